@@ -1,0 +1,89 @@
+/** What the commands find out, how it reads and which exit code it means. Text and JSON come from the same findings. */
+
+/** `error`: known to be bad. `unknown`: could not be told. `warning`: worth a look, does not fail a command. */
+export type Severity = 'error' | 'unknown' | 'warning'
+
+export interface Finding {
+  severity: Severity
+  /** Stable name for programs, such as `REDIS_NO_PONG`. */
+  code: string
+  /** What it is about: a service, topic, table, port, or file and line. */
+  subject: string
+  found: string
+  expected: string
+  /** A command that mends it, or the next step to take. */
+  hint: string
+}
+
+/** 0 good · 1 bad or declined · 2 wrong use or configuration · 3 could not tell. */
+export type ExitCode = 0 | 1 | 2 | 3
+
+/** A failure that ends a command: what was found, as findings, and the exit code it means. */
+export class OpsError extends Error {
+  readonly findings: Finding[]
+  readonly exitCode: ExitCode
+
+  constructor(exitCode: ExitCode, findings: Finding[], cause?: unknown) {
+    super(findings.map(sentence).join('\n'), { cause })
+    this.name = 'OpsError'
+    this.exitCode = exitCode
+    this.findings = findings
+  }
+}
+
+/** An {@link OpsError} for wrong use or configuration: exit code 2. */
+export function configError(findings: Omit<Finding, 'severity'>[]): OpsError {
+  return new OpsError(
+    2,
+    findings.map((finding) => ({ severity: 'error', ...finding })),
+  )
+}
+
+/** An {@link OpsError} for something that could not be told: exit code 3. */
+export function cannotTell(finding: Omit<Finding, 'severity'>, cause?: unknown): OpsError {
+  return new OpsError(3, [{ severity: 'unknown', ...finding }], cause)
+}
+
+/** The exit code that findings mean: 1 if anything is bad, else 3 if anything could not be told, else 0. */
+export function exitCodeOf(findings: readonly Finding[]): ExitCode {
+  if (findings.some(({ severity }) => severity === 'error')) return 1
+  return findings.some(({ severity }) => severity === 'unknown') ? 3 : 0
+}
+
+/** The finding in one line, without its hint. */
+export function sentence(finding: Finding): string {
+  return `${finding.subject}: found ${finding.found}, expected ${finding.expected}`
+}
+
+/** The text of an error and of its causes, for a `found` field. Never a stack trace. */
+export function reason(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length > 0) return reason(error.errors[0])
+  if (!(error instanceof Error)) return String(error)
+  const own = error.message || error.name
+  return error.cause instanceof Error && !own.includes(error.cause.message) ? `${own} (${reason(error.cause)})` : own
+}
+
+export type Paint = (style: 'red' | 'green' | 'yellow' | 'dim' | 'bold', text: string) => string
+
+const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const
+
+/**
+ * A function that colours text for `stream`: only on a terminal, with NO_COLOR unset or empty and TERM not `dumb`.
+ * @see https://no-color.org
+ */
+export function paintFor(stream: { isTTY?: boolean }, env: NodeJS.ProcessEnv): Paint {
+  const on = stream.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb'
+  return (style, text) => (on ? `\u001b[${CODES[style]}m${text}\u001b[0m` : text)
+}
+
+const MARKS = { error: ['red', '✗'], unknown: ['yellow', '?'], warning: ['yellow', '!'] } as const
+
+/** Findings as text for people: per finding its sentence, and below it the hint. Empty for no findings. */
+export function renderFindings(findings: readonly Finding[], paint: Paint): string {
+  return findings
+    .map((finding) => {
+      const [style, mark] = MARKS[finding.severity]
+      return `${paint(style, mark)} ${sentence(finding)} ${paint('dim', `[${finding.code}]`)}\n    → ${finding.hint}`
+    })
+    .join('\n')
+}
