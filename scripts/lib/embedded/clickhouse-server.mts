@@ -1,0 +1,54 @@
+/**
+ * The process behind the embedded ClickHouse: `clickhouse-server.mts LIBRARIES CONFIG DATA`. Starts ClickHouse's HTTP and
+ * native servers inside this process, from the library in LIBRARIES/node_modules, and ends cleanly on SIGTERM.
+ */
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import { reason } from '../findings.mts'
+
+const [libraries = '', config = '', data = ''] = process.argv.slice(2)
+const require = createRequire(path.join(libraries, 'package.json'))
+const { DataType, load, open } = require('ffi-rs')
+
+// A query that never ends keeps the library's session, and with it the servers, alive.
+const KEEP_ALIVE =
+  'SELECT sleepEachRow(0.5) FROM numbers(1000000000000000000) FORMAT Null ' +
+  'SETTINGS max_block_size = 1, function_sleep_max_microseconds_per_block = 0, log_queries = 0'
+const SCRIPT = `SYSTEM START LISTEN HTTP; SYSTEM START LISTEN TCP; ${KEEP_ALIVE}`
+
+/** Ends the query that never ends: the library then closes its tables and returns. */
+async function endSession(): Promise<void> {
+  const response = await fetch(process.env.L2_CLICKHOUSE_URL ?? '', {
+    method: 'POST',
+    headers: {
+      // The servers wait up to 5 s for open connections at their end.
+      Connection: 'close',
+      'X-ClickHouse-User': process.env.CLICKHOUSE_USER ?? '',
+      'X-ClickHouse-Key': process.env.CLICKHOUSE_PASSWORD ?? '',
+    },
+    body: "KILL QUERY WHERE startsWith(query, 'SELECT sleepEachRow(0.5) FROM numbers(1000000000000000000)') ASYNC",
+  })
+  if (!response.ok) throw new Error(await response.text())
+}
+
+process.on('SIGTERM', () => {
+  endSession().catch((error) => {
+    process.stderr.write(`Cannot end the session: ${reason(error)}; exiting without it\n`)
+    process.kill(process.pid, 'SIGKILL')
+  })
+})
+
+open({ library: 'chdb', path: require.resolve('@chdb/lib-linux-x64-gnu/libchdb.so') })
+const argv = ['clickhouse', `--config-file=${config}`, `--path=${data}`, '--log-level=information', '--query', SCRIPT]
+// On a thread of its own: the main one stays free for signals, and the library can see the thread's whole stack, without
+// which it refuses deep queries.
+await load({
+  library: 'chdb',
+  funcName: 'chdb_query_cmdline',
+  retType: DataType.External,
+  paramsType: [DataType.I32, DataType.StringArray],
+  paramsValue: [argv.length, argv],
+  runInNewThread: true,
+})
+// The tables are closed. What is left are the library's exit handlers, which fault in a process that is not theirs.
+process.kill(process.pid, 'SIGKILL')

@@ -1,0 +1,250 @@
+/** Starts and stops the embedded stack. */
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { cannotTell, OpsError } from '../findings.mts'
+import { knownCause } from '../known-causes.mts'
+import type { Settings } from '../settings.mts'
+import { exchange, kafkaAnswers, zookeeperWord } from '../tcp.mts'
+import { waitUntil } from '../wait.mts'
+import { bornAt, end, isAlive, lastLines, launch, logFile, type ProcessRecord, readRecords } from './processes.mts'
+import {
+  archiveFile,
+  type EmbeddedName,
+  type EmbeddedService,
+  embeddedServices,
+  type Installed,
+  STOP_TIMEOUT_MS,
+} from './services.mts'
+
+export interface StartedService {
+  name: EmbeddedName
+  state: 'started' | 'already running'
+  /** From the launch to the first right answer, in ms; 0 for one that was running. */
+  tookMs: number
+}
+
+/** Services that must answer before another is launched. Kafka's time to connect would else hide ZooKeeper's failures. */
+const AFTER: Partial<Record<EmbeddedName, EmbeddedName>> = { kafka: 'zookeeper' }
+
+/**
+ * Starts what does not run or does not answer, in parallel where nothing forbids it, and waits for each to answer.
+ * @throws {OpsError} exit code 1 with the log's last lines and known cause when a service does not come up. What this call
+ *   started is stopped again; what ran before stays.
+ */
+export async function startEmbedded(
+  settings: Settings,
+  installed: Installed,
+  log: (line: string) => void,
+): Promise<StartedService[]> {
+  const dataDir = settings.EMBEDDED_DATA_DIR
+  const unlock = lock(dataDir)
+  const launched: ProcessRecord[] = []
+  adoptArchives(dataDir, installed)
+  const services = embeddedServices(settings, installed)
+  try {
+    const starts = new Map<EmbeddedName, Promise<StartedService>>()
+    for (const service of services) {
+      const before = AFTER[service.name]
+      const start = async (): Promise<StartedService> => {
+        if (before) await starts.get(before)
+        const started = await startService(dataDir, service, launched)
+        const seconds = (started.tookMs / 1000).toFixed(1)
+        log(`  ${service.name.padEnd(10)} ${started.state === 'started' ? `ready in ${seconds} s` : started.state}`)
+        return started
+      }
+      starts.set(service.name, start())
+    }
+    const outcomes = await Promise.allSettled(starts.values())
+    const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []))
+    if (failures.length > 0) {
+      await endAll(dataDir, launched)
+      throw failures[0]
+    }
+    return outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
+  } finally {
+    unlock()
+  }
+}
+
+/** Class-data archives that the JVMs of this data folder wrote at their end become everyone's. */
+function adoptArchives(dataDir: string, { archives }: Installed): void {
+  const running = runningEmbedded(dataDir).map(({ name }) => name)
+  for (const name of ['zookeeper', 'kafka']) {
+    const archive = archiveFile(dataDir, name)
+    if (running.includes(name) || !existsSync(archive)) continue
+    renameSync(archive, path.join(archives.folder, path.basename(archive)))
+    archives.existing.push(path.basename(archive))
+  }
+}
+
+async function startService(
+  dataDir: string,
+  service: EmbeddedService,
+  launched: ProcessRecord[],
+): Promise<StartedService> {
+  const earlier = readRecords(dataDir).find(({ name }) => name === service.name)
+  if (earlier && isAlive(earlier)) {
+    // It may be starting still, or hang: it gets a fair time to answer before it is replaced.
+    if (await waitUntil(() => answers(service), { timeoutMs: 10_000, pollMs: 100 })) {
+      return { name: service.name, state: 'already running', tookMs: 0 }
+    }
+    await end(dataDir, earlier, STOP_TIMEOUT_MS[service.name] ?? 10_000)
+  }
+  prepare(service)
+  const startMs = performance.now()
+  let record = launch(dataDir, service)
+  launched.push(record)
+  const ready = await waitUntil(
+    async () => {
+      if (await answers(service)) return true
+      if (isAlive(record)) return false
+      const lines = lastLines(service.name === 'kafka' ? record.log : '', 60).join('\n')
+      if (knownCause(lines)?.code !== 'KAFKA_NODE_EXISTS') throw failure(service, record, 'a process that ended')
+      // After a kill, ZooKeeper keeps the old session for 6 s and the broker gives up each time it sees it.
+      await delay(500)
+      record = launch(dataDir, service)
+      launched.push(record)
+      return false
+    },
+    { timeoutMs: service.startTimeoutMs, pollMs: 40 },
+  )
+  if (!ready) throw failure(service, record, `no right answer in ${service.startTimeoutMs / 1000} s`)
+  // Something else may answer on the port while ours died of finding it taken.
+  if (!isAlive(record)) throw failure(service, record, 'a process that ended while another answers on its port')
+  return { name: service.name, state: 'started', tookMs: performance.now() - startMs }
+}
+
+function failure(service: EmbeddedService, record: ProcessRecord, found: string): OpsError {
+  const lines = lastLines(record.log, 200)
+  const cause = knownCause(lines.join('\n'))
+  const tail = lines.slice(-5).map((line) => `      ${line.slice(0, 300)}`)
+  return new OpsError(1, [
+    {
+      severity: 'error',
+      code: cause?.code ?? 'SERVICE_START',
+      subject: service.name,
+      found: [`${found}${cause ? `: ${cause.cause}` : ''}; ${record.log} ends with`, ...tail].join('\n'),
+      expected: `a service that answers on ${service.host}:${service.port}`,
+      hint: cause?.hint ?? `read ${record.log}`,
+    },
+  ])
+}
+
+function prepare(service: EmbeddedService): void {
+  for (const folder of service.leftovers) rmSync(folder, { recursive: true, force: true })
+  for (const folder of service.folders) mkdirSync(folder, { recursive: true })
+  for (const [link, target] of Object.entries(service.links)) {
+    rmSync(link, { force: true })
+    symlinkSync(target, link)
+  }
+  for (const [file, { base, text }] of Object.entries(service.files)) {
+    writeFileSync(file, (base ? readFileSync(base, 'utf8') : '') + text)
+  }
+}
+
+/** True once the service gives the right answer; false while it refuses or gives another. */
+async function answers(service: EmbeddedService): Promise<boolean> {
+  const timeoutMs = 2_000
+  try {
+    switch (service.name) {
+      case 'zookeeper':
+        return (await zookeeperWord(service, 'ruok', timeoutMs)) === 'imok'
+      case 'kafka':
+        return await kafkaAnswers(service, timeoutMs)
+      case 'clickhouse': {
+        const headers = {
+          'X-ClickHouse-User': service.env.CLICKHOUSE_USER ?? '',
+          'X-ClickHouse-Key': service.env.CLICKHOUSE_PASSWORD ?? '',
+        }
+        const url = `http://${service.host}:${service.port}/?query=SELECT%201`
+        const response = await fetch(url, { headers, signal: AbortSignal.timeout(timeoutMs) })
+        return (await response.text()).trim() === '1'
+      }
+      case 'redis': {
+        // NOAUTH is an answer of a server that serves; LOADING is one that does not yet.
+        const answer = await exchange(service, 'PING\r\n', (received) => received.includes('\r\n'), timeoutMs)
+        return /^(\+PONG|-NOAUTH)/.test(answer.toString())
+      }
+    }
+  } catch {
+    // Refused, reset or no answer in time: not yet.
+    return false
+  }
+}
+
+/**
+ * Stops what the records name, Kafka before the ZooKeeper that it says goodbye to.
+ * @returns per service how it went; empty when nothing was recorded
+ */
+export async function stopEmbedded(dataDir: string): Promise<{ name: string; how: Awaited<ReturnType<typeof end>> }[]> {
+  if (readRecords(dataDir).length === 0) return []
+  const unlock = lock(dataDir)
+  try {
+    const stopped = await endAll(dataDir, readRecords(dataDir))
+    for (const { name, how } of stopped) if (how === 'killed') rmSync(archiveFile(dataDir, name), { force: true })
+    return stopped
+  } finally {
+    unlock()
+  }
+}
+
+async function endAll(dataDir: string, records: ProcessRecord[]) {
+  const stop = async (record: ProcessRecord) => ({
+    name: record.name,
+    how: await end(dataDir, record, STOP_TIMEOUT_MS[record.name] ?? 10_000),
+  })
+  const first = await Promise.all(records.filter(({ name }) => name !== 'zookeeper').map(stop))
+  return [...first, ...(await Promise.all(records.filter(({ name }) => name === 'zookeeper').map(stop)))]
+}
+
+/**
+ * Keeps two starts or stops of one data folder apart.
+ * @returns the function that ends it
+ * @throws {OpsError} exit code 3 while another one runs
+ */
+function lock(dataDir: string): () => void {
+  mkdirSync(path.join(dataDir, 'run'), { recursive: true })
+  const file = path.join(dataDir, 'run', 'lock')
+  const mine = `${process.pid} ${bornAt(process.pid)}`
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const handle = openSync(file, 'wx')
+      writeFileSync(handle, mine)
+      closeSync(handle)
+      return () => rmSync(file, { force: true })
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+      const [pid = '', born = ''] = readFileSync(file, 'utf8').split(' ')
+      if (attempt === 1 && bornAt(Number(pid)) !== born) {
+        // Its holder was killed.
+        rmSync(file, { force: true })
+        continue
+      }
+      throw cannotTell({
+        code: 'BUSY',
+        subject: dataDir,
+        found: `a start or stop that is under way (PID ${pid})`,
+        expected: 'one at a time',
+        hint: 'wait until it has ended, then try again',
+      })
+    }
+  }
+}
+
+/** The services of a data folder that run now, with their log files. */
+export function runningEmbedded(dataDir: string): { name: string; pid: number; log: string }[] {
+  return readRecords(dataDir)
+    .filter(isAlive)
+    .map(({ name, pid }) => ({ name, pid, log: logFile(dataDir, name) }))
+}

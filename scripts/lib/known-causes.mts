@@ -1,0 +1,70 @@
+/** Causes that a service's own log lines give away, with the least destructive way to mend each. */
+
+export interface KnownCause {
+  code: string
+  /** What the log says, in our words. */
+  cause: string
+  hint: string
+}
+
+const CAUSES: (KnownCause & { pattern: RegExp })[] = [
+  {
+    pattern: /InconsistentClusterIdException/,
+    code: 'KAFKA_CLUSTER_ID',
+    cause: 'Kafka data that belongs to another ZooKeeper',
+    hint: 'put the ZooKeeper data of the same stack back; if it is lost, so are the topics: docker-compose down -v, or delete EMBEDDED_DATA_DIR',
+  },
+  {
+    pattern: /NodeExistsException|Error while creating ephemeral at \/brokers\/ids/,
+    code: 'KAFKA_NODE_EXISTS',
+    cause: 'a broker that came back before ZooKeeper ended its old session',
+    hint: 'wait 6 s (zookeeper.session.timeout.ms) and start again: npm start',
+  },
+  {
+    pattern: /Failed to acquire lock on file .lock/,
+    code: 'KAFKA_DATA_IN_USE',
+    cause: 'another broker that uses the same data folder',
+    hint: 'stop it first: npm stop',
+  },
+  {
+    pattern: /java\.lang\.OutOfMemoryError/,
+    code: 'JAVA_HEAP',
+    cause: 'a Java heap that is too small',
+    hint: 'raise KAFKA_HEAP or ZOOKEEPER_HEAP in .env, and its memory limit with it',
+  },
+  {
+    pattern: /Address already in use|BindException|EADDRINUSE/,
+    code: 'PORT_TAKEN',
+    cause: 'a port that another program holds',
+    hint: 'npm run ports',
+  },
+  {
+    pattern: /No space left on device/,
+    code: 'DISK_FULL',
+    cause: 'a full disk',
+    hint: 'free space where the data is (docker system df, df -h), then: npm start',
+  },
+  {
+    pattern: /Bad file format reading the append only file|Unexpected end of file reading the append only file/,
+    code: 'REDIS_AOF',
+    cause: 'a damaged append-only file',
+    hint: 'copy the Redis data folder, then cut off the damaged end: redis-check-aof --fix FILE',
+  },
+  {
+    pattern: /AUTHENTICATION_FAILED|Authentication failed/,
+    code: 'WRONG_PASSWORD',
+    cause: 'a login that the server refuses',
+    hint: 'make CLICKHOUSE_USER and CLICKHOUSE_PASSWORD in .env those that the server was started with',
+  },
+  {
+    pattern: /Permission denied/,
+    code: 'PERMISSION',
+    cause: 'files that the service may not use',
+    hint: 'give the data folder to the user that runs the stack: chown -R',
+  },
+]
+
+/** The first cause of the list that the text gives away, or undefined. */
+export function knownCause(log: string): KnownCause | undefined {
+  return CAUSES.find(({ pattern }) => pattern.test(log))
+}

@@ -1,0 +1,50 @@
+import { connect } from 'node:net'
+
+/**
+ * Sends `request` to a TCP port and returns what comes back, up to the first moment `complete` accepts it or the peer
+ * closes. The connection is closed either way.
+ * @throws {Error} when nothing listens, the connection breaks or `timeoutMs` passes; the message says which
+ */
+export function exchange(
+  address: { host: string; port: number },
+  request: string | Uint8Array,
+  complete: (received: Buffer) => boolean,
+  timeoutMs: number,
+): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    let received: Buffer = Buffer.alloc(0)
+    const socket = connect(address, () => socket.write(request))
+    const timer = setTimeout(() => socket.destroy(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs)
+    socket.on('data', (chunk) => {
+      received = Buffer.concat([received, chunk])
+      if (complete(received)) socket.end()
+    })
+    socket.on('error', reject)
+    socket.on('close', () => {
+      clearTimeout(timer)
+      resolve(received)
+    })
+  })
+}
+
+/** A Kafka ApiVersions request, version 0, correlation id 1, no client id. @see https://kafka.apache.org/protocol */
+const API_VERSIONS = Buffer.from('0000000a00120000' + '00000001ffff', 'hex')
+
+/**
+ * True if a Kafka broker answers ApiVersions, which it does once it serves requests.
+ * @throws {Error} as {@link exchange}
+ */
+export async function kafkaAnswers(address: { host: string; port: number }, timeoutMs: number): Promise<boolean> {
+  const answer = await exchange(address, API_VERSIONS, (received) => received.length >= 10, timeoutMs)
+  // Size (4 bytes), the correlation id and error code 0.
+  return answer.subarray(4, 10).toString('hex') === '000000010000'
+}
+
+/** ZooKeeper's answer to a four-letter word. @throws {Error} as {@link exchange} */
+export async function zookeeperWord(
+  address: { host: string; port: number },
+  word: 'ruok' | 'srvr' | 'mntr',
+  timeoutMs: number,
+): Promise<string> {
+  return (await exchange(address, word, () => false, timeoutMs)).toString()
+}
