@@ -38,7 +38,8 @@ export interface StartedService {
 const AFTER: Partial<Record<EmbeddedName, EmbeddedName>> = { kafka: 'zookeeper' }
 
 /**
- * Starts what does not run or does not answer, in parallel where nothing forbids it, and waits for each to answer.
+ * Starts what does not run or does not answer, in parallel where nothing forbids it, and waits for each to answer; all
+ * services, or `only` some.
  * @throws {OpsError} exit code 1 with the log's last lines and known cause when a service does not come up. What this call
  *   started is stopped again; what ran before stays.
  */
@@ -46,12 +47,13 @@ export async function startEmbedded(
   settings: Settings,
   installed: Installed,
   log: (line: string) => void,
+  only?: readonly EmbeddedName[],
 ): Promise<StartedService[]> {
   const dataDir = settings.EMBEDDED_DATA_DIR
   const unlock = lock(dataDir)
   const launched: ProcessRecord[] = []
   adoptArchives(dataDir, installed)
-  const services = embeddedServices(settings, installed)
+  const services = embeddedServices(settings, installed).filter(({ name }) => only?.includes(name) ?? true)
   try {
     const starts = new Map<EmbeddedName, Promise<StartedService>>()
     for (const service of services) {

@@ -1,0 +1,38 @@
+/** The one place that talks to ClickHouse: client, errors, and the files of clickhouse/init. */
+import { readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import type { ClickHouseClient } from '@clickhouse/client'
+import { ROOT, type Settings } from './settings.mts'
+
+/**
+ * A client for the market database, logged in as CLICKHOUSE_USER. Close it when done.
+ * @param timeoutMs deadline of each request
+ */
+export async function connectClickHouse(settings: Settings, timeoutMs: number): Promise<ClickHouseClient> {
+  const { ClickHouseLogLevel, createClient } = await import('@clickhouse/client')
+  return createClient({
+    url: `http://${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}`,
+    username: settings.CLICKHOUSE_USER,
+    password: settings.CLICKHOUSE_PASSWORD,
+    database: settings.CLICKHOUSE_DATABASE,
+    request_timeout: timeoutMs,
+    // Failures are told by our findings; the client's own log would say them a second time.
+    log: { level: ClickHouseLogLevel.OFF },
+  })
+}
+
+/**
+ * Runs every statement of clickhouse/init in the order of the file names, as the image's entrypoint does on an empty volume.
+ * Each creates what is missing and leaves what is there.
+ */
+export async function applyInitFiles(settings: Settings): Promise<void> {
+  const folder = path.join(ROOT, 'clickhouse', 'init')
+  const client = await connectClickHouse(settings, 30_000)
+  try {
+    for (const file of readdirSync(folder).sort()) {
+      await client.command({ query: readFileSync(path.join(folder, file), 'utf8') })
+    }
+  } finally {
+    await client.close()
+  }
+}

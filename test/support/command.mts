@@ -1,0 +1,43 @@
+/** Runs the real commands as processes. */
+import { spawn } from 'node:child_process'
+import path from 'node:path'
+import { ROOT } from '../../scripts/lib/settings.mts'
+
+export interface Outcome {
+  exitCode: number | null
+  stdout: string
+  stderr: string
+}
+
+export interface CommandOptions {
+  env?: NodeJS.ProcessEnv
+  cwd?: string
+  /** Written to its standard input, which is then closed. */
+  stdin?: string
+}
+
+/** Runs `scripts/<script>` with `args` and returns its exit code and everything that it printed. */
+export function runScript(script: string, args: string[], options: CommandOptions = {}): Promise<Outcome> {
+  return runFile(path.join(ROOT, 'scripts', script), args, options)
+}
+
+/** Runs any executable file the same way. */
+export function runFile(file: string, args: string[], { env, cwd, stdin = '' }: CommandOptions = {}): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(file, args, { env: env ?? process.env, cwd: cwd ?? ROOT })
+    let stdout = ''
+    let stderr = ''
+    child.stdout.on('data', (chunk) => {
+      stdout += chunk
+    })
+    child.stderr.on('data', (chunk) => {
+      stderr += chunk
+    })
+    child.on('error', reject)
+    child.on('close', (exitCode) => resolve({ exitCode, stdout, stderr }))
+    child.stdin.on('error', () => {
+      // EPIPE: a command that ended without reading its input.
+    })
+    child.stdin.end(stdin)
+  })
+}

@@ -1,0 +1,88 @@
+/** Real services for tests: embedded stacks on free ports, with data folders of their own. */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { install } from '../../scripts/lib/embedded/install.mts'
+import type { EmbeddedName } from '../../scripts/lib/embedded/services.mts'
+import { startEmbedded, stopEmbedded } from '../../scripts/lib/embedded/stack.mts'
+import { readSettings, type Settings } from '../../scripts/lib/settings.mts'
+
+export interface TestStack {
+  /** For the commands under test: every port and folder of this stack. */
+  env: NodeJS.ProcessEnv
+  settings: Settings
+  /** Stops it and deletes its data; does nothing to a shared one. */
+  stop: () => Promise<void>
+}
+
+const PORTS = [
+  'ZOOKEEPER_CLIENT_PORT',
+  'KAFKA_LISTENER_PORT',
+  'KAFKA_INTERNAL_PORT',
+  'CLICKHOUSE_HTTP_PORT',
+  'CLICKHOUSE_TCP_PORT',
+  'REDIS_PORT',
+  'KAFKA_UI_PORT',
+]
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
+}
+
+/**
+ * Ports of 127.0.0.1 that nothing holds, all different. Below 32768, where the system takes the ports of outgoing
+ * connections from: those come and go between the look and the use.
+ */
+export async function freePorts(count: number): Promise<number[]> {
+  const ports = new Set<number>()
+  while (ports.size < count) {
+    const port = 10_000 + Math.floor(Math.random() * 22_000)
+    if (!ports.has(port) && (await isFree(port))) ports.add(port)
+  }
+  return [...ports]
+}
+
+/** The environment of a stack of its own: free ports and a new data folder; `overrides` on top. Nothing is started. */
+export async function stackEnv(overrides: NodeJS.ProcessEnv = {}): Promise<NodeJS.ProcessEnv> {
+  const ports = await freePorts(PORTS.length)
+  return {
+    ...process.env,
+    ...Object.fromEntries(PORTS.map((name, index) => [name, String(ports[index])])),
+    EMBEDDED_DATA_DIR: mkdtempSync(path.join(tmpdir(), 'l2-test-')),
+    ...overrides,
+  }
+}
+
+/** Starts a stack of its own, all services or `only` some, without tables and topics. */
+export async function startStack(
+  only?: readonly EmbeddedName[],
+  overrides: NodeJS.ProcessEnv = {},
+): Promise<TestStack> {
+  const env = await stackEnv(overrides)
+  const settings = readSettings(env)
+  await startEmbedded(settings, await install(() => {}), () => {}, only)
+  return {
+    env,
+    settings,
+    stop: async () => {
+      await stopEmbedded(settings.EMBEDDED_DATA_DIR)
+      rmSync(settings.EMBEDDED_DATA_DIR, { recursive: true })
+    },
+  }
+}
+
+/**
+ * The stack that `npm test` started for all test files, or, for a test file run alone, one of its own. Everyone's: use
+ * topics, groups, tables and keys with names of your own, and leave the declared ones as they are.
+ */
+export async function sharedStack(): Promise<TestStack> {
+  const shared = process.env.L2_TEST_DATA_DIR
+  if (!shared) return startStack()
+  if (!existsSync(shared)) throw new Error(`Cannot use the shared stack: ${shared} is gone`)
+  return { env: process.env, settings: readSettings(process.env), stop: async () => {} }
+}
