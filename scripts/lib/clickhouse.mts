@@ -22,11 +22,17 @@ export async function connectClickHouse(settings: Settings, timeoutMs: number): 
 }
 
 /**
- * Runs every statement of clickhouse/init in the order of the file names, as the image's entrypoint does on an empty volume.
- * Each creates what is missing and leaves what is there.
+ * Creates the market database and runs every file of clickhouse/init in it, one statement each, in the order of their names,
+ * as the image's entrypoint does on an empty volume. Each creates what is missing and leaves what is there.
  */
 export async function applyInitFiles(settings: Settings): Promise<void> {
   const folder = path.join(ROOT, 'clickhouse', 'init')
+  const server = await connectClickHouse({ ...settings, CLICKHOUSE_DATABASE: 'default' }, 30_000)
+  try {
+    await server.command({ query: `CREATE DATABASE IF NOT EXISTS ${settings.CLICKHOUSE_DATABASE}` })
+  } finally {
+    await server.close()
+  }
   const client = await connectClickHouse(settings, 30_000)
   try {
     for (const file of readdirSync(folder).sort()) {

@@ -168,6 +168,8 @@ async function answers(service: EmbeddedService): Promise<boolean> {
         const headers = {
           'X-ClickHouse-User': service.env.CLICKHOUSE_USER ?? '',
           'X-ClickHouse-Key': service.env.CLICKHOUSE_PASSWORD ?? '',
+          // A connection kept for reuse would make the server wait for it when it stops.
+          Connection: 'close',
         }
         const url = `http://${service.host}:${service.port}/?query=SELECT%201`
         const response = await fetch(url, { headers, signal: AbortSignal.timeout(timeoutMs) })
