@@ -1,10 +1,9 @@
 /** The settings of the stack: .env.template's values, then .env, then the shell, as Docker Compose reads them. */
-import { existsSync, readFileSync } from 'node:fs'
+import { isIPv4 } from 'node:net'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parse } from 'dotenv'
+import { lookupFor } from './environment.mts'
 import { configError, type Finding, reason } from './findings.mts'
-import { interpolate } from './interpolate.mts'
 
 /** The folder of docker-compose.yml. */
 export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..')
@@ -69,6 +68,12 @@ const bootstrapServers: Reader<string[]> = (text) => {
   return servers
 }
 
+/** Compose takes no host name here, and IPv6 in brackets only, which the services' own configurations do not. */
+const ipv4: Reader<string> = (text) => {
+  if (!isIPv4(text)) throw new RangeError('an IPv4 address such as 127.0.0.1')
+  return text
+}
+
 const EVICTION = /^(noeviction|(allkeys|volatile)-(lru|lfu|random|lrm)|volatile-ttl)$/
 
 /** Every variable that the files and scripts know, with how it reads. The values themselves stand in .env.template. */
@@ -78,7 +83,7 @@ export const VARIABLES = {
   CLICKHOUSE_IMAGE: image,
   REDIS_IMAGE: image,
   KAFKA_UI_IMAGE: image,
-  BIND_ADDRESS: host,
+  BIND_ADDRESS: ipv4,
   KAFKA_ADVERTISED_HOST: host,
   ZOOKEEPER_CLIENT_PORT: port,
   ZOOKEEPER_HEAP: heap,
@@ -129,71 +134,6 @@ const HOST_PORTS = [
   'KAFKA_UI_PORT',
 ] as const satisfies (keyof Settings)[]
 
-/** Where a value comes from, for messages: a file and line, or the shell. */
-export interface EnvEntry {
-  text: string
-  /** Literal values (in single quotes) are not interpolated. */
-  literal: boolean
-  origin: string
-}
-
-/**
- * The entries of a .env file by name.
- * @throws {OpsError} exit code 2, for values that Compose and other readers of .env would understand differently
- */
-export function parseEnvFile(content: string, fileName: string): Map<string, EnvEntry> {
-  const entries = new Map<string, EnvEntry>()
-  const wrong: Omit<Finding, 'severity'>[] = []
-  const values = parse(content)
-  for (const [index, line] of content.split(/\r?\n/).entries()) {
-    const [, key, raw = ''] = /^\s*(?:export\s+)?([\w.-]+)\s*=\s*(.*)$/.exec(line) ?? []
-    const text = key === undefined ? undefined : values[key]
-    if (key === undefined || text === undefined) continue
-    const origin = `${fileName}:${index + 1}`
-    const quote = /^['"`]/.exec(raw)?.[0]
-    const ambiguous =
-      quote === '`' || (quote === '"' && raw.includes('\\')) || (quote === undefined && /[^\s]#|^#/.test(raw))
-    if (ambiguous) {
-      wrong.push({
-        code: 'ENV_AMBIGUOUS',
-        subject: `${origin} ${key}`,
-        found: 'a "#", backslash or backtick that programs read differently',
-        expected: 'a value in single quotes',
-        hint: `edit ${fileName}: ${key}='…'`,
-      })
-    }
-    entries.set(key, { text, literal: quote === "'", origin })
-  }
-  if (wrong.length > 0) throw configError(wrong)
-  return entries
-}
-
-/** Every variable in force by name: the shell's, else .env's, else .env.template's, interpolated; empty counts as not set. */
-export function lookupFor(
-  env: NodeJS.ProcessEnv,
-  root: string,
-): (variable: string) => { text: string; origin: string } | undefined {
-  const read = (fileName: string) => {
-    const file = path.join(root, fileName)
-    return existsSync(file) ? parseEnvFile(readFileSync(file, 'utf8'), fileName) : new Map<string, EnvEntry>()
-  }
-  const files = [read('.env'), read('.env.template')]
-  const resolving = new Set<string>()
-  const lookup = (variable: string): { text: string; origin: string } | undefined => {
-    if (env[variable]) return { text: env[variable], origin: `${variable} of the shell` }
-    const entry = files.map((file) => file.get(variable)).find((candidate) => candidate && candidate.text !== '')
-    if (!entry || entry.literal || !entry.text.includes('$')) return entry
-    if (resolving.has(variable)) throw new RangeError(`a value that does not refer to itself (${entry.origin})`)
-    resolving.add(variable)
-    try {
-      return { text: interpolate(entry.text, (name) => lookup(name)?.text), origin: entry.origin }
-    } finally {
-      resolving.delete(variable)
-    }
-  }
-  return lookup
-}
-
 /**
  * The settings in force, checked.
  * @throws {OpsError} exit code 2, naming every wrong value with its file and line, never the value of a secret
@@ -203,26 +143,24 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env, root: string 
   const wrong: Omit<Finding, 'severity'>[] = []
   const settings: Record<string, unknown> = {}
   const origins: Record<string, string> = {}
-  const report = (variable: string, found: string, expected: string) =>
+  const report = (variable: string, found: string, expected: string, code = 'SETTING') =>
     wrong.push({
-      code: 'SETTING',
-      subject: `${origins[variable] ?? '.env'} ${variable}`,
+      code,
+      subject: `${origins[variable]} ${variable}`,
       found,
       expected,
-      hint: `edit .env: ${variable}=…`,
+      hint: env[variable] === undefined ? `edit .env: ${variable}=…` : `unset ${variable}`,
     })
   for (const [variable, reader] of Object.entries(VARIABLES)) {
+    const { text, origin, ambiguity } = lookup(variable) ?? { text: '', origin: '.env.template' }
+    origins[variable] = origin
+    if (ambiguity) {
+      report(variable, `${ambiguity}, which programs read differently`, 'a value in single quotes', 'ENV_AMBIGUOUS')
+    }
     try {
-      const { text, origin } = lookup(variable) ?? { text: '', origin: '.env.template' }
-      origins[variable] = origin
-      const secret = variable.endsWith('_PASSWORD')
-      try {
-        settings[variable] = (reader as Reader<unknown>)(text)
-      } catch (error) {
-        report(variable, secret ? 'another value' : `"${text}"`, reason(error))
-      }
+      settings[variable] = (reader as Reader<unknown>)(text)
     } catch (error) {
-      report(variable, 'a value that cannot be interpolated', reason(error))
+      report(variable, variable.endsWith('_PASSWORD') ? 'another value' : `"${text}"`, reason(error))
     }
   }
   for (const [index, variable] of HOST_PORTS.entries()) {
