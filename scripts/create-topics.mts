@@ -1,0 +1,63 @@
+#!/bin/sh
+//usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
+/**
+ * Makes Kafka's topics what kafka/topics.yml declares: plans, applies, reads back. It creates topics, adds partitions and sets
+ * configuration keys; it never deletes, never shrinks, and leaves alone what the file does not name.
+ */
+import { runCommand } from './lib/cli.mts'
+import { readSettings } from './lib/settings.mts'
+import { changeCount, renderPlan } from './lib/topic-plan.mts'
+import { syncTopics } from './lib/topics.mts'
+
+await runCommand({
+  name: './scripts/create-topics.mts',
+  summary: `Makes Kafka's topics what kafka/topics.yml declares: plans, applies, reads back.
+Creates topics, adds partitions and sets configuration; never deletes, never shrinks, and leaves alone what is not declared.`,
+  options: {
+    'dry-run': { type: 'boolean', help: 'show the plan and change nothing; exit 1 when something would change' },
+    check: { type: 'boolean', help: 'for CI: report every difference as a finding and change nothing; exit 1 on any' },
+    only: { type: 'list', value: 'NAME', help: 'only these declared topics' },
+    file: { type: 'string', value: 'PATH', help: 'another declaration than kafka/topics.yml' },
+    timeout: {
+      type: 'number',
+      value: 'SECONDS',
+      min: 1,
+      max: 3600,
+      default: 60,
+      help: 'how long to wait for the broker, and for the changes to take effect',
+    },
+  },
+  example: './scripts/create-topics.mts --dry-run --only iqfeed.l2.raw',
+  exitCodes: {
+    0: 'the topics are as declared',
+    1: 'something could not be changed, or with --dry-run or --check would have to be',
+    2: 'wrong use, or mistakes in the file: all of them, with line and column',
+    3: 'could not tell: the broker did not answer in time',
+  },
+  run: async ({ options, log, paint }) => {
+    const { check, 'dry-run': dryRun, file, only, timeout } = options
+    const started = performance.now()
+    const synced = await syncTopics(readSettings(), {
+      ...(file === undefined ? {} : { file }),
+      only,
+      mode: check ? 'check' : dryRun ? 'plan' : 'apply',
+      timeoutMs: timeout * 1000,
+      log,
+    })
+    const { clusterId, brokers, plan, done, findings } = synced
+    const changes = changeCount(plan)
+    const seconds = ((performance.now() - started) / 1000).toFixed(1)
+    const text = [`Cluster ${clusterId}, brokers: ${brokers}`]
+    if (!check) text.push(renderPlan(plan, paint))
+    if (changes === 0) text.push('Nothing to do')
+    else if (check) text.push(`Topics that differ: ${changes}`)
+    else if (dryRun) text.push(`Topics that would change: ${changes}`)
+    else text.push(`Changed in ${seconds} s: ${done.length} of ${changes}`, ...done.map((line) => `  ${line}`))
+    return {
+      findings,
+      text: text.filter(Boolean).join('\n'),
+      data: { clusterId, brokers, mode: check ? 'check' : dryRun ? 'dry-run' : 'apply', plan, done },
+      ...(dryRun && changes > 0 ? { exitCode: 1 as const } : {}),
+    }
+  },
+})
