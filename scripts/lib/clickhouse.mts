@@ -26,7 +26,6 @@ export async function connectClickHouse(settings: Settings, timeoutMs: number): 
  * as the image's entrypoint does on an empty volume. Each creates what is missing and leaves what is there.
  */
 export async function applyInitFiles(settings: Settings): Promise<void> {
-  const folder = path.join(ROOT, 'clickhouse', 'init')
   const server = await connectClickHouse({ ...settings, CLICKHOUSE_DATABASE: 'default' }, 30_000)
   try {
     await server.command({ query: `CREATE DATABASE IF NOT EXISTS ${settings.CLICKHOUSE_DATABASE}` })
@@ -35,10 +34,21 @@ export async function applyInitFiles(settings: Settings): Promise<void> {
   }
   const client = await connectClickHouse(settings, 30_000)
   try {
-    for (const file of readdirSync(folder).sort()) {
-      await client.command({ query: readFileSync(path.join(folder, file), 'utf8') })
-    }
+    for (const query of initStatements()) await client.command({ query })
   } finally {
     await client.close()
   }
+}
+
+/** The statements of clickhouse/init, one a file, in the order of the file names. */
+function initStatements(): string[] {
+  const folder = path.join(ROOT, 'clickhouse', 'init')
+  return readdirSync(folder)
+    .sort()
+    .map((file) => readFileSync(path.join(folder, file), 'utf8'))
+}
+
+/** The names of the tables and views that clickhouse/init declares. */
+export function declaredTables(): string[] {
+  return initStatements().flatMap((statement) => /^CREATE [A-Z ]+ IF NOT EXISTS (\w+)/m.exec(statement)?.[1] ?? [])
 }

@@ -172,3 +172,8 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env, root: string 
   if (wrong.length > 0) throw configError(wrong)
   return settings as Settings
 }
+
+/** The address that programs on this machine reach `bindAddress` by. */
+export function reachable(bindAddress: string): string {
+  return bindAddress === '0.0.0.0' || bindAddress === '::' ? '127.0.0.1' : bindAddress
+}

@@ -1,4 +1,5 @@
 import { connect } from 'node:net'
+import { reason } from './findings.mts'
 
 /**
  * Sends `request` to a TCP port and returns what comes back, up to the first moment `complete` accepts it or the peer
@@ -47,4 +48,24 @@ export async function zookeeperWord(
   timeoutMs: number,
 ): Promise<string> {
   return (await exchange(address, word, () => false, timeoutMs)).toString()
+}
+
+const CAUSES: Record<string, string> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'the connection was closed',
+  EPIPE: 'the connection was closed',
+  ENOTFOUND: 'unknown host name',
+  EAI_AGAIN: 'unknown host name',
+  EHOSTUNREACH: 'host unreachable',
+  ENETUNREACH: 'network unreachable',
+}
+
+/** Why a connection or request failed, in words: the cause's name where it is known, such as "connection refused". */
+export function networkCause(error: unknown): string {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    const first = at instanceof AggregateError ? at.errors[0] : at
+    const code = (first as { code?: unknown }).code
+    if (typeof code === 'string' && CAUSES[code]) return CAUSES[code]
+  }
+  return reason(error)
 }

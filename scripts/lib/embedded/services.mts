@@ -1,7 +1,7 @@
 /** The embedded services as data: what each is started with, from the same configuration files as the containers. */
 import path from 'node:path'
 import type { Settings } from '../settings.mts'
-import { ROOT } from '../settings.mts'
+import { ROOT, reachable } from '../settings.mts'
 import type { Launch } from './processes.mts'
 
 export type EmbeddedName = 'zookeeper' | 'kafka' | 'clickhouse' | 'redis'
@@ -39,11 +39,6 @@ export const STOP_TIMEOUT_MS: Record<string, number> = {
   kafka: 45_000,
   clickhouse: 60_000,
   redis: 30_000,
-}
-
-/** The address that programs on this machine reach `bindAddress` by. */
-export function reachable(bindAddress: string): string {
-  return bindAddress === '0.0.0.0' || bindAddress === '::' ? '127.0.0.1' : bindAddress
 }
 
 /** The services in the order in which they start. Reads and writes nothing. */

@@ -1,0 +1,153 @@
+import { randomUUID } from 'node:crypto'
+import { type ClickHouseClient, ClickHouseError } from '@clickhouse/client'
+import { connectClickHouse, declaredTables } from '../clickhouse.mts'
+import type { Settings } from '../settings.mts'
+import { Findings, type Probe, type ProbeOptions } from './probe.mts'
+
+/** Parts in one partition from which on ClickHouse slows inserts down, by default (parts_to_delay_insert). */
+const TOO_MANY_PARTS = 1000
+/** Share of a disk that is free, below which inserts are about to fail, and below which it is time to act. */
+const DISK_FULL = 0.02
+const DISK_LOW = 0.1
+
+interface Facts {
+  version: string
+  tables: string[]
+  parts: number
+  largestPartition: number
+  freeBytes: number
+  totalBytes: number
+  readonlyReplicas: number
+  brokenParts: number
+}
+
+// One question, one round trip: what the market database and its disk look like.
+const FACTS = `
+SELECT
+    version() AS version,
+    (SELECT groupArray(name) FROM system.tables WHERE database = currentDatabase()) AS tables,
+    (SELECT count() FROM system.parts WHERE active AND database = currentDatabase()) AS parts,
+    (SELECT max(n) FROM (SELECT count() AS n FROM system.parts WHERE active AND database = currentDatabase()
+                         GROUP BY table, partition_id)) AS largestPartition,
+    (SELECT min(free_space) FROM system.disks WHERE name = 'default') AS freeBytes,
+    (SELECT min(total_space) FROM system.disks WHERE name = 'default') AS totalBytes,
+    (SELECT count() FROM system.replicas WHERE is_readonly) AS readonlyReplicas,
+    (SELECT count() FROM system.detached_parts WHERE database = currentDatabase() AND startsWith(reason, 'broken')) AS brokenParts
+SETTINGS output_format_json_quote_64bit_integers = 0`
+
+/** Whether ClickHouse serves: login, tables, parts, disk; with `deep`, a row written and read. @throws when it gives no answer */
+export async function probeClickHouse(settings: Settings, options: ProbeOptions): Promise<Probe> {
+  const client = await connectClickHouse(settings, options.timeoutMs)
+  try {
+    const answer = await client.query({ query: FACTS, format: 'JSONEachRow' })
+    const [facts] = await answer.json<Facts>()
+    if (!facts) throw new Error('an empty answer')
+    const probe = judge(facts, settings)
+    if (options.deep) await writeAndRead(client, probe)
+    return probe
+  } catch (error) {
+    const refusal = refusals[error instanceof ClickHouseError ? error.code : '']
+    if (!refusal) throw error
+    const findings = new Findings('clickhouse')
+    findings.add('error', ...refusal(settings))
+    return { summary: 'refused', details: {}, findings: findings.list }
+  } finally {
+    await client.close()
+  }
+}
+
+type Refusal = (settings: Settings) => [string, { found: string; expected: string; hint: string }]
+
+/** What the server's own error codes mean here. */
+const refusals: Record<string, Refusal> = {
+  // AUTHENTICATION_FAILED
+  '516': ({ CLICKHOUSE_USER }) => [
+    'CLICKHOUSE_AUTH',
+    {
+      found: `a refused login as ${CLICKHOUSE_USER}`,
+      expected: 'a login with CLICKHOUSE_USER and CLICKHOUSE_PASSWORD',
+      hint: 'put the values into .env that the server was started with, or restart it with the new ones: docker-compose up -d clickhouse',
+    },
+  ],
+  // UNKNOWN_DATABASE
+  '81': ({ CLICKHOUSE_DATABASE }) => [
+    'CLICKHOUSE_DATABASE',
+    { found: 'no such database', expected: `the database ${CLICKHOUSE_DATABASE}`, hint: 'npm run schema' },
+  ],
+}
+
+function judge(facts: Facts, settings: Settings): Probe {
+  const findings = new Findings('clickhouse')
+  const declared = declaredTables()
+  const missing = declared.filter((table) => !facts.tables.includes(table))
+  if (missing.length > 0) {
+    const found = `no ${missing.join(', ')} in ${settings.CLICKHOUSE_DATABASE}`
+    findings.add(
+      'error',
+      'CLICKHOUSE_TABLES',
+      { found, expected: declared.join(', '), hint: 'npm run schema' },
+      'tables',
+    )
+  }
+  if (facts.largestPartition > TOO_MANY_PARTS) {
+    const hint = 'insert larger batches: a thousand rows and more at once'
+    const expected = `at most ${TOO_MANY_PARTS}`
+    findings.add(
+      'warning',
+      'CLICKHOUSE_PARTS',
+      { found: `${facts.largestPartition}`, expected, hint },
+      'parts of a partition',
+    )
+  }
+  const free = facts.freeBytes / facts.totalBytes
+  if (free < DISK_LOW) {
+    const found = `${(free * 100).toFixed(1)} % free`
+    const hint = 'drop old partitions, or set MARKET_…_RETENTION_DAYS in .env and run: npm run schema'
+    const severity = free < DISK_FULL ? 'error' : 'warning'
+    findings.add(severity, 'CLICKHOUSE_DISK', { found, expected: `${DISK_LOW * 100} % or more`, hint }, 'disk')
+  }
+  if (facts.readonlyReplicas > 0) {
+    const found = `${facts.readonlyReplicas} read-only`
+    const hint = 'SELECT * FROM system.replicas WHERE is_readonly'
+    findings.add('error', 'CLICKHOUSE_REPLICAS', { found, expected: 'none', hint }, 'replicated tables')
+  }
+  if (facts.brokenParts > 0) {
+    const hint = "SELECT * FROM system.detached_parts WHERE startsWith(reason, 'broken')"
+    findings.add(
+      'warning',
+      'CLICKHOUSE_BROKEN',
+      { found: `${facts.brokenParts}`, expected: 'none', hint },
+      'broken parts',
+    )
+  }
+  const { version, parts, freeBytes } = facts
+  const present = declared.length - missing.length
+  return {
+    summary: `${version}, ${present} of ${declared.length} tables, ${Math.floor(freeBytes / 1e9)} GB free`,
+    details: { version, tables: facts.tables.length, parts, freeBytes, brokenParts: facts.brokenParts },
+    findings: findings.list,
+  }
+}
+
+/** Writes a row to a scratch table of its own, reads it and drops the table. */
+async function writeAndRead(client: ClickHouseClient, probe: Probe): Promise<void> {
+  const table = `health_check_${randomUUID().replaceAll('-', '')}`
+  await client.command({ query: `CREATE TABLE ${table} (value UInt64) ENGINE = MergeTree ORDER BY value` })
+  try {
+    await client.insert({ table, values: [{ value: 42 }], format: 'JSONEachRow' })
+    const answer = await client.query({ query: `SELECT sum(value) AS sum FROM ${table}`, format: 'JSONEachRow' })
+    const [row] = await answer.json<{ sum: string }>()
+    if (Number(row?.sum) === 42) return
+    const findings = new Findings('clickhouse')
+    const hint = 'docker logs l2_clickhouse'
+    findings.add(
+      'error',
+      'CLICKHOUSE_WRITE',
+      { found: `${row?.sum}`, expected: '42', hint },
+      'row written to a scratch table',
+    )
+    probe.findings.push(...findings.list)
+  } finally {
+    await client.command({ query: `DROP TABLE ${table} SYNC` })
+  }
+}

@@ -1,0 +1,156 @@
+/** The health of the whole stack: every service probed in parallel, each against its own deadline. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Container, containerLog, readContainers } from '../docker.mts'
+import { lastLines, readRecords } from '../embedded/processes.mts'
+import { runningEmbedded } from '../embedded/stack.mts'
+import { exitCodeOf, type Finding, OpsError, type Paint } from '../findings.mts'
+import { knownCause } from '../known-causes.mts'
+import type { Settings } from '../settings.mts'
+import { type Probe, type ProbeOptions, SERVICES, type ServiceName, unanswered } from './probe.mts'
+
+export type Mode = 'docker' | 'embedded' | 'unknown'
+
+export interface ServiceHealth {
+  service: ServiceName
+  /** `skipped`: not part of the running mode; never counted as healthy. */
+  state: 'healthy' | 'unhealthy' | 'unknown' | 'skipped'
+  /** Time that the probe took, in ms. */
+  latencyMs: number
+  summary: string
+  details: Probe['details']
+  findings: Finding[]
+}
+
+export interface StackHealth {
+  mode: Mode
+  services: ServiceHealth[]
+  findings: Finding[]
+}
+
+/** Probes are imported when they are run: a client costs up to 0.1 s. */
+const PROBES: Record<ServiceName, (settings: Settings, options: ProbeOptions) => Promise<Probe>> = {
+  zookeeper: async (...args) => (await import('./zookeeper.mts')).probeZookeeper(...args),
+  kafka: async (...args) => (await import('./kafka.mts')).probeKafka(...args),
+  clickhouse: async (...args) => (await import('./clickhouse.mts')).probeClickHouse(...args),
+  redis: async (...args) => (await import('./redis.mts')).probeRedis(...args),
+  'kafka-ui': async (...args) => (await import('./kafka-ui.mts')).probeKafkaUi(...args),
+}
+
+function addressOf(service: ServiceName, settings: Settings): string {
+  return {
+    zookeeper: `port ${settings.ZOOKEEPER_CLIENT_PORT}`,
+    kafka: settings.KAFKA_BOOTSTRAP_SERVERS.join(', '),
+    clickhouse: `${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}`,
+    redis: `${settings.REDIS_HOST}:${settings.REDIS_PORT}`,
+    'kafka-ui': `port ${settings.KAFKA_UI_PORT}`,
+  }[service]
+}
+
+/** The health of the given services, now. Changes nothing, scratch data of `deep` aside. */
+export async function readHealth(
+  settings: Settings,
+  only: readonly ServiceName[],
+  options: ProbeOptions,
+): Promise<StackHealth> {
+  const embedded = runningEmbedded(settings.EMBEDDED_DATA_DIR)
+  const asked = SERVICES.filter((service) => only.length === 0 || only.includes(service))
+  const skipped = embedded.length > 0 ? ['kafka-ui'] : []
+  const [containers, probed] = await Promise.all([
+    embedded.length > 0 ? [] : readContainers(),
+    Promise.all(
+      asked.map((service) => (skipped.includes(service) ? skip(service) : probe(service, settings, options))),
+    ),
+  ])
+  const mode: Mode = embedded.length > 0 ? 'embedded' : containers.length > 0 ? 'docker' : 'unknown'
+  for (const health of probed) {
+    const container = containers.find(({ service }) => service === health.service)
+    if (container) health.findings.push(...containerFindings(health.service, container))
+    health.state = stateOf(health)
+    await explain(health, settings, container)
+  }
+  return { mode, services: probed, findings: probed.flatMap(({ findings }) => findings) }
+}
+
+function skip(service: ServiceName): ServiceHealth {
+  return { service, state: 'skipped', latencyMs: 0, summary: 'Docker only', details: {}, findings: [] }
+}
+
+function stateOf({ state, findings }: ServiceHealth): ServiceHealth['state'] {
+  if (state === 'skipped') return state
+  return ({ 0: 'healthy', 1: 'unhealthy', 2: 'unhealthy', 3: 'unknown' } as const)[exitCodeOf(findings)]
+}
+
+async function probe(service: ServiceName, settings: Settings, options: ProbeOptions): Promise<ServiceHealth> {
+  const startMs = performance.now()
+  const health = (probed: Probe): ServiceHealth => ({
+    service,
+    state: 'healthy',
+    latencyMs: Math.round(performance.now() - startMs),
+    ...probed,
+  })
+  const silent = (error: unknown) =>
+    health({ summary: 'no answer', details: {}, findings: [unanswered(service, addressOf(service, settings), error)] })
+  // A probe asks several questions: together they get twice the time of one. The timer alone keeps no process alive.
+  const deadline = delay(options.timeoutMs * 2, undefined, { ref: false }).then(() => {
+    throw new Error(`nothing in ${(options.timeoutMs * 2) / 1000} s`)
+  })
+  try {
+    return health(await Promise.race([PROBES[service](settings, options), deadline]))
+  } catch (error) {
+    // Mistakes in our own files are the user's to mend, not the service's.
+    if (error instanceof OpsError && error.exitCode === 2) throw error
+    return silent(error)
+  }
+}
+
+/** What Docker knows of a container that the probe of its service does not show. */
+function containerFindings(service: ServiceName, container: Container): Finding[] {
+  const findings: Finding[] = []
+  const add = (severity: Finding['severity'], code: string, found: string, expected: string, hint: string) =>
+    findings.push({ severity, code, subject: `${service} container`, found, expected, hint })
+  if (container.state !== 'running') {
+    const found = `${container.state}, exit code ${container.exitCode}`
+    add('error', 'CONTAINER_STATE', found, 'running', 'docker-compose up -d')
+  } else if (container.health !== 'healthy' && container.health !== 'none') {
+    const output = container.healthOutput ? `: ${container.healthOutput.slice(0, 200)}` : ''
+    add('error', 'CONTAINER_HEALTH', `${container.health}${output}`, 'healthy', `docker logs ${container.name}`)
+  }
+  if (container.oomKilled) {
+    const variable = `${service.toUpperCase().replace('-', '_')}_MEMORY_LIMIT`
+    add('error', 'CONTAINER_OOM', 'killed for want of memory', 'a limit that suffices', `raise ${variable} in .env`)
+  }
+  if (container.restarts > 0) {
+    const found = `${container.restarts} restarts`
+    add('warning', 'CONTAINER_RESTARTS', found, 'none', `docker logs ${container.name}`)
+  }
+  return findings
+}
+
+/** Adds to the findings of a service that gives no answer what its log says: a known cause, or the last lines. */
+async function explain(health: ServiceHealth, settings: Settings, container: Container | undefined): Promise<void> {
+  const silent = health.findings.find(({ code }) => code === 'NO_ANSWER')
+  if (!silent) return
+  // Without a record it was stopped in good order, and its log is of an earlier life.
+  const record = readRecords(settings.EMBEDDED_DATA_DIR).find(({ name }) => name === health.service)
+  const log = container ? await containerLog(container.name, 100) : record ? lastLines(record.log, 100) : []
+  const cause = knownCause(log.join('\n'))
+  if (cause) {
+    silent.code = cause.code
+    silent.found += `; its log tells of ${cause.cause}`
+    silent.hint = cause.hint
+  } else if (log.length > 0) {
+    silent.found += `; its log ends with "${log.at(-1)?.slice(0, 200)}"`
+  }
+}
+
+const STATE_STYLES = { healthy: 'green', unhealthy: 'red', unknown: 'yellow', skipped: 'dim' } as const
+
+/** One line a service: state, latency, essentials. */
+export function renderHealth({ services }: StackHealth, paint: Paint): string {
+  return services
+    .map(({ service, state, latencyMs, summary }) => {
+      const latency = state === 'skipped' ? '' : `${latencyMs} ms`
+      return `${service.padEnd(10)}  ${paint(STATE_STYLES[state], state.padEnd(9))}  ${latency.padStart(8)}  ${summary}`
+    })
+    .join('\n')
+}

@@ -1,0 +1,161 @@
+import { randomUUID } from 'node:crypto'
+import { type Cluster, type KafkajsClients, openCluster, openKafkajs, splitAddress } from '../kafka.mts'
+import type { Settings } from '../settings.mts'
+import { kafkaAnswers } from '../tcp.mts'
+import { readTopicPlan } from '../topic-apply.mts'
+import { planFindings } from '../topic-plan.mts'
+import { readDeclaredTopics } from '../topics-file.mts'
+import { Findings, type Probe, type ProbeOptions } from './probe.mts'
+
+/**
+ * Whether Kafka serves: reachable at its advertised address, controller, partitions, declared topics, consumer lag; with
+ * `deep`, a record written. @throws when it gives no answer
+ */
+export async function probeKafka(settings: Settings, options: ProbeOptions): Promise<Probe> {
+  const findings = new Findings('kafka')
+  const declared = readDeclaredTopics(settings)
+  // A broker that refuses is told at once; opening the cluster would wait for one that is starting.
+  await Promise.any(
+    settings.KAFKA_BOOTSTRAP_SERVERS.map((server) => kafkaAnswers(splitAddress(server), options.timeoutMs)),
+  )
+  const cluster = await openCluster(settings, { timeoutMs: options.timeoutMs })
+  try {
+    const { brokers, controllerId, clusterId, topics } = cluster.metadata
+    const unreachable = await checkAdvertised(cluster, options.timeoutMs, findings)
+    const partitions = checkPartitions(cluster, findings)
+    findings.list.push(...planFindings(await readTopicPlan(cluster, declared)))
+    // Groups and records are asked at the advertised address; where that fails, the reason is already told.
+    const groups = unreachable ? [] : await checkGroups(settings, options, findings)
+    if (options.deep && !unreachable) await writeRecord(settings, options, findings)
+    const own = topics.filter(({ internal }) => !internal)
+    const totalLag = groups.reduce((sum, { lag }) => sum + lag, 0)
+    const lag = groups.length > 0 ? `, ${groups.length} groups with lag ${totalLag}` : ''
+    return {
+      summary: `${brokers.length} broker, ${own.length} topics${lag}`,
+      details: { clusterId, controllerId, brokers: brokers.length, topics: own.length, ...partitions, totalLag },
+      findings: findings.list,
+    }
+  } finally {
+    cluster.close()
+  }
+}
+
+/** True when a broker does not answer where it tells clients to go. */
+async function checkAdvertised({ metadata: seen }: Cluster, timeoutMs: number, findings: Findings): Promise<boolean> {
+  const answers = await Promise.all(seen.brokers.map((broker) => kafkaAnswers(broker, timeoutMs).catch(() => false)))
+  for (const [index, { id, host, port }] of seen.brokers.entries()) {
+    if (answers[index]) continue
+    const hint = 'set KAFKA_ADVERTISED_HOST in .env to an address that clients reach, then: docker-compose up -d kafka'
+    const found = `advertised ${host}:${port}, where no broker answers`
+    findings.add(
+      'error',
+      'KAFKA_ADVERTISED',
+      { found, expected: 'an address that clients reach', hint },
+      `broker ${id}`,
+    )
+  }
+  return answers.includes(false)
+}
+
+function checkPartitions(
+  { metadata: seen }: Cluster,
+  findings: Findings,
+): { offline: number; underReplicated: number } {
+  const partitions = seen.topics.flatMap(({ name, partitions }) => partitions.map((each) => ({ name, ...each })))
+  const offline = partitions.filter(({ leader }) => leader < 0)
+  const lacking = partitions.filter(({ leader, inSync, replicas }) => leader >= 0 && inSync.length < replicas.length)
+  const report = (severity: 'error' | 'warning', code: string, what: string, list: typeof partitions) => {
+    if (list.length === 0) return
+    const names = [...new Set(list.map(({ name, index }) => `${name}-${index}`))].slice(0, 5).join(', ')
+    const hint = 'docker logs l2_kafka, or .embedded/data/logs/kafka.log'
+    findings.add(severity, code, { found: `${list.length}: ${names}`, expected: 'none', hint }, what)
+  }
+  report('error', 'KAFKA_OFFLINE', 'offline partitions', offline)
+  report('warning', 'KAFKA_UNDER_REPLICATED', 'under-replicated partitions', lacking)
+  return { offline: offline.length, underReplicated: lacking.length }
+}
+
+/** Every consumer group's lag: records between its committed offsets and the ends of their partitions. */
+async function checkGroups(
+  settings: Settings,
+  { timeoutMs, lagWarning, lagCritical }: ProbeOptions,
+  findings: Findings,
+): Promise<{ group: string; lag: number }[]> {
+  const kafka = await openKafkajs(settings, { timeoutMs })
+  try {
+    const groups = await readLags(kafka)
+    for (const { group, lag } of groups) {
+      if (lag <= lagWarning) continue
+      const critical = lag > lagCritical
+      findings.add(
+        critical ? 'error' : 'warning',
+        'KAFKA_LAG',
+        {
+          found: `${lag} records behind`,
+          expected: `at most ${critical ? lagCritical : lagWarning}`,
+          hint: `start or add consumers of the group; look at it at http://127.0.0.1:${settings.KAFKA_UI_PORT}`,
+        },
+        `group ${group}`,
+      )
+    }
+    return groups
+  } finally {
+    await kafka.close()
+  }
+}
+
+async function readLags(kafka: KafkajsClients): Promise<{ group: string; lag: number }[]> {
+  const admin = await kafka.admin()
+  const { groups } = await admin.listGroups()
+  const committed = await Promise.all(
+    groups
+      .filter(({ protocolType }) => protocolType === 'consumer' || protocolType === '')
+      .map(async ({ groupId }) => ({ groupId, topics: await admin.fetchOffsets({ groupId }) })),
+  )
+  const names = [...new Set(committed.flatMap(({ topics }) => topics.map(({ topic }) => topic)))]
+  const existing = new Set(names.length > 0 ? await admin.listTopics() : [])
+  const ends = new Map<string, bigint>()
+  await Promise.all(
+    names
+      .filter((name) => existing.has(name))
+      .map(async (name) => {
+        for (const { partition, high } of await admin.fetchTopicOffsets(name))
+          ends.set(`${name}/${partition}`, BigInt(high))
+      }),
+  )
+  return committed.map(({ groupId, topics }) => {
+    let lag = 0n
+    for (const { topic, partitions } of topics) {
+      for (const { partition, offset } of partitions) {
+        const end = ends.get(`${topic}/${partition}`)
+        // -1: nothing committed for this partition.
+        if (end === undefined || offset === '-1') continue
+        const behind = end - BigInt(offset)
+        if (behind > 0n) lag += behind
+      }
+    }
+    return { group: groupId, lag: Number(lag) }
+  })
+}
+
+/** Writes a record, acknowledged, to a scratch topic of its own, and deletes the topic: no consumer can take it for data. */
+async function writeRecord(settings: Settings, { timeoutMs }: ProbeOptions, findings: Findings): Promise<void> {
+  const topic = `health-check-${randomUUID()}`
+  const kafka = await openKafkajs(settings, { timeoutMs })
+  try {
+    const [admin, producer] = await Promise.all([kafka.admin(), kafka.producer()])
+    await admin.createTopics({ topics: [{ topic, numPartitions: 1, replicationFactor: 1 }], waitForLeaders: true })
+    try {
+      await producer.send({ topic, acks: -1, messages: [{ key: 'canary', value: 'canary' }] })
+      const [end] = await admin.fetchTopicOffsets(topic)
+      if (end?.high === '1') return
+      const hint = 'docker logs l2_kafka, or .embedded/data/logs/kafka.log'
+      const found = `high watermark ${end?.high ?? 'unknown'} after one record`
+      findings.add('error', 'KAFKA_WRITE', { found, expected: 'high watermark 1', hint }, 'scratch topic')
+    } finally {
+      await admin.deleteTopics({ topics: [topic] })
+    }
+  } finally {
+    await kafka.close()
+  }
+}

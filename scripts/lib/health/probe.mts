@@ -1,0 +1,59 @@
+/** What the probes of the services have in common. */
+import type { Finding } from '../findings.mts'
+import { networkCause } from '../tcp.mts'
+
+export const SERVICES = ['zookeeper', 'kafka', 'clickhouse', 'redis', 'kafka-ui'] as const
+export type ServiceName = (typeof SERVICES)[number]
+
+export interface ProbeOptions {
+  /** Deadline of each question that a probe asks, in ms. */
+  timeoutMs: number
+  /** Write and read scratch data too. */
+  deep: boolean
+  /** Records of consumer lag from which on a group is a warning, and an error. */
+  lagWarning: number
+  lagCritical: number
+}
+
+/** What a probe learnt of a service that answered. */
+export interface Probe {
+  /** The essentials in a few words, for the service's line. */
+  summary: string
+  details: Record<string, string | number | boolean | null>
+  findings: Finding[]
+}
+
+/** Collects the findings of one service. */
+export class Findings {
+  readonly list: Finding[] = []
+  readonly #service: ServiceName
+
+  constructor(service: ServiceName) {
+    this.#service = service
+  }
+
+  add(
+    severity: Finding['severity'],
+    code: string,
+    finding: Pick<Finding, 'found' | 'expected' | 'hint'>,
+    about = '',
+  ): void {
+    this.list.push({ severity, code, subject: about ? `${this.#service} ${about}` : this.#service, ...finding })
+  }
+}
+
+/** Causes that lie between here and the service: they tell nothing about the service itself. */
+const ON_THE_WAY = ['unknown host name', 'host unreachable', 'network unreachable']
+
+/** The finding of a service that gave no answer: bad, unless the question never reached its machine. */
+export function unanswered(service: ServiceName, address: string, error: unknown): Finding {
+  const cause = networkCause(error)
+  return {
+    severity: ON_THE_WAY.includes(cause) ? 'unknown' : 'error',
+    code: 'NO_ANSWER',
+    subject: service,
+    found: `no answer from ${address}: ${cause}`,
+    expected: 'a service that answers',
+    hint: 'npm start',
+  }
+}

@@ -1,0 +1,81 @@
+import { randomUUID } from 'node:crypto'
+import type { Redis } from 'ioredis'
+import type { Settings } from '../settings.mts'
+import { Findings, type Probe, type ProbeOptions } from './probe.mts'
+
+/** Whether Redis serves as configured: login, memory and policy, append-only file. @throws when it gives no answer */
+export async function probeRedis(settings: Settings, options: ProbeOptions): Promise<Probe> {
+  const { default: ioredis } = await import('ioredis')
+  const redis = new ioredis.Redis({
+    host: settings.REDIS_HOST,
+    port: settings.REDIS_PORT,
+    ...(settings.REDIS_PASSWORD ? { password: settings.REDIS_PASSWORD } : {}),
+    lazyConnect: true,
+    connectTimeout: options.timeoutMs,
+    commandTimeout: options.timeoutMs,
+    retryStrategy: () => null,
+    maxRetriesPerRequest: 0,
+  })
+  let failure: unknown
+  redis.on('error', (error) => {
+    failure = error
+  })
+  try {
+    await redis.connect()
+    return await ask(redis, settings, options)
+  } catch (error) {
+    const refused = /NOAUTH|WRONGPASS|ERR AUTH/.exec(`${error} ${failure}`)
+    if (!refused) throw failure ?? error
+    const findings = new Findings('redis')
+    const hint =
+      'make REDIS_PASSWORD in .env the one that Redis was started with, or restart it: docker-compose up -d redis'
+    findings.add('error', 'REDIS_AUTH', { found: `${refused[0]}: the login is refused`, expected: 'PONG', hint })
+    return { summary: 'login refused', details: {}, findings: findings.list }
+  } finally {
+    redis.disconnect()
+  }
+}
+
+async function ask(redis: Redis, settings: Settings, { deep }: ProbeOptions): Promise<Probe> {
+  const findings = new Findings('redis')
+  const [pong, info] = await Promise.all([redis.ping(), redis.info()])
+  const values = new Map(info.split('\r\n').map((line) => line.split(':') as [string, string]))
+  const number = (name: string) => Number(values.get(name) ?? Number.NaN)
+  const text = (name: string) => values.get(name) ?? 'unknown'
+  const details = {
+    version: text('redis_version'),
+    usedMemoryBytes: number('used_memory'),
+    maxMemoryBytes: number('maxmemory'),
+    maxMemoryPolicy: text('maxmemory_policy'),
+    appendOnly: text('aof_enabled') === '1',
+    lastWrite: text('aof_last_write_status'),
+    lastRewrite: text('aof_last_bgrewrite_status'),
+    evictedKeys: number('evicted_keys'),
+  }
+  const restart = 'docker-compose up -d --force-recreate redis, or npm stop and npm start'
+  const expect = (code: string, about: string, found: string, expected: string, hint: string) => {
+    if (found !== expected) findings.add('error', code, { found, expected, hint }, about)
+  }
+  expect('REDIS_NO_PONG', '', pong, 'PONG', 'docker logs l2_redis')
+  expect('REDIS_LOADING', '', text('loading'), '0', 'wait: it is reading its append-only file')
+  expect('REDIS_MAXMEMORY', 'maxmemory', `${details.maxMemoryBytes} B`, `${settings.REDIS_MAX_MEMORY} B`, restart)
+  expect('REDIS_POLICY', 'maxmemory-policy', details.maxMemoryPolicy, settings.REDIS_MAX_MEMORY_POLICY, restart)
+  expect('REDIS_AOF_OFF', 'appendonly', details.appendOnly ? 'yes' : 'no', 'yes', restart)
+  const disk = 'free space on the disk: df -h'
+  expect('REDIS_AOF_WRITE', 'append-only file, last write', details.lastWrite, 'ok', disk)
+  expect('REDIS_AOF_REWRITE', 'append-only file, last rewrite', details.lastRewrite, 'ok', disk)
+  if (details.evictedKeys > 0) {
+    const hint = 'raise REDIS_MAX_MEMORY in .env, and REDIS_MEMORY_LIMIT with it, if these keys were still needed'
+    findings.add('warning', 'REDIS_EVICTED', { found: `${details.evictedKeys}`, expected: '0', hint }, 'evicted keys')
+  }
+  if (deep) {
+    // Gone after 10 s even if this process is killed before it deletes it.
+    const key = `l2:health-check:${randomUUID()}`
+    await redis.set(key, 'canary', 'EX', 10)
+    expect('REDIS_WRITE', 'scratch key', (await redis.get(key)) ?? 'nothing', 'canary', 'docker logs l2_redis')
+    await redis.del(key)
+  }
+  const megabytes = (bytes: number) => `${Math.round(bytes / 1024 ** 2)} MB`
+  const summary = `${details.version}, ${megabytes(details.usedMemoryBytes)} of ${megabytes(details.maxMemoryBytes)}`
+  return { summary, details, findings: findings.list }
+}

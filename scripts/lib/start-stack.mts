@@ -1,0 +1,149 @@
+/** What `npm start` does, step by step: choose Docker or embedded, start, tables, topics, health. */
+import { applyInitFiles } from './clickhouse.mts'
+import { type Docker, findDocker, PROJECT } from './docker.mts'
+import { install } from './embedded/install.mts'
+import { runningEmbedded, startEmbedded } from './embedded/stack.mts'
+import { cannotTell, configError, type Finding, OpsError, type Paint } from './findings.mts'
+import { readHealth, renderHealth, type StackHealth } from './health/health.mts'
+import { readPortStates } from './ports.mts'
+import { ROOT, reachable, type Settings } from './settings.mts'
+import { syncTopics } from './topics.mts'
+import { waitUntil } from './wait.mts'
+
+export type Choice = 'docker' | 'embedded' | undefined
+
+export interface Started {
+  mode: 'docker' | 'embedded'
+  /** True when everything was running before. */
+  wasRunning: boolean
+  tookMs: number
+  health: StackHealth
+  findings: Finding[]
+}
+
+/**
+ * Starts the stack and waits until it is healthy. What already runs is left alone.
+ * @throws {OpsError} with the finding of the step that failed; a taken port or missing tool leaves nothing running
+ */
+export async function startStack(settings: Settings, choice: Choice, log: (line: string) => void): Promise<Started> {
+  const { mode, docker } = await chooseMode(settings, choice, log)
+  const { findings } = await readPortStates(settings, { mode })
+  const conflicts = findings.filter(({ severity }) => severity === 'error')
+  if (conflicts.length > 0) throw new OpsError(1, conflicts)
+  const installed = docker ? undefined : await install(log)
+  const startMs = performance.now()
+  const wasRunning = docker ? await composeUp(docker, log) : await embeddedUp(settings, installed, log)
+  await applyInitFiles(settings)
+  const topics = await syncTopics(settings, { mode: 'apply', timeoutMs: 60_000, log })
+  if (topics.done.length > 0) log(`  topics     ${topics.done.length} changes`)
+  const health = await healthy(settings)
+  const tookMs = Math.round(performance.now() - startMs)
+  const warnings = findings.filter(({ severity }) => severity === 'warning')
+  return { mode, wasRunning, tookMs, health, findings: [...warnings, ...topics.findings, ...health.findings] }
+}
+
+async function chooseMode(
+  settings: Settings,
+  choice: Choice,
+  log: (line: string) => void,
+): Promise<{ mode: 'docker' | 'embedded'; docker?: Docker }> {
+  const running = runningEmbedded(settings.EMBEDDED_DATA_DIR)
+  if (choice === 'docker' && running.length > 0) {
+    const found = `the embedded stack running (${running.map(({ name }) => name).join(', ')})`
+    throw configError([
+      { code: 'OTHER_MODE', subject: '--docker', found, expected: 'its ports to be free', hint: 'npm stop' },
+    ])
+  }
+  if (choice === 'embedded' || running.length > 0) {
+    log(
+      `Starting the embedded stack (${choice ? 'asked for' : 'it is running already'}); data in ${settings.EMBEDDED_DATA_DIR}`,
+    )
+    return { mode: 'embedded' }
+  }
+  const docker = await findDocker()
+  if (!('missing' in docker)) {
+    log(`Starting docker-compose.yml on Docker ${docker.engineVersion}; --embedded does without`)
+    return { mode: 'docker', docker }
+  }
+  if (choice === 'docker') {
+    throw cannotTell({
+      code: 'NO_DOCKER',
+      subject: '--docker',
+      found: docker.missing,
+      expected: 'a Docker engine with Compose v2',
+      hint: 'install or start Docker, or: npm start -- --embedded',
+    })
+  }
+  log(`Starting the embedded stack (${docker.missing}); data in ${settings.EMBEDDED_DATA_DIR}`)
+  return { mode: 'embedded' }
+}
+
+async function embeddedUp(
+  settings: Settings,
+  installed: Awaited<ReturnType<typeof install>> | undefined,
+  log: (line: string) => void,
+): Promise<boolean> {
+  if (!installed) throw new TypeError('Cannot start the embedded stack: it is not installed')
+  const services = await startEmbedded(settings, installed, log)
+  return services.every(({ state }) => state === 'already running')
+}
+
+/** `up -d --wait`, its progress on stderr. */
+async function composeUp({ compose }: Docker, log: (line: string) => void): Promise<boolean> {
+  const { $ } = await import('zx')
+  const states = async () => {
+    const out = await $({ nothrow: true, quiet: true, cwd: ROOT })`${compose} ps --services --status running`
+    return out.stdout.trim().split('\n').filter(Boolean).length
+  }
+  const before = await states()
+  const out = await $({
+    nothrow: true,
+    quiet: true,
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })`${compose} up -d --wait`
+  if (out.ok) return before === 5
+  log('Not all containers became healthy')
+  throw new OpsError(1, [
+    {
+      severity: 'error',
+      code: 'COMPOSE_UP',
+      subject: `compose project ${PROJECT}`,
+      found: 'containers that did not become healthy',
+      expected: 'all of them healthy',
+      hint: './scripts/health-check.mts',
+    },
+  ])
+}
+
+/** The stack's health as soon as it is good, or as it is after 30 s. */
+async function healthy(settings: Settings): Promise<StackHealth> {
+  let health: StackHealth | undefined
+  const options = { timeoutMs: 5_000, deep: false, lagWarning: 1000, lagCritical: 10_000 }
+  const good = async () => {
+    health = await readHealth(settings, [], options)
+    return !health.services.some(({ state }) => state === 'unhealthy' || state === 'unknown') && health
+  }
+  return (await waitUntil(good, { timeoutMs: 30_000, pollMs: 500 })) || (health as StackHealth)
+}
+
+/** Where everything is and how to stop it, for people. */
+export function renderStarted(settings: Settings, { mode, health, tookMs, wasRunning }: Started, paint: Paint): string {
+  const host = reachable(settings.BIND_ADDRESS)
+  const user = `user ${settings.CLICKHOUSE_USER}, database ${settings.CLICKHOUSE_DB}`
+  const lines = [
+    renderHealth(health, paint),
+    '',
+    wasRunning ? 'The stack was running already' : `Started in ${(tookMs / 1000).toFixed(1)} s`,
+    '',
+    `ClickHouse  http://${host}:${settings.CLICKHOUSE_HTTP_PORT}/play  (${user}; native protocol on port ${settings.CLICKHOUSE_TCP_PORT})`,
+    `Kafka       ${settings.KAFKA_BOOTSTRAP_SERVERS.join(', ')}`,
+    `Redis       redis://${host}:${settings.REDIS_PORT}`,
+    `ZooKeeper   ${host}:${settings.ZOOKEEPER_CLIENT_PORT}`,
+    `Kafka UI    ${mode === 'docker' ? `http://${host}:${settings.KAFKA_UI_PORT}` : 'Docker only'}`,
+    `Logs        ${mode === 'docker' ? 'docker-compose logs' : `${settings.EMBEDDED_DATA_DIR}/logs`}`,
+    '',
+    'Stop: npm stop   Health: npm run health   Topics: npm run topics   Ports: npm run ports',
+  ]
+  return lines.join('\n')
+}

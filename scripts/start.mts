@@ -1,0 +1,40 @@
+#!/bin/sh
+//usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
+/**
+ * Starts the stack: docker-compose.yml where a Docker engine answers, else the same services as plain processes. Creates the
+ * tables and topics that are missing, checks health and says where everything is. Changes nothing of what is already there.
+ */
+import { runCommand } from './lib/cli.mts'
+import { configError } from './lib/findings.mts'
+import { readSettings } from './lib/settings.mts'
+import { renderStarted, startStack } from './lib/start-stack.mts'
+
+await runCommand({
+  name: 'npm start --',
+  summary:
+    'Starts the stack and waits until it is healthy: docker-compose.yml where a Docker engine with Compose v2 answers, else the\n' +
+    'same services without containers (the embedded stack). Creates missing tables and topics.',
+  options: {
+    docker: { type: 'boolean', help: 'use Docker, and fail if it does not answer' },
+    embedded: { type: 'boolean', help: 'use the embedded stack, even where Docker answers' },
+  },
+  example: 'npm start -- --embedded',
+  exitCodes: {
+    0: 'the stack is up and healthy',
+    1: 'a port is taken, a service did not come up or is unhealthy',
+    2: 'wrong use or settings',
+    3: 'could not tell: Java, Maven or Docker is missing, or a download failed',
+  },
+  run: async ({ options, log, paint }) => {
+    if (options.docker && options.embedded) {
+      const finding = { code: 'USAGE', subject: '--docker --embedded', found: 'both', expected: 'one of them' }
+      throw configError([{ ...finding, hint: 'npm start -- --help' }])
+    }
+    const settings = readSettings()
+    const choice = options.docker ? 'docker' : options.embedded ? 'embedded' : undefined
+    const started = await startStack(settings, choice, log)
+    const { mode, wasRunning, tookMs, health, findings } = started
+    const services = health.services.map(({ findings: _, ...service }) => service)
+    return { findings, text: renderStarted(settings, started, paint), data: { mode, wasRunning, tookMs, services } }
+  },
+})

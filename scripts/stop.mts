@@ -1,0 +1,72 @@
+#!/bin/sh
+//usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
+/**
+ * Stops the stack: the embedded processes that a start recorded, and the containers of docker-compose.yml. Data stays. Touches
+ * nothing else. Exit codes: see --help.
+ */
+import { runCommand } from './lib/cli.mts'
+import { findDocker, readContainers } from './lib/docker.mts'
+import { stopEmbedded } from './lib/embedded/stack.mts'
+import { type Finding, OpsError } from './lib/findings.mts'
+import { readSettings } from './lib/settings.mts'
+
+await runCommand({
+  name: 'npm stop',
+  summary:
+    'Stops what `npm start` started: the recorded processes of the embedded stack, and the containers of docker-compose.yml.\n' +
+    'Data stays where it is.',
+  options: {},
+  example: 'npm stop',
+  exitCodes: {
+    0: 'stopped, or nothing was running',
+    1: 'a service had to be killed; its next start repairs what that left',
+    2: 'wrong use or settings',
+    3: 'could not tell: another start or stop is under way, or Docker failed',
+  },
+  run: async ({ log }) => {
+    const settings = readSettings()
+    const lines: string[] = []
+    const findings: Finding[] = []
+    for (const { name, how } of await stopEmbedded(settings.EMBEDDED_DATA_DIR)) {
+      lines.push(`  ${name.padEnd(10)} ${how}`)
+      if (how !== 'killed') continue
+      findings.push({
+        severity: 'error',
+        code: 'KILLED',
+        subject: name,
+        found: 'no end after SIGTERM, so it was killed',
+        expected: 'a clean end',
+        hint: `read ${settings.EMBEDDED_DATA_DIR}/logs/${name}.log`,
+      })
+    }
+    const running = (await readContainers()).filter(({ state }) => state === 'running' || state === 'restarting')
+    if (running.length > 0) {
+      await stopContainers(log)
+      lines.push(...running.map(({ name }) => `  ${name} stopped`))
+    }
+    return {
+      findings,
+      text: lines.length > 0 ? ['Stopped, data kept:', ...lines].join('\n') : 'Nothing was running',
+      data: { stopped: lines.length },
+    }
+  },
+})
+
+async function stopContainers(log: (line: string) => void): Promise<void> {
+  const docker = await findDocker()
+  if ('missing' in docker) throw new TypeError(docker.missing)
+  const { $ } = await import('zx')
+  log('Stopping the containers')
+  const out = await $({ nothrow: true, quiet: true })`${docker.compose} stop`
+  if (out.ok) return
+  throw new OpsError(3, [
+    {
+      severity: 'unknown',
+      code: 'COMPOSE_STOP',
+      subject: 'docker compose stop',
+      found: out.stderr.trim().split('\n').at(-1) ?? '',
+      expected: 'stopped containers',
+      hint: 'docker-compose ps',
+    },
+  ])
+}

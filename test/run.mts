@@ -1,0 +1,81 @@
+#!/bin/sh
+//usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/../scripts/lib/run" "$f" "$@"
+/**
+ * `npm test [-- NAME…]`: types, lint and format, then every test file (or those whose name holds a NAME) as a process of its
+ * own, against one embedded stack that this run starts on free ports and stops again. The last line counts the tests.
+ */
+import { readdirSync, rmSync } from 'node:fs'
+import path from 'node:path'
+import { applyInitFiles } from '../scripts/lib/clickhouse.mts'
+import { install } from '../scripts/lib/embedded/install.mts'
+import { startEmbedded, stopEmbedded } from '../scripts/lib/embedded/stack.mts'
+import { ROOT, readSettings } from '../scripts/lib/settings.mts'
+import { syncTopics } from '../scripts/lib/topics.mts'
+import { runFile } from './support/command.mts'
+import { stackEnv } from './support/stack.mts'
+
+/** Files that run side by side: as many as the smallest supported machine has cores. */
+const PARALLEL = 2
+
+const print = (line: string) => process.stdout.write(`${line}\n`)
+const names = process.argv.slice(2)
+const total = { passed: 0, failed: 0 }
+const failedFiles: string[] = []
+
+function count(file: string, passed: number, failed: number): void {
+  total.passed += passed
+  total.failed += failed
+  if (failed > 0) failedFiles.push(file)
+}
+
+async function check(title: string, command: string, args: string[]): Promise<void> {
+  const { exitCode, stdout, stderr } = await runFile(path.join(ROOT, 'node_modules', '.bin', command), args)
+  print(`${exitCode === 0 ? '✓' : '✗'} ${title}`)
+  if (exitCode !== 0) print(`${stdout}${stderr}`)
+  count(title, exitCode === 0 ? 1 : 0, exitCode === 0 ? 0 : 1)
+}
+
+/** uvu's own totals. A file without any, or of no tests, forgot to run them: that is a failure. */
+async function runTests(file: string, env: NodeJS.ProcessEnv): Promise<void> {
+  const startMs = performance.now()
+  const { exitCode, stdout, stderr } = await runFile(path.join(ROOT, 'scripts/lib/run'), [file], { env })
+  const number = (label: string) => Number(new RegExp(`^\\s*${label}:\\s+(\\d+)`, 'm').exec(stdout)?.[1] ?? 0)
+  const [tests, passed] = [number('Total'), number('Passed')]
+  const failed = exitCode === 0 && tests > 0 ? tests - passed : Math.max(1, tests - passed)
+  const seconds = ((performance.now() - startMs) / 1000).toFixed(1)
+  print(`${failed === 0 ? '✓' : '✗'} ${path.relative(ROOT, file)}: ${passed} of ${tests} in ${seconds} s`)
+  if (failed > 0) print(`${stdout}${stderr}`)
+  count(path.relative(ROOT, file), passed, failed)
+}
+
+const files = readdirSync(path.join(ROOT, 'test'))
+  .filter((file) => file.endsWith('.test.mts') && (names.length === 0 || names.some((name) => file.includes(name))))
+  .map((file) => path.join(ROOT, 'test', file))
+
+if (names.length === 0) {
+  await check('types', 'tsc', ['--noEmit'])
+  await check('lint and format', 'biome', ['check', '--error-on-warnings', '.'])
+}
+
+const env: NodeJS.ProcessEnv = { ...(await stackEnv()), NO_COLOR: '1' }
+env.L2_TEST_DATA_DIR = env.EMBEDDED_DATA_DIR
+const settings = readSettings(env)
+try {
+  print('Starting the services for the tests')
+  await startEmbedded(settings, await install(print), print)
+  await applyInitFiles(settings)
+  await syncTopics(settings, { mode: 'apply', timeoutMs: 60_000, log: print })
+  const queue = [...files]
+  const worker = async () => {
+    for (let file = queue.shift(); file; file = queue.shift()) await runTests(file, env)
+  }
+  await Promise.all(Array.from({ length: PARALLEL }, worker))
+} finally {
+  await stopEmbedded(settings.EMBEDDED_DATA_DIR)
+  rmSync(settings.EMBEDDED_DATA_DIR, { recursive: true, force: true })
+}
+
+if (files.length === 0) count(`no test file named ${names.join(' or ')}`, 0, 1)
+for (const file of failedFiles) print(`✗ ${file}`)
+print(`${total.passed} passed, ${total.failed} failed`)
+process.exitCode = total.failed === 0 ? 0 : 1
