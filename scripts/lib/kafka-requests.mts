@@ -1,5 +1,5 @@
-/** The requests that the scripts send to Kafka, each in a version that brokers from 2.8 to 4.x speak. */
-import type { Request } from './kafka-wire.mts'
+/** What the scripts ask Kafka, each in a version that brokers from 2.8 to 4.x speak: the cluster, offsets, sizes, groups' offsets. */
+import type { Request } from './kafka-codec.mts'
 
 /** What the broker answered about one topic: `NONE` is success; `message` holds its own words, if it had any. */
 export interface Outcome {
@@ -34,7 +34,7 @@ const ERRORS: Record<number, string> = {
   86: 'GROUP_SUBSCRIBED_TO_TOPIC',
 }
 
-const errorName = (code: number): string => ERRORS[code] ?? `ERROR_${code}`
+export const errorName = (code: number): string => ERRORS[code] ?? `ERROR_${code}`
 
 export interface Partition {
   index: number
@@ -109,139 +109,127 @@ export const metadata: Request<Metadata> = {
   },
 }
 
-/** The protocol's resource type of a topic. */
-const TOPIC = 2
+/** Which offset of a partition: after the last record, of the first that is kept, or of the record with the newest timestamp. */
+export type Which = 'high' | 'low' | 'newest'
+const WHICH: Record<Which, number> = { high: -1, low: -2, newest: -3 }
 
-export interface ConfigValue {
-  value: string | null
-  /** True when set on the topic itself, false when it is the broker's default. */
-  own: boolean
+export interface PartitionOffset {
+  topic: string
+  partition: number
+  error: string
+  offset: number
+  /** Milliseconds since 1970, only for `newest`; -1 when the partition is empty. */
+  timestampMs: number
 }
 
-/** Every configuration key of each topic; a topic that does not exist is left out. */
-export const describeTopicConfigs = (names: string[]): Request<Map<string, Map<string, ConfigValue>>> => ({
-  key: 32,
-  version: 1,
-  flexible: false,
+/** Offsets of partitions. For their leader. */
+export const listOffsets = (
+  which: Which,
+  topics: { name: string; partitions: number[] }[],
+): Request<PartitionOffset[]> => ({
+  key: 2,
+  version: 7,
+  flexible: true,
   write: (to) =>
     to
-      .array(names, (name) =>
+      // Not a replica; committed and open transactions alike.
+      .int(4, -1)
+      .int(1, 0)
+      .array(topics, ({ name, partitions }) =>
         to
-          .int(1, TOPIC)
           .string(name)
-          .array(null, () => {}),
+          .array(partitions, (index) => to.int(4, index).int(4, -1).int64(WHICH[which]).end())
+          .end(),
       )
-      .bool(false),
+      .end(),
   read: (from) => {
     from.int(4)
-    const topics = from.array(() => {
-      const error = from.int(2)
-      from.string()
-      from.int(1)
-      const name = from.string() ?? ''
-      const values = from.array((): [string, ConfigValue] => {
-        const [key, value] = [from.string() ?? '', from.string()]
-        from.bool()
-        const source = from.int(1)
-        from.bool()
-        from.array(() => [from.string(), from.string(), from.int(1)])
-        // 1 = DYNAMIC_TOPIC_CONFIG; all others are defaults of the broker, of its file or of Kafka.
-        return [key, { value, own: source === 1 }]
+    const answer = from.array(() => {
+      const topic = from.string() ?? ''
+      const partitions = from.array(() => {
+        const [partition, error, timestampMs, offset] = [
+          from.int(4),
+          errorName(from.int(2)),
+          from.int64(),
+          from.int64(),
+        ]
+        from.int(4)
+        from.end()
+        return { topic, partition, error, offset, timestampMs }
       })
-      return { error, name, values: new Map(values) }
+      from.end()
+      return partitions
     })
-    return new Map(topics.filter(({ error }) => error === 0).map(({ name, values }) => [name, values]))
+    return answer.flat()
   },
 })
 
-export interface NewTopic {
-  name: string
-  partitions: number
-  replication: number
-  config: Record<string, string>
-}
-
-/**
- * Creates topics, or with `validateOnly` only says whether it could. For the controller.
- * The broker answers when all are usable, or REQUEST_TIMED_OUT after `timeoutMs` and goes on.
- */
-export const createTopics = (
-  topics: NewTopic[],
-  options: { validateOnly: boolean; timeoutMs: number },
-): Request<Map<string, Outcome>> => ({
-  key: 19,
-  version: 4,
-  flexible: false,
-  write: (to) =>
-    to
-      .array(topics, ({ name, partitions, replication, config }) =>
-        to
-          .string(name)
-          .int(4, partitions)
-          .int(2, replication)
-          .array([], () => {})
-          .array(Object.entries(config), ([key, value]) => to.string(key).string(value)),
-      )
-      .int(4, options.timeoutMs)
-      .bool(options.validateOnly),
-  read: (from) => {
-    from.int(4)
-    return new Map(from.array(() => [from.string() ?? '', { error: errorName(from.int(2)), message: from.string() }]))
-  },
-})
-
-/** Grows topics to so many partitions. For the controller. */
-export const createPartitions = (
-  topics: { name: string; to: number }[],
-  timeoutMs: number,
-): Request<Map<string, Outcome>> => ({
-  key: 37,
+/** Bytes on one broker's disks by topic, every partition and copy that it holds counted. */
+export const describeLogDirs: Request<Map<string, number>> = {
+  key: 35,
   version: 1,
   flexible: false,
-  write: (to) =>
-    to
-      .array(topics, (topic) =>
-        to
-          .string(topic.name)
-          .int(4, topic.to)
-          .array(null, () => {}),
-      )
-      .int(4, timeoutMs)
-      .bool(false),
+  write: (to) => to.array(null, () => {}),
   read: (from) => {
     from.int(4)
-    return new Map(from.array(() => [from.string() ?? '', { error: errorName(from.int(2)), message: from.string() }]))
+    const bytes = new Map<string, number>()
+    from.array(() => {
+      from.int(2)
+      from.string()
+      from.array(() => {
+        const name = from.string() ?? ''
+        from.array(() => {
+          from.int(4)
+          bytes.set(name, (bytes.get(name) ?? 0) + from.int64())
+          from.int64()
+          from.bool()
+        })
+      })
+    })
+    return bytes
+  },
+}
+
+/** The id of the broker that keeps a group's offsets, or the error that says why there is none. */
+export const findCoordinator = (groupId: string): Request<{ error: string; brokerId: number }> => ({
+  key: 10,
+  version: 2,
+  flexible: false,
+  // 0 = a consumer group
+  write: (to) => to.string(groupId).int(1, 0),
+  read: (from) => {
+    from.int(4)
+    const error = errorName(from.int(2))
+    from.string()
+    return { error, brokerId: from.int(4) }
   },
 })
 
 /**
- * Sets single configuration keys of topics and leaves all others as they are: unlike AlterConfigs, which kafkajs sends and which
- * resets every key it is not given.
+ * Deletes what a group has committed for partitions; answers with the group's error, else the first of a partition's. For the
+ * group's coordinator, which refuses for topics that a member is subscribed to.
  */
-export const setTopicConfigs = (
-  topics: { name: string; config: Record<string, string> }[],
-): Request<Map<string, Outcome>> => ({
-  key: 44,
+export const deleteGroupOffsets = (
+  groupId: string,
+  topics: { name: string; partitions: number[] }[],
+): Request<string> => ({
+  key: 47,
   version: 0,
   flexible: false,
   write: (to) =>
     to
-      .array(topics, ({ name, config }) =>
-        to
-          .int(1, TOPIC)
-          .string(name)
-          // 0 = SET
-          .array(Object.entries(config), ([key, value]) => to.string(key).int(1, 0).string(value)),
-      )
-      .bool(false),
+      .string(groupId)
+      .array(topics, ({ name, partitions }) => to.string(name).array(partitions, (index) => to.int(4, index))),
   read: (from) => {
+    const error = errorName(from.int(2))
     from.int(4)
-    return new Map(
-      from.array(() => {
-        const outcome = { error: errorName(from.int(2)), message: from.string() }
-        from.int(1)
-        return [from.string() ?? '', outcome]
-      }),
-    )
+    const partitions = from.array(() => {
+      from.string()
+      return from.array(() => {
+        from.int(4)
+        return errorName(from.int(2))
+      })
+    })
+    return error === 'NONE' ? (partitions.flat().find((each) => each !== 'NONE') ?? 'NONE') : error
   },
 })

@@ -1,11 +1,12 @@
 /**
- * The way to Kafka: `openCluster` for what kafka-requests.mts asks over the plain protocol, `openKafkajs` for groups, producers and
+ * The way to Kafka: `openCluster` for what kafka-requests.mts asks itself, `openKafkajs` for groups, producers and
  * consumers. Both have deadlines and turn failures into findings that name the cause.
  */
 import type { Admin, Consumer, ConsumerConfig, Producer, ProducerConfig } from 'kafkajs'
 import { cannotTell, type OpsError, reason } from './findings.mts'
+import type { Request } from './kafka-codec.mts'
 import { type Metadata, metadata } from './kafka-requests.mts'
-import { connectWire, type Request, type Wire } from './kafka-wire.mts'
+import { connectWire, type Wire } from './kafka-wire.mts'
 import type { Settings } from './settings.mts'
 import { waitUntil } from './wait.mts'
 
@@ -17,6 +18,7 @@ const CAUSES: Record<string, string> = {
   EPIPE: 'the connection was closed',
   ENOTFOUND: 'unknown host name',
   EAI_AGAIN: 'unknown host name',
+  ETIMEDOUT: 'no answer',
   EHOSTUNREACH: 'host unreachable',
   ENETUNREACH: 'network unreachable',
 }
@@ -32,7 +34,7 @@ export function kafkaCause(error: unknown): string {
 }
 
 /** The {@link OpsError} of a broker that does not answer: exit code 3. */
-function unreachable(address: string, error: unknown, timeoutMs: number): OpsError {
+export function unreachable(address: string, error: unknown, timeoutMs: number): OpsError {
   const found = kafkaCause(error)
   const hint = found.includes('connection refused') ? 'npm start' : 'edit .env: KAFKA_BOOTSTRAP_SERVERS=…'
   const expected = `a Kafka broker that answers within ${timeoutMs / 1000} s`

@@ -1,15 +1,9 @@
 /** Reads a cluster's topics, carries out a plan for them, and reads back until it holds. */
 import type { Finding } from './findings.mts'
 import type { Cluster } from './kafka.mts'
-import {
-  createPartitions,
-  createTopics,
-  describeTopicConfigs,
-  metadata,
-  type Outcome,
-  setTopicConfigs,
-} from './kafka-requests.mts'
+import { metadata, type Outcome } from './kafka-requests.mts'
 import { type ActualTopic, changeCount, narrowPlan, planTopics, type TopicPlan } from './topic-plan.mts'
+import { createPartitions, createTopics, describeTopicConfigs, setTopicConfigs } from './topic-requests.mts'
 import { type DeclaredTopic, metricName } from './topics-file.mts'
 import { waitUntil } from './wait.mts'
 import { editHint, type Mistake } from './yaml-source.mts'

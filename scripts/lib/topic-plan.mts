@@ -1,6 +1,6 @@
 /** Compares the declared topics with those of the cluster: what to create, grow, configure, and what cannot be changed. */
 import type { Finding, Paint } from './findings.mts'
-import type { ConfigValue } from './kafka-requests.mts'
+import type { ConfigValue } from './topic-requests.mts'
 import type { DeclaredTopic } from './topics-file.mts'
 
 export interface ActualTopic {
