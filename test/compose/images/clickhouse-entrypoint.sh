@@ -1,0 +1,53 @@
+#!/bin/bash
+# The contract of the real image's entrypoint: as root it hands the data folder to user 101 and becomes that user; with
+# CLICKHOUSE_USER set it removes `default` and creates that user, open to every address; on a data folder without `data/`
+# it starts a server on 127.0.0.1 only, makes CLICKHOUSE_DB, runs /docker-entrypoint-initdb.d in glob order and stops at the
+# first failure, which leaves the folder half made.
+set -eo pipefail
+shopt -s nullglob
+if [ $# -gt 0 ] && [[ $1 != --* ]]; then exec "$@"; fi
+data=/var/lib/clickhouse
+CLICKHOUSE_USER=${CLICKHOUSE_USER:-default}
+become=()
+if [ "$(id -u)" = 0 ]; then
+  become=(gosu clickhouse)
+  [ "$(stat -c %u $data)" = 101 ] || chown -R clickhouse:clickhouse $data
+fi
+cd $data
+if [ "$CLICKHOUSE_USER" != default ] || [ -n "$CLICKHOUSE_PASSWORD" ]; then
+  echo "$0: create new user '$CLICKHOUSE_USER' instead 'default'"
+  # The library's own session needs a `default`, so unlike in the real image one remains: inside the container, on loopback,
+  # with no right but to open the ports.
+  cat > /etc/clickhouse-server/users.d/default-user.xml <<END
+<clickhouse><users>
+  <default replace="1"><password/><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota>
+    <grants><query>GRANT SYSTEM LISTEN ON *.*</query></grants></default>
+  <${CLICKHOUSE_USER}>
+    <profile>default</profile><networks><ip>::/0</ip></networks><quota>default</quota>
+    <password><![CDATA[${CLICKHOUSE_PASSWORD//]]>/]]]]><![CDATA[>}]]></password>
+    <access_management>${CLICKHOUSE_DEFAULT_ACCESS_MANAGEMENT:-0}</access_management>
+  </${CLICKHOUSE_USER}>
+</users></clickhouse>
+END
+fi
+if [ -d $data/data ]; then
+  echo 'ClickHouse Database directory appears to contain a database; Skipping initialization'
+else
+  "${become[@]}" clickhouse-server --config-file="$CLICKHOUSE_CONFIG" -- --listen_host=127.0.0.1 &
+  server=$!
+  tries=${CLICKHOUSE_INIT_TIMEOUT:-1000}
+  until wget --spider -T 1 -q http://127.0.0.1:8123/ping; do
+    if (( tries-- <= 0 )) || ! kill -0 $server; then echo >&2 'ClickHouse init process timeout.'; exit 1; fi
+    sleep 1
+  done
+  [ -z "$CLICKHOUSE_DB" ] || clickhouse-client --host 127.0.0.1 -q "CREATE DATABASE IF NOT EXISTS $CLICKHOUSE_DB"
+  for file in /docker-entrypoint-initdb.d/*; do
+    case $file in
+      *.sh) echo "$0: running $file"; if [ -x "$file" ]; then "$file"; else . "$file"; fi ;;
+      *.sql) echo "$0: running $file"; clickhouse-client --host 127.0.0.1 --multiquery < "$file" ;;
+      *) echo "$0: ignoring $file" ;;
+    esac
+  done
+  if ! kill -TERM $server || ! wait $server; then echo >&2 'Finishing of ClickHouse init process failed.'; exit 1; fi
+fi
+exec "${become[@]}" clickhouse-server --config-file="$CLICKHOUSE_CONFIG" "$@"

@@ -1,0 +1,20 @@
+# Stand-in for the image apache/kafka:3.9.2: the broker and tools of the embedded stack's jars, behind the same contract.
+# Source of each promise: https://github.com/apache/kafka/blob/3.9/docker/jvm/Dockerfile, bin/kafka-server-start.sh,
+# bin/kafka-run-class.sh. Differs in Java (17, the real image has 21) and C library.
+ARG BASE
+FROM $BASE
+RUN useradd --uid 1000 --create-home --shell /bin/bash appuser \
+ && mkdir -p /opt/kafka/bin /opt/kafka/config /var/lib/kafka/data /etc/kafka/secrets /etc/kafka/docker /mnt/shared/config /usr/logs \
+ && rm -f /usr/bin/redis-* /usr/bin/curl /usr/sbin/gosu
+# Alpine: the small tools are busybox's, with busybox's options. (Not wget: Debian's busybox is built without its -T.)
+RUN for tool in nc head tail od tr sed grep; do ln -sf /bin/busybox "$(command -v $tool)"; done
+COPY --from=jars / /opt/kafka/libs/
+COPY log4j.properties /opt/kafka/config/log4j.properties
+COPY log4j.properties /opt/kafka/config/tools-log4j.properties
+COPY --chmod=755 kafka-server-start.sh kafka-run-class.sh kafka-topics.sh /opt/kafka/bin/
+COPY --chmod=755 kafka-run /etc/kafka/docker/run
+RUN chown -R appuser:appuser /opt/kafka /mnt/shared/config /usr/logs && chown -R appuser:root /var/lib/kafka /etc/kafka
+USER appuser
+EXPOSE 9092
+VOLUME ["/etc/kafka/secrets", "/var/lib/kafka/data", "/mnt/shared/config"]
+CMD ["/etc/kafka/docker/run"]
