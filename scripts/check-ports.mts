@@ -1,0 +1,58 @@
+#!/bin/sh
+//usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
+/**
+ * Tells whether the ports of the stack are free, before a start. Changes nothing; with --write-env, .env. Exit codes: see --help.
+ */
+import { runCommand } from './lib/cli.mts'
+import { writeEnvValues } from './lib/env-file.mts'
+import { configError } from './lib/findings.mts'
+import { renderPorts } from './lib/port-findings.mts'
+import { type PortState, readPortStates, type StackMode } from './lib/ports.mts'
+import { ROOT, readSettings } from './lib/settings.mts'
+
+await runCommand({
+  name: './scripts/check-ports.mts',
+  summary:
+    'Tells for every port of docker-compose.yml, with .env applied, whether it is free, held by this stack, or taken, and by whom.\n' +
+    'Tries each by a real bind, on IPv4 and IPv6. Without root the owner of another user’s process is not visible.',
+  options: {
+    'write-env': { type: 'boolean', help: 'write the next free port for each taken one to .env' },
+    docker: { type: 'boolean', help: 'check for a start on Docker (default: as npm start would choose)' },
+    embedded: { type: 'boolean', help: 'check for a start without containers' },
+  },
+  example: './scripts/check-ports.mts --write-env',
+  exitCodes: {
+    0: 'all ports are free or held by this stack',
+    1: 'a port is taken, or its address is not on this machine',
+    2: 'wrong use, or a mistake in the compose file or .env',
+    3: 'could not tell: no permission to try a port, or a compose file that needs Docker Compose',
+  },
+  run: async ({ options, paint, log }) => {
+    if (options.docker && options.embedded) {
+      const finding = { code: 'USAGE', subject: '--docker --embedded', found: 'both', expected: 'one of them' }
+      throw configError([{ ...finding, hint: './scripts/check-ports.mts --help' }])
+    }
+    const choice: { mode?: StackMode } = options.docker
+      ? { mode: 'docker' }
+      : options.embedded
+        ? { mode: 'embedded' }
+        : {}
+    let report = await readPortStates(readSettings(), choice)
+    const changes = options['write-env'] ? changesOf(report.ports) : {}
+    for (const [variable, port] of Object.entries(changes)) log(`.env: ${variable}=${port}`)
+    if (Object.keys(changes).length > 0) {
+      writeEnvValues(ROOT, changes)
+      report = await readPortStates(readSettings(), choice)
+    }
+    const { mode, ports, findings } = report
+    return { findings, text: renderPorts(ports, paint), data: { mode, ports, changes } }
+  },
+})
+
+/** The ports to write to .env, by variable. What the shell sets wins over .env, so there a write would change nothing. */
+function changesOf(ports: readonly PortState[]): Record<string, string> {
+  const settable = ports.filter(({ variable }) => variable && process.env[variable] === undefined)
+  return Object.fromEntries(
+    settable.flatMap(({ variable, next }) => (variable && next ? [[variable, String(next)]] : [])),
+  )
+}
