@@ -9,7 +9,7 @@ import { waitUntil } from './wait.mts'
 import { editHint, type Mistake } from './yaml-source.mts'
 
 /** Milliseconds the broker may take for an answer; what it has not finished by then it goes on with. */
-const BROKER_WAIT_MS = 5_000
+export const BROKER_WAIT_MS = 5_000
 
 /** The cluster's topics with the configuration of the named ones; without Kafka's internal topics. */
 export async function readTopics(cluster: Cluster, names: readonly string[]): Promise<ActualTopic[]> {

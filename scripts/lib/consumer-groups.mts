@@ -1,0 +1,57 @@
+/** Kafka's consumer groups: who is in them, what they read, and what they have committed. */
+import { type KafkajsClients, unreachable } from './kafka.mts'
+import { Reader } from './kafka-codec.mts'
+import type { Settings } from './settings.mts'
+
+export interface ConsumerGroup {
+  id: string
+  /** Kafka's word: Empty, Stable, PreparingRebalance, CompletingRebalance or Dead. */
+  state: string
+  /** `client id at host` of each member. */
+  members: string[]
+  /** Topics that a member is subscribed to. */
+  subscribed: string[]
+  committed: { topic: string; partition: number; offset: number }[]
+}
+
+/**
+ * Every group of the cluster.
+ * @throws {OpsError} exit code 3, when the broker does not answer
+ */
+export async function readGroups(
+  kafkajs: KafkajsClients,
+  { KAFKA_BOOTSTRAP_SERVERS: servers }: Pick<Settings, 'KAFKA_BOOTSTRAP_SERVERS'>,
+  timeoutMs: number,
+): Promise<ConsumerGroup[]> {
+  const admin = await kafkajs.admin()
+  try {
+    const ids = (await admin.listGroups()).groups.map(({ groupId }) => groupId)
+    const { groups } = await admin.describeGroups(ids)
+    return await Promise.all(
+      groups.map(async ({ groupId, state, protocolType, members }) => ({
+        id: groupId,
+        state,
+        members: members.map(({ clientId, clientHost }) => `${clientId} at ${clientHost.replace(/^\//, '')}`),
+        subscribed:
+          protocolType === 'consumer' ? members.flatMap(({ memberMetadata }) => subscription(memberMetadata)) : [],
+        committed: (await admin.fetchOffsets({ groupId })).flatMap(({ topic, partitions }) =>
+          partitions
+            .map(({ partition, offset }) => ({ topic, partition, offset: Number(offset) }))
+            // -1: nothing committed for this partition.
+            .filter(({ offset }) => offset >= 0),
+        ),
+      })),
+    )
+  } catch (error) {
+    throw unreachable(servers.join(','), error, timeoutMs)
+  }
+}
+
+/** The topics in a member's metadata: a version, then their names. @see ConsumerProtocolSubscription.json in Kafka 3.9 */
+function subscription(memberMetadata: Buffer): string[] {
+  // Empty while the member has not joined for good.
+  if (memberMetadata.length === 0) return []
+  const from = new Reader(memberMetadata, false)
+  from.int(2)
+  return from.array(() => from.string() ?? '')
+}

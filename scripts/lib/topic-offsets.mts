@@ -1,0 +1,25 @@
+/** How far topics reach: the offsets of their first and last records. */
+import type { Cluster } from './kafka.mts'
+import { listOffsets, type PartitionOffset, type TopicMetadata, type Which } from './kafka-requests.mts'
+
+/** Offsets of all partitions of the topics, by `topic/partition`. Partitions without a leader are left out. */
+export async function readOffsets(
+  cluster: Cluster,
+  which: Which,
+  topics: readonly TopicMetadata[],
+): Promise<Map<string, PartitionOffset>> {
+  const leaders = new Set(topics.flatMap(({ partitions }) => partitions.map(({ leader }) => leader)))
+  const answers = await Promise.all(
+    [...leaders]
+      .filter((leader) => leader >= 0)
+      .map((leader) => {
+        const led = topics.map(({ name, partitions }) => ({
+          name,
+          partitions: partitions.filter((each) => each.leader === leader).map(({ index }) => index),
+        }))
+        return cluster.sendTo(leader, listOffsets(which, led))
+      }),
+  )
+  const known = answers.flat().filter(({ error }) => error === 'NONE')
+  return new Map(known.map((each) => [`${each.topic}/${each.partition}`, each]))
+}
