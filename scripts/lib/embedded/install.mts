@@ -1,6 +1,16 @@
 /** Fetches the parts of the embedded stack into .embedded/cache, once, and checks them against their pinned checksums. */
 import { createHash } from 'node:crypto'
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
 import path from 'node:path'
 import { cannotTell, OpsError } from '../findings.mts'
 import { ROOT } from '../settings.mts'
@@ -30,10 +40,10 @@ export async function install(log: (line: string) => void): Promise<Installed> {
       hint: 'install Docker with Compose v2, then: npm start',
     })
   }
-  const java = await requireCommand('java', '-version', 'a Java runtime, 11 or newer', 'openjdk-17-jre-headless')
+  const java = realpathSync(await requireCommand('java', 'a Java runtime, 11 or newer', 'openjdk-17-jre-headless'))
   const jars = folderFor('jars', 'pom.xml', 'jars.sha256')
   await fetchOnce(jars, 'Kafka, ZooKeeper and Redis (about 110 MB)', log, async (target) => {
-    await requireCommand('mvn', '-version', 'Maven', 'maven')
+    await requireCommand('mvn', 'Maven', 'maven')
     const pom = path.join(SOURCES, 'pom.xml')
     await run('Maven', ['mvn', '-q', '-B', '-f', pom, 'generate-resources', `-DoutputFolder=${target}`])
     verify(target)
@@ -46,15 +56,18 @@ export async function install(log: (line: string) => void): Promise<Installed> {
     }
     await run('npm', ['npm', 'ci', '--prefix', target, '--no-audit', '--no-fund', '--loglevel=error'])
   })
-  const archives = path.join(CACHE, `archives-${path.basename(jars)}-${java.version}`)
+  // Valid for one JVM only: an update puts another file in its place.
+  const { mtimeMs, size } = statSync(java)
+  const jvm = createHash('sha256').update(`${java} ${mtimeMs} ${size}`).digest('hex').slice(0, 12)
+  const archives = path.join(CACHE, `archives-${path.basename(jars)}-${jvm}`)
   mkdirSync(archives, { recursive: true })
   return {
-    java: java.path,
+    java,
     jars: readdirSync(path.join(jars, 'jars'))
       .sort()
       .map((file) => path.join(jars, 'jars', file)),
     libraries,
-    redisServer: (await findCommand('redis-server', '--version'))?.path ?? path.join(jars, 'redis', REDIS_BINARY),
+    redisServer: (await findCommand('redis-server')) ?? path.join(jars, 'redis', REDIS_BINARY),
     archives: { folder: archives, existing: readdirSync(archives) },
   }
 }
@@ -134,17 +147,14 @@ async function run(name: string, [command = '', ...args]: string[]): Promise<voi
   })
 }
 
-/** Where a command is and its version's number, or undefined when it is not on the PATH. */
-async function findCommand(name: string, flag: string): Promise<{ path: string; version: string } | undefined> {
-  const { $, which } = await import('zx')
-  const file = await which(name, { nothrow: true })
-  if (!file) return undefined
-  const out = await $({ nothrow: true, quiet: true })`${file} ${flag}`
-  return { path: file, version: /\d+(\.\d+)*/.exec(`${out.stdout}${out.stderr}`)?.[0] ?? 'unknown' }
+/** Where a command is, or undefined when it is not on the PATH. */
+async function findCommand(name: string): Promise<string | undefined> {
+  const { which } = await import('zx')
+  return (await which(name, { nothrow: true })) ?? undefined
 }
 
-async function requireCommand(name: string, flag: string, expected: string, debianPackage: string) {
-  const command = await findCommand(name, flag)
+async function requireCommand(name: string, expected: string, debianPackage: string): Promise<string> {
+  const command = await findCommand(name)
   if (command) return command
   throw cannotTell({
     code: `NO_${name.toUpperCase()}`,

@@ -34,12 +34,9 @@ export interface StartedService {
   tookMs: number
 }
 
-/** Services that must answer before another is launched. Kafka's time to connect would else hide ZooKeeper's failures. */
-const AFTER: Partial<Record<EmbeddedName, EmbeddedName>> = { kafka: 'zookeeper' }
-
 /**
- * Starts what does not run or does not answer, in parallel where nothing forbids it, and waits for each to answer; all
- * services, or `only` some.
+ * Starts what does not run or does not answer, and waits for each to answer; all services, or `only` some. All at once: Kafka's
+ * own client waits for ZooKeeper, and the two Java machines take longer to come up than ZooKeeper then needs.
  * @throws {OpsError} exit code 1 with the log's last lines and known cause when a service does not come up. What this call
  *   started is stopped again; what ran before stays.
  */
@@ -55,25 +52,20 @@ export async function startEmbedded(
   adoptArchives(dataDir, installed)
   const services = embeddedServices(settings, installed).filter(({ name }) => only?.includes(name) ?? true)
   try {
-    const starts = new Map<EmbeddedName, Promise<StartedService>>()
-    for (const service of services) {
-      const before = AFTER[service.name]
-      const start = async (): Promise<StartedService> => {
-        if (before) await starts.get(before)
-        const started = await startService(dataDir, service, launched)
-        const seconds = (started.tookMs / 1000).toFixed(1)
-        log(`  ${service.name.padEnd(10)} ${started.state === 'started' ? `ready in ${seconds} s` : started.state}`)
-        return started
-      }
-      starts.set(service.name, start())
-    }
-    const outcomes = await Promise.allSettled(starts.values())
-    const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []))
-    if (failures.length > 0) {
+    const starts = services.map(async (service) => {
+      const started = await startService(dataDir, service, launched)
+      const seconds = (started.tookMs / 1000).toFixed(1)
+      log(`  ${service.name.padEnd(10)} ${started.state === 'started' ? `ready in ${seconds} s` : started.state}`)
+      return started
+    })
+    try {
+      return await Promise.all(starts)
+    } catch (error) {
+      // The first failure is the cause; what the others would still wait for does not come.
       await endAll(dataDir, launched)
-      throw failures[0]
+      await Promise.allSettled(starts)
+      throw error
     }
-    return outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
   } finally {
     unlock()
   }
