@@ -1,6 +1,7 @@
 /** Starts and stops the embedded stack. */
 import {
   closeSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   openSync,
@@ -64,6 +65,8 @@ export async function startEmbedded(
       // The first failure is the cause; what the others would still wait for does not come.
       await endAll(dataDir, launched)
       await Promise.allSettled(starts)
+      // One that was launched a second time in between.
+      await endAll(dataDir, launched)
       throw error
     }
   } finally {
@@ -77,7 +80,11 @@ function adoptArchives(dataDir: string, { archives }: Installed): void {
   for (const name of ['zookeeper', 'kafka']) {
     const archive = archiveFile(dataDir, name)
     if (running.includes(name) || !existsSync(archive)) continue
-    renameSync(archive, path.join(archives.folder, path.basename(archive)))
+    // Copied beside its place first: the data may be on another file system, and other stacks read what is in the cache.
+    const target = path.join(archives.folder, path.basename(archive))
+    copyFileSync(archive, `${target}.${process.pid}.tmp`)
+    renameSync(`${target}.${process.pid}.tmp`, target)
+    rmSync(archive)
     archives.existing.push(path.basename(archive))
   }
 }
