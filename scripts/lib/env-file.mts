@@ -1,5 +1,15 @@
 /** Reading and editing .env, in the part of its dialects that Compose and the clients' libraries read alike. */
-import { chownSync, existsSync, readFileSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import path from 'node:path'
 import { parse } from 'dotenv'
 import { configError } from './findings.mts'
@@ -121,17 +131,16 @@ export function writeEnvValues(root: string, values: Record<string, string>): vo
   const template = path.join(root, '.env.template')
   const source = existsSync(file) ? file : template
   const { uid, gid, mode } = statSync(source)
-  const beside = `${file}.new`
+  const content = setEnvValues(readFileSync(source, 'utf8'), values)
+  const beside = `${file}.${process.pid}.new`
+  writeFileSync(beside, content, { mode: 0o600, flag: 'wx' })
   try {
-    writeFileSync(beside, setEnvValues(readFileSync(source, 'utf8'), values), {
-      mode: source === file ? mode : 0o600,
-      flag: 'wx',
-    })
+    if (source === file) chmodSync(beside, mode)
     // Under sudo the file would be root's, and its user could not read it any more.
     if (process.getuid?.() === 0) chownSync(beside, uid, gid)
     renameSync(beside, file)
   } catch (error) {
-    rmSync(beside, { force: true })
+    rmSync(beside)
     throw error
   }
 }
