@@ -50,9 +50,9 @@ export async function startEmbedded(
   const dataDir = settings.EMBEDDED_DATA_DIR
   const unlock = lock(dataDir)
   const launched: ProcessRecord[] = []
-  adoptArchives(dataDir, installed)
-  const services = embeddedServices(settings, installed).filter(({ name }) => only?.includes(name) ?? true)
   try {
+    adoptArchives(dataDir, installed)
+    const services = embeddedServices(settings, installed).filter(({ name }) => only?.includes(name) ?? true)
     const starts = services.map(async (service) => {
       const started = await startService(dataDir, service, launched)
       const seconds = (started.tookMs / 1000).toFixed(1)
@@ -67,6 +67,8 @@ export async function startEmbedded(
       await Promise.allSettled(starts)
       // One that was launched a second time in between.
       await endAll(dataDir, launched)
+      // Of a life this short an archive holds next to nothing, and adopted it would never be replaced.
+      for (const { name } of launched) rmSync(archiveFile(dataDir, name), { force: true })
       throw error
     }
   } finally {
