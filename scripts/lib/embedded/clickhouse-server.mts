@@ -14,7 +14,8 @@ const { DataType, load, open } = require('ffi-rs')
 const KEEP_ALIVE =
   'SELECT sleepEachRow(0.5) FROM numbers(1000000000000000000) FORMAT Null ' +
   'SETTINGS max_block_size = 1, function_sleep_max_microseconds_per_block = 0, log_queries = 0'
-const SCRIPT = `SYSTEM START LISTEN HTTP; SYSTEM START LISTEN TCP; ${KEEP_ALIVE}`
+// HTTP, which readiness is asked over, comes last: whoever gets an answer there finds the native port open too.
+const SCRIPT = `SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; ${KEEP_ALIVE}`
 
 /** Ends the query that never ends: the library then closes its tables and returns. */
 async function endSession(): Promise<void> {

@@ -104,6 +104,8 @@ async function startService(
     }
     await end(dataDir, earlier, STOP_TIMEOUT_MS[service.name] ?? 10_000)
   }
+  // Another stack's service would be taken for ours: it may answer before ours finds its port taken.
+  if (await answers(service)) throw portHeld(service)
   prepare(service)
   const startMs = performance.now()
   let record = launch(dataDir, service)
@@ -126,6 +128,19 @@ async function startService(
   // Something else may answer on the port while ours died of finding it taken.
   if (!isAlive(record)) throw failure(service, record, 'a process that ended while another answers on its port')
   return { name: service.name, state: 'started', tookMs: performance.now() - startMs }
+}
+
+function portHeld({ name, host, port }: EmbeddedService): OpsError {
+  return new OpsError(1, [
+    {
+      severity: 'error',
+      code: 'PORT_TAKEN',
+      subject: name,
+      found: `a service on ${host}:${port} already, which no start with this data folder began`,
+      expected: 'a free port',
+      hint: 'npm run ports',
+    },
+  ])
 }
 
 function failure(service: EmbeddedService, record: ProcessRecord, found: string): OpsError {
