@@ -1,10 +1,8 @@
 /** Starts and stops the embedded stack. */
 import {
-  closeSync,
   copyFileSync,
   existsSync,
   mkdirSync,
-  openSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -13,12 +11,13 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { cannotTell, OpsError } from '../findings.mts'
+import { OpsError } from '../findings.mts'
 import { knownCause } from '../known-causes.mts'
 import type { Settings } from '../settings.mts'
 import { exchange, kafkaAnswers, zookeeperWord } from '../tcp.mts'
 import { waitUntil } from '../wait.mts'
-import { bornAt, end, isAlive, lastLines, launch, logFile, type ProcessRecord, readRecords } from './processes.mts'
+import { lock } from './lock.mts'
+import { end, isAlive, lastLines, launch, logFile, type ProcessRecord, readRecords } from './processes.mts'
 import {
   archiveFile,
   type EmbeddedName,
@@ -226,40 +225,6 @@ async function endAll(dataDir: string, records: ProcessRecord[]) {
   })
   const first = await Promise.all(records.filter(({ name }) => name !== 'zookeeper').map(stop))
   return [...first, ...(await Promise.all(records.filter(({ name }) => name === 'zookeeper').map(stop)))]
-}
-
-/**
- * Keeps two starts or stops of one data folder apart.
- * @returns the function that ends it
- * @throws {OpsError} exit code 3 while another one runs
- */
-function lock(dataDir: string): () => void {
-  mkdirSync(path.join(dataDir, 'run'), { recursive: true })
-  const file = path.join(dataDir, 'run', 'lock')
-  const mine = `${process.pid} ${bornAt(process.pid)}`
-  for (let attempt = 1; ; attempt++) {
-    try {
-      const handle = openSync(file, 'wx')
-      writeFileSync(handle, mine)
-      closeSync(handle)
-      return () => rmSync(file, { force: true })
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-      const [pid = '', born = ''] = readFileSync(file, 'utf8').split(' ')
-      if (attempt === 1 && bornAt(Number(pid)) !== born) {
-        // Its holder was killed.
-        rmSync(file, { force: true })
-        continue
-      }
-      throw cannotTell({
-        code: 'BUSY',
-        subject: dataDir,
-        found: `a start or stop that is under way (PID ${pid})`,
-        expected: 'one at a time',
-        hint: 'wait until it has ended, then try again',
-      })
-    }
-  }
 }
 
 /** The services of a data folder that run now, with their log files. */

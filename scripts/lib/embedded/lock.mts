@@ -1,0 +1,54 @@
+import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { cannotTell } from '../findings.mts'
+import { bornAt } from './processes.mts'
+
+/**
+ * Keeps two starts or stops of one data folder apart.
+ * @returns the function that ends it
+ * @throws {OpsError} exit code 3 while another one runs
+ */
+export function lock(dataDir: string): () => void {
+  const folder = path.join(dataDir, 'run')
+  mkdirSync(folder, { recursive: true })
+  const file = path.join(folder, 'lock')
+  // Linked, not opened: whoever finds the lock finds its holder in it.
+  const mine = path.join(folder, `lock.${process.pid}`)
+  writeFileSync(mine, `${process.pid} ${bornAt(process.pid)}`)
+  try {
+    for (let attempt = 1; ; attempt++) {
+      const holder = linkUnlessThere(mine, file)
+      if (holder === undefined) return () => rmSync(file, { force: true })
+      const [pid, born] = holder.split(' ')
+      if (attempt > 3 || (pid && bornAt(Number(pid)) === born)) {
+        throw cannotTell({
+          code: 'BUSY',
+          subject: dataDir,
+          found: `a start or stop that is under way (PID ${pid})`,
+          expected: 'one at a time',
+          hint: 'wait until it has ended, then try again',
+        })
+      }
+      // Its holder was killed.
+      if (pid) rmSync(file, { force: true })
+    }
+  } finally {
+    rmSync(mine, { force: true })
+  }
+}
+
+/** Undefined if the link was made, else the contents of what is there; empty if that is gone meanwhile. */
+function linkUnlessThere(existing: string, link: string): string | undefined {
+  try {
+    linkSync(existing, link)
+    return undefined
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
+  try {
+    return readFileSync(link, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    return ''
+  }
+}
