@@ -5,7 +5,7 @@
 import type { Admin, Consumer, ConsumerConfig, Producer, ProducerConfig } from 'kafkajs'
 import { cannotTell, type OpsError, reason } from './findings.mts'
 import type { Request } from './kafka-codec.mts'
-import { type Metadata, metadata } from './kafka-requests.mts'
+import { describeLogDirs, type Metadata, metadata } from './kafka-requests.mts'
 import { connectWire, type Wire } from './kafka-wire.mts'
 import type { Settings } from './settings.mts'
 import { waitUntil } from './wait.mts'
@@ -71,7 +71,8 @@ export async function openCluster(
       ? kafkaCause(failures.get(servers[0] ?? ''))
       : servers.map((address) => `${address}: ${kafkaCause(failures.get(address))}`).join('; ')
   let told = ''
-  const deadline = performance.now() + timeoutMs
+  const startedMs = performance.now()
+  const deadline = startedMs + timeoutMs
   const tryEach = async () => {
     for (const address of servers) {
       const leftMs = deadline - performance.now()
@@ -97,8 +98,13 @@ async function tryServer(address: string, timeoutMs: number): Promise<{ address:
   const wire = await connectWire(host, port, timeoutMs)
   try {
     const seen = await wire.send(metadata, timeoutMs)
-    if (seen.brokers.some(({ id }) => id === seen.controllerId)) return { address, wire, seen }
-    throw new Error('no controller is elected yet')
+    if (!seen.brokers.some(({ id }) => id === seen.controllerId)) throw new Error('no controller is elected yet')
+    // A broker that has just started answers before its controller has told it of any topic, and then knows none; the
+    // partitions on its disk give that away.
+    if (seen.topics.length === 0 && (await wire.send(describeLogDirs, timeoutMs)).size > 0) {
+      throw new Error('the broker does not know its topics yet')
+    }
+    return { address, wire, seen }
   } catch (error) {
     wire.close()
     throw error
