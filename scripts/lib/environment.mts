@@ -35,7 +35,8 @@ export function lookupFor(env: NodeJS.ProcessEnv, root: string): ValueLookup {
   const compose = composeLookup(env, root)
   const set: ValueLookup = (variable) => {
     const value = compose(variable)
-    return value?.text ? value : undefined
+    // One that Compose alone takes for empty, such as "$word", is no choice of the default.
+    return value?.text || value?.ambiguity ? value : undefined
   }
   const template = readEnvFile(root, '.env.template', set)
   return (variable) => set(variable) ?? template.get(variable)

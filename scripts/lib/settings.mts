@@ -156,6 +156,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env, root: string 
     origins[variable] = origin
     if (ambiguity) {
       report(variable, `${ambiguity}, which programs read differently`, 'a value in single quotes', 'ENV_AMBIGUOUS')
+      continue
     }
     try {
       settings[variable] = (reader as Reader<unknown>)(text)
