@@ -24,8 +24,7 @@ async function endSession(): Promise<void> {
     headers: {
       // The servers wait up to 5 s for open connections at their end.
       Connection: 'close',
-      'X-ClickHouse-User': process.env.CLICKHOUSE_USER ?? '',
-      'X-ClickHouse-Key': process.env.CLICKHOUSE_PASSWORD ?? '',
+      Authorization: process.env.L2_CLICKHOUSE_LOGIN ?? '',
     },
     body: "KILL QUERY WHERE startsWith(query, 'SELECT sleepEachRow(0.5) FROM numbers(1000000000000000000)') ASYNC",
   })

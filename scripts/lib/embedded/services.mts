@@ -1,4 +1,5 @@
 /** The embedded services as data: what each is started with, from the same configuration files as the containers. */
+import { createHash } from 'node:crypto'
 import path from 'node:path'
 import type { Settings } from '../settings.mts'
 import { ROOT, reachable } from '../settings.mts'
@@ -172,8 +173,10 @@ function clickhouse(settings: Settings, installed: Installed): EmbeddedService {
       path.join(dataDir, 'clickhouse'),
     ],
     env: {
-      CLICKHOUSE_USER: settings.CLICKHOUSE_USER,
-      CLICKHOUSE_PASSWORD: settings.CLICKHOUSE_PASSWORD,
+      // The Node.js that runs this, wherever it is installed.
+      PATH: `${path.dirname(process.execPath)}:${process.env.PATH ?? ''}`,
+      L2_CLICKHOUSE_LOGIN: basicLogin(settings.CLICKHOUSE_USER, settings.CLICKHOUSE_PASSWORD),
+      L2_CLICKHOUSE_PASSWORD_SHA256: createHash('sha256').update(settings.CLICKHOUSE_PASSWORD).digest('hex'),
       L2_CLICKHOUSE_URL: `http://${host}:${settings.CLICKHOUSE_HTTP_PORT}/`,
     },
     cwd: dataDir,
@@ -211,7 +214,8 @@ function clickhouse(settings: Settings, installed: Installed): EmbeddedService {
 
 /**
  * The users of the embedded ClickHouse. The library's own session needs a user `default` without password: it may only
- * start and stop the listeners. The other one has the rights that the image's entrypoint gives CLICKHOUSE_USER.
+ * start and stop the listeners. The other one has the rights that the image's entrypoint gives CLICKHOUSE_USER. Its password
+ * comes as a hash: what from_env brings is read as XML, in which some passwords would be no text.
  */
 function usersXml(user: string): string {
   return `<clickhouse>
@@ -226,7 +230,7 @@ function usersXml(user: string): string {
             <grants><query>GRANT SYSTEM LISTEN ON *.*</query></grants>
         </default>
         <${user}>
-            <password from_env="CLICKHOUSE_PASSWORD"/>
+            <password_sha256_hex from_env="L2_CLICKHOUSE_PASSWORD_SHA256"/>
             <networks><ip>::/0</ip></networks>
             <profile>default</profile>
             <quota>default</quota>
@@ -235,6 +239,11 @@ function usersXml(user: string): string {
     </users>
 </clickhouse>
 `
+}
+
+/** The header that logs in over HTTP. The X-ClickHouse-Key header takes neither letters beyond Latin-1 nor outer spaces. */
+function basicLogin(user: string, password: string): string {
+  return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
 }
 
 function redis(settings: Settings, installed: Installed): EmbeddedService {

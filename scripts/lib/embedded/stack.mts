@@ -181,8 +181,7 @@ async function answers(service: EmbeddedService): Promise<boolean> {
         return await kafkaAnswers(service, timeoutMs)
       case 'clickhouse': {
         const headers = {
-          'X-ClickHouse-User': service.env.CLICKHOUSE_USER ?? '',
-          'X-ClickHouse-Key': service.env.CLICKHOUSE_PASSWORD ?? '',
+          Authorization: service.env.L2_CLICKHOUSE_LOGIN ?? '',
           // A connection kept for reuse would make the server wait for it when it stops.
           Connection: 'close',
         }
