@@ -111,16 +111,28 @@ export async function end(
   const gone = async () => !isAlive(record)
   let how: 'ended' | 'killed' | 'was not running' = 'was not running'
   if (isAlive(record)) {
-    process.kill(record.pid, 'SIGTERM')
+    signal(record, 'SIGTERM')
+    // A suspended process takes note of that only when it goes on.
+    signal(record, 'SIGCONT')
     how = 'ended'
     if (!(await waitUntil(gone, { timeoutMs, pollMs: 50 }))) {
       how = 'killed'
-      if (isAlive(record)) process.kill(record.pid, 'SIGKILL')
+      signal(record, 'SIGKILL')
       await waitUntil(gone, { timeoutMs: 5_000, pollMs: 20 })
     }
   }
   rmSync(recordFile(dataDir, record.name), { force: true })
   return how
+}
+
+function signal(record: ProcessRecord, name: NodeJS.Signals): void {
+  if (!isAlive(record)) return
+  try {
+    process.kill(record.pid, name)
+  } catch (error) {
+    // ESRCH: it has ended since the look.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
 }
 
 /** The last lines of a log file, or none when it is not there. */
