@@ -27,10 +27,22 @@ const CAUSES: (KnownCause & { pattern: RegExp })[] = [
     hint: 'stop it first: npm stop',
   },
   {
-    pattern: /java\.lang\.OutOfMemoryError/,
+    pattern: /java\.lang\.OutOfMemoryError|Too small (initial|maximum) heap/,
     code: 'JAVA_HEAP',
     cause: 'a Java heap that is too small',
     hint: 'raise KAFKA_HEAP or ZOOKEEPER_HEAP in .env, and its memory limit with it',
+  },
+  {
+    pattern: /Could not reserve enough space for|insufficient memory for the Java Runtime Environment/,
+    code: 'JAVA_MEMORY',
+    cause: 'a Java heap that this machine has no memory for',
+    hint: 'lower KAFKA_HEAP or ZOOKEEPER_HEAP in .env, or free memory: free -m',
+  },
+  {
+    pattern: /Unrecognized (VM )?option|UnsupportedClassVersionError/,
+    code: 'JAVA_VERSION',
+    cause: 'a Java runtime that is too old',
+    hint: 'sudo apt-get install openjdk-17-jre-headless',
   },
   {
     pattern: /Address already in use|BindException|EADDRINUSE/,

@@ -40,7 +40,7 @@ export async function install(log: (line: string) => void): Promise<Installed> {
       hint: 'install Docker with Compose v2, then: npm start',
     })
   }
-  const java = realpathSync(await requireCommand('java', 'a Java runtime, 11 or newer', 'openjdk-17-jre-headless'))
+  const java = realpathSync(await requireCommand('java', 'a Java runtime, 17 or newer', 'openjdk-17-jre-headless'))
   const jars = folderFor('jars', 'pom.xml', 'jars.sha256')
   await fetchOnce(jars, 'Kafka, ZooKeeper and Redis (about 110 MB)', log, async (target) => {
     await requireCommand('mvn', 'Maven', 'maven')
