@@ -14,6 +14,7 @@ import {
 import path from 'node:path'
 import { cannotTell, OpsError } from '../findings.mts'
 import { ROOT } from '../settings.mts'
+import { bornAt } from './processes.mts'
 import type { Installed } from './services.mts'
 
 const CACHE = path.join(ROOT, '.embedded', 'cache')
@@ -85,6 +86,11 @@ async function fetchOnce(
   if (existsSync(folder)) return
   const target = `${folder}.${process.pid}.tmp`
   mkdirSync(target, { recursive: true })
+  for (const name of readdirSync(CACHE)) {
+    // What a start that was killed left of its download.
+    const pid = /\.(\d+)\.tmp$/.exec(name)?.[1]
+    if (pid && !bornAt(Number(pid))) rmSync(path.join(CACHE, name), { recursive: true, force: true })
+  }
   const startMs = performance.now()
   const seconds = () => `${((performance.now() - startMs) / 1000).toFixed(0)} s`
   log(`Fetching ${what}, once`)
@@ -100,9 +106,12 @@ async function fetchOnce(
   }
 }
 
-/** Compares every fetched file with jars.sha256 (the format of sha256sum): none missing, none extra, none different. */
-function verify(folder: string): void {
-  const pinned = readFileSync(path.join(SOURCES, 'jars.sha256'), 'utf8').trim().split('\n')
+/**
+ * Compares every fetched file with `pins` (the format of sha256sum): none missing, none extra, none different.
+ * @throws {OpsError} exit code 1, naming each file that differs
+ */
+export function verify(folder: string, pins = readFileSync(path.join(SOURCES, 'jars.sha256'), 'utf8')): void {
+  const pinned = pins.trim().split('\n')
   const actual = ['jars', 'redis'].flatMap((part) =>
     readdirSync(path.join(folder, part)).map((file) => {
       const content = readFileSync(path.join(folder, part, file))
