@@ -37,6 +37,7 @@ interface Placed {
  * @throws {OpsError} exit code 3 for `extends`, `include` and tags, which Compose alone follows
  */
 export function parseComposeFile(file: string, content: string, lookup: Lookup, wrong: Mistake[]): ComposeDocument {
+  const before = wrong.length
   const lines = new LineCounter()
   const lineOf = (offset: number | undefined) => lines.linePos(offset ?? 0).line
   const report = (line: number, found: string, expected: string) =>
@@ -64,6 +65,9 @@ export function parseComposeFile(file: string, content: string, lookup: Lookup, 
       }
     },
   })
+  // A value that could not be filled in would be a second mistake.
+  if (wrong.length > before) return { name: undefined, services: new Map() }
+
   // Entries of `ports` take along where they stand: an anchor or a merge may bring them to several services.
   const resolve = (node: unknown) => (isAlias(node) ? node.resolve(document) : node)
   visit(document, {
