@@ -6,7 +6,8 @@ const { KAFKA_CLUSTERS_0_NAME: name, KAFKA_CLUSTERS_0_BOOTSTRAPSERVERS: brokers 
 const admin = new Kafka({ brokers: brokers.split(','), logLevel: logLevel.ERROR }).admin()
 
 createServer(async (request, response) => {
-  const answer = (status, body) => response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(body))
+  const answer = (status, body) =>
+    response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(body))
   if (request.url === '/actuator/health') return answer(200, { status: 'UP' })
   if (request.url !== `/api/clusters/${name}/topics`) return answer(404, { status: 404 })
   try {

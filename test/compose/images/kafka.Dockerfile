@@ -9,9 +9,12 @@ RUN useradd --uid 1000 --create-home --shell /bin/bash appuser \
 # Alpine: the small tools are busybox's, with busybox's options. (Not wget: Debian's busybox is built without its -T.)
 RUN for tool in nc head tail od tr sed grep; do ln -sf /bin/busybox "$(command -v $tool)"; done
 COPY --from=jars / /opt/kafka/libs/
+COPY --from=tools / /opt/kafka/libs/
 COPY log4j.properties /opt/kafka/config/log4j.properties
 COPY log4j.properties /opt/kafka/config/tools-log4j.properties
-COPY --chmod=755 kafka-server-start.sh kafka-run-class.sh kafka-topics.sh /opt/kafka/bin/
+COPY --chmod=755 kafka-server-start.sh kafka-run-class.sh kafka-tool.sh /opt/kafka/bin/
+RUN cd /opt/kafka/bin && for tool in topics console-producer console-consumer consumer-groups get-offsets; do \
+      ln -s kafka-tool.sh "kafka-$tool.sh"; done
 COPY --chmod=755 kafka-run /etc/kafka/docker/run
 RUN chown -R appuser:appuser /opt/kafka /mnt/shared/config /usr/logs && chown -R appuser:root /var/lib/kafka /etc/kafka
 USER appuser

@@ -1,0 +1,156 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import * as assert from 'uvu/assert'
+import { compose, containerOf, docker, inspect, output, SERVICES, up, writeEnv } from './engine.mts'
+import { proof } from './proof.mts'
+import { type Access, prepare, readAll, STORES, writeSome } from './writer.mts'
+
+const { test, run } = proof('exposure, and everything changed')
+
+const CHANGED = {
+  BIND_ADDRESS: '0.0.0.0',
+  ZOOKEEPER_CLIENT_PORT: '12181',
+  KAFKA_LISTENER_PORT: '19092',
+  KAFKA_INTERNAL_PORT: '39092',
+  CLICKHOUSE_DB: 'other_market_data',
+  CLICKHOUSE_USER: 'other_user',
+  CLICKHOUSE_PASSWORD: '\'sentinel <&> "ClickHouse"\'',
+  CLICKHOUSE_HTTP_PORT: '18123',
+  CLICKHOUSE_TCP_PORT: '19000',
+  REDIS_PORT: '16380',
+  REDIS_PASSWORD: '\'sentinel-"Re\\dis"\'',
+  REDIS_MAX_MEMORY: '512mb',
+  KAFKA_UI_PORT: '18080',
+}
+const SECRET = /sentinel/
+const ACCESS: Access = {
+  kafka: '127.0.0.1:19092',
+  clickhouse: { url: 'http://127.0.0.1:18123/', user: 'other_user', password: 'sentinel <&> "ClickHouse"' },
+  redis: { port: 16380, password: 'sentinel-"Re\\dis"' },
+}
+const DEFAULT_PORTS = [2181, 6380, 8080, 8123, 9000, 9092]
+
+/** Addresses of the host's listening TCP sockets by port, from the kernel's own tables. */
+function listening(): Map<number, string[]> {
+  const sockets = new Map<number, string[]>()
+  for (const [file, loopback] of [
+    ['/proc/net/tcp', '0100007F'],
+    ['/proc/net/tcp6', '00000000000000000000000001000000'],
+  ] as const) {
+    for (const line of readFileSync(file, 'utf8').split('\n').slice(1)) {
+      const [, local = '', , state] = line.trim().split(/\s+/)
+      const [address = '', port = ''] = local.split(':')
+      if (state !== '0A') continue
+      const number = Number.parseInt(port, 16)
+      sockets.set(number, [...(sockets.get(number) ?? []), address === loopback ? 'loopback' : 'beyond'])
+    }
+  }
+  return sockets
+}
+
+/** Ports that the containers publish, by the engine's word. */
+async function published(): Promise<string[]> {
+  const lines = await Promise.all(SERVICES.map((service) => docker('port', containerOf(service))))
+  return lines
+    .join('')
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => line.split(' -> ')[1] ?? '')
+    .sort()
+}
+
+test('by default nothing listens beyond 127.0.0.1', async (note) => {
+  writeEnv()
+  await up()
+  const expected = DEFAULT_PORTS.map((port) => `127.0.0.1:${port}`).sort()
+  assert.equal(await published(), expected)
+  const sockets = listening()
+  for (const port of DEFAULT_PORTS) assert.equal(sockets.get(port), ['loopback'], String(port))
+  note(expected.join(' '))
+})
+
+test('no process of the stack runs as root, and none can gain rights', async () => {
+  for (const service of SERVICES) {
+    const container = containerOf(service)
+    const lines = (await docker('top', container, '-eo', 'pid,uid,args')).trim().split('\n').slice(1)
+    const serving = lines.filter((line) => !/clickhouse-client|redis-cli|nc -w|wget|bash -c/.test(line))
+    assert.ok(serving.length > 0, service)
+    for (const line of serving) assert.is.not(line.trim().split(/\s+/)[1], '0', `${service}: ${line}`)
+    assert.equal((await inspect(service)).HostConfig.SecurityOpt, ['no-new-privileges:true'], service)
+    const status = await output(['docker', 'exec', container, 'sh', '-c', 'grep NoNewPrivs /proc/1/status'])
+    assert.match(status, /1$/m, service)
+  }
+})
+
+test('with every port, credential and size changed, the stack becomes healthy and serves', async (note) => {
+  await compose('down', '-v')
+  writeEnv(CHANGED)
+  note(`healthy after ${(await up()).toFixed(1)} s`)
+  await prepare(ACCESS)
+  const acknowledged = await writeSome(20, ACCESS)
+  const found = await readAll(ACCESS)
+  for (const store of STORES)
+    assert.ok(
+      acknowledged[store].every((id) => found[store].has(id)),
+      store,
+    )
+})
+
+test('BIND_ADDRESS changes what the ports are published on', async () => {
+  assert.equal(await published(), [
+    '0.0.0.0:12181',
+    '0.0.0.0:16380',
+    '0.0.0.0:18080',
+    '0.0.0.0:18123',
+    '0.0.0.0:19000',
+    '0.0.0.0:19092',
+  ])
+  const sockets = listening()
+  for (const port of DEFAULT_PORTS) assert.is(sockets.get(port), undefined, `${port} is free`)
+  for (const port of [12181, 19092, 18123]) assert.equal(sockets.get(port), ['beyond'])
+})
+
+test('no password stands in a command line: not in `docker inspect`, not in `ps`, not while health is checked', async (note) => {
+  for (const service of SERVICES) {
+    const { Path, Args, Config } = await inspect(service)
+    assert.not.match(JSON.stringify([Path, Args, Config.Cmd, Config.Entrypoint, Config.Healthcheck]), SECRET, service)
+  }
+  let seen = 0
+  // Several rounds of every health check, which come every 3 to 5 s.
+  for (const end = Date.now() + 11_000; Date.now() < end; await delay(20)) {
+    for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+      let commandLine = ''
+      try {
+        commandLine = readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+      } catch {
+        // The process ended between the look and the read.
+      }
+      seen++
+      assert.not.match(commandLine, SECRET)
+    }
+  }
+  assert.ok(seen > 1000)
+  note(`${seen} command lines read in 11 s`)
+})
+
+test('no password stands in a log', async () => {
+  for (const service of SERVICES) assert.not.match(await docker('logs', containerOf(service)), SECRET, service)
+})
+
+test('Redis refuses who has no password, and health knows the password', async () => {
+  const answer = await output(['docker', 'exec', containerOf('redis'), 'redis-cli', '-h', '127.0.0.1', 'ping'])
+  assert.match(answer, 'NOAUTH')
+  assert.match(
+    await output([
+      'docker',
+      'exec',
+      containerOf('redis'),
+      'sh',
+      '-c',
+      'REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli config get maxmemory',
+    ]),
+    '536870912',
+  )
+})
+
+run()

@@ -1,0 +1,43 @@
+/** What the engine already holds under the project's name, and what the machine allows. */
+import { PROJECT, run } from './engine.mts'
+import type { Image } from './images.mts'
+
+export interface Present {
+  kind: 'container' | 'volume' | 'network'
+  name: string
+}
+
+/** Containers, volumes and networks of the compose project, and containers that hold its names, in the order to delete them. */
+export async function present(): Promise<Present[]> {
+  const found: Present[] = []
+  const list = async (kind: Present['kind'], ...command: string[]) => {
+    const { stdout } = await run(['docker', ...command])
+    for (const name of stdout.split('\n').filter(Boolean)) found.push({ kind, name })
+  }
+  const label = `label=com.docker.compose.project=${PROJECT}`
+  await list('container', 'ps', '-a', '--filter', label, '--format', '{{.Names}}')
+  await list('volume', 'volume', 'ls', '--filter', label, '--format', '{{.Name}}')
+  await list('volume', 'volume', 'ls', '--filter', `name=^${PROJECT}_`, '--format', '{{.Name}}')
+  await list('network', 'network', 'ls', '--filter', label, '--format', '{{.Name}}')
+  return found.filter(({ kind, name }, index) => found.findIndex((o) => o.kind === kind && o.name === name) === index)
+}
+
+export async function remove(found: Present[]): Promise<void> {
+  for (const { kind, name } of found) {
+    const { exitCode, stderr } = await run(['docker', kind, 'rm', ...(kind === 'network' ? [] : ['--force']), name])
+    if (exitCode !== 0) throw new Error(`Cannot remove the ${kind} "${name}": ${stderr}`)
+  }
+}
+
+/**
+ * What CLICKHOUSE_MAX_OPEN_FILES must be set to here: undefined when the default can be had, else the engine's own limit,
+ * which it may not raise (rootless, sandboxed).
+ */
+export async function openFilesLimit(images: Image[]): Promise<number | undefined> {
+  const image = images.find(({ service }) => service === 'redis')?.name ?? ''
+  const raised = await run(['docker', 'run', '--rm', '--ulimit', 'nofile=262144', '--entrypoint', 'true', image])
+  if (raised.exitCode === 0) return undefined
+  if (!raised.stderr.includes('rlimit')) throw new Error(raised.stderr)
+  const own = await run(['docker', 'run', '--rm', '--entrypoint', 'sh', image, '-c', 'ulimit -Hn'])
+  return Number(own.stdout)
+}

@@ -1,0 +1,122 @@
+#!/bin/sh
+//usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/../../scripts/lib/run" "$f" "$@"
+/**
+ * `npm run test:compose [-- --stand-ins] [-- --clean] [-- NAME…]`: takes the shipped docker-compose.yml through its whole life
+ * on a real Docker Engine, in a copy of the shipped files, and reports what it proved with which images. Test files named
+ * NAME only; --stand-ins never tries to pull an image; --clean first deletes the containers and volumes of the compose
+ * project l2, which an interrupted run leaves and without which this refuses to run beside them.
+ *
+ * Exit codes: 0 all proved, 1 not, 2 wrong use, 3 no engine, or a stack of that name is there already.
+ */
+import { spawn } from 'node:child_process'
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { ROOT } from '../../scripts/lib/settings.mts'
+import { PROJECT, run } from './engine.mts'
+import { chooseImages, type Image } from './images.mts'
+import { openFilesLimit, present, remove } from './machine.mts'
+import type { Proved } from './proof.mts'
+import { renderReport } from './report.mts'
+
+/** What a user gets, as far as the stack and its commands need it. */
+const SHIPPED = [
+  ...['docker-compose.yml', '.env.template', 'README.md', 'package.json'],
+  ...['clickhouse', 'kafka', 'redis', 'zookeeper', 'scripts', 'embedded'],
+]
+const FOLDER = path.join(ROOT, 'test', 'compose')
+const print = (line: string) => process.stdout.write(`${line}\n`)
+
+function refuse(exitCode: 2 | 3, found: string, hint: string): void {
+  process.stderr.write(`Cannot run the compose tests: ${found}\n    → ${hint}\n`)
+  process.exitCode = exitCode
+}
+
+async function main(args: string[]): Promise<void> {
+  const flags = args.filter((argument) => argument.startsWith('-'))
+  const names = args.filter((argument) => !argument.startsWith('-'))
+  const unknown = flags.filter((flag) => !['--stand-ins', '--clean'].includes(flag))
+  const files = readdirSync(FOLDER)
+    .filter((file) => file.endsWith('.test.mts') && (names.length === 0 || names.some((name) => file.includes(name))))
+    .sort()
+  if (unknown.length > 0 || files.length === 0) {
+    const found = unknown.length > 0 ? `unknown flag ${unknown.join(', ')}` : `no test file named ${names.join(', ')}`
+    return refuse(2, found, 'npm run test:compose -- [--stand-ins] [--clean] [NAME…]')
+  }
+  if ((await run(['docker', 'info'])).exitCode !== 0) {
+    return refuse(3, 'no Docker Engine answers', 'start Docker, or: eval "$(test/compose/install-engine.sh start)"')
+  }
+  if (flags.includes('--clean')) await remove(await present())
+  const there = await present()
+  if (there.length > 0) {
+    const hint = `if none of it is yours to keep: npm run test:compose -- --clean`
+    return refuse(
+      3,
+      `a compose project ${PROJECT} is there already (${there.map(({ name }) => name).join(', ')})`,
+      hint,
+    )
+  }
+  await prove(await chooseImages(flags.includes('--stand-ins'), print), files)
+}
+
+async function prove(images: Image[], files: string[]): Promise<void> {
+  const startMs = performance.now()
+  const tree = mkdtempSync(path.join(tmpdir(), 'l2-compose-'))
+  const reportFile = path.join(tree, 'report.jsonl')
+  const limit = await openFilesLimit(images)
+  const env = {
+    ...process.env,
+    L2_COMPOSE_TREE: tree,
+    L2_COMPOSE_REPORT: reportFile,
+    L2_COMPOSE_IMAGES: JSON.stringify(images),
+    L2_COMPOSE_ENV: JSON.stringify({
+      ...Object.fromEntries(images.filter(({ kind }) => kind !== 'real').map(({ variable, name }) => [variable, name])),
+      ...(limit === undefined ? {} : { CLICKHOUSE_MAX_OPEN_FILES: String(limit) }),
+    }),
+  }
+  let interrupted = false
+  const interrupt = () => {
+    interrupted = true
+  }
+  process.on('SIGINT', interrupt)
+  process.on('SIGTERM', interrupt)
+  const incomplete: string[] = []
+  try {
+    writeFileSync(reportFile, '')
+    for (const part of SHIPPED.filter((part) => existsSync(path.join(ROOT, part))))
+      cpSync(path.join(ROOT, part), path.join(tree, part), { recursive: true })
+    symlinkSync(path.join(ROOT, 'node_modules'), path.join(tree, 'node_modules'))
+    for (const file of files) {
+      if (interrupted) break
+      const { exitCode, stdout } = await runTests(path.join(FOLDER, file), env)
+      // uvu exits 0 without having run a test, so its own total is asked.
+      if (exitCode !== 0 || !/^\s*Total:\s+[1-9]/m.test(stdout)) {
+        incomplete.push(file)
+        print(stdout)
+      }
+    }
+  } finally {
+    const proved = readFileSync(reportFile, 'utf8').split('\n').filter(Boolean)
+    await remove(await present())
+    rmSync(tree, { recursive: true, force: true })
+    const results = proved.map((line) => JSON.parse(line) as Proved)
+    const tookMs = performance.now() - startMs
+    print(await renderReport({ images, results, incomplete, limit, tookMs, interrupted }))
+    process.exitCode = incomplete.length === 0 && !interrupted && results.length > 0 ? 0 : 1
+  }
+}
+
+/** A test file as a process of its own: progress on stderr, uvu's words returned. */
+function runTests(file: string, env: NodeJS.ProcessEnv): Promise<{ exitCode: number | null; stdout: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(path.join(ROOT, 'scripts/lib/run'), [file], { env, stdio: ['ignore', 'pipe', 'inherit'] })
+    let stdout = ''
+    child.stdout.on('data', (chunk) => {
+      stdout += chunk
+    })
+    child.on('error', reject)
+    child.on('close', (exitCode) => resolve({ exitCode, stdout }))
+  })
+}
+
+await main(process.argv.slice(2))
