@@ -53,7 +53,10 @@ export function planTopics(declared: readonly DeclaredTopic[], actual: readonly 
     if (changes.length > 0) plan.configure.push({ topic, changes })
   }
   const names = new Set(declared.map(({ name }) => name))
-  plan.undeclared = actual.map(({ name }) => name).filter((name) => !names.has(name))
+  plan.undeclared = actual
+    .map(({ name }) => name)
+    .filter((name) => !names.has(name))
+    .sort()
   return plan
 }
 

@@ -14,6 +14,8 @@ export interface CommandOptions {
   cwd?: string
   /** Written to its standard input, which is then closed. */
   stdin?: string
+  /** Told all of its standard error so far, whenever more comes, and its process id. */
+  watch?: (stderr: string, pid: number) => void
 }
 
 /** Runs `scripts/<script>` with `args` and returns its exit code and everything that it printed. */
@@ -22,7 +24,11 @@ export function runScript(script: string, args: string[], options: CommandOption
 }
 
 /** Runs any executable file the same way. */
-export function runFile(file: string, args: string[], { env, cwd, stdin = '' }: CommandOptions = {}): Promise<Outcome> {
+export function runFile(
+  file: string,
+  args: string[],
+  { env, cwd, stdin = '', watch }: CommandOptions = {},
+): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, { env: env ?? process.env, cwd: cwd ?? ROOT })
     let stdout = ''
@@ -32,6 +38,7 @@ export function runFile(file: string, args: string[], { env, cwd, stdin = '' }: 
     })
     child.stderr.on('data', (chunk) => {
       stderr += chunk
+      if (child.pid !== undefined) watch?.(stderr, child.pid)
     })
     child.on('error', reject)
     child.on('close', (exitCode) => resolve({ exitCode, stdout, stderr }))

@@ -1,0 +1,205 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import {
+  type ActualTopic,
+  changeCount,
+  growthWarnings,
+  narrowPlan,
+  planFindings,
+  planTopics,
+  renderPlan,
+  sameValue,
+} from '../scripts/lib/topic-plan.mts'
+import type { DeclaredTopic } from '../scripts/lib/topics-file.mts'
+
+const declare = (name: string, changes: Partial<DeclaredTopic> = {}): DeclaredTopic => ({
+  name,
+  partitions: 4,
+  replication: 1,
+  config: { 'retention.ms': '1000' },
+  at: { partitions: 'topics.yml:3:5', replication: 'topics.yml:4:5' },
+  ...changes,
+})
+
+const own = (value: string) => ({ value, own: true })
+
+const actual = (name: string, changes: Partial<ActualTopic> = {}): ActualTopic => ({
+  name,
+  id: '0123',
+  partitions: 4,
+  replication: 1,
+  leaderless: 0,
+  config: new Map([['retention.ms', own('1000')]]),
+  ...changes,
+})
+
+const NOTHING = { create: [], grow: [], configure: [], impossible: [], undeclared: [] }
+const plain = (_: unknown, text: string) => text
+
+const plans = suite('planTopics')
+
+plans('has nothing to do for a topic as declared', () => {
+  assert.equal(planTopics([declare('a')], [actual('a')]), NOTHING)
+})
+
+plans('creates a topic that is missing', () => {
+  assert.equal(planTopics([declare('a')], []), { ...NOTHING, create: [declare('a')] })
+})
+
+plans('grows a topic that has fewer partitions', () => {
+  const topic = declare('a')
+  assert.equal(planTopics([topic], [actual('a', { partitions: 3 })]), { ...NOTHING, grow: [{ topic, from: 3 }] })
+})
+
+plans('cannot take partitions away or change the number of copies', () => {
+  const topic = declare('a')
+  assert.equal(planTopics([topic], [actual('a', { partitions: 5, replication: 2 })]), {
+    ...NOTHING,
+    impossible: [
+      { topic, what: 'partitions', from: 5 },
+      { topic, what: 'replication', from: 2 },
+    ],
+  })
+})
+
+plans('sets a configuration key that differs, or that only the broker’s default gives the declared value', () => {
+  const topic = declare('a')
+  const other = actual('a', { config: new Map([['retention.ms', own('2000')]]) })
+  const byDefault = actual('a', { config: new Map([['retention.ms', { value: '1000', own: false }]]) })
+  const changes = (from: string) => [{ topic, changes: [{ key: 'retention.ms', from, to: '1000' }] }]
+  assert.equal(planTopics([topic], [other]), { ...NOTHING, configure: changes('2000') })
+  assert.equal(planTopics([topic], [byDefault]), { ...NOTHING, configure: changes('1000 (default)') })
+  assert.equal(planTopics([topic], [actual('a', { config: new Map() })]), { ...NOTHING, configure: changes('nothing') })
+})
+
+plans('leaves alone a key and a topic that are not declared', () => {
+  const config = new Map([
+    ['retention.ms', own('1000')],
+    ['max.message.bytes', own('5')],
+  ])
+  assert.equal(planTopics([declare('a')], [actual('a', { config }), actual('b')]), { ...NOTHING, undeclared: ['b'] })
+})
+
+plans.run()
+
+const same = suite('sameValue')
+
+same('reads values as Kafka does', () => {
+  const pairs: [string, string][] = [
+    ['lz4', 'lz4'],
+    ['0.50', '0.5'],
+    ['1000', '1000.0'],
+    ['compact, delete', 'compact,delete'],
+    ['TRUE', 'true'],
+    [' 5', '5'],
+  ]
+  assert.equal(
+    pairs.filter(([a, b]) => !sameValue(a, b)),
+    [],
+  )
+})
+
+same('tells apart what Kafka does', () => {
+  const pairs: [string, string][] = [
+    ['lz4', 'LZ4'],
+    ['compact,delete', 'delete,compact'],
+    ['1', '10'],
+    ['', '0'],
+    ['1e3', '1000'],
+  ]
+  assert.equal(
+    pairs.filter(([a, b]) => sameValue(a, b)),
+    [],
+  )
+})
+
+same.run()
+
+const DRIFT = planTopics(
+  [declare('new'), declare('small', { key: 'symbol' }), declare('late'), declare('big'), declare('copies')],
+  [
+    actual('small', { partitions: 2 }),
+    actual('late', { config: new Map([['retention.ms', own('7')]]) }),
+    actual('big', { partitions: 9 }),
+    actual('copies', { replication: 3 }),
+    actual('stranger'),
+  ],
+)
+
+const findings = suite('planFindings')
+
+findings('names every difference with what was found, what was expected and what mends it', () => {
+  const lines = planFindings(DRIFT).map(({ severity, code, subject, found, expected, hint }) => {
+    return [severity, code, subject, found, expected, hint]
+  })
+  assert.equal(lines, [
+    [
+      'error',
+      'TOPIC_MISSING',
+      'new',
+      'no such topic',
+      '4 partitions, replication 1, retention.ms=1000',
+      './scripts/create-topics.mts --only new',
+    ],
+    ['error', 'TOPIC_PARTITIONS', 'small', '2 partitions', '4', './scripts/create-topics.mts --only small'],
+    ['error', 'TOPIC_CONFIG', 'late retention.ms', '7', '1000', './scripts/create-topics.mts --only late'],
+    [
+      'error',
+      'TOPIC_CANNOT_SHRINK',
+      'big',
+      '9 partitions, and Kafka cannot take any away',
+      'partitions: 4 (topics.yml:3:5)',
+      'write "partitions: 9" there, or ./scripts/reset-kafka.mts --only big (its records are lost)',
+    ],
+    [
+      'error',
+      'TOPIC_REPLICATION',
+      'copies',
+      'replication 3',
+      'replication: 1 (topics.yml:4:5)',
+      'write "replication: 3" there, or kafka-reassign-partitions.sh',
+    ],
+  ])
+})
+
+findings('finds nothing wrong with a topic as declared, nor with one that is not declared', () => {
+  assert.equal(planFindings(planTopics([declare('a')], [actual('a'), actual('b')])), [])
+})
+
+findings('warns that keys move only where a keyed topic grows', () => {
+  assert.equal(
+    growthWarnings(DRIFT).map(({ severity, code, subject }) => [severity, code, subject]),
+    [['warning', 'TOPIC_KEYS_MOVE', 'small']],
+  )
+  assert.equal(growthWarnings(planTopics([declare('small')], [actual('small', { partitions: 2 })])), [])
+})
+
+findings.run()
+
+const text = suite('renderPlan')
+
+text('is a line for each change and for each topic left alone', () => {
+  assert.is(
+    renderPlan(DRIFT, plain),
+    `  + create         new       4 partitions, replication 1, retention.ms=1000
+  ^ grow           small     2 → 4 partitions
+  ~ configure      late      retention.ms: 7 → 1000
+  ✗ cannot change  big       partitions: 9 → 4
+  ✗ cannot change  copies    replication: 3 → 1
+  · not declared   stranger  left alone`,
+  )
+})
+
+text.run()
+
+const narrow = suite('narrowPlan')
+
+narrow('keeps only what concerns the named topics', () => {
+  const plan = narrowPlan(DRIFT, ['small', 'big'])
+  assert.is(changeCount(DRIFT), 3)
+  assert.is(changeCount(plan), 1)
+  assert.equal(plan, { ...NOTHING, grow: DRIFT.grow, impossible: [DRIFT.impossible[0]] })
+  assert.equal(narrowPlan(DRIFT, []), DRIFT)
+})
+
+narrow.run()
