@@ -2,6 +2,7 @@
  * The process behind the embedded ClickHouse: `clickhouse-server.mts LIBRARIES CONFIG DATA`. Starts ClickHouse's HTTP and
  * native servers inside this process, from the library in LIBRARIES/node_modules, and ends cleanly on SIGTERM.
  */
+import { closeSync, constants, openSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { reason } from '../findings.mts'
@@ -38,8 +39,35 @@ process.on('SIGTERM', () => {
   })
 })
 
+/**
+ * Puts a terminal on standard input, which makes the library's session an interactive one. In any other it ends the whole
+ * process when the handler of a connection throws: a wrong password or a client that vanishes is enough.
+ * @see https://github.com/ClickHouse/ClickHouse/issues/115666 (26.6 to 26.8)
+ */
+function giveTerminal(): void {
+  open({ library: 'libc', path: 'libc.so.6' })
+  const libc = (funcName: string, retType: number, ...paramsValue: number[]) =>
+    load({ library: 'libc', funcName, retType, paramsType: paramsValue.map(() => DataType.I32), paramsValue })
+  // Never this process's controlling terminal, whose end would end it.
+  const flags = constants.O_RDWR | constants.O_NOCTTY
+  const master = openSync('/dev/ptmx', flags)
+  libc('unlockpt', DataType.I32, master)
+  libc('dup2', DataType.I32, openSync(libc('ptsname', DataType.String, master), flags), 0)
+  // Nobody types: what would be asked of the terminal at the end finds none.
+  process.once('SIGTERM', () => closeSync(master))
+}
+
+giveTerminal()
 open({ library: 'chdb', path: require.resolve('@chdb/lib-linux-x64-gnu/libchdb.so') })
-const argv = ['clickhouse', `--config-file=${config}`, `--path=${data}`, '--log-level=information', '--query', SCRIPT]
+const argv = [
+  'clickhouse',
+  '--interactive',
+  `--config-file=${config}`,
+  `--path=${data}`,
+  '--log-level=information',
+  '--query',
+  SCRIPT,
+]
 // On a thread of its own: the main one stays free for signals, and the library can see the thread's whole stack, without
 // which it refuses deep queries.
 await load({
