@@ -43,16 +43,17 @@ export function logFile(dataDir: string, name: string): string {
 
 /**
  * When a process began: on Linux the boot's id and the ticks since. Undefined when there is no such process, or it is a
- * zombie, which is only waiting for its parent to look.
+ * zombie, which is only waiting for its parent to look; one with threads left still holds its ports and files.
  */
 export function bornAt(pid: number): string | undefined {
   try {
-    // Fields after the command, which may itself hold blanks and parentheses: state is the first, start time the 20th.
+    // Fields after the command, which may itself hold blanks and parentheses: state is the first, threads the 18th, start
+    // time the 20th.
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
       .replace(/^.*\) /s, '')
       .split(' ')
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
-    return fields[0] === 'Z' ? undefined : `${boot}:${fields[19]}`
+    return fields[0] === 'Z' && Number(fields[17]) <= 1 ? undefined : `${boot}:${fields[19]}`
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     // ENOENT before, ESRCH while it is read: the process is gone.
