@@ -6,10 +6,11 @@ import { isAlive, readRecords } from './embedded/processes.mts'
 import type { EmbeddedName } from './embedded/services.mts'
 import { configError, type Finding } from './findings.mts'
 import { exposedFindings, stateFindings } from './port-findings.mts'
-import { findHolder, type Owner, overlaps, readContainerPorts, readSockets } from './port-owner.mts'
+import { findHolder, type Owner, overlaps, readContainerPorts } from './port-owner.mts'
 import { probe } from './port-probe.mts'
 import type { Protocol } from './port-spec.mts'
 import { ROOT, type Settings } from './settings.mts'
+import { readSockets } from './sockets.mts'
 
 export type StackMode = 'docker' | 'embedded'
 
