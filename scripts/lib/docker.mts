@@ -18,17 +18,30 @@ export interface Container {
   /** healthy, unhealthy or starting; `none` without a health check. */
   health: string
   exitCode: number
+  /** Killed for want of memory: in its last life, or lately by the engine's own record. */
   oomKilled: boolean
   restarts: number
+  /** Why the engine could not start it; empty when it could. */
+  error: string
   /** What the last health check printed. */
   healthOutput: string
+  /** Where its log begins to tell of the present trouble: shortly before its last end, or at its start. */
+  logSince: string
 }
 
-async function ask(command: string[], timeoutMs = 10_000): Promise<{ ok: boolean; stdout: string; stderr: string }> {
+async function ask(
+  command: string[],
+  timeoutMs = 10_000,
+): Promise<{ ok: boolean; stdout: string; stderr: string; stdall: string }> {
   const { $ } = await import('zx')
   // `detached` would give it a process group of its own, and Ctrl-C would not reach it.
-  const { ok, stdout, stderr } = await $({ nothrow: true, quiet: true, cwd: ROOT, timeout: timeoutMs })`${command}`
-  return { ok, stdout, stderr }
+  const { ok, stdout, stderr, stdall } = await $({
+    nothrow: true,
+    quiet: true,
+    cwd: ROOT,
+    timeout: timeoutMs,
+  })`${command}`
+  return { ok, stdout, stderr, stdall }
 }
 
 /** The engine and its Compose v2, or why they cannot be used. */
@@ -54,7 +67,7 @@ export async function readContainers(): Promise<Container[]> {
   const list = await ask(['docker', 'ps', '-aq', '--filter', `label=com.docker.compose.project=${PROJECT}`])
   const ids = list.stdout.split('\n').filter(Boolean)
   if (!list.ok || ids.length === 0) return []
-  const inspected = await ask(['docker', 'inspect', ...ids])
+  const [inspected, killed] = await Promise.all([ask(['docker', 'inspect', ...ids]), readOutOfMemory()])
   if (!inspected.ok) return []
   return (JSON.parse(inspected.stdout) as Inspected[]).map((container) => ({
     service: container.Config.Labels['com.docker.compose.service'] ?? '',
@@ -62,10 +75,29 @@ export async function readContainers(): Promise<Container[]> {
     state: container.State.Status,
     health: container.State.Health?.Status ?? 'none',
     exitCode: container.State.ExitCode,
-    oomKilled: container.State.OOMKilled,
+    oomKilled: container.State.OOMKilled || killed.includes(container.Name.replace(/^\//, '')),
     restarts: container.RestartCount,
+    error: container.State.Error,
     healthOutput: container.State.Health?.Log?.at(-1)?.Output.trim() ?? '',
+    logSince: logSince(container),
   }))
+}
+
+/** Seconds before a container's end that its log is read from: the lines that say why. */
+const LAST_WORDS_S = 60
+
+function logSince({ State, RestartCount }: Inspected): string {
+  const ended = RestartCount > 0 || State.Status !== 'running'
+  return ended ? new Date(Date.parse(State.FinishedAt) - LAST_WORDS_S * 1000).toISOString() : State.StartedAt
+}
+
+/** Names of containers that the kernel killed lately. A restart clears the container's own flag; the engine's events remember. */
+async function readOutOfMemory(): Promise<string[]> {
+  const now = Math.floor(Date.now() / 1000)
+  const filters = ['--filter', 'event=oom', '--filter', `label=com.docker.compose.project=${PROJECT}`]
+  const window = ['--since', String(now - 600), '--until', String(now)]
+  const { stdout } = await ask(['docker', 'events', ...window, ...filters, '--format', '{{.Actor.Attributes.name}}'])
+  return stdout.split('\n').filter(Boolean)
 }
 
 /** The part of `docker inspect` that is read here. @see https://docs.docker.com/reference/api/engine/ */
@@ -77,12 +109,16 @@ interface Inspected {
     Status: string
     ExitCode: number
     OOMKilled: boolean
+    Error: string
+    StartedAt: string
+    FinishedAt: string
     Health?: { Status: string; Log?: { Output: string }[] }
   }
 }
 
-/** The last lines of a container's log, both streams, as they came. */
-export async function containerLog(name: string, lines: number): Promise<string[]> {
-  const { stdout, stderr } = await ask(['docker', 'logs', '--tail', String(lines), name])
-  return `${stdout}${stderr}`.trimEnd().split('\n')
+/** The last lines of a container's log, both streams, as they came; of those since a moment, if one is given. */
+export async function containerLog(name: string, lines: number, since?: string): Promise<string[]> {
+  const window = since ? ['--since', since] : []
+  const { stdall } = await ask(['docker', 'logs', '--tail', String(lines), ...window, name])
+  return stdall.trimEnd().split('\n')
 }

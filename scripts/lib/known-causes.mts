@@ -5,20 +5,27 @@ export interface KnownCause {
   /** What the log says, in our words. */
   cause: string
   hint: string
+  /** Where containers are mended in another way. */
+  dockerHint?: string
 }
 
 const CAUSES: (KnownCause & { pattern: RegExp })[] = [
   {
-    pattern: /InconsistentClusterIdException/,
+    // Kafka up to 3.6 and from 3.7 on say it in different words.
+    pattern: /InconsistentClusterIdException|Invalid cluster\.id in/,
     code: 'KAFKA_CLUSTER_ID',
     cause: 'Kafka data that belongs to another ZooKeeper',
-    hint: 'put the ZooKeeper data of the same stack back; if it is lost, so are the topics: docker-compose down -v, or delete EMBEDDED_DATA_DIR',
+    // Records and offsets stay: without these files the broker joins the new cluster, and topics made anew find their logs.
+    hint: 'put the ZooKeeper data of the same stack back; if it is lost: npm stop; (cd .embedded/data/kafka && rm meta.properties */partition.metadata); npm start',
+    dockerHint:
+      "put the ZooKeeper volumes of the same stack back; if they are lost: docker-compose stop kafka; docker-compose run --rm --no-deps kafka sh -c 'cd /var/lib/kafka/data && rm meta.properties */partition.metadata'; docker-compose up -d --wait; ./scripts/create-topics.mts",
   },
   {
     pattern: /NodeExistsException|Error while creating ephemeral at \/brokers\/ids/,
     code: 'KAFKA_NODE_EXISTS',
     cause: 'a broker that came back before ZooKeeper ended its old session',
     hint: 'wait 6 s (zookeeper.session.timeout.ms) and start again: npm start',
+    dockerHint: 'wait, Docker starts it again by itself: ./scripts/health-check.mts --wait 60',
   },
   {
     pattern: /Failed to acquire lock on file .lock/,
@@ -45,7 +52,7 @@ const CAUSES: (KnownCause & { pattern: RegExp })[] = [
     hint: 'sudo apt-get install openjdk-17-jre-headless',
   },
   {
-    pattern: /Address already in use|BindException|EADDRINUSE/,
+    pattern: /Address already in use|address already in use|port is already allocated|BindException|EADDRINUSE/,
     code: 'PORT_TAKEN',
     cause: 'a port that another program holds',
     hint: 'npm run ports',
@@ -69,6 +76,12 @@ const CAUSES: (KnownCause & { pattern: RegExp })[] = [
     hint: 'make CLICKHOUSE_USER and CLICKHOUSE_PASSWORD in .env those that the server was started with',
   },
   {
+    pattern: /error setting rlimit/,
+    code: 'OPEN_FILES_LIMIT',
+    cause: 'an engine that may not raise the limit of open files',
+    hint: 'echo "CLICKHOUSE_MAX_OPEN_FILES=$(ulimit -Hn)" >> .env && docker-compose up -d',
+  },
+  {
     pattern: /Permission denied/,
     code: 'PERMISSION',
     cause: 'files that the service may not use',
@@ -79,4 +92,16 @@ const CAUSES: (KnownCause & { pattern: RegExp })[] = [
 /** The first cause of the list that the text gives away, or undefined. */
 export function knownCause(log: string): KnownCause | undefined {
   return CAUSES.find(({ pattern }) => pattern.test(log))
+}
+
+/**
+ * The init file that stopped the image's first start, and ClickHouse's words about it; undefined if the log tells of none. The
+ * image names each file before it runs it and stops at the first that fails, so it is the last one named, in a log that goes
+ * on with the words for a data folder that is not new.
+ */
+export function failedInitFile(log: string): { file: string; error: string } | undefined {
+  const [first = '', ...later] = log.split(/Skipping initialization/i)
+  const file = [...first.matchAll(/running \/docker-entrypoint-initdb\.d\/(\S+)/g)].at(-1)?.[1]
+  const error = [...first.matchAll(/^Code: .*$/gm)].at(-1)?.[0]
+  return later.length > 0 && file && error ? { file, error } : undefined
 }

@@ -1,11 +1,12 @@
 /** The health of the whole stack: every service probed in parallel, each against its own deadline. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Container, containerLog, readContainers } from '../docker.mts'
+import { readContainers } from '../docker.mts'
 import { lastLines, readRecords } from '../embedded/processes.mts'
 import { runningEmbedded } from '../embedded/stack.mts'
 import { exitCodeOf, type Finding, OpsError, type Paint } from '../findings.mts'
 import { knownCause } from '../known-causes.mts'
 import type { Settings } from '../settings.mts'
+import { explainByContainer } from './container.mts'
 import { type Probe, type ProbeOptions, SERVICES, type ServiceName, unanswered } from './probe.mts'
 
 export type Mode = 'docker' | 'embedded' | 'unknown'
@@ -64,9 +65,9 @@ export async function readHealth(
   const mode: Mode = embedded.length > 0 ? 'embedded' : containers.length > 0 ? 'docker' : 'unknown'
   for (const health of probed) {
     const container = containers.find(({ service }) => service === health.service)
-    if (container) health.findings.push(...containerFindings(health.service, container))
+    if (container) health.findings = await explainByContainer(health.service, container, health.findings)
+    else explain(health, settings)
     health.state = stateOf(health)
-    await explain(health, settings, container)
   }
   return { mode, services: probed, findings: probed.flatMap(({ findings }) => findings) }
 }
@@ -103,36 +104,13 @@ async function probe(service: ServiceName, settings: Settings, options: ProbeOpt
   }
 }
 
-/** What Docker knows of a container that the probe of its service does not show. */
-function containerFindings(service: ServiceName, container: Container): Finding[] {
-  const findings: Finding[] = []
-  const add = (severity: Finding['severity'], code: string, found: string, expected: string, hint: string) =>
-    findings.push({ severity, code, subject: `${service} container`, found, expected, hint })
-  if (container.state !== 'running') {
-    const found = `${container.state}, exit code ${container.exitCode}`
-    add('error', 'CONTAINER_STATE', found, 'running', 'docker-compose up -d')
-  } else if (container.health !== 'healthy' && container.health !== 'none') {
-    const output = container.healthOutput ? `: ${container.healthOutput.slice(0, 200)}` : ''
-    add('error', 'CONTAINER_HEALTH', `${container.health}${output}`, 'healthy', `docker logs ${container.name}`)
-  }
-  if (container.oomKilled) {
-    const variable = `${service.toUpperCase().replace('-', '_')}_MEMORY_LIMIT`
-    add('error', 'CONTAINER_OOM', 'killed for want of memory', 'a limit that suffices', `raise ${variable} in .env`)
-  }
-  if (container.restarts > 0) {
-    const found = `${container.restarts} restarts`
-    add('warning', 'CONTAINER_RESTARTS', found, 'none', `docker logs ${container.name}`)
-  }
-  return findings
-}
-
-/** Adds to the findings of a service that gives no answer what its log says: a known cause, or the last lines. */
-async function explain(health: ServiceHealth, settings: Settings, container: Container | undefined): Promise<void> {
+/** Adds to the finding of an embedded service that gives no answer what its log says: a known cause, or the last line. */
+function explain(health: ServiceHealth, settings: Settings): void {
   const silent = health.findings.find(({ code }) => code === 'NO_ANSWER')
   if (!silent) return
   // Without a record it was stopped in good order, and its log is of an earlier life.
   const record = readRecords(settings.EMBEDDED_DATA_DIR).find(({ name }) => name === health.service)
-  const log = container ? await containerLog(container.name, 100) : record ? lastLines(record.log, 100) : []
+  const log = record ? lastLines(record.log, 100) : []
   const cause = knownCause(log.join('\n'))
   if (cause) {
     silent.code = cause.code

@@ -57,6 +57,12 @@ async function ask(redis: Redis, settings: Settings, { deep }: ProbeOptions): Pr
     if (found !== expected) findings.add('error', code, { found, expected, hint }, about)
   }
   expect('REDIS_NO_PONG', '', pong, 'PONG', 'docker logs l2_redis')
+  if (settings.REDIS_PASSWORD) {
+    // A server without a password takes a login with one, too.
+    const flags = String(await redis.call('ACL', 'GETUSER', 'default')).split(',')
+    const open = flags.includes('nopass') ? 'none' : 'a password'
+    expect('REDIS_NO_PASSWORD', 'password', open, 'a password', 'docker-compose up -d redis, or npm stop and npm start')
+  }
   expect('REDIS_LOADING', '', text('loading'), '0', 'wait: it is reading its append-only file')
   expect('REDIS_MAXMEMORY', 'maxmemory', `${details.maxMemoryBytes} B`, `${settings.REDIS_MAX_MEMORY} B`, restart)
   expect('REDIS_POLICY', 'maxmemory-policy', details.maxMemoryPolicy, settings.REDIS_MAX_MEMORY_POLICY, restart)

@@ -1,0 +1,103 @@
+/** What Docker knows of a service's container and its log gives away: the cause behind a probe's finding. */
+import { type Container, containerLog } from '../docker.mts'
+import type { Finding } from '../findings.mts'
+import { failedInitFile, knownCause } from '../known-causes.mts'
+import type { ServiceName } from './probe.mts'
+
+/** Lines of a log that are searched: one start of Kafka alone writes about a thousand. */
+const LOG_LINES = 5_000
+
+/**
+ * The service's findings with what its container adds: one finding that names the cause where there was only silence, and one
+ * each for what goes wrong beside a service that answers.
+ */
+export async function explainByContainer(
+  service: ServiceName,
+  container: Container,
+  findings: readonly Finding[],
+): Promise<Finding[]> {
+  const others = findings.filter(({ code }) => code !== 'NO_ANSWER')
+  const silent = findings.find(({ code }) => code === 'NO_ANSWER')
+  if (silent) return [await silenceCause(service, container, silent), ...others]
+  const subject = `${service} container`
+  const log = `docker logs ${container.name}`
+  if (container.oomKilled) others.push({ severity: 'error', subject, ...outOfMemory(service) })
+  if (container.health === 'unhealthy') {
+    const found = `unhealthy${container.healthOutput ? `: ${container.healthOutput.slice(0, 200)}` : ''}`
+    others.push({ severity: 'error', code: 'CONTAINER_HEALTH', subject, found, expected: 'healthy', hint: log })
+  }
+  if (container.restarts > 0) {
+    const found = `${container.restarts} restarts`
+    others.push({ severity: 'warning', code: 'CONTAINER_RESTARTS', subject, found, expected: 'none', hint: log })
+  }
+  return service === 'clickhouse' ? withInitFailure(container, others) : others
+}
+
+const outOfMemory = (service: ServiceName) => ({
+  code: 'CONTAINER_OOM',
+  found: 'killed for want of memory',
+  expected: 'a memory limit that suffices',
+  hint: `raise ${service.toUpperCase().replace('-', '_')}_MEMORY_LIMIT in .env, then: docker-compose up -d`,
+})
+
+/** The command that brings a container back from a state other than running. */
+function mendOf(service: ServiceName, { state, name }: Container): string {
+  if (state === 'paused') return `docker-compose unpause ${service}`
+  return state === 'restarting' ? `docker logs ${name}` : 'docker-compose up -d'
+}
+
+async function silenceCause(service: ServiceName, container: Container, silent: Finding): Promise<Finding> {
+  const { state, exitCode, restarts, error } = container
+  const facts = [
+    ...(state === 'running'
+      ? []
+      : [`its container is ${state}${state === 'exited' ? ` with exit code ${exitCode}` : ''}`]),
+    ...(restarts > 0 ? [`it was restarted ${restarts} times`] : []),
+    ...(error ? [`Docker says "${error.slice(-300)}"`] : []),
+  ]
+  const explained = (finding: Omit<Finding, 'severity' | 'subject'>): Finding => ({
+    severity: 'error',
+    subject: silent.subject,
+    ...finding,
+    found: [silent.found, ...facts, finding.found].filter(Boolean).join('; '),
+  })
+  if (container.oomKilled) return explained(outOfMemory(service))
+  const byEngine = error ? knownCause(error) : undefined
+  if (byEngine)
+    return explained({
+      code: byEngine.code,
+      found: byEngine.cause,
+      expected: silent.expected,
+      hint: byEngine.dockerHint ?? byEngine.hint,
+    })
+  const log = await containerLog(container.name, LOG_LINES, container.logSince)
+  const cause = knownCause(log.join('\n'))
+  if (cause) {
+    const found = `its log tells of ${cause.cause}`
+    return explained({ code: cause.code, found, expected: silent.expected, hint: cause.dockerHint ?? cause.hint })
+  }
+  const last = log.at(-1)
+  const found = last ? `its log ends with "${last.slice(0, 200)}"` : ''
+  if (state !== 'running') {
+    return explained({ code: 'CONTAINER_STATE', found, expected: 'running', hint: mendOf(service, container) })
+  }
+  return explained({ code: silent.code, found, expected: silent.expected, hint: `docker logs ${container.name}` })
+}
+
+/** A finding about missing tables names the init file that failed when the data volume was new, if the log tells of one. */
+async function withInitFailure(container: Container, findings: Finding[]): Promise<Finding[]> {
+  const missing = findings.find(({ code }) => code === 'CLICKHOUSE_TABLES' || code === 'CLICKHOUSE_DATABASE')
+  if (!missing) return findings
+  const failed = failedInitFile((await containerLog(container.name, LOG_LINES)).join('\n'))
+  if (!failed) return findings
+  const explained: Finding = {
+    ...missing,
+    code: 'CLICKHOUSE_INIT',
+    found: `${missing.found}: clickhouse/init/${failed.file} failed when the volume was new (${failed.error.slice(0, 200)})`,
+    hint: `mend clickhouse/init/${failed.file}; the rest runs by: npm run schema`,
+  }
+  // The container is unhealthy for the same reason.
+  return findings
+    .filter(({ code }) => code !== 'CONTAINER_HEALTH')
+    .map((finding) => (finding === missing ? explained : finding))
+}
