@@ -82,8 +82,24 @@ export async function inspect(service: Service): Promise<Inspected> {
 /** Starts what is not running and waits for health, as the README says; seconds that it took. */
 export async function up(): Promise<number> {
   const startMs = performance.now()
-  await compose('up', '-d', '--wait', '--wait-timeout', '180')
+  try {
+    await compose('up', '-d', '--wait', '--wait-timeout', '180')
+  } catch (error) {
+    throw new Error(`${(error as Error).message.split('\n').at(-2)}\n${await symptoms()}`)
+  }
   return (performance.now() - startMs) / 1000
+}
+
+/** State, last health answer and last log lines of every container that is not healthy. */
+async function symptoms(): Promise<string> {
+  const parts: string[] = []
+  for (const service of SERVICES) {
+    const { stdout } = await run(['docker', 'inspect', containerOf(service), '--format', '{{json .State}}'])
+    if (stdout.includes('"Status":"healthy"')) continue
+    const log = await shell(`docker logs --tail 8 ${containerOf(service)} 2>&1`)
+    parts.push(`${service}: ${stdout.slice(0, 1500)}\n${log.stdout}`)
+  }
+  return parts.join('\n')
 }
 
 /** Seconds until every service is healthy in a process begun after `since` (by service; State.StartedAt). */

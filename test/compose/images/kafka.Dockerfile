@@ -11,7 +11,7 @@ RUN for tool in nc head tail od tr sed grep; do ln -sf /bin/busybox "$(command -
 COPY --from=jars / /opt/kafka/libs/
 COPY --from=tools / /opt/kafka/libs/
 COPY log4j.properties /opt/kafka/config/log4j.properties
-COPY log4j.properties /opt/kafka/config/tools-log4j.properties
+RUN cd /opt/kafka/config && sed 's/INFO, /WARN, /; $a log4j.appender.stdout.Target=System.err' log4j.properties > tools-log4j.properties
 COPY --chmod=755 kafka-server-start.sh kafka-run-class.sh kafka-tool.sh /opt/kafka/bin/
 RUN cd /opt/kafka/bin && for tool in topics console-producer console-consumer consumer-groups get-offsets; do \
       ln -s kafka-tool.sh "kafka-$tool.sh"; done

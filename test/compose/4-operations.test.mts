@@ -1,0 +1,131 @@
+/** Every docker command that the README documents, word for word, and clients from both sides of the network. */
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import * as assert from 'uvu/assert'
+import type { Outcome } from '../support/command.mts'
+import { containerOf, docker, output, run, SERVICES, shell, TREE, up, writeEnv } from './engine.mts'
+import type { Image } from './images.mts'
+import { proof } from './proof.mts'
+import { DEFAULT_ACCESS, prepare, readAll, STORES, writeSome } from './writer.mts'
+
+const { test, run: runSuite } = proof('documented operations')
+const KAFKA =
+  (JSON.parse(process.env.L2_COMPOSE_IMAGES ?? '[]') as Image[]).find(({ service }) => service === 'kafka')?.name ?? ''
+
+const succeeded = ({ exitCode, stderr }: Outcome) => assert.is(exitCode, 0, stderr)
+const upAndRunning = async (outcome: Outcome) => {
+  succeeded(outcome)
+  for (const service of SERVICES)
+    assert.is((await docker('inspect', containerOf(service), '--format', '{{.State.Status}}')).trim(), 'running')
+}
+
+/** What each documented command must do. A command of the README that is not here fails the first test. */
+const OPERATIONS: Record<string, (outcome: Outcome) => unknown> = {
+  'docker-compose up -d': upAndRunning,
+  'docker-compose up -d clickhouse': upAndRunning,
+  'docker-compose ps': (outcome) => {
+    succeeded(outcome)
+    for (const service of SERVICES) assert.match(outcome.stdout, containerOf(service))
+  },
+  'docker logs l2_kafka': ({ stdout }) => assert.match(stdout, 'started (kafka.server.KafkaServer)'),
+  'docker exec l2_zookeeper bash -c "echo ruok | nc localhost 2181"': ({ stdout }) => assert.is(stdout, 'imok'),
+  'docker exec -it l2_clickhouse clickhouse-client': ({ stdout }) => assert.match(stdout, 'l2_user@l2_market_data'),
+  'docker-compose down': async (outcome) => {
+    succeeded(outcome)
+    assert.is(await docker('ps', '-aq', '--filter', 'label=com.docker.compose.project=l2'), '')
+    assert.is((await docker('volume', 'ls', '-q')).trim().split('\n').length, 5, 'data stays')
+  },
+}
+/** Proved where the data may go: see 5-durability. */
+const ELSEWHERE = ['docker-compose down -v']
+/** The name of the program or file, not a command. */
+const NO_COMMANDS = ['docker-compose.yml']
+
+function documented(): string[] {
+  const readme = readFileSync(path.join(TREE, 'README.md'), 'utf8')
+  const fenced = [...readme.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block = '']) => block.split('\n'))
+  const inline = [...readme.replaceAll(/```[\s\S]*?```/g, '').matchAll(/`([^`\n]+)`/g)].map(([, code = '']) =>
+    code.replaceAll('\\|', '|'),
+  )
+  const commands = [...fenced, ...inline].map((line) => line.replace(/\s+#.*/, '').trim())
+  return [...new Set(commands.filter((command) => /^docker\b/.test(command) && !NO_COMMANDS.includes(command)))]
+}
+
+/** The README writes docker-compose; who has only the plugin types docker compose. */
+const spellings = (line: string) =>
+  line.includes('docker-compose') ? [line, line.replace('docker-compose', 'docker compose')] : [line]
+
+async function perform(line: string): Promise<Outcome> {
+  if (!line.includes(' -it ')) return shell(line)
+  // `-it` wants a terminal: `script` gives it one, and types what a person would.
+  const stdin = "SELECT concat(currentUser(), '@', currentDatabase());\nexit\n"
+  return run(['script', '--quiet', '--return', '--command', line, '/dev/null'], { stdin })
+}
+
+test('every docker command in the README is proved here', async (note) => {
+  const unknown = documented().filter((command) => !(command in OPERATIONS) && !ELSEWHERE.includes(command))
+  assert.equal(unknown, [])
+  note(documented().join(' · '))
+})
+
+test('the stack is up', async () => {
+  writeEnv()
+  await up()
+})
+
+for (const [line, check] of Object.entries(OPERATIONS)) {
+  if (line === 'docker-compose down') continue
+  for (const spelling of spellings(line))
+    test(spelling, async () => {
+      await check(await perform(spelling))
+    })
+}
+
+test('docker-compose logs, by both spellings', async () => {
+  for (const line of spellings('docker-compose logs --no-color redis')) {
+    const { exitCode, stdout } = await shell(line)
+    assert.is(exitCode, 0)
+    assert.match(stdout, 'Ready to accept connections')
+  }
+})
+
+test('programs on the host reach Kafka through 9092, ClickHouse and Redis', async (note) => {
+  await prepare()
+  const acknowledged = await writeSome(20)
+  const found = await readAll()
+  for (const store of STORES)
+    assert.ok(
+      acknowledged[store].every((id) => found[store].has(id)),
+      store,
+    )
+  note(`Kafka ${DEFAULT_ACCESS.kafka}: ${acknowledged.kafka.length} records written and read`)
+})
+
+test('a program inside the network reaches Kafka through kafka:29092', async () => {
+  const inNetwork = ['docker', 'run', '--rm', '-i', '--network', 'l2_l2', '--entrypoint', 'bash', KAFKA, '-c']
+  const tools = '/opt/kafka/bin'
+  const topic = 'compose.proof.network'
+  const client = '--bootstrap-server kafka:29092 --topic'
+  await output([...inNetwork, `${tools}/kafka-topics.sh ${client} ${topic} --create`])
+  await output([...inNetwork, `${tools}/kafka-console-producer.sh ${client} ${topic}`], { stdin: 'from inside\n' })
+  const read = await output([
+    ...inNetwork,
+    `${tools}/kafka-console-consumer.sh ${client} ${topic} --from-beginning --max-messages 1 --timeout-ms 20000`,
+  ])
+  assert.is(read.trim(), 'from inside')
+})
+
+test('Kafka UI lists the topics of the broker', async (note) => {
+  const response = await fetch('http://127.0.0.1:8080/api/clusters/l2/topics')
+  assert.match(await response.text(), 'compose.proof.network')
+  note('of the stub, where the image is one')
+})
+
+for (const spelling of spellings('docker-compose down')) {
+  test(spelling, async () => {
+    await up()
+    await OPERATIONS['docker-compose down']?.(await perform(spelling))
+  })
+}
+
+runSuite()
