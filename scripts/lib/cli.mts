@@ -148,7 +148,8 @@ export function parseFlags<O extends Record<string, OptionSpec>>(
     else if (option.type === 'boolean') {
       if (token.value === undefined) values[token.name] = true
       else report(token.rawName, `the value "${token.value}"`, 'no value')
-    } else if (token.value === undefined || (!token.inlineValue && token.value.startsWith('--'))) {
+    } else if (!token.value || !/[^,]/.test(token.value) || (!token.inlineValue && token.value.startsWith('--'))) {
+      // Nothing but commas is nothing too: `--only "$TOPIC"` with an empty TOPIC must not come to mean all.
       report(token.rawName, 'no value', option.value)
     } else if (option.type === 'list') {
       openList = values[token.name] as string[]
@@ -175,9 +176,11 @@ export async function runCommand<O extends Record<string, OptionSpec>>(spec: Com
   const argv = process.argv.slice(2)
   const json = argv.includes('--json')
   // A reader that closed the pipe early, as `head` does, is no failure.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
-  })
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error
+    })
+  }
   let report: Report
   let failed = false
   try {
