@@ -97,8 +97,9 @@ async function startService(
 ): Promise<StartedService> {
   const earlier = readRecords(dataDir).find(({ name }) => name === service.name)
   if (earlier && isAlive(earlier)) {
-    // It may be starting still, or hang: it gets a fair time to answer before it is replaced.
-    if (await waitUntil(() => answers(service), { timeoutMs: 10_000, pollMs: 100 })) {
+    // It may be starting still, hang, or be about to end: it gets a fair time to answer before it is replaced.
+    const outcome = async () => ((await answers(service)) ? 'answers' : !isAlive(earlier) && 'gone')
+    if ((await waitUntil(outcome, { timeoutMs: 10_000, pollMs: 100 })) === 'answers') {
       return { name: service.name, state: 'already running', tookMs: 0 }
     }
     await end(dataDir, earlier, STOP_TIMEOUT_MS[service.name] ?? 10_000)
