@@ -5,9 +5,9 @@
  */
 import { runCommand } from './lib/cli.mts'
 import { writeEnvValues } from './lib/env-file.mts'
-import { configError } from './lib/findings.mts'
-import { renderPorts } from './lib/port-findings.mts'
-import { type PortState, readPortStates, type StackMode } from './lib/ports.mts'
+import { configError, type Paint } from './lib/findings.mts'
+import { type PortChange, renderPorts, staleFindings } from './lib/port-findings.mts'
+import { type PortReport, type PortState, readPortStates, type StackMode } from './lib/ports.mts'
 import { ROOT, readSettings } from './lib/settings.mts'
 
 await runCommand({
@@ -37,22 +37,27 @@ await runCommand({
       : options.embedded
         ? { mode: 'embedded' }
         : {}
-    let report = await readPortStates(readSettings(), choice)
-    const changes = options['write-env'] ? changesOf(report.ports) : {}
-    for (const [variable, port] of Object.entries(changes)) log(`.env: ${variable}=${port}`)
-    if (Object.keys(changes).length > 0) {
-      writeEnvValues(ROOT, changes)
-      report = await readPortStates(readSettings(), choice)
+    const before = await readPortStates(readSettings(), choice)
+    const changes = options['write-env'] ? changesOf(before.ports) : []
+    if (changes.length === 0) return reportOf(before, paint)
+    for (const { variable, to } of changes) log(`.env: ${variable}=${to}`)
+    writeEnvValues(ROOT, Object.fromEntries(changes.map(({ variable, to }) => [variable, String(to)])))
+    const after = reportOf(await readPortStates(readSettings(), choice), paint)
+    return {
+      ...after,
+      findings: [...after.findings, ...staleFindings(changes, ROOT)],
+      data: { ...after.data, changes },
     }
-    const { mode, ports, findings } = report
-    return { findings, text: renderPorts(ports, paint), data: { mode, ports, changes } }
   },
 })
 
-/** The ports to write to .env, by variable. What the shell sets wins over .env, so there a write would change nothing. */
-function changesOf(ports: readonly PortState[]): Record<string, string> {
-  const settable = ports.filter(({ variable }) => variable && process.env[variable] === undefined)
-  return Object.fromEntries(
-    settable.flatMap(({ variable, next }) => (variable && next ? [[variable, String(next)]] : [])),
+function reportOf({ mode, ports, findings }: PortReport, paint: Paint) {
+  return { findings, text: renderPorts(ports, paint), data: { mode, ports, changes: [] as PortChange[] } }
+}
+
+/** The ports to move in .env. What the shell sets wins over .env, so there a write would change nothing. */
+function changesOf(ports: readonly PortState[]): PortChange[] {
+  return ports.flatMap(({ variable, port, next }) =>
+    variable && next && process.env[variable] === undefined ? [{ variable, from: port, to: next }] : [],
   )
 }

@@ -228,9 +228,10 @@ command('--write-env moves every taken port, and changes nothing else in .env', 
   const held = [await hold('127.0.0.1', ports.REDIS_PORT), await hold('127.0.0.1', ports.KAFKA_LISTENER_PORT)]
   try {
     const { exitCode, stderr, report } = await check('--write-env', '--json')
-    const { changes } = report as unknown as { changes: Record<string, string> }
+    const { changes: list } = report as unknown as { changes: { variable: string; to: number }[] }
+    const changes = Object.fromEntries(list.map(({ variable, to }) => [variable, to]))
     assert.equal([exitCode, Object.keys(changes).sort()], [0, ['KAFKA_LISTENER_PORT', 'REDIS_PORT']])
-    assert.ok(Number(changes.REDIS_PORT) > ports.REDIS_PORT + 1)
+    assert.ok((changes.REDIS_PORT ?? 0) > ports.REDIS_PORT + 1)
     assert.match(stderr, `.env: REDIS_PORT=${changes.REDIS_PORT}\n`)
     const expected = before
       .replace(`REDIS_PORT=${ports.REDIS_PORT} #`, `REDIS_PORT=${changes.REDIS_PORT} #`)
@@ -243,6 +244,29 @@ command('--write-env moves every taken port, and changes nothing else in .env', 
     assert.is(readFileSync(path.join(root, '.env'), 'utf8'), expected)
   } finally {
     await Promise.all(held.map(({ end }) => end()))
+  }
+})
+
+command('--write-env tells which other lines of .env still name the old port', async () => {
+  const { ports, check } = await place()
+  const old = ports.KAFKA_LISTENER_PORT
+  const more = `KAFKA_BOOTSTRAP_SERVERS=localhost:${old}\nTHEIRS=\${KAFKA_LISTENER_PORT}\nLONGER=1${old}\n`
+  writeFileSync(path.join(root, '.env'), readFileSync(path.join(root, '.env'), 'utf8') + more)
+  const held = await hold('127.0.0.1', old)
+  try {
+    const { exitCode, report } = await check('--write-env', '--json')
+    const { KAFKA_LISTENER_PORT: next } = Object.fromEntries(
+      report.ports.map(({ variable, port }) => [variable, port]),
+    ) as unknown as Ports
+    assert.equal(
+      [exitCode, report.findings.map(({ severity, code, subject, expected }) => [severity, code, subject, expected])],
+      [
+        0,
+        [['warning', 'PORT_STALE', '.env:10 KAFKA_BOOTSTRAP_SERVERS', `\${KAFKA_LISTENER_PORT}, which is ${next} now`]],
+      ],
+    )
+  } finally {
+    await held.end()
   }
 })
 
@@ -437,28 +461,33 @@ embedded.run()
 const others = suite('check-ports as an ordinary user')
 const asRoot = process.getuid?.() === 0 ? others : others.skip
 
-asRoot('finds a port of another user taken, and says how to see by whom', async () => {
-  const { ports, env } = await place()
+/** Runs the check without what root may do; a user id alone would keep it. */
+function checkAsNobody({ env }: Place, values: NodeJS.ProcessEnv = {}): Promise<Outcome> {
   chmodSync(root, 0o755)
   chmodSync(path.join(root, '.env'), 0o644)
-  const held = await hold('127.0.0.1', ports.REDIS_PORT)
+  const script = path.join(root, 'scripts/check-ports.mts')
+  const args = ['--reuid', '65534', '--regid', '65534', '--clear-groups', script, '--docker', '--json']
+  return runFile('setpriv', args, { env: { ...env, HOME: '/nonexistent', ...values }, cwd: root })
+}
+
+asRoot('finds a port of another user taken, and says how to see by whom', async () => {
+  const here = await place()
+  const held = await hold('127.0.0.1', here.ports.REDIS_PORT)
   try {
-    // setpriv gives up what root may do; a user id alone would keep it.
-    const args = [
-      '--reuid',
-      '65534',
-      '--regid',
-      '65534',
-      '--clear-groups',
-      path.join(root, 'scripts/check-ports.mts'),
-      '--json',
-    ]
-    const { exitCode, stdout } = await runFile('setpriv', args, { env: { ...env, HOME: '/nonexistent' }, cwd: root })
+    const { exitCode, stdout } = await checkAsNobody(here)
     const { findings } = JSON.parse(stdout) as { findings: Finding[] }
     assert.equal([exitCode, findings.length], [1, 1])
     assert.is(findings[0]?.found, 'taken by a process of user root (owner not visible, run with sudo)')
   } finally {
     await held.end()
   }
+})
+
+const lowest = '/proc/sys/net/ipv4/ip_unprivileged_port_start'
+const withLowPorts = existsSync(lowest) && Number(readFileSync(lowest, 'utf8')) > 700 ? asRoot : others.skip
+withLowPorts('cannot tell of a port that only root may try', async () => {
+  const { exitCode, stdout } = await checkAsNobody(await place(), { REDIS_PORT: '699' })
+  const { findings } = JSON.parse(stdout) as { findings: Finding[] }
+  assert.equal([exitCode, codes(findings)], [3, [['unknown', 'PORT_UNKNOWN', 'port 699 (redis)']]])
 })
 others.run()

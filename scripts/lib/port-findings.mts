@@ -83,6 +83,30 @@ export function exposedFindings(ports: readonly ComposePort[], project: ComposeP
   })
 }
 
+/** A port that .env was told to move. */
+export interface PortChange {
+  variable: string
+  from: number
+  to: number
+}
+
+/** Warnings for other lines of .env, such as clients' addresses, that still name a port that was moved. Shows no values. */
+export function staleFindings(changes: readonly PortChange[], root: string): Finding[] {
+  const entries = parseEnvFile(readFileSync(path.join(root, '.env'), 'utf8'), '.env')
+  return changes.flatMap(({ variable, from, to }) =>
+    entries
+      .filter(({ name, text }) => name !== variable && new RegExp(`(?<!\\d)${from}(?!\\d)`).test(text))
+      .map(({ name, origin }) => ({
+        severity: 'warning',
+        code: 'PORT_STALE',
+        subject: `${origin} ${name}`,
+        found: `the old port ${from}`,
+        expected: `\${${variable}}, which is ${to} now`,
+        hint: `edit line ${origin.split(':')[1]} of .env, unless it means another service`,
+      })),
+  )
+}
+
 const MARKS = {
   free: ['green', '✓', 'free'],
   ours: ['green', '✓', 'ours'],
