@@ -1,0 +1,62 @@
+/** Embedded stacks that a test file starts, breaks, and leaves to `endStacks`. */
+import { rmSync } from 'node:fs'
+import { Redis } from 'ioredis'
+import * as assert from 'uvu/assert'
+import { install } from '../../scripts/lib/embedded/install.mts'
+import type { EmbeddedName, Installed } from '../../scripts/lib/embedded/services.mts'
+import { runningEmbedded, startEmbedded, stopEmbedded } from '../../scripts/lib/embedded/stack.mts'
+import { type Finding, OpsError } from '../../scripts/lib/findings.mts'
+import { readSettings, type Settings } from '../../scripts/lib/settings.mts'
+import { stackEnv } from './stack.mts'
+
+export const ALL: EmbeddedName[] = ['zookeeper', 'kafka', 'clickhouse', 'redis']
+export const installed = await install(() => {})
+const stacks: Settings[] = []
+
+/** Settings of a stack of its own, on free ports; nothing is started. */
+export async function newStack(overrides: NodeJS.ProcessEnv = {}): Promise<Settings> {
+  const settings = readSettings(await stackEnv(overrides))
+  stacks.push(settings)
+  return settings
+}
+
+/** Stops every stack that {@link newStack} gave out, and deletes its data. */
+export async function endStacks(): Promise<void> {
+  for (const settings of stacks) {
+    await stop(settings)
+    rmSync(settings.EMBEDDED_DATA_DIR, { recursive: true, force: true })
+  }
+}
+
+/** Starts services; by name, whether each was started or running already. */
+export async function start(settings: Settings, only: EmbeddedName[] = ALL, from: Installed = installed) {
+  const started = await startEmbedded(settings, from, () => {}, only)
+  return Object.fromEntries(started.map(({ name, state }) => [name, state]))
+}
+
+export const stop = (settings: Settings) => stopEmbedded(settings.EMBEDDED_DATA_DIR)
+
+/** The process ids of the services that run, by name. */
+export function pids(settings: Settings): Record<string, number> {
+  return Object.fromEntries(runningEmbedded(settings.EMBEDDED_DATA_DIR).map(({ name, pid }) => [name, pid]))
+}
+
+/** The one finding that something fails with, and its exit code. */
+export async function failureOf(work: Promise<unknown>): Promise<Finding & { exitCode: number }> {
+  const error = await work.then(
+    () => new Error('it did not fail'),
+    (reason) => reason,
+  )
+  if (!(error instanceof OpsError)) throw error
+  assert.is(error.findings.length, 1)
+  return { exitCode: error.exitCode, ...(error.findings[0] as Finding) }
+}
+
+/** What is kept under one key, after setting it to `value` if there is one. */
+export async function redisKey(settings: Settings, value?: string): Promise<string | null> {
+  const redis = new Redis({ port: settings.REDIS_PORT })
+  if (value) await redis.set('l2:test', value)
+  const kept = await redis.get('l2:test')
+  redis.disconnect()
+  return kept
+}
