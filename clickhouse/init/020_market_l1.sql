@@ -1,23 +1,28 @@
--- Quotes: best bid and ask.
+-- Quotes: best bid and ask, with the centers that show them.
 CREATE TABLE IF NOT EXISTS market_l1
 (
     symbol LowCardinality(String) CODEC(ZSTD(1)),
     timestamp DateTime64(6, 'UTC') CODEC(Delta, T64, ZSTD(1)),
-    bid Decimal(18, 8) CODEC(GCD, Delta, ZSTD(1)),
-    ask Decimal(18, 8) CODEC(GCD, Delta, ZSTD(1)),
-    bid_size UInt32 CODEC(GCD, T64, ZSTD(1)),
-    ask_size UInt32 CODEC(GCD, T64, ZSTD(1)),
-    ingestion_time DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, ZSTD(1)),
-    source LowCardinality(String) DEFAULT '' CODEC(ZSTD(1)),
-    tick_id UInt64 DEFAULT 0 CODEC(Delta, ZSTD(1)),
-    sequence UInt64 DEFAULT 0 CODEC(DoubleDelta, ZSTD(1)),
-    bid_market_center UInt16 DEFAULT 0 CODEC(ZSTD(1)),
-    ask_market_center UInt16 DEFAULT 0 CODEC(ZSTD(1)),
-    spread Decimal(18, 8) ALIAS ask - bid,
-    mid Decimal(18, 8) ALIAS (bid + ask) / 2
+    -- [0.06; with Delta 0.07] 0 = no bid or no ask.
+    bid Decimal(18, 8) CODEC(GCD, ZSTD(1)),
+    ask Decimal(18, 8) CODEC(GCD, ZSTD(1)),
+    -- [0.50; T64 without 'bit' 0.59, ZSTD alone 0.65]
+    bid_size UInt32 CODEC(GCD, Delta, T64('bit'), ZSTD(1)),
+    ask_size UInt32 CODEC(GCD, Delta, T64('bit'), ZSTD(1)),
+    -- Receive time, UTC, kept to the millisecond.
+    ingestion_time DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, T64('bit'), ZSTD(1)),
+    source LowCardinality(String) CODEC(ZSTD(1)),
+    tick_id UInt64 CODEC(DoubleDelta, ZSTD(1)),
+    -- [0.33; DoubleDelta 0.38] on exchange update ids; next to nothing on a plain counter.
+    sequence UInt64 CODEC(Delta, T64('bit'), ZSTD(1)),
+    bid_market_center UInt16 CODEC(ZSTD(1)),
+    ask_market_center UInt16 CODEC(ZSTD(1)),
+    -- Computed when read. NULL while a side is missing; mid has a ninth decimal, so that it too is exact.
+    spread Nullable(Decimal(18, 8)) ALIAS if(bid > 0 AND ask > 0, ask - bid, NULL),
+    mid Nullable(Decimal(38, 9)) ALIAS if(bid > 0 AND ask > 0, (toDecimal128(bid, 9) + ask) / 2, NULL)
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(timestamp)
 PRIMARY KEY (symbol, timestamp)
-ORDER BY (symbol, timestamp, tick_id, sequence, bid, ask, bid_size, ask_size)
+ORDER BY (symbol, timestamp, sequence, tick_id, bid, ask, bid_size, ask_size, if(sequence = 0 AND tick_id = 0, ingestion_time, toDateTime64(0, 3, 'UTC')))
 SETTINGS non_replicated_deduplication_window = 1000

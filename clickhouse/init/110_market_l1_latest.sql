@@ -1,0 +1,18 @@
+-- The latest quote of each symbol; read it with FINAL.
+CREATE TABLE IF NOT EXISTS market_l1_latest
+(
+    symbol LowCardinality(String),
+    timestamp DateTime64(6, 'UTC'),
+    bid Decimal(18, 8),
+    ask Decimal(18, 8),
+    bid_size UInt32,
+    ask_size UInt32,
+    bid_market_center UInt16,
+    ask_market_center UInt16,
+    sequence UInt64,
+    spread Nullable(Decimal(18, 8)) ALIAS if(bid > 0 AND ask > 0, ask - bid, NULL),
+    mid Nullable(Decimal(38, 9)) ALIAS if(bid > 0 AND ask > 0, (toDecimal128(bid, 9) + ask) / 2, NULL)
+)
+-- Keeps the row with the highest timestamp, so a late or repeated quote changes nothing.
+ENGINE = ReplacingMergeTree(timestamp)
+ORDER BY symbol

@@ -1,0 +1,31 @@
+-- Rolls up buckets that were left alone for 10 s, the oldest first, at most a day's worth a run. The 10 s are there for
+-- rows whose part becomes visible after they were marked. Insert-time aggregation would count a repeated row twice.
+CREATE MATERIALIZED VIEW IF NOT EXISTS market_bars_refresh REFRESH EVERY 10 SECOND APPEND TO market_bars_1m AS
+WITH
+    correction != 'delete' AND (symbol, timestamp, tick_id, price, size, conditions) NOT IN
+    (
+        SELECT symbol, timestamp, tick_id, price, size, conditions FROM market_ticks WHERE correction = 'delete'
+    ) AS holds
+SELECT
+    symbol,
+    toStartOfMinute(timestamp) AS minute,
+    argMinIf(price, position, holds) AS open,
+    maxIf(price, holds) AS high,
+    minIf(price, holds) AS low,
+    argMaxIf(price, position, holds) AS close,
+    sumIf(size, holds) AS volume,
+    sumIf(toDecimal128(price, 8) * size, holds) AS notional,
+    countIf(holds) AS trades,
+    now64(6, 'UTC') AS computed_at
+FROM market_ticks FINAL
+WHERE toStartOfFiveMinutes(timestamp) IN
+(
+    SELECT bucket
+    FROM market_rollup_state FINAL
+    WHERE rollup = 'bars'
+        AND computed_at <= inserted_at + INTERVAL 10 SECOND
+        AND inserted_at + INTERVAL 10 SECOND < now64(6, 'UTC')
+    ORDER BY bucket
+    LIMIT 288
+)
+GROUP BY symbol, minute

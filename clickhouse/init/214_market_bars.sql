@@ -1,0 +1,29 @@
+-- One-minute bars (open, high, low, close, volume, VWAP, trades), exact at any moment: rolled up where nothing changed since,
+-- computed from the trades where something did. Every trade counts once; corrections are applied. Flat on purpose: planning a
+-- view inside a view costs more than reading either table.
+CREATE VIEW IF NOT EXISTS market_bars AS
+-- A scalar is evaluated once, before either half reads: both see the same buckets.
+WITH (SELECT groupArray(bucket) FROM market_rollup_state FINAL WHERE rollup = 'bars' AND computed_at <= inserted_at + INTERVAL 10 SECOND) AS stale
+SELECT symbol, minute, open, high, low, close, volume, notional, notional / volume AS vwap, trades
+FROM market_bars_1m FINAL
+WHERE trades > 0 AND toStartOfFiveMinutes(minute) NOT IN (stale)
+UNION ALL
+SELECT
+    symbol,
+    toStartOfMinute(timestamp) AS minute,
+    argMin(price, position) AS open,
+    max(price) AS high,
+    min(price) AS low,
+    argMax(price, position) AS close,
+    sum(size) AS volume,
+    sum(toDecimal128(price, 8) * size) AS notional,
+    notional / volume AS vwap,
+    toUInt32(count()) AS trades
+FROM market_ticks FINAL
+WHERE toStartOfFiveMinutes(timestamp) IN (stale)
+    AND correction != 'delete'
+    AND (symbol, timestamp, tick_id, price, size, conditions) NOT IN
+    (
+        SELECT symbol, timestamp, tick_id, price, size, conditions FROM market_ticks WHERE correction = 'delete'
+    )
+GROUP BY symbol, minute

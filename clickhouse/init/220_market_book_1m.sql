@@ -1,0 +1,23 @@
+-- What each minute left of every entry of a book: its last event. The book at a moment is the last event per entry of the
+-- minutes before it and of the raw events since, instead of a replay. Read it through market_book.
+CREATE TABLE IF NOT EXISTS market_book_1m
+(
+    symbol LowCardinality(String) CODEC(ZSTD(1)),
+    minute DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    side Enum8('ask' = 0, 'bid' = 1) CODEC(ZSTD(1)),
+    order_id UInt64 CODEC(Delta, ZSTD(1)),
+    entry_maker LowCardinality(String) CODEC(ZSTD(1)),
+    entry_price Decimal(18, 8) CODEC(GCD, Delta, ZSTD(1)),
+    -- As market_l2's: microseconds in the upper, sequence in the lower 64 bits.
+    position UInt128 CODEC(ZSTD(1)),
+    operation Enum8('insert' = 0, 'update' = 1, 'delete' = 2, 'clear' = 3) CODEC(ZSTD(1)),
+    price Decimal(18, 8) CODEC(GCD, Delta, ZSTD(1)),
+    size UInt32 CODEC(GCD, T64, ZSTD(1)),
+    order_count UInt32 CODEC(ZSTD(1)),
+    computed_at DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1))
+)
+-- A minute rolled up again repeats its entries with the same or a later last event.
+ENGINE = ReplacingMergeTree(computed_at)
+PARTITION BY toYYYYMM(minute)
+PRIMARY KEY (symbol, minute)
+ORDER BY (symbol, minute, side, order_id, entry_maker, entry_price)

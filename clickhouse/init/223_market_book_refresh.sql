@@ -1,0 +1,27 @@
+-- As market_bars_refresh; an hour's worth a run, since these rows are many.
+CREATE MATERIALIZED VIEW IF NOT EXISTS market_book_refresh REFRESH EVERY 10 SECOND APPEND TO market_book_1m AS
+SELECT
+    symbol,
+    toStartOfMinute(timestamp) AS minute,
+    side,
+    order_id,
+    entry_maker,
+    entry_price,
+    max(market_l2.position) AS position,
+    argMax(market_l2.operation, market_l2.position) AS operation,
+    argMax(market_l2.price, market_l2.position) AS price,
+    argMax(market_l2.size, market_l2.position) AS size,
+    argMax(market_l2.order_count, market_l2.position) AS order_count,
+    now64(6, 'UTC') AS computed_at
+FROM market_l2
+WHERE toStartOfFiveMinutes(timestamp) IN
+(
+    SELECT bucket
+    FROM market_rollup_state FINAL
+    WHERE rollup = 'book'
+        AND computed_at <= inserted_at + INTERVAL 10 SECOND
+        AND inserted_at + INTERVAL 10 SECOND < now64(6, 'UTC')
+    ORDER BY bucket
+    LIMIT 12
+)
+GROUP BY symbol, minute, side, order_id, entry_maker, entry_price
