@@ -299,6 +299,8 @@ const WRONG: Record<string, [Record<string, string>, [string, RegExp][]]> = {
     { 'compose.yaml': 'services:\n  a:\n   image: x\n  ports: [\n' },
     [['compose.yaml:5', /Flow sequence/i]],
   ],
+  'ports that are no list': [{ 'compose.yaml': service('{80: 80}') }, [['compose.yaml:5', /^no list$/]]],
+  'an empty file': [{ 'compose.yaml': '# nothing\n' }, [['compose.yaml:1', /^nothing$/]]],
   'mistakes in the override file': [
     {
       'docker-compose.yml': service('["1:1"]'),

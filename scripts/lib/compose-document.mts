@@ -1,5 +1,16 @@
 /** One Compose file, as far as ports need it: services with their ports, environment and profiles, and where each port stands. */
-import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml'
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  visit,
+} from 'yaml'
 import { cannotTell, type Finding, reason } from './findings.mts'
 import { interpolate, type Lookup } from './interpolate.mts'
 import { type PublishedPort, parseLongPort, parseShortPort, splitShortPort } from './port-spec.mts'
@@ -32,88 +43,97 @@ interface Placed {
   entry: unknown
 }
 
+type Report = (line: number, found: string, expected: string) => void
+
 /**
  * What `content` declares. Mistakes are added to `wrong`.
  * @throws {OpsError} exit code 3 for `extends`, `include` and tags, which Compose alone follows
  */
 export function parseComposeFile(file: string, content: string, lookup: Lookup, wrong: Mistake[]): ComposeDocument {
-  const before = wrong.length
+  const nothing: ComposeDocument = { name: undefined, services: new Map() }
   const lines = new LineCounter()
-  const lineOf = (offset: number | undefined) => lines.linePos(offset ?? 0).line
-  const report = (line: number, found: string, expected: string) =>
-    wrong.push({
-      code: 'COMPOSE_FILE',
-      subject: `${file}:${line}`,
-      found,
-      expected,
-      hint: `edit line ${line} of ${file}`,
-    })
+  const lineOf = (node: unknown) => lines.linePos((isNode(node) && node.range?.[0]) || 0).line
+  let good = true
+  const report: Report = (line, found, expected) => {
+    const subject = `${file}:${line}`
+    wrong.push({ code: 'COMPOSE_FILE', subject, found, expected, hint: `edit line ${line} of ${file}` })
+    good = false
+  }
   const document = parseDocument(content, { lineCounter: lines, prettyErrors: false, merge: true })
-  for (const { pos, message } of document.errors) report(lineOf(pos[0]), message, 'valid YAML')
-  if (document.errors.length > 0) return { name: undefined, services: new Map() }
+  for (const { pos, message } of document.errors) report(lines.linePos(pos[0]).line, message, 'valid YAML')
+  if (document.contents === null) report(1, 'nothing', 'services')
+  if (!good) return nothing
 
   const written = new Map<unknown, string>()
   visit(document, {
     Node: (key, node) => {
-      if (node.tag?.startsWith('!')) throw onlyCompose(`${file}:${lineOf(node.range?.[0])}`, node.tag)
+      if (node.tag?.startsWith('!')) throw onlyCompose(`${file}:${lineOf(node)}`, node.tag)
       if (!isScalar(node) || key === 'key' || typeof node.value !== 'string') return
       written.set(node, node.value)
       try {
         node.value = interpolate(node.value, lookup)
       } catch (error) {
-        report(lineOf(node.range?.[0]), reason(error), 'variables that can be filled in')
+        report(lineOf(node), reason(error), 'variables that can be filled in')
       }
     },
   })
   // A value that could not be filled in would be a second mistake.
-  if (wrong.length > before) return { name: undefined, services: new Map() }
+  if (!good) return nothing
+  placePorts(document, written, lineOf)
 
-  // Entries of `ports` take along where they stand: an anchor or a merge may bring them to several services.
+  const plain = mapping(document.toJS())
+  if (plain.include) throw onlyCompose(file, 'include')
+  const services = Object.entries(mapping(plain.services)).map(([service, value]): [string, Service] => {
+    const { ports = [], environment, profiles, extends: base } = mapping(value)
+    if (base) throw onlyCompose(file, `services.${service}.extends`)
+    if (!Array.isArray(ports)) report(lineOf(document.getIn(['services', service, 'ports'], true)), 'no list', 'a list')
+    const placed = Array.isArray(ports) ? (ports as Placed[]) : []
+    return [
+      service,
+      {
+        ports: placed.flatMap((port) => publishedPorts(port, service, file, report)),
+        environment: environmentOf(environment, lookup),
+        profiles: Array.isArray(profiles) ? profiles.map(String) : [],
+      },
+    ]
+  })
+  return { name: typeof plain.name === 'string' ? plain.name : undefined, services: new Map(services) }
+}
+
+/** Makes every entry of every `ports` take along where it stands: an anchor or a merge may bring it to several services. */
+function placePorts(document: Document, written: Map<unknown, string>, lineOf: (node: unknown) => number): void {
   const resolve = (node: unknown) => (isAlias(node) ? node.resolve(document) : node)
+  const place = (item: Node): Placed => {
+    const entry = resolve(item)
+    const port = written.get(isMap(entry) ? resolve(entry.get('published', true)) : entry) ?? ''
+    const published = isMap(entry) ? port : splitShortPort(port.replace(/\/\w+$/, '')).published
+    return { line: lineOf(item), written: published, entry: item.toJS(document) }
+  }
   visit(document, {
     Pair: (_, pair) => {
       const list = resolve(pair.value)
       if (!isScalar(pair.key) || pair.key.value !== 'ports' || !isSeq<Node>(list)) return
-      pair.value = document.createNode(
-        list.items.map((item): Placed => {
-          const entry = resolve(item)
-          const port = isMap(entry) ? written.get(resolve(entry.get('published', true))) : written.get(entry)
-          const short = isMap(entry) ? port : port && splitShortPort(port.replace(/\/\w+$/, '')).published
-          return {
-            line: lineOf(item.range?.[0]),
-            written: short ?? '',
-            entry: isNode(item) ? item.toJS(document) : item,
-          }
-        }),
-      )
+      pair.value = document.createNode(list.items.map(place))
       return visit.SKIP
     },
   })
+}
 
-  const plain = mapping(document.toJS())
-  if (plain.include) throw onlyCompose(file, 'include')
-  const services = new Map<string, Service>()
-  for (const [service, value] of Object.entries(mapping(plain.services))) {
-    const { ports, environment, profiles, extends: base } = mapping(value)
-    if (base) throw onlyCompose(file, `services.${service}.extends`)
-    const published = (Array.isArray(ports) ? (ports as Placed[]) : []).flatMap(({ line, written: short, entry }) => {
-      try {
-        const found = typeof entry === 'object' ? parseLongPort(mapping(entry)) : parseShortPort(String(entry))
-        const alone = found.length === 1 && found[0]?.first === found[0]?.last
-        const variable = alone ? variableOf(short) : undefined
-        return found.map((port): ComposePort => ({ ...port, service, variable, origin: `${file}:${line}` }))
-      } catch (error) {
-        report(line, `${reason(error)} in ports of ${service}`, '[IP:]HOST_PORT:PORT[/PROTOCOL]')
-        return []
-      }
-    })
-    services.set(service, {
-      ports: published,
-      environment: environmentOf(environment, lookup),
-      profiles: Array.isArray(profiles) ? profiles.map(String) : [],
-    })
+function publishedPorts(
+  { line, written, entry }: Placed,
+  service: string,
+  file: string,
+  report: Report,
+): ComposePort[] {
+  try {
+    const found = typeof entry === 'object' ? parseLongPort(mapping(entry)) : parseShortPort(String(entry))
+    const alone = found.length === 1 && found[0]?.first === found[0]?.last
+    const variable = alone ? variableOf(written) : undefined
+    return found.map((port) => ({ ...port, service, variable, origin: `${file}:${line}` }))
+  } catch (error) {
+    report(line, `${reason(error)} in ports of ${service}`, '[IP:]HOST_PORT:PORT[/PROTOCOL]')
+    return []
   }
-  return { name: typeof plain.name === 'string' ? plain.name : undefined, services }
 }
 
 function mapping(value: unknown): Record<string, unknown> {

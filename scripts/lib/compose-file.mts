@@ -158,20 +158,23 @@ function environmentsOf({ services }: Config): ComposeProject['environments'] {
 /** Compose's own reading of the project, why it refuses it, or undefined where there is no Compose v2. */
 async function askCompose(root: string, env: NodeJS.ProcessEnv): Promise<Config | { mistake: string } | undefined> {
   const run = (command: string[], args: string[]) =>
-    new Promise<{ ok: boolean; stdout: string; stderr: string }>((resolve) => {
+    new Promise<{ exitCode: number | undefined; stdout: string; stderr: string }>((resolve) => {
       const [program = '', ...first] = command
-      // No error is lost: one without a message of the program's is a program that is not there or hangs, and so of no use.
-      execFile(program, [...first, ...args], { cwd: root, env, timeout: 10_000 }, (error, stdout, stderr) =>
-        resolve({ ok: error === null, stdout, stderr }),
-      )
+      execFile(program, [...first, ...args], { cwd: root, env, timeout: 10_000 }, (error, stdout, stderr) => {
+        // Undefined for a program that is not there or gave no answer in time: it is of no use, and so not asked any more.
+        const exitCode = error === null ? 0 : typeof error.code === 'number' ? error.code : undefined
+        resolve({ exitCode, stdout, stderr })
+      })
     })
   for (const compose of [['docker', 'compose'], ['docker-compose']]) {
     const config = await run(compose, ['config', '--format', 'json'])
-    if (config.ok) return JSON.parse(config.stdout) as Config
+    if (config.exitCode === 0) return JSON.parse(config.stdout) as Config
+    if (config.exitCode === undefined) continue
+    // Compose that refuses the project, or docker that has no Compose, or a Compose v1.
     const version = await run(compose, ['version', '--short'])
-    if (!version.ok || !/^v?[2-9]/.test(version.stdout)) continue
+    if (version.exitCode !== 0 || !/^v?[2-9]/.test(version.stdout)) continue
     const lines = config.stderr.split('\n').filter((line) => line !== '' && !line.startsWith('time='))
-    return { mistake: lines.join(' ') || 'no answer in 10 s' }
+    return { mistake: lines.join(' ') }
   }
   return undefined
 }

@@ -40,7 +40,7 @@ function stateFinding(port: PortState, mode: StackMode, env: NodeJS.ProcessEnv):
     subject: about.subject,
     found: `[::1]:${port.port} held by ${ownerText(localhostOwner)}`,
     expected: 'nothing else where clients of "localhost" look first',
-    hint: `let clients use 127.0.0.1:${port.port}, or end that process`,
+    hint: `let clients use 127.0.0.1:${port.port}, or end what holds it`,
   }
 }
 

@@ -65,6 +65,7 @@ export async function readPortStates(
     return holder?.owner
   }
   const ports = await Promise.all(wanted.map((port) => readState(port, look, isOurs)))
+  // Some of the numbers are no ports, which does no harm.
   const reserved = new Set(Object.values(settings).filter((value) => typeof value === 'number'))
   for (const { first } of project.ports) reserved.add(first)
   for (const state of ports) {
@@ -84,7 +85,7 @@ function wantedPorts(project: ComposeProject, settings: Settings, mode: StackMod
     ...project.ports.filter((port) => EMBEDDED.includes(port.service) && port.variable !== undefined),
     {
       ...{ service: 'kafka', hostIp: settings.BIND_ADDRESS, first, last: first, target: first, protocol: 'tcp' },
-      ...{ variable, origin: variable },
+      ...{ variable, origin: `.env (${variable})` },
     },
   ]
 }
