@@ -11,7 +11,7 @@ import { type Finding, OpsError } from './lib/findings.mts'
 import { readSettings } from './lib/settings.mts'
 
 await runCommand({
-  name: 'npm stop',
+  name: 'npm stop --',
   summary:
     'Stops what `npm start` started: the recorded processes of the embedded stack, and the containers of docker-compose.yml.\n' +
     'Data stays where it is.',
