@@ -2,12 +2,13 @@
 -- computed from the trades where something did. Every trade counts once; corrections are applied. Flat on purpose: planning a
 -- view inside a view costs more than reading either table.
 CREATE VIEW IF NOT EXISTS market_bars AS
--- A scalar is evaluated once, before either half reads: both see the same buckets.
+-- Equal scalars are evaluated once, before either half reads: both see the same buckets.
 WITH (SELECT groupArray(bucket) FROM market_rollup_state FINAL WHERE rollup = 'bars' AND computed_at <= inserted_at + INTERVAL 10 SECOND) AS stale
 SELECT symbol, minute, open, high, low, close, volume, notional, notional / volume AS vwap, trades
 FROM market_bars_1m FINAL
-WHERE trades > 0 AND toStartOfFiveMinutes(minute) NOT IN (stale)
+WHERE trades > 0 AND toStartOfFiveMinutes(minute) NOT IN arraySort(stale)
 UNION ALL
+WITH (SELECT groupArray(bucket) FROM market_rollup_state FINAL WHERE rollup = 'bars' AND computed_at <= inserted_at + INTERVAL 10 SECOND) AS stale
 SELECT
     symbol,
     toStartOfMinute(timestamp) AS minute,
@@ -20,7 +21,7 @@ SELECT
     notional / volume AS vwap,
     toUInt32(count()) AS trades
 FROM market_ticks FINAL
-WHERE toStartOfFiveMinutes(timestamp) IN (stale)
+WHERE toStartOfFiveMinutes(timestamp) IN arraySort(stale)
     AND correction != 'delete'
     AND (symbol, timestamp, tick_id, price, size, conditions) NOT IN
     (
