@@ -6,6 +6,7 @@ import { embeddedServices } from '../scripts/lib/embedded/services.mts'
 import { parseEnvFile } from '../scripts/lib/env-file.mts'
 import { composeLookup, lookupFor } from '../scripts/lib/environment.mts'
 import { type Finding, OpsError } from '../scripts/lib/findings.mts'
+import { ingestStatements } from '../scripts/lib/ingest/statements.mts'
 import { interpolate } from '../scripts/lib/interpolate.mts'
 import { parseBytes, ROOT, readSettings, VARIABLES } from '../scripts/lib/settings.mts'
 import { readDeclaredTopics } from '../scripts/lib/topics-file.mts'
@@ -241,6 +242,7 @@ function other(value: string): string {
   if (/^\d+$/.test(value)) return String(Number(value) + 1)
   if (/^\d+[a-z]+$/.test(value)) return `1${value}`
   if (value === 'allkeys-lru') return 'noeviction'
+  if (value === 'off') return 'on'
   return value.includes('127.0.0.1') ? value.replace('127.0.0.1', '127.0.0.2') : `${value}x`
 }
 
@@ -265,6 +267,8 @@ variables('each change what is started or declared, but for those of clients and
       fillCompose(values).text,
       embeddedServices(settings, installed),
       readDeclaredTopics(settings),
+      ingestStatements(settings),
+      settings.INGEST,
     ])
   }
   const before = effect({})

@@ -1,10 +1,11 @@
 /** What `npm start` does, step by step: choose Docker or embedded, start, tables, topics, health. */
-import { applyInitFiles } from './clickhouse.mts'
+import { applyInitFiles, withClickHouse } from './clickhouse.mts'
 import { type Docker, findDocker, PROJECT } from './docker.mts'
 import { install } from './embedded/install.mts'
 import { runningEmbedded, startEmbedded } from './embedded/stack.mts'
 import { cannotTell, configError, type Finding, OpsError, type Paint } from './findings.mts'
 import { readHealth, renderHealth, type StackHealth } from './health/health.mts'
+import { switchOn } from './ingest/switch.mts'
 import { readPortStates } from './ports.mts'
 import { ROOT, reachable, type Settings } from './settings.mts'
 import { syncTopics } from './topics.mts'
@@ -36,6 +37,12 @@ export async function startStack(settings: Settings, choice: Choice, log: (line:
   await applyInitFiles(settings)
   const topics = await syncTopics(settings, { mode: 'apply', timeoutMs: 60_000, log })
   if (topics.done.length > 0) log(`  topics     ${topics.done.length} changes`)
+  if (settings.INGEST === 'on') {
+    const { before } = await withClickHouse(settings, 60_000, (client) =>
+      switchOn(client, settings, { timeoutMs: 60_000, log }),
+    )
+    log(`  ingest     ${before === 'on' ? 'already on' : 'switched on'}`)
+  }
   const health = await healthy(settings)
   const tookMs = Math.round(performance.now() - startMs)
   const warnings = findings.filter(({ severity }) => severity === 'warning')

@@ -178,6 +178,7 @@ function clickhouse(settings: Settings, installed: Installed): EmbeddedService {
       L2_CLICKHOUSE_LOGIN: basicLogin(settings.CLICKHOUSE_USER, settings.CLICKHOUSE_PASSWORD),
       L2_CLICKHOUSE_PASSWORD_SHA256: createHash('sha256').update(settings.CLICKHOUSE_PASSWORD).digest('hex'),
       L2_CLICKHOUSE_URL: `http://${host}:${settings.CLICKHOUSE_HTTP_PORT}/`,
+      L2_KAFKA_BROKERS: `${host}:${settings.KAFKA_INTERNAL_PORT}`,
     },
     cwd: dataDir,
     stdin: '',
@@ -203,6 +204,7 @@ function clickhouse(settings: Settings, installed: Installed): EmbeddedService {
     },
     links: {
       [file('config.d/l2.xml')]: shared('clickhouse/config.d/l2.xml'),
+      [file('config.d/l2-ingest.xml')]: shared('clickhouse/config.d/ingest.xml'),
       [file('users.d/l2.xml')]: shared('clickhouse/users.d/l2.xml'),
     },
     folders: [path.join(dataDir, 'clickhouse'), file('config.d'), file('users.d')],

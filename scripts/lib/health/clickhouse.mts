@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { type ClickHouseClient, ClickHouseError } from '@clickhouse/client'
-import { connectClickHouse, declaredTables } from '../clickhouse.mts'
+import type { ClickHouseClient } from '@clickhouse/client'
+import { connectClickHouse, declaredTables, refusalOf } from '../clickhouse.mts'
 import type { Settings } from '../settings.mts'
 import { Findings, type Probe, type ProbeOptions } from './probe.mts'
 
@@ -46,34 +46,12 @@ export async function probeClickHouse(settings: Settings, options: ProbeOptions)
     if (options.deep) await writeAndRead(client, probe)
     return probe
   } catch (error) {
-    const refusal = refusals[error instanceof ClickHouseError ? error.code : '']
+    const refusal = refusalOf(settings, error)
     if (!refusal) throw error
-    const findings = new Findings('clickhouse')
-    findings.add('error', ...refusal(settings))
-    return { summary: 'refused', details: {}, findings: findings.list }
+    return { summary: 'refused', details: {}, findings: [{ severity: 'error', ...refusal }] }
   } finally {
     await client.close()
   }
-}
-
-type Refusal = (settings: Settings) => [string, { found: string; expected: string; hint: string }]
-
-/** What the server's own error codes mean here. */
-const refusals: Record<string, Refusal> = {
-  // AUTHENTICATION_FAILED
-  '516': ({ CLICKHOUSE_USER }) => [
-    'CLICKHOUSE_AUTH',
-    {
-      found: `a refused login as ${CLICKHOUSE_USER}`,
-      expected: 'a login with CLICKHOUSE_USER and CLICKHOUSE_PASSWORD',
-      hint: 'put the values into .env that the server was started with, or restart it with the new ones: docker-compose up -d clickhouse',
-    },
-  ],
-  // UNKNOWN_DATABASE
-  '81': ({ CLICKHOUSE_DATABASE }) => [
-    'CLICKHOUSE_DATABASE',
-    { found: 'no such database', expected: `the database ${CLICKHOUSE_DATABASE}`, hint: 'npm run schema' },
-  ],
 }
 
 function judge(facts: Facts, settings: Settings): Probe {

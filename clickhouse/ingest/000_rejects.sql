@@ -1,0 +1,22 @@
+-- Messages that could not be read, of every topic, as they came. The topic goes on; nothing vanishes.
+--
+-- For every file here: `./scripts/ingest.mts on` runs the statements in the market database, `off` drops what begins with
+-- ingest_. Names in dollar braces are settings of .env; {l2_kafka} is a macro of the server, see clickhouse/config.d/ingest.xml.
+-- docs/ingest.md explains the path, and how a message that Kafka delivers again is told from a new one.
+CREATE TABLE IF NOT EXISTS market_rejects
+(
+    topic LowCardinality(String),
+    partition UInt32,
+    offset UInt64 CODEC(Delta, ZSTD(1)),
+    -- When the producer sent it, UTC.
+    timestamp DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    key String CODEC(ZSTD(1)),
+    -- The bytes of the message, whatever they are.
+    message String CODEC(ZSTD(1)),
+    -- Each field that could not be used, with what was found in it.
+    error String CODEC(ZSTD(1))
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMM(timestamp)
+-- The identity of a message: offsets begin anew when a topic is made anew, hence the time.
+ORDER BY (topic, partition, offset, timestamp);

@@ -1,0 +1,39 @@
+/** What of the built-in ingest is in ClickHouse now. */
+import type { ClickHouseClient } from '@clickhouse/client'
+import { PREFIX, type Statement } from './statements.mts'
+
+/** `outdated`: made by an older version or other settings. `partial`: something is missing. */
+export type IngestState = 'on' | 'off' | 'outdated' | 'partial'
+
+export interface IngestObject {
+  name: string
+  engine: string
+  comment: string
+}
+
+/** The objects in the market database that only move messages, Kafka tables first: the order in which nothing gets lost by dropping. */
+export async function readObjects(client: ClickHouseClient): Promise<IngestObject[]> {
+  const answer = await client.query({
+    query: `
+      SELECT name, engine, comment FROM system.tables
+      WHERE database = currentDatabase() AND startsWith(name, '${PREFIX}')
+      ORDER BY engine = 'Kafka' DESC, engine = 'MaterializedView' DESC, name`,
+    format: 'JSONEachRow',
+  })
+  return answer.json<IngestObject>()
+}
+
+/** What the objects amount to, and the names of those that are missing or not as declared. */
+export function judgeObjects(
+  statements: readonly Statement[],
+  objects: readonly IngestObject[],
+): { state: IngestState; differing: string[] } {
+  const declared = new Map(statements.flatMap(({ name, version }) => (version ? [[name, version]] : [])))
+  const comments = new Map(objects.map(({ name, comment }) => [name, comment]))
+  const missing = [...declared.keys()].filter((name) => !comments.has(name))
+  const outdated = objects.filter(({ name, comment }) => declared.get(name) !== comment).map(({ name }) => name)
+  // Without a Kafka table nothing flows, whatever a switch that was interrupted has left.
+  if (!objects.some(({ engine }) => engine === 'Kafka')) return { state: 'off', differing: [] }
+  if (missing.length > 0) return { state: 'partial', differing: [...missing, ...outdated] }
+  return { state: outdated.length > 0 ? 'outdated' : 'on', differing: outdated }
+}

@@ -1,0 +1,60 @@
+/** The objects of the built-in ingest: what clickhouse/ingest declares. */
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { interpolate } from '../interpolate.mts'
+import { ROOT, type Settings } from '../settings.mts'
+
+/** What the names of objects begin with that only move messages; the others hold data, and stay. */
+export const PREFIX = 'ingest_'
+
+export interface Statement {
+  /** Name of the table or view that it creates. */
+  name: string
+  sql: string
+  /** Stands in the comment of what it creates, equal for equal statements; undefined for a table that holds data. */
+  version?: string
+}
+
+/** The way of topics into a table. */
+export interface Queue {
+  /** The Kafka table. */
+  name: string
+  topics: string[]
+  group: string
+  /** Where its messages end. */
+  table: string
+}
+
+/** The statements of clickhouse/ingest in the order in which they run, settings filled in. */
+export function ingestStatements(settings: Settings): Statement[] {
+  const folder = path.join(ROOT, 'clickhouse', 'ingest')
+  const lookup = (name: string) => String(settings[name as keyof Settings])
+  return readdirSync(folder)
+    .sort()
+    .flatMap((file) => interpolate(readFileSync(path.join(folder, file), 'utf8'), lookup).split(/;\n/))
+    .filter((text) => text.trim() !== '')
+    .map((text) => {
+      const name = /^CREATE (?:TABLE|MATERIALIZED VIEW) IF NOT EXISTS (\w+)/m.exec(text)?.[1] ?? ''
+      if (!name.startsWith(PREFIX)) return { name, sql: text }
+      const version = createHash('sha256').update(text).digest('hex').slice(0, 16)
+      return { name, version, sql: `${text}\nCOMMENT '${version}'` }
+    })
+}
+
+/** The queues among the statements. */
+export function queuesOf(statements: readonly Statement[]): Queue[] {
+  const setting = (sql: string, name: string) => new RegExp(`${name} = '([^']+)'`).exec(sql)?.[1] ?? ''
+  const target = (view: string) =>
+    /^CREATE MATERIALIZED VIEW IF NOT EXISTS \w+ TO (\w+)/m.exec(
+      statements.find(({ name }) => name === view)?.sql ?? '',
+    )?.[1] ?? ''
+  return statements
+    .filter(({ sql }) => sql.includes('ENGINE = Kafka'))
+    .map(({ name, sql }) => ({
+      name,
+      topics: setting(sql, 'kafka_topic_list').split(','),
+      group: setting(sql, 'kafka_group_name'),
+      table: target(name.replace(/_queue$/, '_store')),
+    }))
+}
