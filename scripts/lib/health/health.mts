@@ -1,8 +1,7 @@
 /** The health of the whole stack: every service probed in parallel, each against its own deadline. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { readContainers } from '../docker.mts'
-import { lastLines, readRecords } from '../embedded/processes.mts'
-import { runningEmbedded } from '../embedded/stack.mts'
+import { isAlive, lastLines, readRecords } from '../embedded/processes.mts'
 import { exitCodeOf, type Finding, OpsError, type Paint } from '../findings.mts'
 import { knownCause } from '../known-causes.mts'
 import type { Settings } from '../settings.mts'
@@ -53,23 +52,27 @@ export async function readHealth(
   only: readonly ServiceName[],
   options: ProbeOptions,
 ): Promise<StackHealth> {
-  const embedded = runningEmbedded(settings.EMBEDDED_DATA_DIR)
+  const records = readRecords(settings.EMBEDDED_DATA_DIR)
   const asked = SERVICES.filter((service) => only.length === 0 || only.includes(service))
-  const skipped = embedded.length > 0 ? ['kafka-ui'] : []
+  const embedded = records.some(isAlive)
   const [containers, probed] = await Promise.all([
-    embedded.length > 0 ? [] : readContainers(),
+    embedded ? [] : readContainers(),
     Promise.all(
-      asked.map((service) => (skipped.includes(service) ? skip(service) : probe(service, settings, options))),
+      asked.map((service) => (embedded && service === 'kafka-ui' ? skip(service) : probe(service, settings, options))),
     ),
   ])
-  const mode: Mode = embedded.length > 0 ? 'embedded' : containers.length > 0 ? 'docker' : 'unknown'
-  for (const health of probed) {
+  // An embedded stack that was killed as a whole has left its records.
+  const mode: Mode = containers.length > 0 ? 'docker' : records.length > 0 ? 'embedded' : 'unknown'
+  const services = probed.map((health) =>
+    mode === 'embedded' && health.service === 'kafka-ui' ? skip(health.service) : health,
+  )
+  for (const health of services) {
     const container = containers.find(({ service }) => service === health.service)
     if (container) health.findings = await explainByContainer(health.service, container, health.findings)
     else explain(health, settings)
     health.state = stateOf(health)
   }
-  return { mode, services: probed, findings: probed.flatMap(({ findings }) => findings) }
+  return { mode, services, findings: services.flatMap(({ findings }) => findings) }
 }
 
 function skip(service: ServiceName): ServiceHealth {
@@ -110,7 +113,7 @@ function explain(health: ServiceHealth, settings: Settings): void {
   if (!silent) return
   // Without a record it was stopped in good order, and its log is of an earlier life.
   const record = readRecords(settings.EMBEDDED_DATA_DIR).find(({ name }) => name === health.service)
-  const log = record ? lastLines(record.log, 100) : []
+  const log = record ? lastLines(record.log, 1000) : []
   const cause = knownCause(log.join('\n'))
   if (cause) {
     silent.code = cause.code
