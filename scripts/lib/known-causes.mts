@@ -70,12 +70,6 @@ const CAUSES: (KnownCause & { pattern: RegExp })[] = [
     hint: 'copy the Redis data folder, then cut off the damaged end: redis-check-aof --fix FILE',
   },
   {
-    pattern: /AUTHENTICATION_FAILED|Authentication failed/,
-    code: 'WRONG_PASSWORD',
-    cause: 'a login that the server refuses',
-    hint: 'make CLICKHOUSE_USER and CLICKHOUSE_PASSWORD in .env those that the server was started with',
-  },
-  {
     pattern: /error setting rlimit/,
     code: 'OPEN_FILES_LIMIT',
     cause: 'an engine that may not raise the limit of open files',
