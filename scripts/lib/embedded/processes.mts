@@ -3,10 +3,12 @@ import { spawn } from 'node:child_process'
 import {
   closeSync,
   existsSync,
+  fstatSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
+  readSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -136,8 +138,19 @@ function signal(record: ProcessRecord, name: NodeJS.Signals): void {
   }
 }
 
+/** Bytes at the end of a log file that are looked at: it may have grown for months. */
+const TAIL_BYTES = 256 * 1024
+
 /** The last lines of a log file, or none when it is not there. */
 export function lastLines(file: string, count: number): string[] {
   if (!existsSync(file)) return []
-  return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-count)
+  const handle = openSync(file, 'r')
+  try {
+    const { size } = fstatSync(handle)
+    const tail = Buffer.alloc(Math.min(size, TAIL_BYTES))
+    readSync(handle, tail, 0, tail.length, size - tail.length)
+    return tail.toString().trimEnd().split('\n').slice(-count)
+  } finally {
+    closeSync(handle)
+  }
 }
