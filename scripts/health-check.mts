@@ -6,7 +6,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { runCommand } from './lib/cli.mts'
-import { configError, exitCodeOf } from './lib/findings.mts'
+import { configError, exitCodeOf, renderFindings } from './lib/findings.mts'
 import { readHealth, renderHealth, type StackHealth } from './lib/health/health.mts'
 import { type ProbeOptions, SERVICES, type ServiceName } from './lib/health/probe.mts'
 import { readSettings } from './lib/settings.mts'
@@ -76,7 +76,8 @@ await runCommand({
       data: { mode: health.mode, services: health.services.map(({ findings, ...service }) => service) },
     })
     while (options.watch && !json) {
-      process.stdout.write(`${new Date().toISOString()}\n${report(await read()).text}\n\n`)
+      const { text, findings } = report(await read())
+      process.stdout.write([new Date().toISOString(), text, renderFindings(findings, paint), ''].join('\n'))
       await delay(WATCH_MS)
     }
     let health = await read()
