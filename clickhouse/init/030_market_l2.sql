@@ -41,4 +41,7 @@ ENGINE = MergeTree
 -- By day: this is the table that is dropped by day.
 PARTITION BY toDate(timestamp)
 ORDER BY (symbol, timestamp, sequence)
-SETTINGS non_replicated_deduplication_window = 1000
+SETTINGS
+    non_replicated_deduplication_window = 1000,
+    -- With a retention, drop whole days instead of rewriting parts row by row.
+    ttl_only_drop_parts = 1

@@ -112,7 +112,7 @@ export async function applyInitFiles(settings: Settings): Promise<void> {
 }
 
 /** The statements of clickhouse/init, one a file, in the order of the file names. */
-function initStatements(): string[] {
+export function initStatements(): string[] {
   const folder = path.join(ROOT, 'clickhouse', 'init')
   return readdirSync(folder)
     .sort()

@@ -1,0 +1,66 @@
+#!/bin/sh
+//usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
+/**
+ * Makes the database what clickhouse/init and the retention settings declare: plans, applies, reads back. The init files themselves
+ * run only on an empty volume. It creates, adds columns and changes codecs, settings and retention; it never drops a column or a
+ * table, and deletes rows only where a retention setting gives them up and somebody agrees.
+ */
+import { runCommand } from './lib/cli.mts'
+import { canAsk, confirmWord } from './lib/confirm.mts'
+import { syncSchema } from './lib/schema.mts'
+import { rebuildTables } from './lib/schema-rebuild.mts'
+import { renderSchemaPlan } from './lib/schema-report.mts'
+import { readSettings } from './lib/settings.mts'
+
+await runCommand({
+  name: './scripts/apply-schema.mts',
+  summary: `Makes the database what clickhouse/init and the MARKET_…_RETENTION_DAYS of .env declare: plans, applies, reads back.
+Loses nothing; rows that a retention gives up are deleted only when you agree. What ClickHouse cannot change is told with the way out.`,
+  options: {
+    'dry-run': { type: 'boolean', help: 'show the plan and change nothing; exit 1 when something would change' },
+    check: { type: 'boolean', help: 'for CI: report every difference as a finding and change nothing; exit 1 on any' },
+    rebuild: {
+      type: 'list',
+      value: 'TABLE',
+      help: 'first copy these tables into their declared key, partitions and types; the old ones are kept beside them',
+    },
+    yes: { type: 'boolean', help: 'delete, without asking, the rows that a retention setting gives up' },
+    timeout: { type: 'number', value: 'SECONDS', min: 1, max: 86_400, default: 60, help: 'deadline of each statement' },
+  },
+  example: './scripts/apply-schema.mts --dry-run',
+  exitCodes: {
+    0: 'the database is as declared',
+    1: 'something could not be changed, or with --dry-run or --check would have to be',
+    2: 'wrong use, a refused login, or a mistake in .env',
+    3: 'could not tell: ClickHouse did not answer in time',
+  },
+  run: async ({ options, log, paint }) => {
+    const { check, 'dry-run': dryRun, rebuild, timeout, yes } = options
+    const settings = readSettings()
+    const started = performance.now()
+    const mode = check ? 'check' : dryRun ? 'plan' : 'apply'
+    const rebuilt = mode === 'apply' ? await rebuildTables(settings, rebuild, { timeoutMs: timeout * 1000, log }) : []
+    const { plan, done, findings } = await syncSchema(settings, {
+      mode,
+      timeoutMs: timeout * 1000,
+      log,
+      mayDelete: async (changes) => {
+        const rows = changes.map(({ name, expired }) => `${expired} rows of ${name}`).join(', ')
+        return yes || (canAsk() && (await confirmWord(`Retention deletes ${rows}. Type "delete" to agree: `, 'delete')))
+      },
+    })
+    const seconds = ((performance.now() - started) / 1000).toFixed(1)
+    const text = [`Database ${settings.CLICKHOUSE_DATABASE}`]
+    if (!check) text.push(renderSchemaPlan(plan, paint))
+    if (check) text.push(`Differences: ${findings.length}`)
+    else if (plan.changes.length === 0) text.push('Nothing to do')
+    else if (dryRun) text.push(`Changes that would be made: ${plan.changes.length}`)
+    else text.push(`Changed in ${seconds} s: ${done.length} of ${plan.changes.length}`)
+    return {
+      findings,
+      text: text.filter(Boolean).join('\n'),
+      data: { database: settings.CLICKHOUSE_DATABASE, mode: dryRun ? 'dry-run' : mode, rebuilt, plan, done },
+      ...(dryRun && plan.changes.length > 0 ? { exitCode: 1 as const } : {}),
+    }
+  },
+})

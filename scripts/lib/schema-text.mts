@@ -1,0 +1,136 @@
+/** CREATE statements taken apart: as text of ClickHouse's own formatter, so that only what they say can differ. */
+
+export interface TableText {
+  kind: 'table'
+  name: string
+  /** By name, in order: the column's whole text without its name. */
+  columns: Map<string, ColumnText>
+  /** By name: `INDEX …` and `PROJECTION …` as declared. */
+  parts: Map<string, string>
+  /** What ClickHouse cannot change in place: engine, partition key, primary key, sorting key. */
+  layout: Record<'engine' | 'partition' | 'primary key' | 'order', string>
+  ttl: string
+  settings: Map<string, string>
+}
+
+export interface ColumnText {
+  type: string
+  /** `DEFAULT …`, `ALIAS …` or `MATERIALIZED …`; empty for none. */
+  value: string
+  /** `CODEC(…)`, empty for the default one. */
+  codec: string
+}
+
+export interface ViewText {
+  kind: 'view' | 'materialized view'
+  name: string
+  /** Between the name and the query: `REFRESH … APPEND TO …`, empty for a plain view. */
+  target: string
+  /** The user that a refresh runs as, where the server keeps one. */
+  definer: string
+  query: string
+}
+
+export type ObjectText = TableText | ViewText
+
+/** Splits at `separator` outside quotes and brackets. */
+export function splitOutside(text: string, separator: string): string[] {
+  const pieces: string[] = []
+  let depth = 0
+  let quote = ''
+  let start = 0
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at] as string
+    if (quote) {
+      if (character === '\\') at++
+      else if (character === quote) quote = ''
+    } else if (character === "'" || character === '`') quote = character
+    else if ('([{'.includes(character)) depth++
+    else if (')]}'.includes(character)) depth--
+    else if (depth === 0 && text.startsWith(separator, at)) {
+      pieces.push(text.slice(start, at))
+      start = at + separator.length
+      at = start - 1
+    }
+  }
+  return [...pieces, text.slice(start)]
+}
+
+/** The text from the first place outside quotes and brackets where one of `marks` begins, and what is before it. */
+function cutBefore(text: string, marks: readonly string[]): [before: string, from: string] {
+  const places = marks.map((mark) => (splitOutside(text, mark)[0] as string).length)
+  const at = Math.min(...places)
+  return [text.slice(0, at).trim(), text.slice(at).trim()]
+}
+
+/**
+ * The parts of a statement that formatQuerySingleLine wrote, or of one that the server keeps, in which names of `database` are
+ * qualified.
+ * @throws {SyntaxError} for anything but CREATE TABLE, VIEW or MATERIALIZED VIEW
+ */
+export function parseCreate(formatted: string, database: string): ObjectText {
+  const text = formatted.replace(/`(\w+)`/g, '$1').replaceAll(`${database}.`, '')
+  const [, kind, name, rest] =
+    /^CREATE (TABLE|VIEW|MATERIALIZED VIEW) (?:IF NOT EXISTS )?(\w+) ?(.*)$/s.exec(text) ?? []
+  if (!kind || !name || rest === undefined) {
+    throw new SyntaxError(`Cannot read "${text.slice(0, 60)}": expected CREATE TABLE, VIEW or MATERIALIZED VIEW`)
+  }
+  return kind === 'TABLE' ? parseTable(name, rest) : parseView(name, rest, kind === 'VIEW')
+}
+
+function parseView(name: string, rest: string, plain: boolean): ViewText {
+  const [head, query] = cutBefore(rest, ['AS SELECT ', 'AS WITH '])
+  // The server adds the columns of the result and who may run it.
+  const [, target = '', definer = ''] =
+    /^(.*?) ?(?:\(.*\))? ?(?:DEFINER = (\S+) SQL SECURITY DEFINER)?$/s.exec(head) ?? []
+  return { kind: plain ? 'view' : 'materialized view', name, target, definer, query: query.slice('AS '.length) }
+}
+
+const CLAUSES = ['ENGINE = ', 'PARTITION BY ', 'PRIMARY KEY ', 'ORDER BY ', 'TTL ', 'SETTINGS ', 'COMMENT ']
+
+function parseTable(name: string, rest: string): TableText {
+  const [list, tail] = cutBefore(rest, CLAUSES)
+  const clauses = new Map<string, string>()
+  for (let left = tail; left !== ''; ) {
+    const clause = CLAUSES.find((each) => left.startsWith(each)) as string
+    const [own, next] = cutBefore(left.slice(clause.length), CLAUSES)
+    clauses.set(clause.trim().replace(' =', ''), own)
+    left = next
+  }
+  const order = clauses.get('ORDER BY') ?? ''
+  const columns = new Map<string, ColumnText>()
+  const parts = new Map<string, string>()
+  for (const element of splitOutside(list.replace(/^\((.*)\)$/s, '$1'), ', ')) {
+    const [, kind, part] = /^(INDEX|PROJECTION) (\w+) /.exec(element) ?? []
+    if (kind && part) parts.set(part, element)
+    else columns.set(element.slice(0, element.indexOf(' ')), parseColumn(element.slice(element.indexOf(' ') + 1)))
+  }
+  const settings = splitOutside(clauses.get('SETTINGS') ?? '', ', ').filter(Boolean)
+  return {
+    kind: 'table',
+    name,
+    columns,
+    parts,
+    layout: {
+      engine: (clauses.get('ENGINE') ?? '').replace(/\(\)$/, ''),
+      partition: clauses.get('PARTITION BY') ?? '',
+      'primary key': clauses.get('PRIMARY KEY') ?? order,
+      order,
+    },
+    ttl: clauses.get('TTL') ?? '',
+    settings: new Map(settings.map((each) => each.split(' = ') as [string, string])),
+  }
+}
+
+function parseColumn(text: string): ColumnText {
+  const values = ['DEFAULT ', 'ALIAS ', 'MATERIALIZED ', 'EPHEMERAL ']
+  const [type, rest] = cutBefore(text, [...values, 'CODEC(', 'COMMENT ', 'TTL '])
+  const [value, tail] = cutBefore(rest, ['CODEC(', 'COMMENT ', 'TTL '])
+  const codec = /^CODEC\(.*?\)(?= (?:COMMENT|TTL) |$)/.exec(tail)?.[0] ?? ''
+  // The server writes the width of the type into codecs that are declared without one.
+  return {
+    type,
+    value: values.some((each) => value.startsWith(each)) ? value : '',
+    codec: codec.replace(/\b(Delta|DoubleDelta|Gorilla|FPC)\(\d+\)/g, '$1'),
+  }
+}
