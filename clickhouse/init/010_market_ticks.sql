@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS market_ticks
     source LowCardinality(String) CODEC(ZSTD(1)),
     -- Unique per symbol and day, not monotonic; 0 = not sent. [0.01; Delta 0.39]
     tick_id UInt64 CODEC(DoubleDelta, ZSTD(1)),
-    -- Counter per symbol, by which a gap shows; 0 = not sent.
+    -- Place in the feed: a counter per symbol, or Kafka's offset. Orders what has the same timestamp; 0 = not sent.
     sequence UInt64 CODEC(Delta, T64('bit'), ZSTD(1)),
     market_center UInt16 CODEC(ZSTD(1)),
     -- Best bid and ask at the moment of the trade; 0 = not sent.
@@ -34,7 +34,9 @@ CREATE TABLE IF NOT EXISTS market_ticks
     -- Computed when read: orders the trades of a symbol, for the first and the last of an interval.
     position UInt128 ALIAS bitOr(bitShiftLeft(toUInt128(toUnixTimestamp64Micro(timestamp)), 64), tick_id),
     -- Finds the few corrections without reading the column of all trades.
-    INDEX correction_set correction TYPE set(3) GRANULARITY 4
+    INDEX correction_set correction TYPE set(3) GRANULARITY 4,
+    -- Tells the built-in ingest in no time that what it is about to store is not there yet: parts end before it begins.
+    INDEX received ingestion_time TYPE minmax GRANULARITY 1024
 )
 -- Equal rows by the sorting key become one, at the latest when parts merge; FINAL and the views see one at once.
 ENGINE = ReplacingMergeTree
@@ -42,9 +44,14 @@ ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(timestamp)
 -- Every query names a symbol and a time; only these two are worth memory.
 PRIMARY KEY (symbol, timestamp)
--- What makes two rows the same trade. Without a tick id the receive time decides: real exchanges report equal trades in
--- one millisecond (13 % of BTCUSDT's), and dropping one of them would lose data.
-ORDER BY (symbol, timestamp, tick_id, price, size, conditions, correction, if(tick_id = 0, ingestion_time, toDateTime64(0, 3, 'UTC')))
+-- What makes two rows the same trade: without a tick id its place in the feed, without that the receive time. Real exchanges
+-- report equal trades in one millisecond (13 % of BTCUSDT's), and folding these into one would lose data.
+ORDER BY
+(
+    symbol, timestamp, tick_id, price, size, conditions, correction,
+    if(tick_id = 0, sequence, 0),
+    if(tick_id = 0 AND sequence = 0, ingestion_time, toDateTime64(0, 3, 'UTC'))
+)
 SETTINGS
     -- An INSERT whose insert_deduplication_token, or without one whose content, equals one of the last 1,000 is dropped.
     non_replicated_deduplication_window = 1000

@@ -13,16 +13,24 @@ CREATE TABLE IF NOT EXISTS market_l1
     ingestion_time DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, T64('bit'), ZSTD(1)),
     source LowCardinality(String) CODEC(ZSTD(1)),
     tick_id UInt64 CODEC(DoubleDelta, ZSTD(1)),
-    -- [0.33; DoubleDelta 0.38] on exchange update ids; next to nothing on a plain counter.
+    -- Place in the feed, as in market_ticks. [0.33 for an exchange's update ids; DoubleDelta 0.38]
     sequence UInt64 CODEC(Delta, T64('bit'), ZSTD(1)),
     bid_market_center UInt16 CODEC(ZSTD(1)),
     ask_market_center UInt16 CODEC(ZSTD(1)),
     -- Computed when read. NULL while a side is missing; mid has a ninth decimal, so that it too is exact.
     spread Nullable(Decimal(18, 8)) ALIAS if(bid > 0 AND ask > 0, ask - bid, NULL),
-    mid Nullable(Decimal(38, 9)) ALIAS if(bid > 0 AND ask > 0, (toDecimal128(bid, 9) + ask) / 2, NULL)
+    mid Nullable(Decimal(38, 9)) ALIAS if(bid > 0 AND ask > 0, (toDecimal128(bid, 9) + ask) / 2, NULL),
+    -- Tells the built-in ingest in no time that what it is about to store is not there yet: parts end before it begins.
+    INDEX received ingestion_time TYPE minmax GRANULARITY 1024
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(timestamp)
 PRIMARY KEY (symbol, timestamp)
-ORDER BY (symbol, timestamp, sequence, tick_id, bid, ask, bid_size, ask_size, if(sequence = 0 AND tick_id = 0, ingestion_time, toDateTime64(0, 3, 'UTC')))
+-- What makes two rows the same quote, as for trades.
+ORDER BY
+(
+    symbol, timestamp, tick_id, bid, ask, bid_size, ask_size,
+    if(tick_id = 0, sequence, 0),
+    if(tick_id = 0 AND sequence = 0, ingestion_time, toDateTime64(0, 3, 'UTC'))
+)
 SETTINGS non_replicated_deduplication_window = 1000

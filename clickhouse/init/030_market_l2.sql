@@ -18,8 +18,9 @@ CREATE TABLE IF NOT EXISTS market_l2
     order_id UInt64 CODEC(Delta, ZSTD(1)),
     order_count UInt32 CODEC(ZSTD(1)),
     tick_id UInt64 CODEC(Delta, ZSTD(1)),
-    -- Counter per symbol: orders the events of one microsecond. [0.01]
-    sequence UInt64 CODEC(DoubleDelta, ZSTD(1)),
+    -- Place in the feed, as in market_ticks: orders the events of one microsecond. [0.04 for a counter, 0.87 for Kafka offsets;
+    -- DoubleDelta 0.01 and 1.07]
+    sequence UInt64 CODEC(Delta, T64('bit'), ZSTD(1)),
     -- Receive time, UTC, kept to the millisecond. [0.54; microseconds 1.75]
     ingestion_time DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, T64('bit'), ZSTD(1)),
     source LowCardinality(String) CODEC(ZSTD(1)),
@@ -34,7 +35,9 @@ CREATE TABLE IF NOT EXISTS market_l2
     (
         SELECT symbol, toDate(timestamp), count(), sum(size), min(price), max(price), max(timestamp)
         GROUP BY symbol, toDate(timestamp)
-    )
+    ),
+    -- Tells the built-in ingest in no time that what it is about to store is not there yet: parts end before it begins.
+    INDEX received ingestion_time TYPE minmax GRANULARITY 1024
 )
 -- Not Replacing: an event repeated unchanged leaves the book as it is, and two equal ones may both be real.
 ENGINE = MergeTree

@@ -2,6 +2,7 @@
 import type { ClickHouseClient } from '@clickhouse/client'
 import { initStatements, withClickHouse } from './clickhouse.mts'
 import { type Finding, reason } from './findings.mts'
+import { ingestStatements } from './ingest/statements.mts'
 import { planSchema, type SchemaChange, type SchemaPlan } from './schema-plan.mts'
 import { impossibleSchemaFindings, schemaFindings } from './schema-report.mts'
 import { parseCreate } from './schema-text.mts'
@@ -56,6 +57,7 @@ export async function readSchemaPlan(client: ClickHouseClient, settings: Setting
   const names = new Set(declared.map(({ text }) => text.name))
   const live = rows.filter(({ name }) => names.has(name)).map(({ text }) => parseCreate(text, database))
   const plan = planSchema(declared, live, settings.CLICKHOUSE_USER)
+  for (const { name } of ingestStatements(settings)) names.add(name)
   plan.undeclared = rows
     .map(({ name }) => name)
     .filter((name) => name !== '' && !names.has(name))
