@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
+import { reason } from '../findings.mts'
 import type { Settings } from '../settings.mts'
 import { Findings, type Probe, type ProbeOptions } from './probe.mts'
 
@@ -13,6 +14,9 @@ export async function probeRedis(settings: Settings, options: ProbeOptions): Pro
     lazyConnect: true,
     connectTimeout: options.timeoutMs,
     commandTimeout: options.timeoutMs,
+    // Its own waiting for a Redis that loads has no deadline, and one that hangs does not close the connection either.
+    enableReadyCheck: false,
+    disconnectTimeout: 1,
     retryStrategy: () => null,
     maxRetriesPerRequest: 0,
   })
@@ -28,7 +32,7 @@ export async function probeRedis(settings: Settings, options: ProbeOptions): Pro
     if (!refused) throw failure ?? error
     const findings = new Findings('redis')
     const hint =
-      'make REDIS_PASSWORD in .env the one that Redis was started with, or restart it: docker-compose up -d redis'
+      'make REDIS_PASSWORD in .env the one that Redis was started with, or restart it: docker-compose up -d redis, or npm stop and npm start'
     findings.add('error', 'REDIS_AUTH', { found: `${refused[0]}: the login is refused`, expected: 'PONG', hint })
     return { summary: 'login refused', details: {}, findings: findings.list }
   } finally {
@@ -38,7 +42,8 @@ export async function probeRedis(settings: Settings, options: ProbeOptions): Pro
 
 async function ask(redis: Redis, settings: Settings, { deep }: ProbeOptions): Promise<Probe> {
   const findings = new Findings('redis')
-  const [pong, info] = await Promise.all([redis.ping(), redis.info()])
+  // A Redis that is loading refuses PING, and INFO says so.
+  const [pong, info] = await Promise.all([redis.ping().catch(reason), redis.info()])
   const values = new Map(info.split('\r\n').map((line) => line.split(':') as [string, string]))
   const number = (name: string) => Number(values.get(name) ?? Number.NaN)
   const text = (name: string) => values.get(name) ?? 'unknown'
