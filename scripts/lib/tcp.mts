@@ -15,7 +15,7 @@ export function exchange(
   return new Promise((resolve, reject) => {
     let received: Buffer = Buffer.alloc(0)
     const socket = connect(address, () => socket.write(request))
-    const timer = setTimeout(() => socket.destroy(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs)
+    const timer = setTimeout(() => socket.destroy(new Error(`timed out after ${timeoutMs} ms`)), timeoutMs)
     socket.on('data', (chunk) => {
       received = Buffer.concat([received, chunk])
       if (complete(received)) socket.end()
@@ -58,6 +58,7 @@ const CAUSES: Record<string, string> = {
   EAI_AGAIN: 'unknown host name',
   EHOSTUNREACH: 'host unreachable',
   ENETUNREACH: 'network unreachable',
+  ETIMEDOUT: 'timed out',
 }
 
 /** Why a connection or request failed, in words: the cause's name where it is known, such as "connection refused". */
@@ -67,5 +68,6 @@ export function networkCause(error: unknown): string {
     const code = (first as { code?: unknown }).code
     if (typeof code === 'string' && CAUSES[code]) return CAUSES[code]
   }
-  return reason(error)
+  const text = reason(error)
+  return /timed? ?out/i.test(text) ? 'timed out' : text
 }

@@ -96,7 +96,7 @@ async function probe(service: ServiceName, settings: Settings, options: ProbeOpt
     health({ summary: 'no answer', details: {}, findings: [unanswered(service, addressOf(service, settings), error)] })
   // A probe asks several questions: together they get twice the time of one. The timer alone keeps no process alive.
   const deadline = delay(options.timeoutMs * 2, undefined, { ref: false }).then(() => {
-    throw new Error(`nothing in ${(options.timeoutMs * 2) / 1000} s`)
+    throw new Error(`timed out after ${(options.timeoutMs * 2) / 1000} s`)
   })
   try {
     return health(await Promise.race([PROBES[service](settings, options), deadline]))
@@ -109,7 +109,7 @@ async function probe(service: ServiceName, settings: Settings, options: ProbeOpt
 
 /** Adds to the finding of an embedded service that gives no answer what its log says: a known cause, or the last line. */
 function explain(health: ServiceHealth, settings: Settings): void {
-  const silent = health.findings.find(({ code }) => code === 'NO_ANSWER')
+  const silent = health.findings.find(({ code, severity }) => code === 'NO_ANSWER' && severity === 'error')
   if (!silent) return
   // Without a record it was stopped in good order, and its log is of an earlier life.
   const record = readRecords(settings.EMBEDDED_DATA_DIR).find(({ name }) => name === health.service)
