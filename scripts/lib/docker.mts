@@ -29,19 +29,11 @@ export interface Container {
   logSince: string
 }
 
-async function ask(
-  command: string[],
-  timeoutMs = 10_000,
-): Promise<{ ok: boolean; stdout: string; stderr: string; stdall: string }> {
+async function ask(command: string[], timeoutMs = 10_000): Promise<{ ok: boolean; stdout: string; stderr: string }> {
   const { $ } = await import('zx')
   // `detached` would give it a process group of its own, and Ctrl-C would not reach it.
-  const { ok, stdout, stderr, stdall } = await $({
-    nothrow: true,
-    quiet: true,
-    cwd: ROOT,
-    timeout: timeoutMs,
-  })`${command}`
-  return { ok, stdout, stderr, stdall }
+  const { ok, stdout, stderr } = await $({ nothrow: true, quiet: true, cwd: ROOT, timeout: timeoutMs })`${command}`
+  return { ok, stdout, stderr }
 }
 
 /** The engine and its Compose v2, or why they cannot be used. */
@@ -75,7 +67,7 @@ export async function readContainers(): Promise<Container[]> {
     state: container.State.Status,
     health: container.State.Health?.Status ?? 'none',
     exitCode: container.State.ExitCode,
-    oomKilled: container.State.OOMKilled || killed.includes(container.Name.replace(/^\//, '')),
+    oomKilled: container.State.OOMKilled || killed.includes(container.Id),
     restarts: container.RestartCount,
     error: container.State.Error,
     healthOutput: container.State.Health?.Log?.at(-1)?.Output.trim() ?? '',
@@ -91,17 +83,18 @@ function logSince({ State, RestartCount }: Inspected): string {
   return ended ? new Date(Date.parse(State.FinishedAt) - LAST_WORDS_S * 1000).toISOString() : State.StartedAt
 }
 
-/** Names of containers that the kernel killed lately. A restart clears the container's own flag; the engine's events remember. */
+/** Ids of containers that the kernel killed something of lately. A restart clears the container's own flag; the engine's events remember. */
 async function readOutOfMemory(): Promise<string[]> {
   const now = Math.floor(Date.now() / 1000)
   const filters = ['--filter', 'event=oom', '--filter', `label=com.docker.compose.project=${PROJECT}`]
   const window = ['--since', String(now - 600), '--until', String(now)]
-  const { stdout } = await ask(['docker', 'events', ...window, ...filters, '--format', '{{.Actor.Attributes.name}}'])
+  const { stdout } = await ask(['docker', 'events', ...window, ...filters, '--format', '{{.Actor.ID}}'])
   return stdout.split('\n').filter(Boolean)
 }
 
 /** The part of `docker inspect` that is read here. @see https://docs.docker.com/reference/api/engine/ */
 interface Inspected {
+  Id: string
   Name: string
   RestartCount: number
   Config: { Labels: Record<string, string> }
@@ -116,9 +109,11 @@ interface Inspected {
   }
 }
 
-/** The last lines of a container's log, both streams, as they came; of those since a moment, if one is given. */
+/** The last lines of a container's log, both streams, in order; of those since a moment, if one is given. */
 export async function containerLog(name: string, lines: number, since?: string): Promise<string[]> {
-  const window = since ? ['--since', since] : []
-  const { stdall } = await ask(['docker', 'logs', '--tail', String(lines), ...window, name])
-  return stdall.trimEnd().split('\n')
+  const { $ } = await import('zx')
+  const command = ['docker', 'logs', '--tail', String(lines), ...(since ? ['--since', since] : []), name]
+  // Through one pipe: two would lose the order of their lines.
+  const { stdout } = await $({ nothrow: true, quiet: true, timeout: 10_000 })`${command} 2>&1`
+  return stdout.trimEnd().split('\n')
 }

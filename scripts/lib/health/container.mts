@@ -21,7 +21,8 @@ export async function explainByContainer(
   if (silent) return [await silenceCause(service, container, silent), ...others]
   const subject = `${service} container`
   const log = `docker logs ${container.name}`
-  if (container.oomKilled) others.push({ severity: 'error', subject, ...outOfMemory(service) })
+  // It serves again: worth a look, not a failure.
+  if (container.oomKilled) others.push({ severity: 'warning', subject, ...outOfMemory(service) })
   if (container.health === 'unhealthy') {
     const found = `unhealthy${container.healthOutput ? `: ${container.healthOutput.slice(0, 200)}` : ''}`
     others.push({ severity: 'error', code: 'CONTAINER_HEALTH', subject, found, expected: 'healthy', hint: log })
@@ -71,7 +72,8 @@ async function silenceCause(service: ServiceName, container: Container, silent: 
       hint: byEngine.dockerHint ?? byEngine.hint,
     })
   const log = await containerLog(container.name, LOG_LINES, container.logSince)
-  const cause = knownCause(log.join('\n'))
+  // Redis answers every question with the reason why it serves none.
+  const cause = knownCause([silent.found, ...log].join('\n'))
   if (cause) {
     const found = `its log tells of ${cause.cause}`
     return explained({ code: cause.code, found, expected: silent.expected, hint: cause.dockerHint ?? cause.hint })
