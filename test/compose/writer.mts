@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { Kafka, logLevel, type Producer } from 'kafkajs'
+import { waitUntil } from '../../scripts/lib/wait.mts'
 
 const TOPIC = 'compose.proof'
 const TABLE = 'compose_proof'
@@ -120,12 +121,10 @@ export function startWriter(access = DEFAULT_ACCESS): Writer {
 /** Writes `count` numbers to each store, all acknowledged. */
 export async function writeSome(count: number, access = DEFAULT_ACCESS): Promise<Writer['acknowledged']> {
   const writer = startWriter(access)
-  const deadline = Date.now() + 60_000
-  while (STORES.some((store) => writer.acknowledged[store].length < count)) {
-    if (Date.now() > deadline) throw new Error(`Not ${count} acknowledged writes in 60 s`)
-    await delay(100)
-  }
+  const enough = async () => STORES.every((store) => writer.acknowledged[store].length >= count)
+  const written = await waitUntil(enough, { timeoutMs: 30_000, pollMs: 100 })
   await writer.stop()
+  if (!written) throw new Error(`Not ${count} acknowledged writes to each store in 30 s`)
   return writer.acknowledged
 }
 

@@ -1,0 +1,123 @@
+/** The project's commands against containers: what they do, and what they know of a container's state. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
+import * as assert from 'uvu/assert'
+import { reported } from './commands.mts'
+import { BASE_ENV, compose, docker, healthyAgain, SERVICES, script, up, writeEnv } from './engine.mts'
+import { proof } from './proof.mts'
+
+const { test, run } = proof('commands against containers')
+const REDIS = BASE_ENV.REDIS_IMAGE ?? 'redis:8.10.1-alpine'
+
+test('create-topics creates the declared topics, and then has nothing to do', async (note) => {
+  writeEnv()
+  await up()
+  const created = await script('create-topics.mts')
+  assert.is(created.exitCode, 0, created.stderr)
+  note(created.stdout.trim().split('\n').at(-6) ?? '')
+  const again = await script('create-topics.mts', '--check')
+  assert.is(again.exitCode, 0)
+  assert.match(again.stdout, 'Nothing to do')
+})
+
+test('health-check finds all five services healthy, with --deep', async (note) => {
+  const { exitCode, findings, data } = await reported('health-check.mts', '--deep')
+  assert.equal(findings, [])
+  assert.is(exitCode, 0)
+  assert.is(data.mode, 'docker')
+  assert.equal(
+    data.services?.map(({ state }) => state),
+    SERVICES.map(() => 'healthy'),
+  )
+  note(data.services?.map(({ service, summary }) => `${service}: ${summary}`).join(' · ') ?? '')
+})
+
+test('reset-kafka deletes and recreates the declared topics', async () => {
+  const { exitCode, stdout, stderr } = await script('reset-kafka.mts', '--yes')
+  assert.is(exitCode, 0, stderr)
+  assert.match(stdout, 'Reset and proven')
+})
+
+test('check-ports calls the published ports ours and names the containers', async () => {
+  const { exitCode, stdout } = await script('check-ports.mts')
+  assert.is(exitCode, 0)
+  for (const [port, container] of [
+    ['6380', 'l2_redis'],
+    ['9092', 'l2_kafka'],
+    ['8123', 'l2_clickhouse'],
+    ['2181', 'l2_zookeeper'],
+  ]) {
+    assert.match(stdout, new RegExp(`127\\.0\\.0\\.1:${port} .*ours.*${container}`))
+  }
+})
+
+test('health-check names a stopped container, and what starts it mends it', async () => {
+  await docker('stop', 'l2_redis')
+  const { exitCode, findings } = await reported('health-check.mts')
+  assert.is(exitCode, 1)
+  assert.equal(
+    findings.map(({ code, subject, hint }) => ({ code, subject, hint })),
+    [{ code: 'CONTAINER_STATE', subject: 'redis', hint: 'docker-compose up -d' }],
+  )
+  assert.match(findings[0]?.found ?? '', 'its container is exited with exit code 0')
+  await compose('up', '-d')
+  await healthyAgain({})
+  assert.is((await reported('health-check.mts')).exitCode, 0)
+})
+
+test('health-check names a paused container, and what unpauses it mends it', async () => {
+  await docker('pause', 'l2_redis')
+  const { exitCode, findings } = await reported('health-check.mts', '--timeout', '2')
+  await compose('unpause', 'redis')
+  assert.is(exitCode, 1)
+  assert.equal(
+    findings.map(({ code, hint }) => ({ code, hint })),
+    [{ code: 'CONTAINER_STATE', hint: 'docker-compose unpause redis' }],
+  )
+  await healthyAgain({})
+})
+
+test('health-check names a container that is killed for want of memory', async (note) => {
+  writeEnv({ CLICKHOUSE_MEMORY_LIMIT: '48m' })
+  await compose('up', '-d')
+  // The first kill comes within seconds; the container is then restarted and killed again.
+  let codes: string[] = []
+  for (let tries = 0; tries < 30 && !codes.includes('CONTAINER_OOM'); tries++) {
+    await delay(1_000)
+    const { findings } = await reported('health-check.mts', '--only', 'clickhouse')
+    codes = findings.map(({ code }) => code)
+    const killed = findings.find(({ code }) => code === 'CONTAINER_OOM')
+    if (killed) {
+      assert.is(killed.hint, 'raise CLICKHOUSE_MEMORY_LIMIT in .env, then: docker-compose up -d')
+      note(killed.found)
+    }
+  }
+  assert.ok(codes.includes('CONTAINER_OOM'), codes.join())
+  writeEnv()
+  await up()
+  assert.is((await reported('health-check.mts')).exitCode, 0)
+})
+
+test('check-ports names who holds a taken port: a process, and a container', async () => {
+  await compose('down')
+  const holder = spawn(process.execPath, [
+    '-e',
+    'require("net").createServer().listen(8123, "127.0.0.1", () => console.log())',
+  ])
+  await once(holder.stdout, 'data')
+  await docker('run', '-d', '--name', 'l2-proof-holder', '-p', '127.0.0.1:6380:6379', REDIS)
+  try {
+    const { exitCode, findings } = await reported('check-ports.mts')
+    assert.is(exitCode, 1)
+    const of = (port: string) =>
+      JSON.stringify(findings.filter(({ subject, found }) => `${subject} ${found}`.includes(port)))
+    assert.match(of('8123'), String(holder.pid))
+    assert.match(of('6380'), 'l2-proof-holder')
+  } finally {
+    holder.kill()
+    await docker('rm', '--force', 'l2-proof-holder')
+  }
+})
+
+run()

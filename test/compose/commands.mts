@@ -1,0 +1,20 @@
+/** What the project's commands say with --json. */
+import type { Finding } from '../../scripts/lib/findings.mts'
+import { script } from './engine.mts'
+
+export interface Reported {
+  exitCode: number | null
+  findings: Finding[]
+  data: { mode?: string; services?: { service: string; state: string; summary: string }[] }
+}
+
+/** A command of the working copy, run with --json. */
+export async function reported(name: string, ...args: string[]): Promise<Reported> {
+  const { exitCode, stdout, stderr } = await script(name, ...args, '--json')
+  try {
+    const { findings, ...data } = JSON.parse(stdout)
+    return { exitCode, findings, data }
+  } catch {
+    throw new Error(`${name} --json: no object on standard output\n${stdout.slice(0, 500)}\n${stderr.slice(-2000)}`)
+  }
+}
