@@ -1,0 +1,480 @@
+/** health-check as a process: every finding on a real service that is bad in just that way, and its clean twin. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import path from 'node:path'
+import { type ClickHouseClient, createClient } from '@clickhouse/client'
+import { Redis } from 'ioredis'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { applyInitFiles } from '../scripts/lib/clickhouse.mts'
+import { lastLines, launch } from '../scripts/lib/embedded/processes.mts'
+import type { EmbeddedName } from '../scripts/lib/embedded/services.mts'
+import type { Finding } from '../scripts/lib/findings.mts'
+import { ROOT } from '../scripts/lib/settings.mts'
+import { syncTopics } from '../scripts/lib/topics.mts'
+import { waitUntil } from '../scripts/lib/wait.mts'
+import { runScript } from './support/command.mts'
+import { installed, pids, start } from './support/embedded.mts'
+import { KafkaHand } from './support/kafka.mts'
+import { startStack, type TestStack } from './support/stack.mts'
+
+let stack: TestStack
+let redis: Redis
+let clickhouse: ClickHouseClient
+let kafka: KafkaHand
+
+/** No engine answers there, whatever this machine has. */
+const NO_DOCKER = { DOCKER_HOST: 'unix:///nonexistent/docker.sock', NO_COLOR: '1' }
+
+const check = (args: string[], env: NodeJS.ProcessEnv = {}) =>
+  runScript('health-check.mts', args, { env: { ...stack.env, ...NO_DOCKER, ...env } })
+
+interface Health {
+  exitCode: number
+  mode: string
+  services: { service: string; state: string; summary: string; details: Record<string, unknown> }[]
+  findings: Finding[]
+}
+
+/** The object that `--json` prints, which must be all on stdout. */
+async function health(args: string[], env: NodeJS.ProcessEnv = {}): Promise<Health> {
+  const { exitCode, stdout, stderr } = await check([...args, '--json'], env)
+  assert.is(stderr, '')
+  const object = JSON.parse(stdout)
+  assert.equal([object.version, object.exitCode], [1, exitCode])
+  return object
+}
+
+/** Exit code, and per finding `severity CODE subject: found, expected …`, of one service. */
+async function told(service: string, env: NodeJS.ProcessEnv = {}, args: string[] = []): Promise<string[]> {
+  const { exitCode, findings } = await health(['--only', service, ...args], env)
+  for (const { hint } of findings) assert.ok(hint)
+  const lines = findings.map(
+    ({ severity, code, subject, found, expected }) => `${severity} ${code} ${subject}: ${found}, expected ${expected}`,
+  )
+  return [`exit ${exitCode}`, ...lines]
+}
+
+const GOOD = ['exit 0']
+
+async function healthyStack(): Promise<void> {
+  stack = await startStack()
+  await applyInitFiles(stack.settings)
+  await syncTopics(stack.settings, { mode: 'apply', timeoutMs: 60_000, log: () => {} })
+  redis = new Redis({ port: stack.settings.REDIS_PORT })
+  clickhouse = createClient({
+    url: `http://127.0.0.1:${stack.settings.CLICKHOUSE_HTTP_PORT}`,
+    username: 'l2_user',
+    password: stack.settings.CLICKHOUSE_PASSWORD,
+    database: 'l2_market_data',
+  })
+  kafka = new KafkaHand(stack.settings)
+}
+
+const probes = suite('health-check')
+
+probes.before(healthyStack)
+
+probes.after(async () => {
+  redis.disconnect()
+  await clickhouse.close()
+  await stack.stop()
+})
+
+probes('a good stack is healthy, and Kafka UI no part of it', async () => {
+  const { exitCode, mode, services, findings } = await health([])
+  assert.equal([exitCode, mode, findings], [0, 'embedded', []])
+  const states = services.map(({ service, state }) => `${service} ${state}`)
+  const four = ['zookeeper healthy', 'kafka healthy', 'clickhouse healthy', 'redis healthy']
+  assert.equal(states, [...four, 'kafka-ui skipped'])
+  const details = Object.fromEntries(services.map((each) => [each.service, each.details]))
+  assert.equal([details.zookeeper?.mode, details.zookeeper?.version], ['standalone', '3.8.6'])
+  assert.equal([details.kafka?.brokers, details.kafka?.topics, details.kafka?.offline], [1, 5, 0])
+  assert.equal([details.redis?.maxMemoryPolicy, details.redis?.appendOnly], ['allkeys-lru', true])
+})
+
+probes('text tells what JSON tells', async () => {
+  await redis.config('SET', 'maxmemory', '1mb')
+  const { services, findings } = await health([])
+  const { exitCode, stdout } = await check([])
+  await redis.config('SET', 'maxmemory', '2gb')
+  assert.is(exitCode, 1)
+  const lines = stdout.split('\n')
+  for (const [index, { service, state }] of services.entries()) {
+    assert.match(lines[index] as string, new RegExp(`^${service} +${state} `))
+  }
+  assert.is(findings.length, 1)
+  const { code, subject, found, expected, hint } = findings[0] as Finding
+  assert.is(lines[5], `✗ ${subject}: found ${found}, expected ${expected} [${code}]`)
+  assert.equal(lines.slice(6), [`    → ${hint}`, ''])
+})
+
+for (const [key, bad, good, finding] of [
+  ['maxmemory', '1mb', '2gb', 'REDIS_MAXMEMORY redis maxmemory: 1048576 B, expected 2147483648 B'],
+  [
+    'maxmemory-policy',
+    'noeviction',
+    'allkeys-lru',
+    'REDIS_POLICY redis maxmemory-policy: noeviction, expected allkeys-lru',
+  ],
+  ['appendonly', 'no', 'yes', 'REDIS_AOF_OFF redis appendonly: no, expected yes'],
+] as const) {
+  probes(`Redis with another ${key} is unhealthy`, async () => {
+    await redis.config('SET', key, bad)
+    assert.equal(await told('redis'), ['exit 1', `error ${finding}`])
+    await redis.config('SET', key, good)
+    assert.equal(await told('redis'), GOOD)
+  })
+}
+
+probes('Redis with a password that .env does not have, or another, or none, is unhealthy', async () => {
+  const refused = (word: string) => ['exit 1', `error REDIS_AUTH redis: ${word}: the login is refused, expected PONG`]
+  assert.equal(await told('redis', { REDIS_PASSWORD: 'missing' }), [
+    'exit 1',
+    'error REDIS_NO_PASSWORD redis password: none, expected a password',
+  ])
+  await redis.config('SET', 'requirepass', 'asked')
+  assert.equal(await told('redis'), refused('NOAUTH'))
+  assert.equal(await told('redis', { REDIS_PASSWORD: 'wrong' }), refused('WRONGPASS'))
+  assert.equal(await told('redis', { REDIS_PASSWORD: 'asked' }), GOOD)
+  await redis.config('SET', 'requirepass', '')
+})
+
+probes('Redis that evicted keys is warned of', async () => {
+  await redis.config('SET', 'maxmemory', '4mb')
+  for (let index = 0; index < 50; index++) await redis.set(`l2:evicted:${index}`, 'x'.repeat(100_000))
+  await redis.config('SET', 'maxmemory', '2gb')
+  const [exit, warning] = await told('redis')
+  assert.is(exit, 'exit 0')
+  assert.match(warning as string, /^warning REDIS_EVICTED redis evicted keys: [1-9]\d*, expected 0$/)
+  await redis.config('RESETSTAT')
+  assert.equal(await told('redis'), GOOD)
+})
+
+probes('ClickHouse with another password, user or database is unhealthy', async () => {
+  const expected = 'expected a login with CLICKHOUSE_USER and CLICKHOUSE_PASSWORD'
+  const refused = (user: string) => [
+    'exit 1',
+    `error CLICKHOUSE_AUTH clickhouse: a refused login as ${user}, ${expected}`,
+  ]
+  assert.equal(await told('clickhouse', { CLICKHOUSE_PASSWORD: 'wr-ong' }), refused('l2_user'))
+  assert.equal(await told('clickhouse', { CLICKHOUSE_USER: 'nobody' }), refused('nobody'))
+  assert.equal(await told('clickhouse', { CLICKHOUSE_DATABASE: 'nowhere' }), [
+    'exit 1',
+    'error CLICKHOUSE_DATABASE clickhouse: no such database, expected the database nowhere',
+  ])
+})
+
+probes('ClickHouse without a table is unhealthy', async () => {
+  await clickhouse.command({ query: 'DROP TABLE market_metrics SYNC' })
+  const [exit, finding] = await told('clickhouse')
+  assert.is(exit, 'exit 1')
+  assert.match(
+    finding as string,
+    /^error CLICKHOUSE_TABLES clickhouse tables: no market_metrics in l2_market_data, expected /,
+  )
+  await applyInitFiles(stack.settings)
+  assert.equal(await told('clickhouse'), GOOD)
+})
+
+probes('ClickHouse with a thousand parts in a partition is warned of', async () => {
+  await clickhouse.command({ query: 'CREATE TABLE parts (a UInt32) ENGINE = MergeTree ORDER BY a' })
+  await clickhouse.command({ query: 'SYSTEM STOP MERGES parts' })
+  const settings =
+    'max_block_size = 1, min_insert_block_size_rows = 1, min_insert_block_size_bytes = 1, max_insert_threads = 1'
+  await clickhouse.command({ query: `INSERT INTO parts SELECT number FROM numbers(1001) SETTINGS ${settings}` })
+  assert.equal(await told('clickhouse'), [
+    'exit 0',
+    'warning CLICKHOUSE_PARTS clickhouse parts of a partition: 1001, expected at most 1000',
+  ])
+  await clickhouse.command({ query: 'DROP TABLE parts SYNC' })
+  assert.equal(await told('clickhouse'), GOOD)
+})
+
+probes('ClickHouse with a broken part is warned of', async () => {
+  const query = `SELECT data_paths[1] AS folder FROM system.tables WHERE database = 'l2_market_data' AND name = 'market_l1'`
+  const [table] = await (await clickhouse.query({ query, format: 'JSONEachRow' })).json<{ folder: string }>()
+  mkdirSync(path.join(table?.folder as string, 'detached', 'broken-on-start_202611_1_1_0'))
+  assert.equal(await told('clickhouse'), [
+    'exit 0',
+    'warning CLICKHOUSE_BROKEN clickhouse broken parts: 1, expected none',
+  ])
+  const drop = `ALTER TABLE market_l1 DROP DETACHED PART 'broken-on-start_202611_1_1_0' SETTINGS allow_drop_detached = 1`
+  await clickhouse.command({ query: drop })
+  assert.equal(await told('clickhouse'), GOOD)
+})
+
+probes('Kafka without a declared topic, or with another configuration, is unhealthy', async () => {
+  const configEntries = [
+    { name: 'compression.type', value: 'gzip' },
+    { name: 'retention.ms', value: '86400000' },
+  ]
+  await kafka.admin(async (admin) => {
+    await admin.deleteTopics({ topics: ['market.features'] })
+    const resources = [{ type: 2, name: 'trading.signals', configEntries }]
+    await admin.alterConfigs({ validateOnly: false, resources })
+  })
+  const { exitCode, findings } = await health(['--only', 'kafka'])
+  assert.is(exitCode, 1)
+  const lines = findings.map(({ code, subject, found }) => `${code} ${subject} ${found}`).sort()
+  assert.is(lines.length, 2)
+  assert.match(lines[0] as string, /^TOPIC_CONFIG .*trading\.signals.*gzip/)
+  assert.match(lines[1] as string, /^TOPIC_MISSING .*market\.features/)
+  await syncTopics(stack.settings, { mode: 'apply', timeoutMs: 60_000, log: () => {} })
+  assert.equal(await told('kafka'), GOOD)
+})
+
+probes('a consumer group that is behind is warned of, and far behind unhealthy', async () => {
+  const topic = 'l2-lag'
+  await kafka.admin((admin) => admin.createTopics({ topics: [{ topic, numPartitions: 1 }], waitForLeaders: true }))
+  const behind = (severity: string, records: number, limit: number) =>
+    `${severity} KAFKA_LAG kafka group l2-behind: ${records} records behind, expected at most ${limit}`
+  await kafka.produce(topic, 1010)
+  await kafka.commit('l2-behind', topic, 10)
+  assert.equal(await told('kafka'), GOOD)
+  await kafka.commit('l2-behind', topic, 9)
+  assert.equal(await told('kafka'), ['exit 0', behind('warning', 1001, 1000)])
+  assert.equal(await told('kafka', {}, ['--lag-warning', '1001']), GOOD)
+  assert.equal(await told('kafka', {}, ['--lag-critical', '1000']), ['exit 1', behind('error', 1001, 1000)])
+  await kafka.produce(topic, 8999)
+  assert.equal(await told('kafka'), ['exit 0', behind('warning', 10_000, 1000)])
+  await kafka.produce(topic, 1)
+  assert.equal(await told('kafka'), ['exit 1', behind('error', 10_001, 10_000)])
+  await kafka.admin(async (admin) => {
+    await admin.deleteGroups(['l2-behind'])
+    await admin.deleteTopics({ topics: [topic] })
+  })
+  assert.equal(await told('kafka'), GOOD)
+})
+
+probes('--deep writes to each service and leaves nothing behind', async () => {
+  const everything = async () => ({
+    topics: await kafka.admin(async (admin) => (await admin.listTopics()).sort()),
+    tables: await (await clickhouse.query({ query: 'SHOW TABLES', format: 'JSONEachRow' })).json(),
+    keys: (await redis.keys('*')).sort(),
+  })
+  const [before, commands] = [await everything(), await redis.info('commandstats')]
+  assert.is((await health(['--deep'])).exitCode, 0)
+  assert.equal(await everything(), before)
+  const sets = (stats: string) => Number(/cmdstat_set:calls=(\d+)/.exec(stats)?.[1] ?? 0)
+  assert.is(sets(await redis.info('commandstats')) - sets(commands), 1)
+})
+
+probes('--only asks no other service', async () => {
+  const { services } = await health(['--only', 'redis', 'zookeeper'], {
+    KAFKA_BOOTSTRAP_SERVERS: 'no-such-host.invalid:1',
+  })
+  assert.equal(
+    services.map(({ service, state }) => `${service} ${state}`),
+    ['zookeeper healthy', 'redis healthy'],
+  )
+})
+
+probes('unknown services and flags are refused', async () => {
+  const { exitCode, findings } = await health(['--only', 'redis', 'mysql', 'kafak'])
+  assert.equal([exitCode, findings[0]?.code, findings[0]?.found], [2, 'USAGE', 'mysql, kafak'])
+  assert.is((await check(['--wiat', '1'])).exitCode, 2)
+  assert.is((await check(['--timeout', '0'])).exitCode, 2)
+  const help = await check(['--help'])
+  assert.equal([help.exitCode, help.stderr], [0, ''])
+  assert.match(help.stdout, '--lag-warning RECORDS')
+})
+
+probes('a host that nobody knows is "could not tell", and only where nothing is known to be bad', async () => {
+  const unknown = (service: string, address: string) => [
+    'exit 3',
+    `unknown NO_ANSWER ${service}: no answer from ${address}: unknown host name, expected a service that answers`,
+  ]
+  const { CLICKHOUSE_HTTP_PORT: http, REDIS_PORT: port } = stack.settings
+  const host = 'no-such-host.invalid'
+  assert.equal(await told('redis', { REDIS_HOST: host }), unknown('redis', `${host}:${port}`))
+  assert.equal(await told('clickhouse', { CLICKHOUSE_HOST: host }), unknown('clickhouse', `${host}:${http}`))
+  assert.equal(await told('kafka', { KAFKA_BOOTSTRAP_SERVERS: `${host}:9092` }), unknown('kafka', `${host}:9092`))
+  const states = (await health([], { REDIS_HOST: host })).services.map(({ state }) => state)
+  assert.equal(states, ['healthy', 'healthy', 'healthy', 'unknown', 'skipped'])
+  const both = await health(['--only', 'redis', 'clickhouse'], { REDIS_HOST: host, CLICKHOUSE_PASSWORD: 'wr-ong' })
+  assert.is(both.exitCode, 1)
+})
+
+probes('services that hang are unhealthy, and healthy when they go on', async () => {
+  const running = Object.values(pids(stack.settings))
+  for (const pid of running) process.kill(pid, 'SIGSTOP')
+  const { exitCode, services, findings } = await health(['--timeout', '0.5'])
+  for (const pid of running) process.kill(pid, 'SIGCONT')
+  assert.is(exitCode, 1)
+  assert.equal(
+    services.map(({ state }) => state),
+    ['unhealthy', 'unhealthy', 'unhealthy', 'unhealthy', 'skipped'],
+  )
+  assert.equal(
+    findings.map(({ code }) => code),
+    ['NO_ANSWER', 'NO_ANSWER', 'NO_ANSWER', 'NO_ANSWER'],
+  )
+  for (const { found } of findings) assert.match(found, /^no answer from [^;]*: timed out( after|;)/)
+  assert.is((await check(['--wait', '30'])).exitCode, 0)
+})
+
+probes('no output holds a password', async () => {
+  const env = { REDIS_PASSWORD: 'wrong-secret', CLICKHOUSE_PASSWORD: 'wrong-secret' }
+  for (const args of [[], ['--json'], ['--deep']]) {
+    const { stdout, stderr } = await check(args, env)
+    assert.match(stdout, 'CLICKHOUSE_AUTH')
+    assert.not.match(`${stdout}${stderr}`, 'wrong-secret')
+  }
+})
+
+const alone = suite('health-check of services that are alone, gone or coming')
+const stacks: TestStack[] = []
+
+alone.after(async () => {
+  for (const each of stacks) await each.stop()
+})
+
+/** Makes a stack of its own, of which only these services run, the one that is checked. */
+async function use(only: EmbeddedName[], overrides: NodeJS.ProcessEnv = {}): Promise<void> {
+  stack = await startStack(only, overrides)
+  stacks.push(stack)
+}
+
+alone('a stack that is not there refuses', async () => {
+  await use([])
+  const { exitCode, mode, services, findings } = await health([])
+  assert.equal([exitCode, mode], [1, 'unknown'])
+  assert.equal([...new Set(services.map(({ state }) => state))], ['unhealthy'])
+  for (const { code, found, hint } of findings) {
+    assert.equal([code, hint], ['NO_ANSWER', 'npm start'])
+    assert.match(found, /^no answer from .*\d: connection refused$/)
+  }
+})
+
+alone('Kafka UI is healthy when it says that it is up', async () => {
+  // A stand-in: Kafka UI has no build outside its image. These are the answers of its health endpoint.
+  let answer = { status: 200, body: '{"status":"UP","groups":["liveness","readiness"]}' }
+  const server = createServer((request, response) => {
+    response.statusCode = request.url === '/actuator/health' ? answer.status : 404
+    response.end(answer.body)
+  })
+  await new Promise<void>((resolve) => server.listen(stack.settings.KAFKA_UI_PORT, '127.0.0.1', resolve))
+  assert.equal(await told('kafka-ui'), GOOD)
+  answer = { status: 503, body: '{"status":"DOWN"}' }
+  assert.equal(await told('kafka-ui'), [
+    'exit 1',
+    'error KAFKA_UI_DOWN kafka-ui: 503 {"status":"DOWN"}, expected 200 with status UP',
+  ])
+  server.close()
+})
+
+alone('--wait ends in health when the service comes', async () => {
+  let coming: Promise<unknown> | undefined
+  const watch = (stderr: string) => {
+    if (/^Waiting up to 60 s/m.test(stderr)) coming ??= start(stack.settings, ['redis'])
+  }
+  const env = { ...stack.env, ...NO_DOCKER }
+  const { exitCode, stdout } = await runScript('health-check.mts', ['--only', 'redis', '--wait', '60'], { env, watch })
+  await coming
+  assert.is(exitCode, 0)
+  assert.match(stdout, /^redis +healthy [^\n]*\n$/)
+})
+
+alone('--wait runs out and says why', async () => {
+  const { exitCode, stdout, stderr } = await check(['--only', 'redis', 'zookeeper', '--wait', '1'])
+  assert.equal([exitCode, stderr], [1, 'Waiting up to 1 s for the stack to become healthy\n'])
+  assert.match(stdout, /^zookeeper +unhealthy .*\nredis +healthy .*\n✗ zookeeper: found no answer from port /)
+})
+
+alone('--watch goes on, with findings, until it is ended', async () => {
+  const child = spawn(path.join(ROOT, 'scripts', 'health-check.mts'), ['--only', 'redis', 'zookeeper', '--watch'], {
+    env: { ...stack.env, ...NO_DOCKER },
+  })
+  let stdout = ''
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk
+    if (stdout.split('✗ zookeeper').length > 2) child.kill('SIGINT')
+  })
+  const [exitCode, signal] = await once(child, 'close')
+  assert.equal([exitCode, signal], [null, 'SIGINT'])
+  assert.match(stdout, /^\d{4}-\d\d-\d\dT[^\n]*\nzookeeper +unhealthy [^\n]*\nredis +healthy /)
+})
+
+alone('a service that was killed shows the end of its log', async () => {
+  process.kill(pids(stack.settings).redis as number, 'SIGKILL')
+  const [exit, finding] = await told('redis', {}, ['--timeout', '2'])
+  assert.is(exit, 'exit 1')
+  assert.match(
+    finding as string,
+    /^error NO_ANSWER redis: no answer from [^;]*; its log ends with ".*Ready to accept connections", /,
+  )
+  await start(stack.settings, ['redis'])
+  assert.equal(await told('redis'), GOOD)
+})
+
+alone('a service that ended for a known cause is told with it', async () => {
+  await use([])
+  const { EMBEDDED_DATA_DIR: folder } = stack.settings
+  const taken = String((stacks[0] as TestStack).settings.REDIS_PORT)
+  const launched = { command: installed.redisServer, args: ['--port', taken], env: {}, cwd: folder, stdin: '' }
+  const { log } = launch(folder, { name: 'redis', ...launched })
+  await waitUntil(async () => lastLines(log, 9).join().includes('aborting'), { timeoutMs: 10_000, pollMs: 20 })
+  const { findings } = await health(['--only', 'redis'])
+  assert.equal(
+    findings.map(({ code, hint }) => [code, hint]),
+    [['PORT_TAKEN', 'npm run ports']],
+  )
+  assert.match(findings[0]?.found as string, /connection refused; its log tells of a port that another program holds$/)
+})
+
+alone('Redis that still reads its append-only file is said to do so', async () => {
+  await use([])
+  const folder = path.join(stack.settings.EMBEDDED_DATA_DIR, 'redis')
+  mkdirSync(folder)
+  const resp = (...words: string[]) =>
+    [`*${words.length}`, ...words.flatMap((word) => [`$${word.length}`, word]), ''].join('\r\n')
+  // It looks at its clients every 1,024 commands; the scripts make that a few times a second, for some seconds.
+  const pause = resp('EVAL', 'local i = 0 while i < 2e7 do i = i + 1 end', '0')
+  const commands = `${resp('SET', 'l2:test', 'x').repeat(1024)}${pause}`.repeat(15)
+  writeFileSync(path.join(folder, 'appendonly.aof'), `${resp('SELECT', '0')}${commands}`)
+  const coming = start(stack.settings, ['redis'])
+  let seen: string[] = []
+  const loading = async () => {
+    seen = await told('redis')
+    return seen[1]?.includes('REDIS_LOADING')
+  }
+  await waitUntil(loading, { timeoutMs: 10_000, pollMs: 20 })
+  assert.equal(seen, ['exit 1', 'error REDIS_LOADING redis: it is reading its append-only file, expected PONG'])
+  assert.equal(await coming, { redis: 'started' })
+  assert.equal(await told('redis'), GOOD)
+})
+
+alone('an embedded stack that was killed as a whole has no Kafka UI either', async () => {
+  process.kill(pids(stack.settings).redis as number, 'SIGKILL')
+  const { mode, services } = await health(['--only', 'redis', 'kafka-ui'])
+  assert.equal([mode, ...services.map(({ state }) => state)], ['embedded', 'unhealthy', 'skipped'])
+})
+
+alone('a refused login is not the cause of a silence', async () => {
+  await use(['clickhouse'])
+  assert.match((await told('clickhouse', { CLICKHOUSE_PASSWORD: 'wr-ong' }))[1] as string, 'CLICKHOUSE_AUTH')
+  process.kill(pids(stack.settings).clickhouse as number, 'SIGKILL')
+  const { findings } = await health(['--only', 'clickhouse'])
+  assert.equal(
+    findings.map(({ code }) => code),
+    ['NO_ANSWER'],
+  )
+})
+
+alone('Kafka that advertises an address where it does not answer is unhealthy', async () => {
+  await use(['zookeeper', 'kafka'], { KAFKA_ADVERTISED_HOST: '127.0.0.9' })
+  const port = stack.settings.KAFKA_LISTENER_PORT
+  const { exitCode, findings } = await health(['--only', 'kafka'])
+  assert.is(exitCode, 1)
+  const advertised = findings.filter(({ code }) => code === 'KAFKA_ADVERTISED')
+  assert.equal(
+    advertised.map(({ subject, found }) => `${subject}: ${found}`),
+    [`kafka broker 1: advertised 127.0.0.9:${port}, where no broker answers`],
+  )
+})
+
+probes.run()
+alone.run()
