@@ -1,0 +1,30 @@
+/** A bar on stderr that shows how far a long work is; nothing where nobody looks: off a terminal. */
+
+const WIDTH = 30
+/** Milliseconds between two drawings. */
+const EVERY_MS = 100
+
+/**
+ * @returns `show` draws the bar (a part from 0 to 1, or undefined when the end is not known, and what to say beside it), not more often
+ *   than the eye follows; `clear` takes it away
+ */
+export function progressBar(
+  stream: { isTTY?: boolean; columns?: number; write: (text: string) => unknown },
+  now: () => number = performance.now.bind(performance),
+): { show: (part: number | undefined, text: string) => void; clear: () => void } {
+  if (!stream.isTTY) return { show: () => {}, clear: () => {} }
+  let drawnMs = Number.NEGATIVE_INFINITY
+  return {
+    show: (part, text) => {
+      if (now() - drawnMs < EVERY_MS) return
+      drawnMs = now()
+      const full = part === undefined ? 0 : Math.round(Math.min(1, part) * WIDTH)
+      const percent = part === undefined ? '' : ` ${String(Math.floor(Math.min(1, part) * 100)).padStart(3)} %`
+      const bar = part === undefined ? '' : `[${'#'.repeat(full)}${'.'.repeat(WIDTH - full)}]${percent}  `
+      stream.write(`\r\u001b[K${`${bar}${text}`.slice(0, (stream.columns ?? 80) - 1)}`)
+    },
+    clear: () => {
+      if (drawnMs > Number.NEGATIVE_INFINITY) stream.write('\r\u001b[K')
+    },
+  }
+}

@@ -1,0 +1,106 @@
+/** Plays messages into the topics: at their pace, in batches, each acknowledged before the next. */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Entry } from './files.mts'
+import type { Message } from './message.mts'
+import type { Sender } from './sender.mts'
+
+/** `recorded`: as far apart as they happened, divided by `speed`. `rate`: so many a second. `fast`: as they come. */
+export type Pace = { kind: 'recorded'; speed: number } | { kind: 'rate'; perSecond: number } | { kind: 'fast' }
+
+export interface Played {
+  /** By topic. */
+  topics: Map<string, { sent: number; acknowledged: number; bytes: number }>
+  mistakes: number
+  /** The first ones, `file:line: what is wrong`. */
+  samples: string[]
+  seconds: number
+}
+
+export interface PlayOptions {
+  pace: Pace
+  /** End at the first mistake. */
+  strict: boolean
+  /** Told every batch. */
+  onProgress: (played: Played) => void
+  /** Asked every batch: true ends the play after what has been read. */
+  stopped: () => boolean
+  now?: () => number
+  sleep?: (ms: number) => Promise<unknown>
+}
+
+/** Messages of one request: enough to compress well, few enough to be on their way within milliseconds. */
+const BATCH_MESSAGES = 5_000
+/** The least time that is worth a sleep, in ms: what comes due within it goes together. */
+const QUANTUM_MS = 5
+const SAMPLES = 10
+
+/**
+ * Sends every entry's message; what is wrong with an entry, or too large for its topic, is counted.
+ * @throws {OpsError} as `sender.send` does; what was acknowledged until then has been told by `onProgress`
+ */
+export async function play(
+  entries: AsyncIterable<Entry[]>,
+  sender: Sender,
+  { pace, strict, onProgress, stopped, now = performance.now.bind(performance), sleep = delay }: PlayOptions,
+): Promise<Played> {
+  const startMs = now()
+  const played: Played = { topics: new Map(), mistakes: 0, samples: [], seconds: 0 }
+  let waiting: { message: Message; entry: Entry }[] = []
+  let waitingBytes = 0
+  let count = 0
+  let firstUs: number | undefined
+  const dueMs = (message: Message): number => {
+    if (pace.kind === 'fast') return 0
+    if (pace.kind === 'rate') return startMs + (count / pace.perSecond) * 1000
+    firstUs ??= message.timeUs
+    return startMs + (message.timeUs - firstUs) / 1000 / pace.speed
+  }
+  const mistake = ({ file, line }: Entry, what: string) => {
+    played.mistakes++
+    if (played.samples.length < SAMPLES) played.samples.push(`${file}:${line}: ${what}`)
+  }
+  const flush = async () => {
+    if (waiting.length > 0) {
+      const batch = waiting
+      waiting = []
+      waitingBytes = 0
+      for (const { message } of batch) {
+        const topic = played.topics.get(message.topic) ?? { sent: 0, acknowledged: 0, bytes: 0 }
+        played.topics.set(message.topic, topic)
+        topic.sent++
+        topic.bytes += message.value.length
+      }
+      const refused = new Set(await sender.send(batch.map(({ message }) => message)))
+      for (const [index, { message, entry }] of batch.entries()) {
+        const topic = played.topics.get(message.topic)
+        if (refused.has(index)) mistake(entry, `${message.value.length} bytes are more than ${message.topic} takes`)
+        else if (topic) topic.acknowledged++
+      }
+    }
+    played.seconds = (now() - startMs) / 1000
+    onProgress(played)
+  }
+  for await (const batch of entries) {
+    for (const entry of batch) {
+      if ('mistake' in entry) {
+        mistake(entry, entry.mistake)
+        if (!strict) continue
+        await flush()
+        return played
+      }
+      const due = dueMs(entry.message)
+      if (due > now()) {
+        await flush()
+        while (due > now() && !stopped()) await sleep(Math.min(1_000, Math.max(QUANTUM_MS, due - now())))
+      }
+      waiting.push({ message: entry.message, entry })
+      waitingBytes += entry.message.value.length
+      count++
+      if (waiting.length >= BATCH_MESSAGES || waitingBytes >= sender.batchBytes) await flush()
+      if (stopped()) break
+    }
+    if (stopped()) break
+  }
+  await flush()
+  return played
+}
