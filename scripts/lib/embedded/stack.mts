@@ -12,9 +12,11 @@ import {
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { OpsError } from '../findings.mts'
+import { metadata } from '../kafka-requests.mts'
+import { connectWire } from '../kafka-wire.mts'
 import { knownCause } from '../known-causes.mts'
 import type { Settings } from '../settings.mts'
-import { exchange, kafkaAnswers, zookeeperWord } from '../tcp.mts'
+import { exchange, zookeeperWord } from '../tcp.mts'
 import { waitUntil } from '../wait.mts'
 import { lock } from './lock.mts'
 import { end, isAlive, lastLines, launch, logFile, type ProcessRecord, readRecords } from './processes.mts'
@@ -179,7 +181,7 @@ async function answers(service: EmbeddedService): Promise<boolean> {
       case 'zookeeper':
         return (await zookeeperWord(service, 'ruok', timeoutMs)) === 'imok'
       case 'kafka':
-        return await kafkaAnswers(service, timeoutMs)
+        return await hasController(service, timeoutMs)
       case 'clickhouse': {
         const headers = {
           Authorization: service.env.L2_CLICKHOUSE_LOGIN ?? '',
@@ -199,6 +201,17 @@ async function answers(service: EmbeddedService): Promise<boolean> {
   } catch {
     // Refused, reset or no answer in time: not yet.
     return false
+  }
+}
+
+/** True once the broker knows a controller, without which nothing can be made: it answers some time before. */
+async function hasController({ host, port }: EmbeddedService, timeoutMs: number): Promise<boolean> {
+  const wire = await connectWire(host, port, timeoutMs)
+  try {
+    const { brokers, controllerId } = await wire.send(metadata, timeoutMs)
+    return brokers.some(({ id }) => id === controllerId)
+  } finally {
+    wire.close()
   }
 }
 
