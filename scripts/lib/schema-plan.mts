@@ -37,7 +37,9 @@ export function planSchema(declared: readonly Declared[], live: readonly ObjectT
   const plan: SchemaPlan = { changes: [], impossible: [], waiting: [], undeclared: [] }
   for (const { statement, text } of declared) {
     const found = live.find(({ name }) => name === text.name)
-    if (text.kind !== 'table') {
+    if (text.kind !== found?.kind && found && holdsRows(found)) {
+      plan.impossible.push({ name: text.name, what: 'kind', from: found.kind, to: text.kind })
+    } else if (text.kind !== 'table') {
       const table = plan.impossible.find(({ name }) => new RegExp(`\\b${name}\\b`).test(`${text.target} ${text.query}`))
       const change = viewChange(text, found, statement, user)
       if (change && table) plan.waiting.push({ name: text.name, table: table.name })
@@ -45,13 +47,19 @@ export function planSchema(declared: readonly Declared[], live: readonly ObjectT
     } else if (!found) {
       plan.changes.push({ action: 'create', name: text.name, what: 'table', statements: [statement] })
     } else if (found.kind !== 'table') {
-      plan.impossible.push({ name: text.name, what: 'kind', from: found.kind, to: 'table' })
+      const statements = [`DROP VIEW ${text.name}`, statement]
+      plan.changes.push({ action: 'replace', name: text.name, what: `${found.kind}: a table`, statements })
     } else {
       plan.changes.push(...columnChanges(text, found), ...partChanges(text, found), ...clauseChanges(text, found))
       plan.impossible.push(...layoutDifferences(text, found))
     }
   }
   return plan
+}
+
+/** Tables, and materialized views that keep their rows themselves. */
+function holdsRows(found: ObjectText): boolean {
+  return found.kind === 'table' || (found.kind === 'materialized view' && !/\bTO \w/.test(found.target))
 }
 
 /** A view holds no rows, so it is replaced as a whole; one that rows pass on their way in is changed without a gap. */

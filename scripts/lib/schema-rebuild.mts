@@ -26,7 +26,7 @@ export async function rebuildTables(
   if (names.length === 0) return []
   return withClickHouse(settings, options.timeoutMs, async (client) => {
     const { impossible } = await readSchemaPlan(client, settings)
-    const possible = [...new Set(impossible.map(({ name }) => name))]
+    const possible = [...new Set(impossible.filter(({ what }) => what !== 'kind').map(({ name }) => name))]
     const wrong = names.filter((name) => !possible.includes(name))
     if (wrong.length > 0) throw configError(wrong.map((name) => notNeeded(name, possible)))
     const rebuilt: string[] = []

@@ -67,7 +67,9 @@ export function impossibleSchemaFindings({ impossible, waiting }: SchemaPlan): F
       subject: table,
       found: `another ${differences.join(', ')}, and ClickHouse cannot change that`,
       expected: `as clickhouse/init declares it${views.length > 0 ? `; until then there is no ${views.join(', ')}` : ''}`,
-      hint: `stop its writers, then: ./scripts/apply-schema.mts --rebuild ${table} (copies the rows; the old table is kept)`,
+      hint: differences.includes('kind')
+        ? `RENAME TABLE ${table} TO another name, then: npm run schema`
+        : `stop its writers, then: ./scripts/apply-schema.mts --rebuild ${table} (copies the rows; the old table is kept)`,
     }
   })
 }
