@@ -33,8 +33,9 @@ install_missing() {
     local mirror
     mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/debian.sources 2> /dev/null |
       sed -nE 's#^(URIs:|deb( \[.*\])?) *(https?://[^ ]*/debian)/?( .*)?$#\3#p' | head -1) || true
+    [ -n "$mirror" ] || fail 'no Debian mirror is configured'
     mkdir -p "$files/lists/partial"
-    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror:-http://deb.debian.org/debian} trixie main" \
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" \
       > "$files/trixie.list"
     local newer=("${apt[@]}" -o Dir::Etc::sourcelist="$files/trixie.list" -o Dir::Etc::sourceparts=-
       -o Dir::State::lists="$files/lists" -o Acquire::Languages=none -o APT::Sandbox::User=root)
