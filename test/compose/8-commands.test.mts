@@ -4,21 +4,52 @@ import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
 import { reported } from './commands.mts'
-import { BASE_ENV, compose, docker, healthyAgain, SERVICES, script, up, writeEnv } from './engine.mts'
+import {
+  BASE_ENV,
+  compose,
+  docker,
+  healthyAgain,
+  inspect,
+  removeStack,
+  SERVICES,
+  script,
+  up,
+  writeEnv,
+} from './engine.mts'
 import { proof } from './proof.mts'
 
 const { test, run } = proof('commands against containers')
 const REDIS = BASE_ENV.REDIS_IMAGE ?? 'redis:8.10.1-alpine'
 
-test('create-topics creates the declared topics, and then has nothing to do', async (note) => {
+test('npm start starts the containers, creates tables and topics, and the next one does nothing', async (note) => {
   writeEnv()
-  await up()
-  const created = await script('create-topics.mts')
-  assert.is(created.exitCode, 0, created.stderr)
-  note(created.stdout.trim().split('\n').at(-6) ?? '')
-  const again = await script('create-topics.mts', '--check')
-  assert.is(again.exitCode, 0)
-  assert.match(again.stdout, 'Nothing to do')
+  await removeStack()
+  const first = await reported('start.mts')
+  assert.is(first.exitCode, 0, JSON.stringify(first.findings))
+  assert.is(first.data.mode, 'docker')
+  assert.is(first.data.wasRunning, false)
+  note(`in ${((first.data.tookMs ?? 0) / 1000).toFixed(1)} s`)
+  const second = await reported('start.mts')
+  assert.is(second.exitCode, 0)
+  assert.is(second.data.wasRunning, true)
+})
+
+test('create-topics finds what npm start created, and creates what is missing', async () => {
+  assert.match((await script('create-topics.mts', '--check')).stdout, 'Nothing to do')
+  await docker(
+    'exec',
+    'l2_kafka',
+    '/opt/kafka/bin/kafka-topics.sh',
+    '--bootstrap-server',
+    'kafka:29092',
+    '--delete',
+    '--topic',
+    'market.features',
+  )
+  assert.is((await script('create-topics.mts', '--check')).exitCode, 1)
+  const { exitCode, stdout, stderr } = await script('create-topics.mts')
+  assert.is(exitCode, 0, stderr)
+  assert.match(stdout, 'market.features created')
 })
 
 test('health-check finds all five services healthy, with --deep', async (note) => {
@@ -64,6 +95,12 @@ test('health-check names a stopped container, and what starts it mends it', asyn
   await compose('up', '-d')
   await healthyAgain({})
   assert.is((await reported('health-check.mts')).exitCode, 0)
+})
+
+test('npm stop stops the containers and keeps them and their data', async () => {
+  assert.is((await script('stop.mts')).exitCode, 0)
+  for (const service of SERVICES) assert.is((await inspect(service)).State.Status, 'exited', service)
+  assert.is((await reported('start.mts')).exitCode, 0)
 })
 
 test('health-check names a paused container, and what unpauses it mends it', async () => {

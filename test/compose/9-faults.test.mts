@@ -33,7 +33,7 @@ async function finding(code: string, service: Service, timeoutMs = 60_000): Prom
   for (const end = Date.now() + timeoutMs; Date.now() < end; await delay(500)) {
     const { exitCode, findings } = await reported('health-check.mts')
     const one = findings.find((candidate) => candidate.code === code && candidate.subject.startsWith(service))
-    codes = findings.map((candidate) => `${candidate.subject} ${candidate.code}`)
+    codes = findings.map((candidate) => `${candidate.subject} ${candidate.code} (${candidate.found.slice(0, 300)})`)
     if (!one) continue
     assert.is(exitCode, 1)
     return one
@@ -149,6 +149,7 @@ const smallDisk = (volume: string, size: string) =>
   )
 
 test('a full disk under Kafka, ClickHouse and Redis', async (note) => {
+  writeEnv()
   await removeStack()
   const volumes = ['kafka_data', 'clickhouse_data', 'redis_data']
   for (const volume of volumes) await smallDisk(volume, '96m')
@@ -157,6 +158,7 @@ test('a full disk under Kafka, ClickHouse and Redis', async (note) => {
   await docker('run', '-d', '--name', 'l2-proof-disks', '--user', '0', ...mounts, '--entrypoint', 'sleep', REDIS, '900')
   const inDisks = (line: string) =>
     run(['docker', 'exec', 'l2-proof-disks', 'sh', '-c', `for disk in /disks/*; do ${line}; done`])
+  let writer: Writer | undefined
   try {
     await up()
     await script('create-topics.mts')
@@ -164,11 +166,11 @@ test('a full disk under Kafka, ClickHouse and Redis', async (note) => {
     const acknowledged = await writeSome(20)
     await inDisks('dd if=/dev/zero of=$disk/filler bs=64k')
     // A full disk is met by writing: what is acknowledged now counts as little as a write into a page that never reaches it.
-    const writer = startWriter()
+    writer = startWriter()
     for (const [code, service] of [
       ['DISK_FULL', 'kafka'],
       ['CLICKHOUSE_DISK', 'clickhouse'],
-      ['DISK_FULL', 'redis'],
+      ['REDIS_AOF_WRITE', 'redis'],
     ] as const) {
       const { found, hint } = await finding(code, service)
       note(`${service}: ${found} → ${hint}`)
@@ -184,11 +186,13 @@ test('a full disk under Kafka, ClickHouse and Redis', async (note) => {
     )
     await allThere(acknowledged, note)
   } finally {
+    await writer?.stop()
     await docker('rm', '--force', 'l2-proof-disks')
   }
 })
 
 test('a broken init file', async (note) => {
+  writeEnv()
   await removeStack()
   const init = path.join(TREE, 'clickhouse', 'init')
   const [first = ''] = readdirSync(init).sort()

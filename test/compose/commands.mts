@@ -5,7 +5,12 @@ import { script } from './engine.mts'
 export interface Reported {
   exitCode: number | null
   findings: Finding[]
-  data: { mode?: string; services?: { service: string; state: string; summary: string }[] }
+  data: {
+    mode?: string
+    wasRunning?: boolean
+    tookMs?: number
+    services?: { service: string; state: string; summary: string }[]
+  }
 }
 
 /** A command of the working copy, run with --json. */
