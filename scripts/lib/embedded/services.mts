@@ -188,7 +188,7 @@ function clickhouse(settings: Settings, installed: Installed): EmbeddedService {
     <listen_host>${settings.BIND_ADDRESS}</listen_host>
     <http_port>${settings.CLICKHOUSE_HTTP_PORT}</http_port>
     <tcp_port>${settings.CLICKHOUSE_TCP_PORT}</tcp_port>
-    <user_directories><users_xml><path>${file('users.xml')}</path></users_xml></user_directories>
+    <user_directories><users_xml><path>${xmlText(file('users.xml'))}</path></users_xml></user_directories>
 </clickhouse>
 `,
       },
@@ -241,6 +241,11 @@ function usersXml(user: string): string {
     </users>
 </clickhouse>
 `
+}
+
+/** `text` as XML holds it; a path may have an ampersand. */
+function xmlText(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
 }
 
 /** The header that logs in over HTTP. The X-ClickHouse-Key header takes neither letters beyond Latin-1 nor outer spaces. */
