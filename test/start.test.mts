@@ -1,4 +1,4 @@
-/** `npm start` and `npm stop` as users run them, in a copy of the repository that has nothing installed and a blank in its path. */
+/** `npm start` and `npm stop` as users run them, in a copy of the repository that has nothing installed and a blank and an ampersand in its path. */
 import {
   cpSync,
   existsSync,
@@ -20,7 +20,7 @@ import { ROOT } from '../scripts/lib/settings.mts'
 import { type CommandOptions, type Outcome, runFile } from './support/command.mts'
 import { freePorts, stackEnv } from './support/stack.mts'
 
-const folder = mkdtempSync(path.join(tmpdir(), 'l2 copy '))
+const folder = mkdtempSync(path.join(tmpdir(), 'l2 & copy '))
 const copy = path.join(folder, 'stack')
 const CLICKHOUSE_PASSWORD = 'c"l\'ick<&>$ö secret'
 const REDIS_PASSWORD = 'r"e\'dis<&>$ö_secret'
