@@ -56,7 +56,7 @@ yours that writes the same tables would store every row a second time.`,
         known === 'on'
           ? await switchOn(client, settings, { timeoutMs, log, skipBacklog: options['skip-backlog'] })
           : known === 'off'
-            ? await switchOff(client, settings)
+            ? await switchOff(client, settings, timeoutMs)
             : undefined
       const status = await readStatus(client, settings, { timeoutMs, rates: known === 'status' })
       const done = switched && (switched.changed.length === 0 ? 'Nothing to do' : `Switched ${known}`)

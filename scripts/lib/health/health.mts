@@ -34,7 +34,13 @@ const PROBES: Record<ServiceName, (settings: Settings, options: ProbeOptions) =>
   clickhouse: async (...args) => (await import('./clickhouse.mts')).probeClickHouse(...args),
   redis: async (...args) => (await import('./redis.mts')).probeRedis(...args),
   'kafka-ui': async (...args) => (await import('./kafka-ui.mts')).probeKafkaUi(...args),
+  ingest: async (...args) => (await import('./ingest.mts')).probeIngest(...args),
+  canary: async (...args) => (await import('./canary.mts')).probeCanary(...args),
 }
+
+/** Deadlines of one question that a probe gets for all that it asks. A canary waits for others to carry it. */
+const PATIENCE = 2
+const CANARY_PATIENCE = 6
 
 function addressOf(service: ServiceName, settings: Settings): string {
   return {
@@ -43,6 +49,8 @@ function addressOf(service: ServiceName, settings: Settings): string {
     clickhouse: `${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}`,
     redis: `${settings.REDIS_HOST}:${settings.REDIS_PORT}`,
     'kafka-ui': `port ${settings.KAFKA_UI_PORT}`,
+    ingest: `${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}`,
+    canary: 'all services',
   }[service]
 }
 
@@ -53,7 +61,9 @@ export async function readHealth(
   options: ProbeOptions,
 ): Promise<StackHealth> {
   const records = readRecords(settings.EMBEDDED_DATA_DIR)
-  const asked = SERVICES.filter((service) => only.length === 0 || only.includes(service))
+  const asked = SERVICES.filter((service) =>
+    only.length === 0 ? options.deep || service !== 'canary' : only.includes(service),
+  )
   const embedded = records.some(isAlive)
   const [containers, probed] = await Promise.all([
     embedded ? [] : readContainers(),
@@ -63,9 +73,10 @@ export async function readHealth(
   ])
   // An embedded stack that was killed as a whole has left its records.
   const mode: Mode = containers.length > 0 ? 'docker' : records.length > 0 ? 'embedded' : 'unknown'
-  const services = probed.map((health) =>
-    mode === 'embedded' && health.service === 'kafka-ui' ? skip(health.service) : health,
-  )
+  const services = probed
+    .map((health) => (mode === 'embedded' && health.service === 'kafka-ui' ? skip(health.service) : health))
+    // Off by default, and then no part of the stack.
+    .filter(({ service, state }) => service !== 'ingest' || state !== 'skipped' || only.includes('ingest'))
   for (const health of services) {
     const container = containers.find(({ service }) => service === health.service)
     if (container) health.findings = await explainByContainer(health.service, container, health.findings)
@@ -94,9 +105,10 @@ async function probe(service: ServiceName, settings: Settings, options: ProbeOpt
   })
   const silent = (error: unknown) =>
     health({ summary: 'no answer', details: {}, findings: [unanswered(service, addressOf(service, settings), error)] })
-  // A probe asks several questions: together they get twice the time of one. The timer alone keeps no process alive.
-  const deadline = delay(options.timeoutMs * 2, undefined, { ref: false }).then(() => {
-    throw new Error(`timed out after ${(options.timeoutMs * 2) / 1000} s`)
+  // A probe asks several questions: together they get a multiple of the time of one. The timer alone keeps no process alive.
+  const timeoutMs = options.timeoutMs * (service === 'canary' ? CANARY_PATIENCE : PATIENCE)
+  const deadline = delay(timeoutMs, undefined, { ref: false }).then(() => {
+    throw new Error(`timed out after ${timeoutMs / 1000} s`)
   })
   try {
     return health(await Promise.race([PROBES[service](settings, options), deadline]))

@@ -2,7 +2,8 @@
 import type { Finding } from '../findings.mts'
 import { networkCause } from '../tcp.mts'
 
-export const SERVICES = ['zookeeper', 'kafka', 'clickhouse', 'redis', 'kafka-ui'] as const
+/** The services, and two ways through them: the built-in ingest where it is on, and with `deep` a canary. */
+export const SERVICES = ['zookeeper', 'kafka', 'clickhouse', 'redis', 'kafka-ui', 'ingest', 'canary'] as const
 export type ServiceName = (typeof SERVICES)[number]
 
 export interface ProbeOptions {
@@ -21,6 +22,8 @@ export interface Probe {
   summary: string
   details: Record<string, string | number | boolean | null>
   findings: Finding[]
+  /** Set when it is not part of what runs. */
+  state?: 'skipped'
 }
 
 /** Collects the findings of one service. */

@@ -4,22 +4,27 @@ import { reason } from '../findings.mts'
 import type { Settings } from '../settings.mts'
 import { Findings, type Probe, type ProbeOptions } from './probe.mts'
 
-/** Whether Redis serves as configured: login, memory and policy, append-only file. @throws when it gives no answer */
-export async function probeRedis(settings: Settings, options: ProbeOptions): Promise<Probe> {
+/** A client of Redis that does not connect yet and never tries again. */
+export async function redisClient(settings: Settings, timeoutMs: number): Promise<Redis> {
   const { default: ioredis } = await import('ioredis')
-  const redis = new ioredis.Redis({
+  return new ioredis.Redis({
     host: settings.REDIS_HOST,
     port: settings.REDIS_PORT,
     ...(settings.REDIS_PASSWORD ? { password: settings.REDIS_PASSWORD } : {}),
     lazyConnect: true,
-    connectTimeout: options.timeoutMs,
-    commandTimeout: options.timeoutMs,
+    connectTimeout: timeoutMs,
+    commandTimeout: timeoutMs,
     // Its own waiting for a Redis that loads has no deadline, and one that hangs does not close the connection either.
     enableReadyCheck: false,
     disconnectTimeout: 1,
     retryStrategy: () => null,
     maxRetriesPerRequest: 0,
   })
+}
+
+/** Whether Redis serves as configured: login, memory and policy, append-only file. @throws when it gives no answer */
+export async function probeRedis(settings: Settings, options: ProbeOptions): Promise<Probe> {
+  const redis = await redisClient(settings, options.timeoutMs)
   let failure: unknown
   redis.on('error', (error) => {
     failure = error

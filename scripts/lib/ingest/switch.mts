@@ -4,6 +4,7 @@ import { type Finding, OpsError, reason } from '../findings.mts'
 import { openCluster, openKafkajs } from '../kafka.mts'
 import type { Settings } from '../settings.mts'
 import { waitUntil } from '../wait.mts'
+import { dismissMembers } from './groups.mts'
 import { type IngestState, judgeObjects, readObjects } from './state.mts'
 import { ingestStatements, type Queue, queuesOf } from './statements.mts'
 
@@ -37,7 +38,9 @@ export async function switchOn(
   if (before !== 'on') {
     await dropAll(
       client,
+      settings,
       objects.map(({ name }) => name),
+      timeoutMs,
     )
     if (skipBacklog) await commitEnds(settings, queues, timeoutMs)
     for (const { name, sql, version } of statements) {
@@ -50,18 +53,29 @@ export async function switchOn(
   return { before, changed }
 }
 
-/** Makes the built-in ingest read nothing more. What it has stored stays, and so do its offsets. */
-export async function switchOff(client: ClickHouseClient, settings: Settings): Promise<Switched> {
+/**
+ * Makes the built-in ingest read nothing more. What it has stored stays, and so do its offsets.
+ * @throws {OpsError} exit code 3 when Kafka does not answer, after it is off: only that its groups end at once is then not so
+ */
+export async function switchOff(client: ClickHouseClient, settings: Settings, timeoutMs: number): Promise<Switched> {
   const objects = await readObjects(client)
   const { state: before } = judgeObjects(ingestStatements(settings), objects)
   const changed = objects.map(({ name }) => name)
-  await dropAll(client, changed)
+  await dropAll(client, settings, changed, timeoutMs)
   return { before, changed }
 }
 
 /** SYNC: a name is free at once, and a Kafka table has stored or given up its last block. */
-async function dropAll(client: ClickHouseClient, names: readonly string[]): Promise<void> {
+async function dropAll(
+  client: ClickHouseClient,
+  settings: Settings,
+  names: readonly string[],
+  timeoutMs: number,
+): Promise<void> {
+  if (names.length === 0) return
   for (const name of names) await client.command({ query: `DROP TABLE IF EXISTS ${name} SYNC` })
+  const groups = queuesOf(ingestStatements(settings)).map(({ group }) => group)
+  await dismissMembers(settings, groups, timeoutMs)
 }
 
 /** The number of partitions that there are to read. @throws {OpsError} exit code 1, naming everything that is missing */
@@ -129,7 +143,7 @@ interface Reading {
   lastException: string
 }
 
-/** Waits until consumers have all partitions. Those of a server that was killed, or of a table that was dropped, keep theirs for 6 s. */
+/** Waits until consumers have all partitions. Those of a server that was killed keep theirs for 6 s. */
 async function waitForAssignment(client: ClickHouseClient, partitions: number, timeoutMs: number): Promise<void> {
   const read = async (): Promise<Reading> => {
     const answer = await client.query({

@@ -1,0 +1,194 @@
+import { randomBytes } from 'node:crypto'
+import type { ClickHouseClient } from '@clickhouse/client'
+import { connectClickHouse } from '../clickhouse.mts'
+import { type Finding, reason } from '../findings.mts'
+import { dismissMembers } from '../ingest/groups.mts'
+import { ingestStatements } from '../ingest/statements.mts'
+import { type KafkajsClients, openKafkajs } from '../kafka.mts'
+import type { Settings } from '../settings.mts'
+import { waitUntil } from '../wait.mts'
+import type { Probe, ProbeOptions } from './probe.mts'
+import { redisClient } from './redis.mts'
+
+/** What the names of all its topics and tables begin with; the time follows, in ms. */
+const TOPIC_PREFIX = 'l2-canary-'
+const TABLE_PREFIX = 'canary_'
+/** Milliseconds after which what a canary left behind is one that was killed. */
+const LEFTOVER_MS = 600_000
+const SYMBOL = 'CANARY'
+
+/**
+ * Sends one message through the whole path: into a topic, from there by the views of clickhouse/ingest into a table, and a key into Redis
+ * and out again. Topic and tables are its own, made and deleted here, so no consumer can take it for market data; that also makes the way
+ * independent of whether the ingest is on.
+ */
+export async function probeCanary(settings: Settings, { timeoutMs, deep }: ProbeOptions): Promise<Probe> {
+  if (!deep) return { state: 'skipped', summary: 'with --deep', details: {}, findings: [] }
+  const hops: Record<string, number> = {}
+  const findings: Finding[] = []
+  /** One hop: how long it took, or a finding. */
+  const hop = async (name: string, expected: string, work: () => Promise<unknown>): Promise<boolean> => {
+    const startMs = performance.now()
+    try {
+      await work()
+      hops[name] = Math.round(performance.now() - startMs)
+      return true
+    } catch (error) {
+      const found = reason(error).split('\n')[0]?.slice(0, 300) ?? ''
+      findings.push({
+        severity: 'error',
+        code: 'CANARY_LOST',
+        subject: `canary ${name}`,
+        found,
+        expected,
+        hint: './scripts/health-check.mts',
+      })
+      return false
+    }
+  }
+  const [client, kafka] = await Promise.all([
+    connectClickHouse(settings, timeoutMs),
+    openKafkajs(settings, { timeoutMs }),
+  ])
+  const id = `${Date.now()}_${randomBytes(4).toString('hex')}`
+  try {
+    await removeLeftovers(client, kafka)
+    const [cage, topic] = [`${TABLE_PREFIX}${id}`, `${TOPIC_PREFIX}${id}`]
+    const ready = await hop('prepare', 'a topic and tables of its own, and ClickHouse reading', () =>
+      prepare(settings, client, kafka, { topic, cage, timeoutMs }),
+    )
+    const sent = ready && (await hop('to kafka', 'an acknowledged message', () => send(kafka, topic)))
+    if (sent)
+      await hop('to clickhouse', 'a row in its table', () => arrive(client, cage, settings.INGEST_FLUSH_MS + timeoutMs))
+    await hop('redis', 'a key set and read', () => throughRedis(settings, id, timeoutMs))
+  } finally {
+    await remove(settings, client, kafka, id, timeoutMs)
+    await Promise.all([client.close(), kafka.close()])
+  }
+  const { prepare: _, ...shown } = hops
+  const summary = Object.entries(shown).map(([name, ms]) => `${name} ${ms} ms`)
+  return { summary: summary.join(', ') || 'lost', details: hops, findings }
+}
+
+/** The statements of the trades' way, made for tables and a topic of its own. */
+function canaryStatements(settings: Settings, topic: string, cage: string): string[] {
+  const own = (sql: string) =>
+    sql
+      .replaceAll('ingest_trades', cage)
+      .replaceAll('market_ticks', `${cage}_rows`)
+      .replaceAll('market_rejects', `${cage}_rejects`)
+      .replaceAll('iqfeed.trades.raw', topic)
+      .replaceAll('l2_ingest.trades', topic)
+  const statements = ingestStatements({ ...settings, INGEST_CONSUMERS: 1 })
+  return [
+    `CREATE TABLE ${cage}_rows AS market_ticks`,
+    ...statements
+      .filter(({ name }) => name === 'market_rejects' || name.startsWith('ingest_trades'))
+      .map(({ sql }) => own(sql)),
+  ]
+}
+
+async function prepare(
+  settings: Settings,
+  client: ClickHouseClient,
+  kafka: KafkajsClients,
+  { topic, cage, timeoutMs }: { topic: string; cage: string; timeoutMs: number },
+): Promise<void> {
+  const admin = await kafka.admin()
+  await admin.createTopics({ topics: [{ topic, numPartitions: 1, replicationFactor: 1 }], waitForLeaders: true })
+  for (const query of canaryStatements(settings, topic, cage)) await client.command({ query })
+  const query = `SELECT 1 FROM system.kafka_consumers WHERE table = '${cage}_queue' AND length(assignments.topic) > 0`
+  if (!(await waitUntil(() => any(client, query), { timeoutMs: 2 * timeoutMs, pollMs: 50 })))
+    throw new Error(
+      `ClickHouse does not read the topic after ${(2 * timeoutMs) / 1000} s${await complaint(client, cage)}`,
+    )
+}
+
+async function send(kafka: KafkajsClients, topic: string): Promise<void> {
+  const producer = await kafka.producer()
+  const value = JSON.stringify({
+    symbol: SYMBOL,
+    timestamp: new Date().toISOString(),
+    trade_price: 1.00000001,
+    trade_size: 1,
+    tick_id: 1,
+  })
+  await producer.send({ topic, acks: -1, messages: [{ key: SYMBOL, value }] })
+}
+
+async function arrive(client: ClickHouseClient, cage: string, timeoutMs: number): Promise<void> {
+  const query = `SELECT 1 FROM ${cage}_rows WHERE symbol = '${SYMBOL}' AND price = toDecimal64('1.00000001', 8)`
+  if (!(await waitUntil(() => any(client, query), { timeoutMs, pollMs: 10 })))
+    throw new Error(`not in its table after ${timeoutMs / 1000} s${await complaint(client, cage)}`)
+}
+
+async function any(client: ClickHouseClient, query: string): Promise<boolean> {
+  const answer = await client.query({ query, format: 'JSONEachRow' })
+  return (await answer.json()).length > 0
+}
+
+/** What the consumer said last, for a finding; '' when it said nothing. */
+async function complaint(client: ClickHouseClient, cage: string): Promise<string> {
+  const query = `SELECT exceptions.text[-1] AS text FROM system.kafka_consumers WHERE table = '${cage}_queue'`
+  const answer = await client.query({ query, format: 'JSONEachRow' })
+  const [row] = await answer.json<{ text: string }>()
+  return row?.text ? `: ${row.text.split('\n')[0]}` : ''
+}
+
+async function throughRedis(settings: Settings, id: string, timeoutMs: number): Promise<void> {
+  const redis = await redisClient(settings, timeoutMs)
+  redis.on('error', () => {
+    // Every command below fails with it too.
+  })
+  try {
+    await redis.connect()
+    // Gone after 10 s even if this process is killed before it deletes it.
+    const key = `l2:canary:${id}`
+    await redis.set(key, id, 'EX', 10)
+    const read = await redis.get(key)
+    await redis.del(key)
+    if (read !== id) throw new Error(`read ${read ?? 'nothing'}`)
+  } finally {
+    redis.disconnect()
+  }
+}
+
+/** Deletes what one canary made; Kafka tables first, so that nothing reads what is going. */
+async function remove(
+  settings: Settings,
+  client: ClickHouseClient,
+  kafka: KafkajsClients,
+  id: string,
+  timeoutMs: number,
+): Promise<void> {
+  await dropTables(client, `startsWith(name, '${TABLE_PREFIX}${id}')`)
+  const [admin, topic] = [await kafka.admin(), `${TOPIC_PREFIX}${id}`]
+  // Its group has the topic's name.
+  await dismissMembers(settings, [topic], timeoutMs)
+  if ((await admin.listTopics()).includes(topic)) await admin.deleteTopics({ topics: [topic] })
+  if ((await admin.listGroups()).groups.some(({ groupId }) => groupId === topic)) await admin.deleteGroups([topic])
+}
+
+/** Deletes what canaries made that were killed before they could. */
+async function removeLeftovers(client: ClickHouseClient, kafka: KafkajsClients): Promise<void> {
+  await dropTables(
+    client,
+    `match(name, '^${TABLE_PREFIX}\\\\d+_') AND metadata_modification_time < now() - ${LEFTOVER_MS / 1000}`,
+  )
+  const admin = await kafka.admin()
+  const old = (await admin.listTopics()).filter((topic) => {
+    const bornMs = Number(new RegExp(`^${TOPIC_PREFIX}(\\d+)_`).exec(topic)?.[1] ?? Number.NaN)
+    return bornMs < Date.now() - LEFTOVER_MS
+  })
+  if (old.length > 0) await admin.deleteTopics({ topics: old })
+  const groups = (await admin.listGroups()).groups.map(({ groupId }) => groupId)
+  const left = old.filter((topic) => groups.includes(topic))
+  if (left.length > 0) await admin.deleteGroups(left)
+}
+
+async function dropTables(client: ClickHouseClient, which: string): Promise<void> {
+  const query = `SELECT name FROM system.tables WHERE database = currentDatabase() AND ${which} ORDER BY engine = 'Kafka' DESC`
+  const answer = await client.query({ query, format: 'JSONEachRow' })
+  for (const { name } of await answer.json<{ name: string }>())
+    await client.command({ query: `DROP TABLE ${name} SYNC` })
+}

@@ -1,0 +1,44 @@
+import type { ClickHouseClient } from '@clickhouse/client'
+import { connectClickHouse } from '../clickhouse.mts'
+import { OpsError } from '../findings.mts'
+import { statusFindings } from '../ingest/report.mts'
+import { type IngestObject, judgeObjects, readObjects } from '../ingest/state.mts'
+import { ingestStatements } from '../ingest/statements.mts'
+import { readStatus } from '../ingest/status.mts'
+import type { Settings } from '../settings.mts'
+import type { Probe, ProbeOptions } from './probe.mts'
+
+/** Whether the built-in ingest reads and stores, where it is switched on. Its lag is judged with that of all consumer groups, by Kafka's probe. */
+export async function probeIngest(settings: Settings, { timeoutMs }: ProbeOptions): Promise<Probe> {
+  const client = await connectClickHouse(settings, timeoutMs)
+  try {
+    const objects = await objectsOf(client)
+    if (!objects) return { state: 'skipped', summary: 'ClickHouse gives no answer', details: {}, findings: [] }
+    if (judgeObjects(ingestStatements(settings), objects).state === 'off')
+      return { state: 'skipped', summary: 'off: ./scripts/ingest.mts on', details: {}, findings: [] }
+    const status = await readStatus(client, settings, { timeoutMs, rates: false })
+    const lag = status.topics.reduce((sum, topic) => sum + topic.lag, 0)
+    const rejectsToday = status.topics.reduce((sum, topic) => sum + topic.rejectsToday, 0)
+    return {
+      summary: `${status.state}, lag ${lag}, ${rejectsToday} rejects in 24 h`,
+      details: { state: status.state, lag, rejectsToday },
+      findings: statusFindings(status),
+    }
+  } catch (error) {
+    // Kafka gives no answer: its own probe says so, here it only leaves the question open.
+    if (!(error instanceof OpsError)) throw error
+    return { summary: 'Kafka gives no answer', details: {}, findings: error.findings }
+  } finally {
+    await client.close()
+  }
+}
+
+/** Undefined when ClickHouse does not say: its own probe tells why. */
+async function objectsOf(client: ClickHouseClient): Promise<IngestObject[] | undefined> {
+  try {
+    return await readObjects(client)
+  } catch {
+    // Refused, wrong password, no such database, no answer in time.
+    return undefined
+  }
+}
