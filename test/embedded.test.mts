@@ -28,6 +28,8 @@ const clickhouseAs = (username: string, password: string, database = CLICKHOUSE_
     password,
     database,
     log: { level: ClickHouseLogLevel.OFF },
+    // An open connection makes the server wait for it when it stops.
+    keep_alive: { enabled: false },
   })
 
 /** The code of ClickHouse's refusal, or `done`. */
