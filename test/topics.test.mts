@@ -9,13 +9,13 @@ import { install } from '../scripts/lib/embedded/install.mts'
 import { runningEmbedded, startEmbedded, stopEmbedded } from '../scripts/lib/embedded/stack.mts'
 import { readSettings } from '../scripts/lib/settings.mts'
 import { type CommandOptions, runScript } from './support/command.mts'
-import { type KafkaHand, kafkaHand, runAround, signalAt } from './support/kafka.mts'
+import { KafkaHand, runAround, signalAt } from './support/kafka.mts'
 import { stackEnv } from './support/stack.mts'
 
 const env = await stackEnv()
 const settings = readSettings(env)
 const folder = mkdtempSync(path.join(tmpdir(), 'l2-topics-'))
-let kafka: KafkaHand
+const kafka = new KafkaHand(settings)
 
 const run = (args: string[], options: CommandOptions = {}) => runScript('create-topics.mts', args, { env, ...options })
 
@@ -39,7 +39,7 @@ function declaring(...topics: Entry[]): string[] {
 
 /** Everything of the cluster that a command could change, without what belongs to other tests of this file. */
 async function everything() {
-  const { topics } = await kafka.admin.fetchTopicMetadata()
+  const { topics } = await kafka.admin((admin) => admin.fetchTopicMetadata())
   const sorted = topics.sort((a, b) => (a.name < b.name ? -1 : 1))
   const configs = await Promise.all(sorted.map(({ name }) => kafka.config(name)))
   return sorted.map(({ name, partitions }, index) => ({ name, partitions: partitions.length, config: configs[index] }))
@@ -66,7 +66,6 @@ first('waits for a broker that starts late, creates what the file declares and p
   ])
   // The wait ends with the broker's first answer, not with the deadline of 120 s.
   assert.ok(performance.now() - upMs < 60_000)
-  kafka = await kafkaHand(settings)
   const raw = { 'retention.ms': '86400000', 'segment.ms': '3600000', 'compression.type': 'lz4' }
   const derived = { 'retention.ms': '86400000', 'compression.type': 'lz4' }
   assert.equal(await everything(), [
@@ -148,7 +147,8 @@ changes('sets what the file names and keeps every key that it does not', async (
     'cleanup.policy': 'compact',
   }
   const configEntries = Object.entries(entries).map(([key, value]) => ({ name: key, value }))
-  await kafka.admin.alterConfigs({ validateOnly: false, resources: [{ type: 2, name, configEntries }] })
+  const resources = [{ type: 2, name, configEntries }]
+  await kafka.admin((admin) => admin.alterConfigs({ validateOnly: false, resources }))
   const { exitCode, stdout } = await run(declaring({ name, config: { 'retention.ms': '1000' } }))
   assert.is(exitCode, 0)
   assert.match(stdout, /~ configure +c\.merge +retention\.ms: 5 → 1000\n/)
@@ -231,10 +231,10 @@ changes('creates a topic whose deletion still goes on', async () => {
   const file = declaring({ name: 'e.again', partitions: 20 })
   await run(file)
   await kafka.produce('e.again', 1)
-  const deleted = kafka.admin.deleteTopics({ topics: ['e.again'] })
-  await delay(5)
-  const { exitCode, stdout } = await run(file)
-  await deleted
+  const [{ exitCode, stdout }] = await kafka.admin((admin) => {
+    const deleted = admin.deleteTopics({ topics: ['e.again'] })
+    return Promise.all([run(file), deleted])
+  })
   // It saw the topic before, during or after its deletion; in each case the next run leaves it there, new and empty.
   assert.is(exitCode, 0, stdout)
   assert.is((await run(file)).exitCode, 0)
@@ -324,7 +324,7 @@ wrong('exits 3 when the broker falls silent, and again once it is dead in the mi
   }
   // Stopped with the change about to leave, it finds the broker dead when it goes on.
   const file = declaring({ name: 's.one' })
-  const { exitCode, stderr } = await runAround('create-topics.mts', file, env, '19:1:before', () => {
+  const { exitCode, stderr } = await runAround('create-topics.mts', file, env, '19:1:before', async () => {
     process.kill(pid, 'SIGKILL')
   })
   assert.is(exitCode, 3)
@@ -332,7 +332,6 @@ wrong('exits 3 when the broker falls silent, and again once it is dead in the mi
 })
 
 wrong.after(async () => {
-  await kafka?.close()
   await stopEmbedded(settings.EMBEDDED_DATA_DIR)
   rmSync(settings.EMBEDDED_DATA_DIR, { recursive: true })
   rmSync(folder, { recursive: true })

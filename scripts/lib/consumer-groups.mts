@@ -9,8 +9,8 @@ export interface ConsumerGroup {
   state: string
   /** `client id at host` of each member. */
   members: string[]
-  /** Topics that a member is subscribed to. */
-  subscribed: string[]
+  /** Topics that a member is subscribed to; undefined while Kafka does not tell, which is so during a rebalance. */
+  subscribed: string[] | undefined
   committed: { topic: string; partition: number; offset: number }[]
 }
 
@@ -32,8 +32,7 @@ export async function readGroups(
         id: groupId,
         state,
         members: members.map(({ clientId, clientHost }) => `${clientId} at ${clientHost.replace(/^\//, '')}`),
-        subscribed:
-          protocolType === 'consumer' ? members.flatMap(({ memberMetadata }) => subscription(memberMetadata)) : [],
+        subscribed: subscriptions(protocolType, members),
         committed: (await admin.fetchOffsets({ groupId })).flatMap(({ topic, partitions }) =>
           partitions
             .map(({ partition, offset }) => ({ topic, partition, offset: Number(offset) }))
@@ -47,11 +46,14 @@ export async function readGroups(
   }
 }
 
-/** The topics in a member's metadata: a version, then their names. @see ConsumerProtocolSubscription.json in Kafka 3.9 */
-function subscription(memberMetadata: Buffer): string[] {
-  // Empty while the member has not joined for good.
-  if (memberMetadata.length === 0) return []
-  const from = new Reader(memberMetadata, false)
-  from.int(2)
-  return from.array(() => from.string() ?? '')
+/** The topics in the members' metadata: a version, then names. @see ConsumerProtocolSubscription.json in Kafka 3.9 */
+function subscriptions(protocolType: string, members: { memberMetadata: Buffer }[]): string[] | undefined {
+  if (members.length > 0 && protocolType !== 'consumer') return undefined
+  // GroupMetadata.scala gives the members' metadata only of a stable group.
+  if (members.some(({ memberMetadata }) => memberMetadata.length === 0)) return undefined
+  return members.flatMap(({ memberMetadata }) => {
+    const from = new Reader(memberMetadata, false)
+    from.int(2)
+    return from.array(() => from.string() ?? '')
+  })
 }

@@ -123,7 +123,8 @@ export class Reader {
     if (!this.#flexible) return
     for (let left = this.#varint(); left > 0; left--) {
       this.#varint()
-      this.#at += this.#varint()
+      const bytes = this.#varint()
+      this.#at += bytes
     }
   }
 

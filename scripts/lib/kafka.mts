@@ -34,9 +34,9 @@ export function kafkaCause(error: unknown): string {
 }
 
 /** The {@link OpsError} of a broker that does not answer: exit code 3. */
-export function unreachable(address: string, error: unknown, timeoutMs: number): OpsError {
+export function unreachable(address: string, error: unknown, timeoutMs: number, mend?: string): OpsError {
   const found = kafkaCause(error)
-  const hint = found.includes('connection refused') ? 'npm start' : 'edit .env: KAFKA_BOOTSTRAP_SERVERS=…'
+  const hint = mend ?? (found.includes('connection refused') ? 'npm start' : 'edit .env: KAFKA_BOOTSTRAP_SERVERS=…')
   const expected = `a Kafka broker that answers within ${timeoutMs / 1000} s`
   return cannotTell({ code: 'KAFKA_UNREACHABLE', subject: `kafka ${address}`, found, expected, hint }, error)
 }
@@ -131,7 +131,9 @@ function clusterOf(
       if (!wires.has(target)) wires.set(target, connectWire(host, port, timeoutMs))
       return await ((await wires.get(target)) as Wire).send(request, timeoutMs)
     } catch (error) {
-      throw unreachable(target === address ? target : `${target} (the address that it advertises)`, error, timeoutMs)
+      if (target === address) throw unreachable(target, error, timeoutMs)
+      const mend = 'set KAFKA_ADVERTISED_HOST in .env to an address that clients reach, then restart Kafka'
+      throw unreachable(`${target} (the address that it advertises)`, error, timeoutMs, mend)
     }
   }
   return {

@@ -42,13 +42,13 @@ export async function readSurvey(
 ): Promise<Survey> {
   const seen = await cluster.send(metadata)
   const topics = names.flatMap((name) => seen.topics.find((topic) => topic.name === name) ?? [])
-  const [high, low, newest, sizes, groups] = await Promise.all([
+  const [high, low, newest, sizes] = await Promise.all([
     readOffsets(cluster, 'high', topics),
     readOffsets(cluster, 'low', topics),
     readOffsets(cluster, 'newest', topics),
     Promise.all(seen.brokers.map(({ id }) => cluster.sendTo(id, describeLogDirs))),
-    readGroupsOf(settings, names, timeoutMs),
   ])
+  const groups = await readGroupsOf(settings, names, timeoutMs)
   const losses = topics.map(({ name, id, partitions }): TopicLoss => {
     const keys = partitions.map(({ index }) => `${name}/${index}`)
     const timesMs = keys.map((key) => newest.get(key)?.timestampMs ?? -1).filter((ms) => ms >= 0)
@@ -66,7 +66,7 @@ export async function readSurvey(
   return { clusterId: seen.clusterId, topics: losses, missing, groups }
 }
 
-/** The groups that read one of the named topics, by subscription or by what they have committed. */
+/** The groups that read one of the named topics, or may do so, by subscription or by what they have committed. */
 export async function readGroupsOf(
   settings: Settings,
   names: readonly string[],
@@ -75,8 +75,10 @@ export async function readGroupsOf(
   const kafkajs = await openKafkajs(settings, { timeoutMs })
   try {
     const groups = await readGroups(kafkajs, settings, timeoutMs)
-    return groups.filter(({ subscribed, committed }) =>
-      [...subscribed, ...committed.map(({ topic }) => topic)].some((topic) => names.includes(topic)),
+    const reads = (topic: string) => names.includes(topic)
+    // One that does not tell what it reads may read these.
+    return groups.filter(
+      ({ subscribed, committed }) => (subscribed?.some(reads) ?? true) || committed.some(({ topic }) => reads(topic)),
     )
   } finally {
     await kafkajs.close()
@@ -87,10 +89,11 @@ const sum = (numbers: number[]): number => numbers.reduce((total, each) => total
 
 const count = new Intl.NumberFormat('en-GB')
 
-/** Bytes as people read them, to three digits: 1,536 → "1.50 KB" (of 1,024). */
+/** Bytes as people read them, to at least three digits: 1,536 → "1.50 KB" (of 1,024). */
 export function formatBytes(bytes: number): string {
   const power = bytes < 1 ? 0 : Math.min(4, Math.floor(Math.log2(bytes) / 10))
-  return `${power === 0 ? bytes : (bytes / 1024 ** power).toPrecision(3)} ${['B', 'KB', 'MB', 'GB', 'TB'][power]}`
+  const units = bytes / 1024 ** power
+  return `${power === 0 || units >= 100 ? Math.round(units) : units.toPrecision(3)} ${['B', 'KB', 'MB', 'GB', 'TB'][power]}`
 }
 
 /** A survey for people: a line a topic, then a line a group. */

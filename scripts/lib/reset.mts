@@ -20,6 +20,8 @@ export interface ResetRequest {
   only: readonly string[]
   all: boolean
   clusterId?: string
+  /** Path of the declaration; kafka/topics.yml unless given. */
+  file?: string
   timeoutMs: number
   log: (line: string) => void
 }
@@ -31,7 +33,7 @@ const WORD = 'reset'
  * @throws {OpsError} exit code 2 for wrong use and mistakes of the file; 3 when the broker does not answer
  */
 export async function resetKafka(settings: Settings, request: ResetRequest): Promise<Report> {
-  const { yes, dryRun, force, only, all, clusterId, timeoutMs, log } = request
+  const { yes, dryRun, force, only, all, clusterId, file, timeoutMs, log } = request
   if (!yes && !dryRun && !canAsk()) {
     const found = 'no terminal to ask on'
     throw configError([
@@ -39,7 +41,7 @@ export async function resetKafka(settings: Settings, request: ResetRequest): Pro
     ])
   }
   const uncover = declineOnCtrlC()
-  const declared = readDeclaredTopics(settings)
+  const declared = readDeclaredTopics(settings, file)
   const cluster = await openCluster(settings, { timeoutMs, log })
   try {
     await guardCluster(cluster.metadata, settings.KAFKA_BOOTSTRAP_SERVERS, clusterId)

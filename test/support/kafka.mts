@@ -1,80 +1,140 @@
-/** What tests do to and see in a real Kafka, independent of the code under test: through kafkajs alone. */
+/** What tests do to and see in a real Kafka; what they see comes through kafkajs, independent of the code under test. */
 import { fileURLToPath } from 'node:url'
-import type { Admin, Consumer } from 'kafkajs'
-import { type KafkajsClients, openKafkajs } from '../../scripts/lib/kafka.mts'
+import type { Admin } from 'kafkajs'
+import { type KafkajsClients, openCluster, openKafkajs } from '../../scripts/lib/kafka.mts'
+import type { Request } from '../../scripts/lib/kafka-codec.mts'
+import { findCoordinator } from '../../scripts/lib/kafka-requests.mts'
 import type { Settings } from '../../scripts/lib/settings.mts'
+import { waitUntil } from '../../scripts/lib/wait.mts'
 import { type Outcome, runScript } from './command.mts'
-
-export interface KafkaHand {
-  admin: Admin
-  /** Writes `count` records to each partition of a topic. */
-  produce: (topic: string, count: number) => Promise<void>
-  /** Commits `offset` for every partition of a topic, as a group without members. */
-  commit: (groupId: string, topic: string, offset: number) => Promise<void>
-  /** What a group has committed for a topic, by partition; empty for nothing. */
-  committed: (groupId: string, topic: string) => Promise<number[]>
-  /** High watermarks of a topic by partition. */
-  ends: (topic: string) => Promise<number[]>
-  /** Configuration set on the topic itself, by key. */
-  config: (topic: string) => Promise<Record<string, string>>
-  /** A consumer that has joined its group and been given its partitions. */
-  join: (groupId: string, topic: string) => Promise<Consumer>
-  close: () => Promise<void>
-}
 
 /** DescribeConfigs' source of what is set on the topic itself. */
 const OWN = 1
+const TIMEOUT_MS = 20_000
 
-export async function kafkaHand(settings: Settings): Promise<KafkaHand> {
-  const clients: KafkajsClients = await openKafkajs(settings, { timeoutMs: 20_000 })
-  const [admin, producer] = await Promise.all([clients.admin(), clients.producer()])
-  const partitionsOf = async (topic: string) => {
-    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
-    return (topics[0]?.partitions ?? []).map(({ partitionId }) => partitionId).sort((a, b) => a - b)
+/** Every call connects anew: a client of kafkajs that once used a topic fails at everything after that topic was deleted. */
+export class KafkaHand {
+  readonly #settings: Settings
+
+  constructor(settings: Settings) {
+    this.#settings = settings
   }
-  return {
-    admin,
-    produce: async (topic, count) => {
-      for (const partition of await partitionsOf(topic)) {
-        const messages = Array.from({ length: count }, (_, index) => ({
-          partition,
-          key: 'AAPL',
-          value: `record ${index}`,
-        }))
+
+  async #using<T>(work: (clients: KafkajsClients, admin: Admin) => Promise<T>): Promise<T> {
+    const clients = await openKafkajs(this.#settings, { timeoutMs: TIMEOUT_MS })
+    try {
+      return await work(clients, await clients.admin())
+    } finally {
+      await clients.close()
+    }
+  }
+
+  /** Anything that the admin client of kafkajs can do. */
+  admin<T>(work: (admin: Admin) => Promise<T>): Promise<T> {
+    return this.#using((_, admin) => work(admin))
+  }
+
+  /** Writes `count` records to each partition of a topic. */
+  produce(topic: string, count: number): Promise<void> {
+    return this.#using(async (clients, admin) => {
+      const producer = await clients.producer()
+      for (const partition of await partitionsOf(admin, topic)) {
+        const messages = Array.from({ length: count }, (_, n) => ({ partition, key: 'AAPL', value: `record ${n}` }))
         await producer.send({ topic, messages, acks: -1 })
       }
-    },
-    commit: async (groupId, topic, offset) => {
-      const partitions = (await partitionsOf(topic)).map((partition) => ({ partition, offset: String(offset) }))
-      await admin.setOffsets({ groupId, topic, partitions })
-    },
-    committed: async (groupId, topic) => {
+    })
+  }
+
+  /** Commits `offset` for every partition of a topic, as a group without members; kafkajs takes 5 s for that. */
+  async commit(groupId: string, topic: string, offset: number): Promise<void> {
+    const partitions = await this.admin((admin) => partitionsOf(admin, topic))
+    const cluster = await openCluster(this.#settings, { timeoutMs: TIMEOUT_MS })
+    try {
+      const committed = await waitUntil(
+        async () => {
+          const { brokerId, error } = await cluster.send(findCoordinator(groupId))
+          if (error !== 'NONE') return false
+          const errors = await cluster.sendTo(brokerId, offsetCommit(groupId, topic, partitions, offset))
+          return errors.every((code) => code === 0)
+        },
+        { timeoutMs: TIMEOUT_MS, pollMs: 50 },
+      )
+      if (!committed) throw new Error(`Cannot commit for ${groupId}: found no coordinator that takes it`)
+    } finally {
+      cluster.close()
+    }
+  }
+
+  /** What a group has committed for a topic, by partition; empty for nothing. */
+  committed(groupId: string, topic: string): Promise<number[]> {
+    return this.admin(async (admin) => {
       const topics = await admin.fetchOffsets({ groupId })
       const partitions = topics.find((each) => each.topic === topic)?.partitions ?? []
       return partitions.map(({ offset }) => Number(offset)).filter((offset) => offset >= 0)
-    },
-    ends: async (topic) => {
+    })
+  }
+
+  /** High watermarks of a topic by partition. */
+  ends(topic: string): Promise<number[]> {
+    return this.admin(async (admin) => {
       const offsets = await admin.fetchTopicOffsets(topic)
       return offsets.sort((a, b) => a.partition - b.partition).map(({ high }) => Number(high))
-    },
-    config: async (topic) => {
-      const { resources } = await admin.describeConfigs({
-        resources: [{ type: 2, name: topic }],
-        includeSynonyms: false,
-      })
-      const own = (resources[0]?.configEntries ?? []).filter(({ configSource }) => Number(configSource) === OWN)
+    })
+  }
+
+  /** Configuration set on the topic itself, by key. */
+  config(topic: string): Promise<Record<string, string>> {
+    return this.admin(async (admin) => {
+      const resources = [{ type: 2, name: topic }]
+      const [described] = (await admin.describeConfigs({ resources, includeSynonyms: false })).resources
+      const own = (described?.configEntries ?? []).filter(({ configSource }) => Number(configSource) === OWN)
       return Object.fromEntries(own.map(({ configName, configValue }) => [configName, configValue]))
-    },
-    join: async (groupId, topic) => {
+    })
+  }
+
+  /** Does `work` while a consumer is in its group. kafkajs cannot read lz4: for topics without records. */
+  whileReading(groupId: string, topic: string, work: () => Promise<void>): Promise<void> {
+    return this.#using(async (clients) => {
       const consumer = await clients.consumer({ groupId, heartbeatInterval: 500 })
       const joined = new Promise((resolve) => consumer.on('consumer.group_join', resolve))
       await consumer.subscribe({ topics: [topic], fromBeginning: true })
       await consumer.run({ autoCommit: false, eachMessage: async () => {} })
       await joined
-      return consumer
-    },
-    close: clients.close,
+      await work()
+    })
   }
+}
+
+/** OffsetCommit: answers with an error code a partition. */
+const offsetCommit = (groupId: string, topic: string, partitions: number[], offset: number): Request<number[]> => ({
+  key: 8,
+  version: 2,
+  flexible: false,
+  write: (to) =>
+    to
+      .string(groupId)
+      // No generation and no member: not from a reader. -1: kept as long as the broker keeps offsets.
+      .int(4, -1)
+      .string('')
+      .int64(-1)
+      .array([topic], (name) =>
+        to.string(name).array(partitions, (index) => to.int(4, index).int64(offset).string(null)),
+      ),
+  read: (from) => {
+    const topics = from.array(() => {
+      from.string()
+      return from.array(() => {
+        from.int(4)
+        return from.int(2)
+      })
+    })
+    return topics.flat()
+  },
+})
+
+async function partitionsOf(admin: Admin, topic: string): Promise<number[]> {
+  const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
+  return (topics[0]?.partitions ?? []).map(({ partitionId }) => partitionId).sort((a, b) => a - b)
 }
 
 /** The environment that makes a command send itself signals; see signal-at.mjs. */
@@ -84,7 +144,7 @@ export function signalAt(env: NodeJS.ProcessEnv, ...moments: string[]): NodeJS.P
 }
 
 /**
- * Runs a command until it stops itself (SIGSTOP) at `moment`, does `meanwhile`, and lets it go on to its end.
+ * Runs a command until it stops itself (SIGSTOP) at `moment`, does `meanwhile`, and lets it go on to its end, or to `later` moments.
  * @throws {Error} when it ends without having come to that moment
  */
 export async function runAround(
@@ -92,7 +152,8 @@ export async function runAround(
   args: string[],
   env: NodeJS.ProcessEnv,
   moment: string,
-  meanwhile: () => Promise<void> | void,
+  meanwhile: () => Promise<void>,
+  later: string[] = [],
 ): Promise<Outcome> {
   const stop = `${moment}:SIGSTOP`
   let stopped: (pid: number) => void = () => {}
@@ -100,17 +161,22 @@ export async function runAround(
     stopped = resolve
   })
   const ended = runScript(script, args, {
-    env: signalAt(env, stop),
+    env: signalAt(env, stop, ...later),
     watch: (stderr, pid) => {
       if (stderr.includes(`[at ${stop}]`)) stopped(pid)
     },
   })
   const pid = await Promise.race([stoppedAt, ended])
   if (typeof pid !== 'number') throw new Error(`Cannot stop at ${moment}: it ended before\n${pid.stderr}`)
-  try {
-    await meanwhile()
-  } finally {
-    process.kill(pid, 'SIGCONT')
+  const goOn = () => {
+    try {
+      process.kill(pid, 'SIGCONT')
+    } catch {
+      // ESRCH: it has ended.
+    }
   }
-  return ended
+  await meanwhile().finally(goOn)
+  // Again and again: it may come to its stop only after it has told of it.
+  const timer = setInterval(goOn, 20)
+  return ended.finally(() => clearInterval(timer))
 }
