@@ -60,6 +60,13 @@ if (names.length === 0) {
 const env: NodeJS.ProcessEnv = { ...(await stackEnv()), NO_COLOR: '1' }
 env.L2_TEST_DATA_DIR = env.EMBEDDED_DATA_DIR
 const settings = readSettings(env)
+// Whoever ends this run early ends its services too.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, async () => {
+    await stopEmbedded(settings.EMBEDDED_DATA_DIR)
+    process.exit(1)
+  })
+}
 try {
   print('Starting the services for the tests')
   await startEmbedded(settings, await install(print), print)
