@@ -33,6 +33,11 @@ const days = integer(0, 36_500)
 const image = matching(/^\S+$/, 'an image name')
 const host = matching(/^[\w.:[\]-]+$/, 'a host name or address')
 const name = matching(/^[A-Za-z_]\w*$/, 'letters, digits and "_", not beginning with a digit')
+/** `default` is the user of the embedded server's own session, and cannot be both. */
+const user = matching(
+  /^(?!default$)[A-Za-z_]\w*$/,
+  'letters, digits and "_", not beginning with a digit, not "default"',
+)
 const heap = matching(/^[1-9]\d*[kmg]$/i, 'a size such as 320m')
 const printable = matching(/^[^\p{Cc}]*$/u, 'printable characters')
 const noSpaces = matching(/^[^\p{Cc}\s]*$/u, 'printable characters without spaces')
@@ -95,7 +100,7 @@ export const VARIABLES = {
   KAFKA_HEAP: heap,
   KAFKA_MEMORY_LIMIT: parseBytes,
   CLICKHOUSE_DB: name,
-  CLICKHOUSE_USER: name,
+  CLICKHOUSE_USER: user,
   CLICKHOUSE_PASSWORD: printable,
   CLICKHOUSE_HTTP_PORT: port,
   CLICKHOUSE_TCP_PORT: port,
