@@ -5,7 +5,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { kafkaCause, openCluster, splitAddress } from '../scripts/lib/kafka.mts'
 import { Reader, Writer } from '../scripts/lib/kafka-codec.mts'
-import { listOffsets } from '../scripts/lib/kafka-requests.mts'
+import { listOffsets } from '../scripts/lib/offset-requests.mts'
 import { createTopics, describeTopicConfigs } from '../scripts/lib/topic-requests.mts'
 
 const codec = suite('Writer and Reader')

@@ -300,6 +300,15 @@ for (const when of ['before', 'after']) {
   })
 }
 
+resets('says on Ctrl-C in the middle what finishes it', async () => {
+  await fill()
+  const { exitCode, stderr } = await run(['--yes'], { env: signalAt(stack.env, '20:1:after:SIGINT') })
+  assert.equal(exitCode, 1)
+  assert.match(stderr, /\nInterrupted: run it again, and it finishes what this run began\n$/)
+  assert.is((await run(['--yes'])).exitCode, 0)
+  await assertReset()
+})
+
 resets('finishes what was begun when only some topics were deleted and some made', async () => {
   await fill()
   await kafka.admin((admin) => admin.deleteTopics({ topics: ['iqfeed.l2.raw', 'market.features'] }))

@@ -40,7 +40,7 @@ export async function resetKafka(settings: Settings, request: ResetRequest): Pro
       { code: 'CONFIRM', subject: 'reset-kafka', found, expected: '--yes or --dry-run', hint: 'add --yes' },
     ])
   }
-  const uncover = declineOnCtrlC()
+  let uncover = onCtrlC('Declined: nothing was changed')
   const declared = readDeclaredTopics(settings, file)
   const cluster = await openCluster(settings, { timeoutMs, log })
   try {
@@ -64,6 +64,7 @@ export async function resetKafka(settings: Settings, request: ResetRequest): Pro
       if (exitCodeOf(since) !== 0) return { findings: since, data: { survey } }
     }
     uncover()
+    uncover = onCtrlC('Interrupted: run it again, and it finishes what this run began')
     const findings = await carryOut(cluster, settings, survey, topics, request).catch((error: unknown) => {
       throw interrupted(error)
     })
@@ -120,12 +121,12 @@ function declined(data: Record<string, unknown>): Report {
   return { findings: [], text: 'Declined: nothing was changed', data: { ...data, declined: true }, exitCode: 1 }
 }
 
-/** Until the returned function is called, Ctrl-C ends the process with exit code 1, having changed nothing. */
-function declineOnCtrlC(): () => void {
-  const decline = () => {
+/** Until the returned function is called, Ctrl-C ends the process with `message` and exit code 1. */
+function onCtrlC(message: string): () => void {
+  const stop = () => {
     // Waits on the network are pending that nothing can call off; nothing has been printed on stdout that could be lost.
-    process.stderr.write('Declined: nothing was changed\n', () => process.exit(1))
+    process.stderr.write(`${message}\n`, () => process.exit(1))
   }
-  process.once('SIGINT', decline)
-  return () => process.removeListener('SIGINT', decline)
+  process.once('SIGINT', stop)
+  return () => process.removeListener('SIGINT', stop)
 }

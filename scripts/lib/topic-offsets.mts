@@ -1,6 +1,7 @@
 /** How far topics reach: the offsets of their first and last records. */
 import type { Cluster } from './kafka.mts'
-import { listOffsets, type PartitionOffset, type TopicMetadata, type Which } from './kafka-requests.mts'
+import type { TopicMetadata } from './kafka-requests.mts'
+import { listOffsets, type PartitionOffset, type Which } from './offset-requests.mts'
 
 /** Offsets of all partitions of the topics, by `topic/partition`. Partitions without a leader are left out. */
 export async function readOffsets(

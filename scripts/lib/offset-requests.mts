@@ -1,0 +1,87 @@
+/** What the scripts ask Kafka about offsets: where partitions end, and what groups have committed. */
+import type { Request } from './kafka-codec.mts'
+import { errorName } from './kafka-requests.mts'
+
+/** Which offset of a partition: after the last record, of the first that is kept, or of the record with the newest timestamp. */
+export type Which = 'high' | 'low' | 'newest'
+const WHICH: Record<Which, number> = { high: -1, low: -2, newest: -3 }
+
+export interface PartitionOffset {
+  topic: string
+  partition: number
+  error: string
+  offset: number
+  /** Milliseconds since 1970, only for `newest`; -1 when the partition is empty. */
+  timestampMs: number
+}
+
+/** Offsets of partitions. For their leader. */
+export const listOffsets = (
+  which: Which,
+  topics: { name: string; partitions: number[] }[],
+): Request<PartitionOffset[]> => ({
+  key: 2,
+  version: 7,
+  flexible: true,
+  write: (to) =>
+    to
+      // Not a replica; committed and open transactions alike.
+      .int(4, -1)
+      .int(1, 0)
+      .array(topics, ({ name, partitions }) =>
+        to
+          .string(name)
+          .array(partitions, (index) => to.int(4, index).int(4, -1).int64(WHICH[which]).end())
+          .end(),
+      )
+      .end(),
+  read: (from) => {
+    from.int(4)
+    const answer = from.array(() => {
+      const topic = from.string() ?? ''
+      const partitions = from.array(() => {
+        const [partition, error, timestampMs, offset] = [
+          from.int(4),
+          errorName(from.int(2)),
+          from.int64(),
+          from.int64(),
+        ]
+        from.int(4)
+        from.end()
+        return { topic, partition, error, offset, timestampMs }
+      })
+      from.end()
+      return partitions
+    })
+    return answer.flat()
+  },
+})
+
+/**
+ * Deletes what a group has committed for partitions; answers with the group's error, else the first of a partition's. For the
+ * group's coordinator, which refuses for topics that a member is subscribed to.
+ */
+export const deleteGroupOffsets = (
+  groupId: string,
+  topics: { name: string; partitions: number[] }[],
+): Request<string> => ({
+  key: 47,
+  version: 0,
+  flexible: false,
+  write: (to) =>
+    to
+      .string(groupId)
+      .array(topics, ({ name, partitions }) => to.string(name).array(partitions, (index) => to.int(4, index))),
+  read: (from) => {
+    const error = errorName(from.int(2))
+    from.int(4)
+    const partitions = from.array(() => {
+      from.string()
+      return from.array(() => {
+        from.int(4)
+        return errorName(from.int(2))
+      })
+    })
+    return error === 'NONE' ? (partitions.flat().find((each) => each !== 'NONE') ?? 'NONE') : error
+  },
+})
