@@ -3,7 +3,7 @@ import type { AddressInfo, Server } from 'node:net'
 import { createServer, type Socket } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { kafkaCause, openCluster, splitAddress } from '../scripts/lib/kafka.mts'
+import { kafkaCause, openCluster, openKafkajs, splitAddress } from '../scripts/lib/kafka.mts'
 import { Reader, Writer } from '../scripts/lib/kafka-codec.mts'
 import { listOffsets } from '../scripts/lib/offset-requests.mts'
 import { createTopics, describeTopicConfigs } from '../scripts/lib/topic-requests.mts'
@@ -121,6 +121,42 @@ reaches('names each address and its cause when there are several', async () => {
 })
 
 reaches.run()
+
+const clients = suite('openKafkajs')
+
+clients('names the cause when no broker answers, and keeps to its deadline', async () => {
+  const failure = async (address: string) => {
+    const kafkajs = await openKafkajs({ KAFKA_BOOTSTRAP_SERVERS: [address] }, { timeoutMs: 700 })
+    const error = await kafkajs.admin().then(
+      () => new Error('connected'),
+      (found: Error) => found,
+    )
+    await kafkajs.close()
+    return error.message
+  }
+  assert.is(await failure('127.0.0.1:1'), `kafka 127.0.0.1:1: found connection refused, ${EXPECTED}`)
+  const sockets: Socket[] = []
+  const silent = createServer((socket) => void sockets.push(socket))
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
+  const address = `127.0.0.1:${(silent.address() as AddressInfo).port}`
+  assert.match(await failure(address), /: found .+, expected a Kafka broker that answers within 0\.7 s$/)
+  for (const socket of sockets) socket.destroy()
+  silent.close()
+})
+
+clients('drops the warning about timers in the past, of Node.js from 23, and no other', async () => {
+  await openKafkajs({ KAFKA_BOOTSTRAP_SERVERS: ['127.0.0.1:1'] }, { timeoutMs: 700 })
+  const warned: string[] = []
+  const note = ({ name, message }: Error) => void warned.push(`${name}: ${message}`)
+  process.on('warning', note)
+  process.emitWarning('-5 is a negative number', 'TimeoutNegativeWarning')
+  process.emitWarning('this is a test', 'TestWarning')
+  await new Promise((resolve) => setImmediate(resolve))
+  process.off('warning', note)
+  assert.equal(warned, ['TestWarning: this is a test'])
+})
+
+clients.run()
 
 const causes = suite('kafkaCause')
 
