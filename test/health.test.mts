@@ -175,7 +175,7 @@ probes('ClickHouse without a table is unhealthy', async () => {
   assert.is(exit, 'exit 1')
   assert.match(
     finding as string,
-    /^error CLICKHOUSE_TABLES clickhouse tables: no market_metrics in l2_market_data, expected /,
+    /^error SCHEMA_MISSING market_metrics: no table, expected as clickhouse\/init declares it/,
   )
   await applyInitFiles(stack.settings)
   assert.equal(await told('clickhouse'), GOOD)

@@ -118,8 +118,3 @@ export function initStatements(): string[] {
     .sort()
     .map((file) => readFileSync(path.join(folder, file), 'utf8'))
 }
-
-/** The names of the tables and views that clickhouse/init declares. */
-export function declaredTables(): string[] {
-  return initStatements().flatMap((statement) => /^CREATE [A-Z ]+ IF NOT EXISTS (\w+)/m.exec(statement)?.[1] ?? [])
-}

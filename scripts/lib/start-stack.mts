@@ -34,8 +34,10 @@ export async function startStack(settings: Settings, choice: Choice, log: (line:
   const installed = docker ? undefined : await install(log)
   const startMs = performance.now()
   const wasRunning = docker ? await composeUp(docker, log) : await embeddedUp(settings, installed, log)
-  await applyInitFiles(settings)
-  const topics = await syncTopics(settings, { mode: 'apply', timeoutMs: 60_000, log })
+  const [topics] = await Promise.all([
+    syncTopics(settings, { mode: 'apply', timeoutMs: 60_000, log }),
+    applyInitFiles(settings),
+  ])
   if (topics.done.length > 0) log(`  topics     ${topics.done.length} changes`)
   if (settings.INGEST === 'on') {
     const { before } = await withClickHouse(settings, 60_000, (client) =>

@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { ClickHouseClient } from '@clickhouse/client'
-import { connectClickHouse, declaredTables, refusalOf } from '../clickhouse.mts'
+import { connectClickHouse, refusalOf } from '../clickhouse.mts'
+import { readSchemaPlan } from '../schema.mts'
+import type { SchemaPlan } from '../schema-plan.mts'
+import { schemaFindings } from '../schema-report.mts'
 import type { Settings } from '../settings.mts'
 import { Findings, type Probe, type ProbeOptions } from './probe.mts'
 
@@ -35,14 +38,17 @@ SELECT
     (SELECT count() FROM system.detached_parts WHERE database = currentDatabase() AND startsWith(reason, 'broken')) AS brokenParts
 SETTINGS output_format_json_quote_64bit_integers = 0`
 
-/** Whether ClickHouse serves: login, tables, parts, disk; with `deep`, a row written and read. @throws when it gives no answer */
+/** Whether ClickHouse serves: login, schema, parts, disk; with `deep`, a row written and read. @throws when it gives no answer */
 export async function probeClickHouse(settings: Settings, options: ProbeOptions): Promise<Probe> {
   const client = await connectClickHouse(settings, options.timeoutMs)
   try {
-    const answer = await client.query({ query: FACTS, format: 'JSONEachRow' })
+    const [answer, plan] = await Promise.all([
+      client.query({ query: FACTS, format: 'JSONEachRow' }),
+      readSchemaPlan(client, settings),
+    ])
     const [facts] = await answer.json<Facts>()
     if (!facts) throw new Error('an empty answer')
-    const probe = judge(facts, settings)
+    const probe = judge(facts, plan)
     if (options.deep) await writeAndRead(client, probe)
     return probe
   } catch (error) {
@@ -54,19 +60,10 @@ export async function probeClickHouse(settings: Settings, options: ProbeOptions)
   }
 }
 
-function judge(facts: Facts, settings: Settings): Probe {
+function judge(facts: Facts, plan: SchemaPlan): Probe {
   const findings = new Findings('clickhouse')
-  const declared = declaredTables()
-  const missing = declared.filter((table) => !facts.tables.includes(table))
-  if (missing.length > 0) {
-    const found = `no ${missing.join(', ')} in ${settings.CLICKHOUSE_DATABASE}`
-    findings.add(
-      'error',
-      'CLICKHOUSE_TABLES',
-      { found, expected: declared.join(', '), hint: 'npm run schema' },
-      'tables',
-    )
-  }
+  const drift = schemaFindings(plan)
+  findings.list.push(...drift)
   if (facts.largestPartition > TOO_MANY_PARTS) {
     const hint = 'insert larger batches: a thousand rows and more at once'
     const expected = `at most ${TOO_MANY_PARTS}`
@@ -99,9 +96,9 @@ function judge(facts: Facts, settings: Settings): Probe {
     )
   }
   const { version, parts, freeBytes } = facts
-  const present = declared.length - missing.length
+  const schema = drift.length === 0 ? 'as declared' : `with ${drift.length} differences`
   return {
-    summary: `${version}, ${present} of ${declared.length} tables, ${Math.floor(freeBytes / 1e9)} GB free`,
+    summary: `${version}, schema ${schema}, ${Math.floor(freeBytes / 1e9)} GB free`,
     details: { version, tables: facts.tables.length, parts, freeBytes, brokenParts: facts.brokenParts },
     findings: findings.list,
   }
