@@ -52,15 +52,13 @@ test('create-topics finds what npm start created, and creates what is missing', 
   assert.match(stdout, 'market.features created')
 })
 
-test('health-check finds all five services healthy, with --deep', async (note) => {
+test('health-check finds the service of every container healthy, with --deep', async (note) => {
   const { exitCode, findings, data } = await reported('health-check.mts', '--deep')
   assert.equal(findings, [])
   assert.is(exitCode, 0)
   assert.is(data.mode, 'docker')
-  assert.equal(
-    data.services?.map(({ state }) => state),
-    SERVICES.map(() => 'healthy'),
-  )
+  const healthy = data.services?.filter(({ state }) => state === 'healthy').map(({ service }) => service)
+  for (const service of SERVICES) assert.ok(healthy?.includes(service), service)
   note(data.services?.map(({ service, summary }) => `${service}: ${summary}`).join(' · ') ?? '')
 })
 
