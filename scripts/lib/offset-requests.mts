@@ -85,3 +85,43 @@ export const deleteGroupOffsets = (
     return error === 'NONE' ? (partitions.flat().find((each) => each !== 'NONE') ?? 'NONE') : error
   },
 })
+
+/** The ids of the consumer groups that one broker coordinates. */
+export const listGroups: Request<string[]> = {
+  key: 16,
+  version: 1,
+  flexible: false,
+  write: (to) => to,
+  read: (from) => {
+    from.int(4)
+    from.int(2)
+    const groups = from.array(() => ({ id: from.string() ?? '', protocol: from.string() ?? '' }))
+    // Empty for a group that only commits; other protocols, such as Connect's, commit elsewhere.
+    return groups.filter(({ protocol }) => protocol === 'consumer' || protocol === '').map(({ id }) => id)
+  },
+}
+
+/** All that a group has committed, and the error that says why not all is told. For the group's coordinator. */
+export const committedOffsets = (
+  groupId: string,
+): Request<{ error: string; offsets: { topic: string; partition: number; offset: number }[] }> => ({
+  key: 9,
+  version: 5,
+  flexible: false,
+  // No topics named: all.
+  write: (to) => to.string(groupId).array(null, () => {}),
+  read: (from) => {
+    from.int(4)
+    const topics = from.array(() => {
+      const topic = from.string() ?? ''
+      return from.array(() => {
+        const [partition, offset] = [from.int(4), from.int64()]
+        from.int(4)
+        from.string()
+        from.int(2)
+        return { topic, partition, offset }
+      })
+    })
+    return { error: errorName(from.int(2)), offsets: topics.flat() }
+  },
+})

@@ -6,10 +6,16 @@
  */
 import { runCommand } from '../../scripts/lib/cli.mts'
 import { configError, type Finding } from '../../scripts/lib/findings.mts'
+import { benchHealth } from './health.mts'
 import type { PartResult, Ratio } from './measure.mts'
+import { benchStart } from './start.mts'
 import { benchTopics } from './topics.mts'
 
-const PARTS: Record<string, (log: (line: string) => void) => Promise<PartResult>> = { topics: benchTopics }
+const PARTS: Record<string, (log: (line: string) => void) => Promise<PartResult>> = {
+  topics: benchTopics,
+  health: benchHealth,
+  start: benchStart,
+}
 
 const target = ({ atLeast, atMost }: Ratio): string => (atLeast === undefined ? `≤ ${atMost}` : `≥ ${atLeast}`)
 const isMet = ({ value, atLeast = 0, atMost = Number.POSITIVE_INFINITY }: Ratio): boolean =>

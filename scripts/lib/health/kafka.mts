@@ -1,8 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { type Cluster, type KafkajsClients, openCluster, openKafkajs, splitAddress } from '../kafka.mts'
+import { type Cluster, openCluster, openKafkajs, splitAddress } from '../kafka.mts'
+import { findCoordinator } from '../kafka-requests.mts'
+import { committedOffsets, listGroups } from '../offset-requests.mts'
 import type { Settings } from '../settings.mts'
 import { kafkaAnswers } from '../tcp.mts'
 import { readTopicPlan } from '../topic-apply.mts'
+import { readOffsets } from '../topic-offsets.mts'
 import { planFindings } from '../topic-plan.mts'
 import { readDeclaredTopics } from '../topics-file.mts'
 import { Findings, type Probe, type ProbeOptions } from './probe.mts'
@@ -25,7 +28,7 @@ export async function probeKafka(settings: Settings, options: ProbeOptions): Pro
     const partitions = checkPartitions(cluster, findings)
     findings.list.push(...planFindings(await readTopicPlan(cluster, declared)))
     // Groups and records are asked at the advertised address; where that fails, the reason is already told.
-    const groups = unreachable ? [] : await checkGroups(settings, options, findings)
+    const groups = unreachable ? [] : await checkGroups(cluster, settings, options, findings)
     if (options.deep && !unreachable) await writeRecord(settings, options, findings)
     const own = topics.filter(({ internal }) => !internal)
     const totalLag = groups.reduce((sum, { lag }) => sum + lag, 0)
@@ -77,64 +80,51 @@ function checkPartitions(
 
 /** Every consumer group's lag: records between its committed offsets and the ends of their partitions. */
 async function checkGroups(
-  settings: Settings,
-  { timeoutMs, lagWarning, lagCritical }: ProbeOptions,
+  cluster: Cluster,
+  { KAFKA_UI_PORT }: Settings,
+  { lagWarning, lagCritical }: ProbeOptions,
   findings: Findings,
-): Promise<{ group: string; lag: number }[]> {
-  const kafka = await openKafkajs(settings, { timeoutMs })
-  try {
-    const groups = await readLags(kafka)
-    for (const { group, lag } of groups) {
-      if (lag <= lagWarning) continue
+): Promise<{ lag: number }[]> {
+  const groups = await readLags(cluster)
+  for (const { group, error, lag } of groups) {
+    const about = `group ${group}`
+    if (error !== 'NONE') {
+      const hint = './scripts/health-check.mts --wait 30'
+      findings.add('unknown', 'KAFKA_GROUP', { found: error, expected: 'its committed offsets', hint }, about)
+    } else if (lag > lagWarning) {
       const critical = lag > lagCritical
-      findings.add(
-        critical ? 'error' : 'warning',
-        'KAFKA_LAG',
-        {
-          found: `${lag} records behind`,
-          expected: `at most ${critical ? lagCritical : lagWarning}`,
-          hint: `start or add consumers of the group; look at it at http://127.0.0.1:${settings.KAFKA_UI_PORT}`,
-        },
-        `group ${group}`,
-      )
+      const [found, expected] = [`${lag} records behind`, `at most ${critical ? lagCritical : lagWarning}`]
+      const hint = `start or add consumers of the group; look at it at http://127.0.0.1:${KAFKA_UI_PORT}`
+      findings.add(critical ? 'error' : 'warning', 'KAFKA_LAG', { found, expected, hint }, about)
     }
-    return groups
-  } finally {
-    await kafka.close()
   }
+  return groups
 }
 
-async function readLags(kafka: KafkajsClients): Promise<{ group: string; lag: number }[]> {
-  const admin = await kafka.admin()
-  const { groups } = await admin.listGroups()
-  const committed = await Promise.all(
-    groups
-      .filter(({ protocolType }) => protocolType === 'consumer' || protocolType === '')
-      .map(async ({ groupId }) => ({ groupId, topics: await admin.fetchOffsets({ groupId }) })),
+/** By the plain protocol: this is asked at every check, and importing kafkajs for it would take longer than all the rest. */
+async function readLags(cluster: Cluster): Promise<{ group: string; error: string; lag: number }[]> {
+  const { brokers, topics } = cluster.metadata
+  const lists = await Promise.all(brokers.map(({ id }) => cluster.sendTo(id, listGroups)))
+  const groups = await Promise.all(
+    lists.flat().map(async (group) => {
+      const { error, brokerId } = await cluster.send(findCoordinator(group))
+      if (error !== 'NONE') return { group, error, offsets: [] }
+      return { group, ...(await cluster.sendTo(brokerId, committedOffsets(group))) }
+    }),
   )
-  const names = [...new Set(committed.flatMap(({ topics }) => topics.map(({ topic }) => topic)))]
-  const existing = new Set(names.length > 0 ? await admin.listTopics() : [])
-  const ends = new Map<string, bigint>()
-  await Promise.all(
-    names
-      .filter((name) => existing.has(name))
-      .map(async (name) => {
-        for (const { partition, high } of await admin.fetchTopicOffsets(name))
-          ends.set(`${name}/${partition}`, BigInt(high))
-      }),
+  const read = new Set(groups.flatMap(({ offsets }) => offsets.map(({ topic }) => topic)))
+  const ends = await readOffsets(
+    cluster,
+    'high',
+    topics.filter(({ name }) => read.has(name)),
   )
-  return committed.map(({ groupId, topics }) => {
-    let lag = 0n
-    for (const { topic, partitions } of topics) {
-      for (const { partition, offset } of partitions) {
-        const end = ends.get(`${topic}/${partition}`)
-        // -1: nothing committed for this partition.
-        if (end === undefined || offset === '-1') continue
-        const behind = end - BigInt(offset)
-        if (behind > 0n) lag += behind
-      }
-    }
-    return { group: groupId, lag: Number(lag) }
+  return groups.map(({ group, error, offsets }) => {
+    const lags = offsets.map(({ topic, partition, offset }) => {
+      const end = ends.get(`${topic}/${partition}`)?.offset
+      // -1: nothing committed. Beyond the end: of a topic that was made anew.
+      return end === undefined || offset < 0 ? 0 : Math.max(0, end - offset)
+    })
+    return { group, error, lag: lags.reduce((sum, lag) => sum + lag, 0) }
   })
 }
 
