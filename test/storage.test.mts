@@ -183,6 +183,7 @@ once('a trade or a quote that comes again in another batch', async () => {
   }
   assert.equal(await rows("SELECT count() FROM market_ticks FINAL WHERE symbol = 'AGIN'"), [[3]])
   assert.equal(await rows("SELECT count() FROM market_trades WHERE symbol = 'AGIN'"), [[3]])
+  assert.equal(await rows("SELECT count() FROM market_last_trades(symbol = 'AGIN', trades = 9)"), [[3]])
   assert.equal(await rows("SELECT sum(trades), sum(volume) FROM market_bars WHERE symbol = 'AGIN'"), [[3, 300]])
   assert.equal(await rows("SELECT count() FROM market_l1 FINAL WHERE symbol = 'AGIN'"), [[3]])
 })
@@ -198,6 +199,7 @@ once('but trades that only look alike are kept: another tick id, place in the fe
     alike({ price: 11 }),
   ])
   assert.equal(await rows("SELECT count() FROM market_ticks FINAL WHERE symbol = 'LIKE'"), [[5]])
+  assert.equal(await rows("SELECT count() FROM market_last_trades(symbol = 'LIKE', trades = 9)"), [[5]])
 })
 
 const bars = suite('market_bars')
@@ -239,6 +241,14 @@ bars('are right at once, after corrections, and after the roll-up', async () => 
       ['11', 'none'],
     ],
   )
+  const last = (trades: number) =>
+    rows(`SELECT toString(price), correction FROM market_last_trades(symbol = 'BARS', trades = ${trades})`)
+  const latestFirst = [
+    ['11', 'none'],
+    ['11.8', 'insert'],
+    ['10', 'none'],
+  ]
+  assert.equal([await last(2), await last(9)], [latestFirst.slice(0, 2), latestFirst])
   await rollUp('bars')
   assert.equal(await rows(BARS('BARS')), corrected)
   // Nothing was deleted: the audit trail is whole.

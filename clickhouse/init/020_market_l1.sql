@@ -11,13 +11,15 @@ CREATE TABLE IF NOT EXISTS market_l1
     ask_size UInt32 CODEC(GCD, Delta, T64('bit'), ZSTD(1)),
     -- Receive time, UTC, kept to the millisecond.
     ingestion_time DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, T64('bit'), ZSTD(1)),
-    source LowCardinality(String) CODEC(ZSTD(1)),
+    source String CODEC(ZSTD(1)),
     tick_id UInt64 CODEC(DoubleDelta, ZSTD(1)),
     -- Place in the feed, as in market_ticks. [0.33 for an exchange's update ids; DoubleDelta 0.38]
     sequence UInt64 CODEC(Delta, T64('bit'), ZSTD(1)),
     bid_market_center UInt16 CODEC(ZSTD(1)),
     ask_market_center UInt16 CODEC(ZSTD(1)),
-    -- Computed when read. NULL while a side is missing; mid has a ninth decimal, so that it too is exact.
+    -- Computed when read. What orders the quotes of a symbol; and spread and mid, NULL while a side is missing; mid has a ninth decimal, so that it too is
+    -- exact.
+    position UInt128 ALIAS bitOr(bitShiftLeft(toUInt128(toUnixTimestamp64Micro(timestamp)), 64), sequence),
     spread Nullable(Decimal(18, 8)) ALIAS if(bid > 0 AND ask > 0, ask - bid, NULL),
     mid Nullable(Decimal(38, 9)) ALIAS if(bid > 0 AND ask > 0, (toDecimal128(bid, 9) + ask) / 2, NULL),
     -- Tells the built-in ingest in no time that what it is about to store is not there yet: parts end before it begins.

@@ -2,19 +2,13 @@
 CREATE MATERIALIZED VIEW IF NOT EXISTS market_l1_latest_insert TO market_l1_latest AS
 SELECT
     symbol,
-    last.1 AS timestamp,
-    last.2 AS bid,
-    last.3 AS ask,
-    last.4 AS bid_size,
-    last.5 AS ask_size,
-    last.6 AS bid_market_center,
-    last.7 AS ask_market_center,
-    last.8 AS sequence
-FROM
-(
-    SELECT
-        symbol,
-        argMax((timestamp, bid, ask, bid_size, ask_size, bid_market_center, ask_market_center, sequence), (timestamp, sequence)) AS last
-    FROM market_l1
-    GROUP BY symbol
-)
+    max(market_l1.timestamp) AS timestamp,
+    argMax(market_l1.bid, position) AS bid,
+    argMax(market_l1.ask, position) AS ask,
+    argMax(market_l1.bid_size, position) AS bid_size,
+    argMax(market_l1.ask_size, position) AS ask_size,
+    argMax(market_l1.bid_market_center, position) AS bid_market_center,
+    argMax(market_l1.ask_market_center, position) AS ask_market_center,
+    argMax(market_l1.sequence, position) AS sequence
+FROM market_l1
+GROUP BY symbol

@@ -1,0 +1,57 @@
+#!/bin/sh
+//usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
+/**
+ * Measures the shipped schema against a naive one and the one of today's installations: bytes, parts, inserts, questions. Works in
+ * databases of its own on the ClickHouse of the stack and drops them afterwards; writes no file but the chart it is asked for.
+ */
+import { writeFileSync } from 'node:fs'
+import { runCommand } from './lib/cli.mts'
+import type { Finding } from './lib/findings.mts'
+import { progressBar } from './lib/progress.mts'
+import { readSettings } from './lib/settings.mts'
+import { benchStorage } from './lib/storage-bench/bench.mts'
+import { chartOf, renderBench } from './lib/storage-bench/report.mts'
+
+await runCommand({
+  name: './scripts/bench-storage.mts',
+  summary: `Measures the shipped schema against a naive one and the one of today's installations: bytes a row, parts, inserts, six
+questions, each as the median of 5 and a ratio. All three must give the same answers. Loads a generated market, or Parquet files.`,
+  options: {
+    data: {
+      type: 'string',
+      value: 'DIR',
+      help: 'real rows: market_ticks.parquet, market_l1.parquet, market_l2.parquet (columns: docs/storage.md)',
+    },
+    rows: {
+      type: 'number',
+      value: 'N',
+      min: 1000,
+      max: 1e9,
+      default: 5_000_000,
+      help: 'fill each table with that many: the rows again, as other symbols and later',
+    },
+    rounds: { type: 'number', value: 'N', min: 1, max: 100, default: 5, help: 'rounds of the insert measurement' },
+    svg: { type: 'string', value: 'FILE', help: 'write a chart' },
+  },
+  example: './scripts/bench-storage.mts --rows 20000000 --svg docs/storage-bench.svg',
+  exitCodes: {
+    0: 'measured; all schemas gave the same answers',
+    1: 'the answers differ, or a statement failed',
+    2: 'wrong use, or a refused login',
+    3: 'could not tell: ClickHouse did not answer',
+  },
+  run: async ({ options }) => {
+    const { data, rounds, rows, svg } = options
+    const bar = progressBar(process.stderr)
+    const prefix = `bench_storage_${process.pid}`
+    const result = await benchStorage(readSettings(), prefix, { data, rounds, rows, show: bar.show }).finally(bar.clear)
+    if (svg) writeFileSync(svg, chartOf(result))
+    const findings = result.answers.flatMap(({ name, differs }) =>
+      differs.map((found): Finding => {
+        const hint = 'this is a defect of the benchmark or of a view: please report it'
+        return { severity: 'error', code: 'BENCH_ANSWERS', subject: name, found, expected: "naive's answer", hint }
+      }),
+    )
+    return { findings, text: renderBench(result), data: { ...result } }
+  },
+})

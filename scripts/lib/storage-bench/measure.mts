@@ -1,0 +1,150 @@
+/** What the storage benchmark measures: bytes, parts, inserts, the roll-up and the questions. */
+
+import { Readable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { ClickHouseClient } from '@clickhouse/client'
+import { difference, type Question } from './questions.mts'
+import { columnsOf, insertStream, type TableName } from './sources.mts'
+
+export const SCHEMAS = ['shipped', 'naive', 'today'] as const
+export type SchemaName = (typeof SCHEMAS)[number]
+/** A connection to the database of each schema. */
+export type Clients = Record<SchemaName, ClickHouseClient>
+
+/** Rows of one INSERT. */
+export const BATCH_ROWS = 100_000
+export const FORMATS = ['Native', 'JSONEachRow'] as const
+
+export async function rows<T>(client: ClickHouseClient, query: string): Promise<T[]> {
+  // One schema says UTC in its types, another means it.
+  const clickhouse_settings = { output_format_json_quote_64bit_integers: 0 as const, session_timezone: 'UTC' }
+  const answer = await client.query({ query, format: 'JSONCompactEachRow', clickhouse_settings })
+  return answer.json<T>()
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length / 2
+  return ((sorted[Math.ceil(middle) - 1] as number) + (sorted[Math.floor(middle)] as number)) / 2
+}
+
+export interface Size {
+  rows: number
+  /** On disk, with indexes and projections. */
+  bytes: number
+  /** Right after loading, and when everything is merged. */
+  parts: number
+  mergedParts: number
+}
+
+const PARTS = (table: string) => `
+  SELECT sum(rows), sum(bytes_on_disk), count() FROM system.parts WHERE active AND database = currentDatabase() AND table = '${table}'`
+
+/** The size of a table, which this merges as far as it goes. */
+export async function measureSize(client: ClickHouseClient, table: string): Promise<Size> {
+  const [[, , parts = 0] = []] = await rows<number[]>(client, PARTS(table))
+  await client.command({ query: `OPTIMIZE TABLE ${table} FINAL` })
+  const [[count = 0, bytes = 0, mergedParts = 0] = []] = await rows<number[]>(client, PARTS(table))
+  return { rows: count, bytes, parts, mergedParts }
+}
+
+/** Rolls everything up that the shipped views would roll up in time; milliseconds of work that it took. */
+export async function rollUp(client: ClickHouseClient): Promise<Record<'bars' | 'book', number>> {
+  const took = { bars: 0, book: 0 }
+  // A bucket is rolled up once it was left alone for 10 s.
+  await delay(10_100)
+  for (const rollup of ['bars', 'book'] as const) {
+    const view = `market_${rollup}_refresh`
+    const stale = `SELECT count() FROM market_rollup_state FINAL WHERE rollup = '${rollup}' AND computed_at <= inserted_at + INTERVAL 10 SECOND`
+    const left = async () => (await rows<number[]>(client, stale))[0]?.[0]
+    while ((await left()) !== 0) {
+      const startMs = performance.now()
+      await client.command({ query: `SYSTEM REFRESH VIEW ${view}` })
+      await client.command({ query: `SYSTEM WAIT VIEW ${view}` })
+      took[rollup] += performance.now() - startMs
+    }
+    await client.command({ query: `OPTIMIZE TABLE market_${rollup}_1m FINAL` })
+  }
+  return took
+}
+
+export interface Batches {
+  table: TableName
+  format: (typeof FORMATS)[number]
+  bodies: Buffer[]
+}
+
+/** The first rows of a source table in batches, as a writer's client would send them. */
+export async function readBatches(
+  source: ClickHouseClient,
+  table: TableName,
+  format: Batches['format'],
+  count: number,
+): Promise<Batches> {
+  const bodies: Buffer[] = []
+  for (let index = 0; index < count; index++) {
+    const query = `SELECT * FROM ${table} LIMIT ${index * BATCH_ROWS}, ${BATCH_ROWS} FORMAT ${format} SETTINGS max_threads = 1`
+    const { stream } = await source.exec({ query })
+    const chunks: Buffer[] = []
+    for await (const chunk of stream) chunks.push(chunk)
+    bodies.push(Buffer.concat(chunks))
+  }
+  return { table, format, bodies }
+}
+
+/**
+ * Inserts the batches into an emptied table, one after the other.
+ * @param token begins the deduplication token of each batch; without it the server compares contents where the table asks for it
+ * @returns rows per second
+ */
+export async function insertOnce(
+  client: ClickHouseClient,
+  { table, format, bodies }: Batches,
+  token?: string,
+): Promise<number> {
+  await client.command({ query: `TRUNCATE TABLE ${table}` })
+  const query = `INSERT INTO ${table} (${columnsOf(table).join(', ')}) FORMAT ${format}`
+  const startMs = performance.now()
+  for (const [index, body] of bodies.entries()) {
+    const settings = token === undefined ? {} : { insert_deduplication_token: `${token}-${index}` }
+    await insertStream(
+      client,
+      query,
+      Readable.from([body], { objectMode: false, highWaterMark: body.length }),
+      settings,
+    )
+  }
+  const seconds = (performance.now() - startMs) / 1000
+  const [[count] = []] = await rows<number[]>(client, `SELECT count() FROM ${table}`)
+  if (count === 0) throw new Error(`Cannot measure inserts: ${table} stayed empty`)
+  return (bodies.length * BATCH_ROWS) / seconds
+}
+
+export interface Answered {
+  name: string
+  target: number | undefined
+  /** Median of 5, in ms. */
+  ms: Record<SchemaName, number>
+  /** Where a schema's answer differs from the naive one's; nothing else of the benchmark means anything then. */
+  differs: string[]
+}
+
+/** Asks every schema the same in turn, once unmeasured and five times measured. */
+export async function ask(clients: Clients, question: Question): Promise<Answered> {
+  const times: Record<SchemaName, number[]> = { shipped: [], naive: [], today: [] }
+  const answers = {} as Record<SchemaName, unknown[][]>
+  for (let run = 0; run <= 5; run++) {
+    for (const schema of SCHEMAS) {
+      const startMs = performance.now()
+      answers[schema] = await rows<unknown[]>(clients[schema], schema === 'shipped' ? question.shipped : question.plain)
+      if (run > 0) times[schema].push(performance.now() - startMs)
+    }
+  }
+  const differs = (['shipped', 'today'] as const).flatMap((schema) => {
+    const where = difference(answers[schema], answers.naive)
+    return where === undefined ? [] : [`${schema}: ${where}`]
+  })
+  if (answers.naive.length === 0) differs.push('naive: no answer at all')
+  const ms = { shipped: median(times.shipped), naive: median(times.naive), today: median(times.today) }
+  return { name: question.name, target: question.target, ms, differs }
+}
