@@ -1,5 +1,5 @@
 /** What `npm start` does, step by step: choose Docker or embedded, start, tables, topics, health. */
-import { applyInitFiles, withClickHouse } from './clickhouse.mts'
+import { withClickHouse } from './clickhouse.mts'
 import { type Docker, findDocker, PROJECT } from './docker.mts'
 import { install } from './embedded/install.mts'
 import { runningEmbedded, startEmbedded } from './embedded/stack.mts'
@@ -7,6 +7,7 @@ import { cannotTell, configError, type Finding, OpsError, type Paint } from './f
 import { readHealth, renderHealth, type StackHealth } from './health/health.mts'
 import { switchOn } from './ingest/switch.mts'
 import { readPortStates } from './ports.mts'
+import { syncSchema } from './schema.mts'
 import { ROOT, reachable, type Settings } from './settings.mts'
 import { syncTopics } from './topics.mts'
 import { waitUntil } from './wait.mts'
@@ -34,10 +35,12 @@ export async function startStack(settings: Settings, choice: Choice, log: (line:
   const installed = docker ? undefined : await install(log)
   const startMs = performance.now()
   const wasRunning = docker ? await composeUp(docker, log) : await embeddedUp(settings, installed, log)
-  const [topics] = await Promise.all([
+  const [topics, schema] = await Promise.all([
     syncTopics(settings, { mode: 'apply', timeoutMs: 60_000, log }),
-    applyInitFiles(settings),
+    // Rows that a retention setting gives up are deleted by `npm run schema`, which asks.
+    syncSchema(settings, { mode: 'apply', timeoutMs: 60_000, log: () => {}, mayDelete: async () => false }),
   ])
+  if (schema.done.length > 0) log(`  schema     ${schema.done.length} changes`)
   if (topics.done.length > 0) log(`  topics     ${topics.done.length} changes`)
   if (settings.INGEST === 'on') {
     const { before } = await withClickHouse(settings, 60_000, (client) =>
@@ -47,8 +50,15 @@ export async function startStack(settings: Settings, choice: Choice, log: (line:
   }
   const health = await healthy(settings)
   const tookMs = Math.round(performance.now() - startMs)
-  const warnings = findings.filter(({ severity }) => severity === 'warning')
-  return { mode, wasRunning, tookMs, health, findings: [...warnings, ...topics.findings, ...health.findings] }
+  // What could not be changed is a finding of the health check too.
+  const warnings = [...findings, ...topics.findings].filter(({ severity }) => severity === 'warning')
+  return {
+    mode,
+    wasRunning,
+    tookMs,
+    health,
+    findings: [...warnings, ...health.findings],
+  }
 }
 
 async function chooseMode(
