@@ -5,6 +5,7 @@
  * configuration keys; it never deletes, never shrinks, and leaves alone what the file does not name.
  */
 import { runCommand } from './lib/cli.mts'
+import { withKafkaCause } from './lib/health/container.mts'
 import { readSettings } from './lib/settings.mts'
 import { changeCount, renderPlan } from './lib/topic-plan.mts'
 import { syncTopics } from './lib/topics.mts'
@@ -37,13 +38,15 @@ Creates topics, adds partitions and sets configuration; never deletes, never shr
   run: async ({ options, log, paint }) => {
     const { check, 'dry-run': dryRun, file, only, timeout } = options
     const started = performance.now()
-    const synced = await syncTopics(readSettings(), {
-      ...(file === undefined ? {} : { file }),
-      only,
-      mode: check ? 'check' : dryRun ? 'plan' : 'apply',
-      timeoutMs: timeout * 1000,
-      log,
-    })
+    const synced = await withKafkaCause(
+      syncTopics(readSettings(), {
+        ...(file === undefined ? {} : { file }),
+        only,
+        mode: check ? 'check' : dryRun ? 'plan' : 'apply',
+        timeoutMs: timeout * 1000,
+        log,
+      }),
+    )
     const { clusterId, brokers, plan, done, findings } = synced
     const changes = changeCount(plan)
     const seconds = ((performance.now() - started) / 1000).toFixed(1)

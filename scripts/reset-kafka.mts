@@ -5,6 +5,7 @@
  * Shows what will be lost and asks first. Run again after an interruption, it finishes.
  */
 import { runCommand } from './lib/cli.mts'
+import { withKafkaCause } from './lib/health/container.mts'
 import { resetKafka } from './lib/reset.mts'
 import { readSettings } from './lib/settings.mts'
 
@@ -45,15 +46,17 @@ Interrupted at any moment, the next run finishes it.`,
     3: 'could not tell: the broker did not answer in time',
   },
   run: async ({ options, log }) =>
-    resetKafka(readSettings(), {
-      yes: options.yes,
-      force: options.force,
-      dryRun: options['dry-run'],
-      only: options.only,
-      all: options.all,
-      ...(options.file === undefined ? {} : { file: options.file }),
-      ...(options['cluster-id'] === undefined ? {} : { clusterId: options['cluster-id'] }),
-      timeoutMs: options.timeout * 1000,
-      log,
-    }),
+    withKafkaCause(
+      resetKafka(readSettings(), {
+        yes: options.yes,
+        force: options.force,
+        dryRun: options['dry-run'],
+        only: options.only,
+        all: options.all,
+        ...(options.file === undefined ? {} : { file: options.file }),
+        ...(options['cluster-id'] === undefined ? {} : { clusterId: options['cluster-id'] }),
+        timeoutMs: options.timeout * 1000,
+        log,
+      }),
+    ),
 })

@@ -1,6 +1,6 @@
 /** What Docker knows of a service's container and its log gives away: the cause behind a probe's finding. */
-import { type Container, containerLog } from '../docker.mts'
-import type { Finding } from '../findings.mts'
+import { type Container, containerLog, readContainers } from '../docker.mts'
+import { type Finding, OpsError } from '../findings.mts'
 import { failedInitFile, knownCause } from '../known-causes.mts'
 import type { ServiceName } from './probe.mts'
 
@@ -83,7 +83,12 @@ async function silenceCause(service: ServiceName, container: Container, silent: 
   if (state !== 'running') {
     return explained({ code: 'CONTAINER_STATE', found, expected: 'running', hint: mendOf(service, container) })
   }
-  return explained({ code: silent.code, found, expected: silent.expected, hint: `docker logs ${container.name}` })
+  return explained({
+    code: silent.code,
+    found,
+    expected: silent.expected,
+    hint: container.health === 'healthy' ? silent.hint : `docker logs ${container.name}`,
+  })
 }
 
 /** A finding about missing tables names the init file that failed when the data volume was new, if the log tells of one. */
@@ -102,4 +107,21 @@ async function withInitFailure(container: Container, findings: Finding[]): Promi
   return findings
     .filter(({ code }) => code !== 'CONTAINER_HEALTH')
     .map((finding) => (finding === missing ? explained : finding))
+}
+
+/** What `work` resolves to. When it finds no broker, its error tells what the broker's container and log say about that. */
+export async function withKafkaCause<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    const silent = error instanceof OpsError && error.findings.find(({ code }) => code === 'KAFKA_UNREACHABLE')
+    const container = silent && (await readContainers()).find(({ service }) => service === 'kafka')
+    if (!container) throw error
+    const cause = { ...(await silenceCause('kafka', container, silent)), severity: silent.severity }
+    throw new OpsError(
+      error.exitCode,
+      error.findings.map((finding) => (finding === silent ? cause : finding)),
+      error,
+    )
+  }
 }
