@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS market_l1
     ask_size UInt32 CODEC(GCD, Delta, T64('bit'), ZSTD(1)),
     -- Receive time, UTC, kept to the millisecond.
     ingestion_time DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, T64('bit'), ZSTD(1)),
-    source String CODEC(ZSTD(1)),
+    source LowCardinality(String) CODEC(ZSTD(1)),
     tick_id UInt64 CODEC(DoubleDelta, ZSTD(1)),
     -- Place in the feed, as in market_ticks. [0.33 for an exchange's update ids; DoubleDelta 0.38]
     sequence UInt64 CODEC(Delta, T64('bit'), ZSTD(1)),

@@ -7,7 +7,7 @@ CREATE TABLE IF NOT EXISTS market_metrics
     -- ZSTD beats Gorilla on these.
     value Float64 CODEC(ZSTD(1)),
     ingestion_time DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, T64('bit'), ZSTD(1)),
-    source String CODEC(ZSTD(1))
+    source LowCardinality(String) CODEC(ZSTD(1))
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(timestamp)
