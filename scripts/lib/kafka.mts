@@ -199,10 +199,16 @@ export async function openKafkajs(
     const deadline = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error(complaint ?? `no answer in ${timeoutMs / 1000} s`)), timeoutMs)
     })
+    const connecting = client.connect()
     try {
-      await Promise.race([client.connect(), deadline])
+      await Promise.race([connecting, deadline])
       return client
     } catch (error) {
+      // One that comes about after all would keep the process alive for ever.
+      connecting.then(
+        () => client.disconnect(),
+        () => {},
+      )
       throw unreachable(servers.join(','), error, timeoutMs)
     } finally {
       clearTimeout(timer)
