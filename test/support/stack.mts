@@ -53,8 +53,8 @@ export async function stackEnv(overrides: NodeJS.ProcessEnv = {}): Promise<NodeJ
   return {
     ...process.env,
     ...Object.fromEntries(PORTS.map((name, index) => [name, String(ports[index])])),
-    EMBEDDED_DATA_DIR: mkdtempSync(path.join(tmpdir(), 'l2-test-')),
     ...overrides,
+    EMBEDDED_DATA_DIR: overrides.EMBEDDED_DATA_DIR ?? mkdtempSync(path.join(tmpdir(), 'l2-test-')),
   }
 }
 
