@@ -1,6 +1,6 @@
 /** What docker-compose.yml relies on in each image, real or stand-in, with the source that promises it of the real one. */
 import * as assert from 'uvu/assert'
-import { containerOf, docker, output, run, type Service, up, writeEnv } from './engine.mts'
+import { containerOf, docker, HELPER, output, run, type Service, up, writeEnv } from './engine.mts'
 import type { Image } from './images.mts'
 import { proof } from './proof.mts'
 
@@ -67,6 +67,8 @@ test('ZooKeeper: the 4-letter words are closed, srvr aside, unless a configurati
     await docker(
       'run',
       '-d',
+      '--label',
+      HELPER,
       '--rm',
       '--tmpfs',
       '/data',
@@ -175,7 +177,18 @@ test('Redis: user 999 through the entrypoint only, folder /data, no bash', async
   assert.is(await userOf(containerOf('redis')), '999')
   assert.is(await onPath('redis', 'sh', 'sed', 'redis-cli', 'bash', 'curl'), 'sh\nsed\nredis-cli')
   const direct = (
-    await docker('run', '-d', '--rm', '--entrypoint', 'sh', nameOf('redis'), '-c', 'exec redis-server')
+    await docker(
+      'run',
+      '-d',
+      '--rm',
+      '--label',
+      HELPER,
+      '--entrypoint',
+      'sh',
+      nameOf('redis'),
+      '-c',
+      'exec redis-server',
+    )
   ).trim()
   try {
     assert.is(await userOf(direct), '0', 'without the entrypoint it stays root')

@@ -8,6 +8,7 @@ import {
   BASE_ENV,
   compose,
   docker,
+  HELPER,
   healthyAgain,
   inspect,
   removeStack,
@@ -95,6 +96,19 @@ test('health-check names a stopped container, and what starts it mends it', asyn
   assert.is((await reported('health-check.mts')).exitCode, 0)
 })
 
+test('create-topics and reset-kafka name the stopped container of Kafka, and change nothing', async () => {
+  await docker('stop', 'l2_kafka')
+  for (const [name, ...args] of [['create-topics.mts'], ['reset-kafka.mts', '--yes']] as [string, ...string[]][]) {
+    const { exitCode, findings } = await reported(name, ...args, '--timeout', '2')
+    assert.is(exitCode, 3)
+    assert.equal(
+      findings.map(({ code, hint }) => ({ code, hint })),
+      [{ code: 'CONTAINER_STATE', hint: 'docker-compose up -d' }],
+    )
+  }
+  await up()
+})
+
 test('npm stop stops the containers and keeps them and their data', async () => {
   assert.is((await script('stop.mts')).exitCode, 0)
   for (const service of SERVICES) assert.is((await inspect(service)).State.Status, 'exited', service)
@@ -141,7 +155,7 @@ test('check-ports names who holds a taken port: a process, and a container', asy
     'require("net").createServer().listen(8123, "127.0.0.1", () => console.log())',
   ])
   await once(holder.stdout, 'data')
-  await docker('run', '-d', '--name', 'l2-proof-holder', '-p', '127.0.0.1:6380:6379', REDIS)
+  await docker('run', '-d', '--name', 'l2-proof-holder', '--label', HELPER, '-p', '127.0.0.1:6380:6379', REDIS)
   try {
     const { exitCode, findings } = await reported('check-ports.mts')
     assert.is(exitCode, 1)

@@ -10,6 +10,7 @@ import {
   BASE_ENV,
   compose,
   docker,
+  HELPER,
   healthyAgain,
   output,
   removeStack,
@@ -155,7 +156,21 @@ test('a full disk under Kafka, ClickHouse and Redis', async (note) => {
   for (const volume of volumes) await smallDisk(volume, '96m')
   // A disk in memory is gone as soon as no container holds it, so one does for the whole test; it fills and empties it too.
   const mounts = volumes.flatMap((volume) => ['-v', `l2_${volume}:/disks/${volume}`])
-  await docker('run', '-d', '--name', 'l2-proof-disks', '--user', '0', ...mounts, '--entrypoint', 'sleep', REDIS, '900')
+  await docker(
+    'run',
+    '-d',
+    '--name',
+    'l2-proof-disks',
+    '--label',
+    HELPER,
+    '--user',
+    '0',
+    ...mounts,
+    '--entrypoint',
+    'sleep',
+    REDIS,
+    '900',
+  )
   const inDisks = (line: string) =>
     run(['docker', 'exec', 'l2-proof-disks', 'sh', '-c', `for disk in /disks/*; do ${line}; done`])
   let writer: Writer | undefined

@@ -10,6 +10,9 @@ export const PROJECT = 'l2'
 export const SERVICES = ['zookeeper', 'kafka', 'clickhouse', 'redis', 'kafka-ui'] as const
 export type Service = (typeof SERVICES)[number]
 
+/** Label of the containers that a test starts beside the stack. */
+export const HELPER = 'l2.compose-test'
+
 /** The documented container name of a service. */
 export const containerOf = (service: Service) => `l2_${service.replace('-', '_')}`
 

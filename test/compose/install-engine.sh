@@ -63,6 +63,8 @@ case ${1:-} in
     [ "$(id -u)" = 0 ] || fail 'not root'
     mkdir -p "$folder"
     if ! DOCKER_HOST=$socket docker info > /dev/null 2>&1; then
+      # Its bridge is the one trace that it would leave behind.
+      [ -e /sys/class/net/docker0 ] || touch "$folder/made-bridge"
       dockerd --host "$socket" --data-root "$folder/data" --exec-root "$folder/run" --pidfile "$folder/dockerd.pid" \
         > "$folder/dockerd.log" 2>&1 < /dev/null &
       for ((tries = 0; tries < 150; tries++)); do
@@ -85,6 +87,7 @@ case ${1:-} in
       sleep 0.2
     done
     kill -0 "$pid" 2> /dev/null && { log "The engine (process $pid) did not stop within 30 s"; exit 3; }
+    [ ! -e "$folder/made-bridge" ] || ip link delete docker0 2> /dev/null || log 'The bridge docker0 stays'
     rm -rf "$folder"
     ;;
   *)

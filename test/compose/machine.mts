@@ -1,5 +1,6 @@
 /** What the engine already holds under the project's name, and what the machine allows. */
-import { PROJECT, run } from './engine.mts'
+import { waitUntil } from '../../scripts/lib/wait.mts'
+import { HELPER, PROJECT, run } from './engine.mts'
 import type { Image } from './images.mts'
 
 export interface Present {
@@ -7,7 +8,7 @@ export interface Present {
   name: string
 }
 
-/** Containers, volumes and networks of the compose project, and containers that hold its names, in the order to delete them. */
+/** Containers, volumes and networks of the compose project, and the tests' helper containers, in the order to delete them. */
 export async function present(): Promise<Present[]> {
   const found: Present[] = []
   const list = async (kind: Present['kind'], ...command: string[]) => {
@@ -16,17 +17,25 @@ export async function present(): Promise<Present[]> {
   }
   const label = `label=com.docker.compose.project=${PROJECT}`
   await list('container', 'ps', '-a', '--filter', label, '--format', '{{.Names}}')
+  await list('container', 'ps', '-a', '--filter', `label=${HELPER}`, '--format', '{{.Names}}')
   await list('volume', 'volume', 'ls', '--filter', label, '--format', '{{.Name}}')
   await list('volume', 'volume', 'ls', '--filter', `name=^${PROJECT}_`, '--format', '{{.Name}}')
   await list('network', 'network', 'ls', '--filter', label, '--format', '{{.Name}}')
   return found.filter(({ kind, name }, index) => found.findIndex((o) => o.kind === kind && o.name === name) === index)
 }
 
-export async function remove(found: Present[]): Promise<void> {
-  for (const { kind, name } of found) {
-    const { exitCode, stderr } = await run(['docker', kind, 'rm', ...(kind === 'network' ? [] : ['--force']), name])
-    if (exitCode !== 0) throw new Error(`Cannot remove the ${kind} "${name}": ${stderr}`)
+/** Deletes all that {@link present} finds, and what a Compose that was interrupted still adds meanwhile. */
+export async function removeAll(): Promise<void> {
+  let failure = ''
+  const none = async () => {
+    const found = await present()
+    for (const { kind, name } of found) {
+      const { exitCode, stderr } = await run(['docker', kind, 'rm', ...(kind === 'network' ? [] : ['--force']), name])
+      if (exitCode !== 0) failure = `Cannot remove the ${kind} "${name}": ${stderr}`
+    }
+    return found.length === 0
   }
+  if (!(await waitUntil(none, { timeoutMs: 60_000, pollMs: 1_000 }))) throw new Error(failure)
 }
 
 /**

@@ -8,14 +8,14 @@
  *
  * Exit codes: 0 all proved, 1 not, 2 wrong use, 3 no engine, or a stack of that name is there already.
  */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { ROOT } from '../../scripts/lib/settings.mts'
 import { PROJECT, run } from './engine.mts'
 import { chooseImages, type Image } from './images.mts'
-import { openFilesLimit, present, remove } from './machine.mts'
+import { openFilesLimit, present, removeAll } from './machine.mts'
 import type { Proved } from './proof.mts'
 import { renderReport } from './report.mts'
 
@@ -25,6 +25,9 @@ const SHIPPED = [
   ...['clickhouse', 'kafka', 'redis', 'zookeeper', 'scripts', 'embedded'],
 ]
 const FOLDER = path.join(ROOT, 'test', 'compose')
+/** The test file that runs now. */
+let running: ChildProcess | undefined
+
 const print = (line: string) => process.stdout.write(`${line}\n`)
 
 function refuse(exitCode: 2 | 3, found: string, hint: string): void {
@@ -46,7 +49,7 @@ async function main(args: string[]): Promise<void> {
   if ((await run(['docker', 'info'])).exitCode !== 0) {
     return refuse(3, 'no Docker Engine answers', 'start Docker, or: eval "$(test/compose/install-engine.sh start)"')
   }
-  if (flags.includes('--clean')) await remove(await present())
+  if (flags.includes('--clean')) await removeAll()
   const there = await present()
   if (there.length > 0) {
     const hint = `if none of it is yours to keep: npm run test:compose -- --clean`
@@ -77,6 +80,7 @@ async function prove(images: Image[], files: string[]): Promise<void> {
   let interrupted = false
   const interrupt = () => {
     interrupted = true
+    running?.kill()
   }
   process.on('SIGINT', interrupt)
   process.on('SIGTERM', interrupt)
@@ -97,7 +101,7 @@ async function prove(images: Image[], files: string[]): Promise<void> {
     }
   } finally {
     const proved = readFileSync(reportFile, 'utf8').split('\n').filter(Boolean)
-    await remove(await present())
+    await removeAll()
     rmSync(tree, { recursive: true, force: true })
     const results = proved.map((line) => JSON.parse(line) as Proved)
     const tookMs = performance.now() - startMs
@@ -110,6 +114,7 @@ async function prove(images: Image[], files: string[]): Promise<void> {
 function runTests(file: string, env: NodeJS.ProcessEnv): Promise<{ exitCode: number | null; stdout: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(path.join(ROOT, 'scripts/lib/run'), [file], { env, stdio: ['ignore', 'pipe', 'inherit'] })
+    running = child
     let stdout = ''
     child.stdout.on('data', (chunk) => {
       stdout += chunk
