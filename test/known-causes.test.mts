@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { knownCause } from '../scripts/lib/known-causes.mts'
+import { failedInitFile, knownCause } from '../scripts/lib/known-causes.mts'
 import { runFile } from './support/command.mts'
 import { installed } from './support/embedded.mts'
 import { sharedStack } from './support/stack.mts'
@@ -70,4 +70,32 @@ causes('the logs of services that are well give none away', async () => {
   await stack.stop()
 })
 
+const initFile = suite('failedInitFile')
+
+const RUN = '/entrypoint.sh: running /docker-entrypoint-initdb.d/'
+const AGAIN = 'ClickHouse Database directory appears to contain a database; Skipping initialization'
+
+initFile('names the last file begun before the image was started again, and what the client said', () => {
+  // In the form of clickhouse-client: a line that introduces the server's error, and the error.
+  const error =
+    'Code: 62. DB::Exception: Received from 127.0.0.1:9000. DB::Exception: Syntax error: failed at position 1'
+  const log = [
+    `${RUN}010_a.sql`,
+    '',
+    `${RUN}020_b.sql`,
+    'Received exception from server (version 26.3.20):',
+    error,
+    AGAIN,
+  ]
+  assert.equal(failedInitFile(log.join('\n')), { file: '020_b.sql', error })
+})
+
+initFile('says nothing of files that all ran, of a volume that is not new, and of a start that still goes on', () => {
+  const done = [`${RUN}010_a.sql`, '', AGAIN].join('\n')
+  const later = [AGAIN, 'Code: 62. DB::Exception: Syntax error of a later query'].join('\n')
+  const now = [`${RUN}010_a.sql`, 'Code: 62. DB::Exception: Syntax error'].join('\n')
+  for (const log of [done, later, now]) assert.is(failedInitFile(log), undefined)
+})
+
 causes.run()
+initFile.run()
