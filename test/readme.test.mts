@@ -2,9 +2,11 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { applyInitFiles, connectClickHouse } from '../scripts/lib/clickhouse.mts'
 import { ROOT, readSettings } from '../scripts/lib/settings.mts'
 import { readDeclaredTopics } from '../scripts/lib/topics-file.mts'
 import { runScript } from './support/command.mts'
+import { sharedStack } from './support/stack.mts'
 
 const read = (file: string) => readFileSync(path.join(ROOT, file), 'utf8')
 const readme = read('README.md')
@@ -114,6 +116,21 @@ tables('give the memory limits in force, 4096 MB together', () => {
   const sentence = `ZooKeeper ${zookeeper}, Kafka ${kafka}, ClickHouse ${clickhouse}, Redis ${redis}, Kafka UI ${ui}`
   assert.ok(readme.includes(sentence), sentence)
   assert.ok(read('docker-compose.yml').includes(limits.join(' + ')))
+})
+
+tables('give queries that the schema answers', async () => {
+  const section = readme.split('### Answers')[1]?.split('\n### ')[0] ?? ''
+  const queries = [...section.matchAll(/`(SELECT [^`]+)`/g)].map(([, query = '']) => query)
+  assert.is(queries.length, 6)
+  const stack = await sharedStack()
+  await applyInitFiles(stack.settings)
+  const client = await connectClickHouse(stack.settings, 30_000)
+  try {
+    for (const query of queries) await (await client.query({ query, format: 'JSONEachRow' })).json()
+  } finally {
+    await client.close()
+    await stack.stop()
+  }
 })
 
 tables.run()
