@@ -6,7 +6,7 @@
  */
 import { writeFileSync } from 'node:fs'
 import { runCommand } from './lib/cli.mts'
-import type { Finding } from './lib/findings.mts'
+import { type Finding, OpsError } from './lib/findings.mts'
 import { progressBar } from './lib/progress.mts'
 import { readSettings } from './lib/settings.mts'
 import { benchStorage } from './lib/storage-bench/bench.mts'
@@ -42,9 +42,18 @@ questions, each as the median of 5 and a ratio. All three must give the same ans
   },
   run: async ({ options }) => {
     const { data, rounds, rows, svg } = options
-    const bar = progressBar(process.stderr)
     const prefix = `bench_storage_${process.pid}`
-    const result = await benchStorage(readSettings(), prefix, { data, rounds, rows, show: bar.show }).finally(bar.clear)
+    const bar = progressBar(process.stderr)
+    // The databases are dropped before it ends; a second Ctrl-C ends it at once.
+    let interrupted = false
+    process.once('SIGINT', () => {
+      interrupted = true
+    })
+    const show = (part: number, doing: string) => {
+      if (interrupted) throw interruption(prefix)
+      bar.show(part, doing)
+    }
+    const result = await benchStorage(readSettings(), prefix, { data, rounds, rows, show }).finally(bar.clear)
     if (svg) writeFileSync(svg, chartOf(result))
     const findings = result.answers.flatMap(({ name, differs }) =>
       differs.map((found): Finding => {
@@ -55,3 +64,9 @@ questions, each as the median of 5 and a ratio. All three must give the same ans
     return { findings, text: renderBench(result), data: { ...result } }
   },
 })
+
+function interruption(prefix: string): OpsError {
+  const hint = `if a second Ctrl-C came: DROP DATABASE ${prefix}_…, as SHOW DATABASES names them`
+  const [found, expected] = ['Ctrl-C', 'to end by itself']
+  return new OpsError(1, [{ severity: 'error', code: 'INTERRUPTED', subject: 'bench-storage', found, expected, hint }])
+}

@@ -1,10 +1,13 @@
 /** The tables and views of clickhouse/init: what writers put in comes out, once, and every answer is a known one. */
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { connectClickHouse } from '../scripts/lib/clickhouse.mts'
 import { syncSchema } from '../scripts/lib/schema.mts'
+import { ROOT } from '../scripts/lib/settings.mts'
 import { sharedStack } from './support/stack.mts'
 
 const stack = await sharedStack()
@@ -461,7 +464,16 @@ book('the same once it is rolled up, and exact again when an event comes late', 
   ])
 })
 
-const suites = [writers, once, bars, latest, book]
+const documented = suite('docs/storage.md')
+
+documented('has examples that run', async () => {
+  const text = readFileSync(path.join(ROOT, 'docs', 'storage.md'), 'utf8')
+  const examples = [...text.matchAll(/^```sql\n(.*?)^```/gms)].map(([, sql = '']) => sql)
+  assert.ok(examples.length > 5)
+  for (const sql of examples) await (sql.startsWith('INSERT') ? client.command({ query: sql }) : rows(sql))
+})
+
+const suites = [writers, once, bars, latest, documented, book]
 book.after(async () => {
   await client.command({ query: `DROP DATABASE ${database}` })
   await client.close()

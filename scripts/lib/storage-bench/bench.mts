@@ -4,7 +4,18 @@ import { connectClickHouse, withClickHouse } from '../clickhouse.mts'
 import { syncSchema } from '../schema.mts'
 import type { Settings } from '../settings.mts'
 import type { Answered, Clients, SchemaName, Size } from './measure.mts'
-import { ask, FORMATS, insertOnce, measureSize, median, readBatches, rollUp, rows, SCHEMAS } from './measure.mts'
+import {
+  ask,
+  FORMATS,
+  insertOnce,
+  measureSize,
+  median,
+  readBatches,
+  rollUp,
+  rows,
+  SCHEMAS,
+  stopRollUps,
+} from './measure.mts'
 import { questionsAbout, type Subject } from './questions.mts'
 import { NAIVE, TODAY } from './schemas.mts'
 import { copyOf, generateRows, loadParquet, TABLES, type TableName } from './sources.mts'
@@ -32,7 +43,9 @@ export interface BenchResult {
   rollUps: { name: 'bars' | 'book'; msPerMillionRows: number; bytesPerRow: number }[]
 }
 
-const GENERATED = { messages: 1_000_000, symbols: 100 }
+const SYMBOLS = 100
+/** Messages to generate; a tenth are trades. More rows than these are copies. */
+const messagesFor = (rows: number) => Math.min(2_000_000, Math.max(20_000, rows))
 /** Batches of one round, if the table has that many rows. */
 const BATCHES = 4
 /** For one statement: loading the largest table is one. */
@@ -58,9 +71,7 @@ export async function benchStorage(settings: Settings, prefix: string, options: 
       const source = within('source')
       options.show(0, 'reading the rows')
       if (options.data === undefined) {
-        await generateRows(source, GENERATED.messages, GENERATED.symbols, (part) =>
-          options.show(part * 0.1, 'generating'),
-        )
+        await generateRows(source, messagesFor(options.rows), SYMBOLS, (part) => options.show(part * 0.1, 'generating'))
       } else await loadParquet(source, options.data)
       for (const suffix of ['', '_insert']) {
         const shipped = { ...settings, CLICKHOUSE_DATABASE: `${prefix}_shipped${suffix}` }
@@ -82,10 +93,7 @@ export async function benchStorage(settings: Settings, prefix: string, options: 
 }
 
 async function measureInserts(source: ClickHouseClient, clients: Clients, { rounds, show }: BenchOptions) {
-  // What these do is measured apart; here they would slow whoever's turn it is.
-  for (const view of ['market_bars_refresh', 'market_book_refresh']) {
-    await clients.shipped.command({ query: `SYSTEM STOP VIEW ${view}` })
-  }
+  await stopRollUps(clients.shipped)
   const inserts: BenchResult['inserts'] = []
   const pairs = TABLES.flatMap((table) => FORMATS.map((format) => ({ table, format })))
   for (const [index, { table, format }] of pairs.entries()) {
@@ -111,6 +119,7 @@ async function measureInserts(source: ClickHouseClient, clients: Clients, { roun
 async function measureStored(source: ClickHouseClient, sourceName: string, clients: Clients, options: BenchOptions) {
   const { rows: wanted, show } = options
   const copies = {} as Record<TableName, number>
+  await stopRollUps(clients.shipped)
   for (const [index, table] of TABLES.entries()) {
     const [[count = 0] = []] = await rows<number[]>(source, `SELECT count() FROM ${table}`)
     copies[table] = Math.max(1, Math.ceil(wanted / count))

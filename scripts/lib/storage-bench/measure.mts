@@ -48,6 +48,11 @@ export async function measureSize(client: ClickHouseClient, table: string): Prom
   return { rows: count, bytes, parts, mergedParts }
 }
 
+/** Keeps the shipped views from rolling up by themselves: they would slow whoever is measured meanwhile. */
+export async function stopRollUps(client: ClickHouseClient): Promise<void> {
+  for (const rollup of ['bars', 'book']) await client.command({ query: `SYSTEM STOP VIEW market_${rollup}_refresh` })
+}
+
 /** Rolls everything up that the shipped views would roll up in time; milliseconds of work that it took. */
 export async function rollUp(client: ClickHouseClient): Promise<Record<'bars' | 'book', number>> {
   const took = { bars: 0, book: 0 }
@@ -55,6 +60,7 @@ export async function rollUp(client: ClickHouseClient): Promise<Record<'bars' | 
   await delay(10_100)
   for (const rollup of ['bars', 'book'] as const) {
     const view = `market_${rollup}_refresh`
+    await client.command({ query: `SYSTEM START VIEW ${view}` })
     const stale = `SELECT count() FROM market_rollup_state FINAL WHERE rollup = '${rollup}' AND computed_at <= inserted_at + INTERVAL 10 SECOND`
     const left = async () => (await rows<number[]>(client, stale))[0]?.[0]
     while ((await left()) !== 0) {
@@ -72,24 +78,27 @@ export interface Batches {
   table: TableName
   format: (typeof FORMATS)[number]
   bodies: Buffer[]
+  /** In all of them. */
+  rows: number
 }
 
-/** The first rows of a source table in batches, as a writer's client would send them. */
+/** The first rows of a source table in batches, as a writer's client would send them: at most `most`, each full but for the last. */
 export async function readBatches(
   source: ClickHouseClient,
   table: TableName,
   format: Batches['format'],
-  count: number,
+  most: number,
 ): Promise<Batches> {
-  const bodies: Buffer[] = []
-  for (let index = 0; index < count; index++) {
-    const query = `SELECT * FROM ${table} LIMIT ${index * BATCH_ROWS}, ${BATCH_ROWS} FORMAT ${format} SETTINGS max_threads = 1`
+  const [[count = 0] = []] = await rows<number[]>(source, `SELECT count() FROM ${table}`)
+  const batches: Batches = { table, format, bodies: [], rows: Math.min(count, most * BATCH_ROWS) }
+  for (let from = 0; from < batches.rows; from += BATCH_ROWS) {
+    const query = `SELECT * FROM ${table} LIMIT ${from}, ${BATCH_ROWS} FORMAT ${format} SETTINGS max_threads = 1`
     const { stream } = await source.exec({ query })
     const chunks: Buffer[] = []
     for await (const chunk of stream) chunks.push(chunk)
-    bodies.push(Buffer.concat(chunks))
+    batches.bodies.push(Buffer.concat(chunks))
   }
-  return { table, format, bodies }
+  return batches
 }
 
 /**
@@ -97,27 +106,21 @@ export async function readBatches(
  * @param token begins the deduplication token of each batch; without it the server compares contents where the table asks for it
  * @returns rows per second
  */
-export async function insertOnce(
-  client: ClickHouseClient,
-  { table, format, bodies }: Batches,
-  token?: string,
-): Promise<number> {
+export async function insertOnce(client: ClickHouseClient, batches: Batches, token?: string): Promise<number> {
+  const { table, format, bodies } = batches
   await client.command({ query: `TRUNCATE TABLE ${table}` })
   const query = `INSERT INTO ${table} (${columnsOf(table).join(', ')}) FORMAT ${format}`
   const startMs = performance.now()
   for (const [index, body] of bodies.entries()) {
     const settings = token === undefined ? {} : { insert_deduplication_token: `${token}-${index}` }
-    await insertStream(
-      client,
-      query,
-      Readable.from([body], { objectMode: false, highWaterMark: body.length }),
-      settings,
-    )
+    const values = Readable.from([body], { objectMode: false, highWaterMark: body.length })
+    await insertStream(client, query, values, settings)
   }
   const seconds = (performance.now() - startMs) / 1000
-  const [[count] = []] = await rows<number[]>(client, `SELECT count() FROM ${table}`)
-  if (count === 0) throw new Error(`Cannot measure inserts: ${table} stayed empty`)
-  return (bodies.length * BATCH_ROWS) / seconds
+  const [[stored] = []] = await rows<number[]>(client, `SELECT count() FROM ${table}`)
+  // Merges may have made repeated rows one, so "as many" cannot be asked for.
+  if (!stored) throw new Error(`Cannot measure inserts: ${table} stayed empty`)
+  return batches.rows / seconds
 }
 
 export interface Answered {
