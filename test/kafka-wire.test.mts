@@ -3,9 +3,10 @@ import type { AddressInfo, Server } from 'node:net'
 import { createServer, type Socket } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { kafkaCause, openCluster, openKafkajs, splitAddress } from '../scripts/lib/kafka.mts'
+import { openCluster, openKafkajs, splitAddress } from '../scripts/lib/kafka.mts'
 import { Reader, Writer } from '../scripts/lib/kafka-codec.mts'
 import { listOffsets } from '../scripts/lib/offset-requests.mts'
+import { networkCause } from '../scripts/lib/tcp.mts'
 import { createTopics, describeTopicConfigs } from '../scripts/lib/topic-requests.mts'
 
 const codec = suite('Writer and Reader')
@@ -103,7 +104,7 @@ reaches('names one that hangs up, and one that never answers', async () => {
   assert.match((await failureAt(rude, 700)).message, /found the connection was closed,/)
   const sockets: Socket[] = []
   const silent = createServer((socket) => void sockets.push(socket))
-  assert.is((await failureAt(silent, 700)).message, `kafka HERE: found no answer, ${EXPECTED}`)
+  assert.is((await failureAt(silent, 700)).message, `kafka HERE: found timed out, ${EXPECTED}`)
   for (const socket of sockets) socket.destroy()
 })
 
@@ -158,13 +159,13 @@ clients('drops the warning about timers in the past, of Node.js from 23, and no 
 
 clients.run()
 
-const causes = suite('kafkaCause')
+const causes = suite('networkCause')
 
 causes('looks for a known code in the error and in what caused it', () => {
   const refused = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
-  assert.is(kafkaCause(new Error('outer', { cause: new Error('inner', { cause: refused }) })), 'connection refused')
-  assert.is(kafkaCause(new AggregateError([refused])), 'connection refused')
-  assert.is(kafkaCause(new Error('something else')), 'something else')
+  assert.is(networkCause(new Error('outer', { cause: new Error('inner', { cause: refused }) })), 'connection refused')
+  assert.is(networkCause(new AggregateError([refused])), 'connection refused')
+  assert.is(networkCause(new Error('something else')), 'something else')
 })
 
 causes.run()

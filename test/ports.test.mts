@@ -6,22 +6,12 @@ import * as assert from 'uvu/assert'
 import { bornAt } from '../scripts/lib/embedded/processes.mts'
 import type { Finding } from '../scripts/lib/findings.mts'
 import type { PortState } from '../scripts/lib/ports.mts'
-import { ROOT } from '../scripts/lib/settings.mts'
+import { HOST_PORTS, ROOT } from '../scripts/lib/settings.mts'
 import { type Outcome, runFile, runScript } from './support/command.mts'
 import { cleanEnv, projectCopy } from './support/project.mts'
 import { freePorts, sharedStack } from './support/stack.mts'
 
-const PORTS = [
-  'ZOOKEEPER_CLIENT_PORT',
-  'KAFKA_LISTENER_PORT',
-  'KAFKA_INTERNAL_PORT',
-  'CLICKHOUSE_HTTP_PORT',
-  'CLICKHOUSE_TCP_PORT',
-  'REDIS_PORT',
-  'KAFKA_UI_PORT',
-] as const
-
-type Ports = Record<(typeof PORTS)[number], number>
+type Ports = Record<(typeof HOST_PORTS)[number], number>
 
 interface Place {
   ports: Ports
@@ -34,9 +24,9 @@ const root = projectCopy()
 
 /** The copy as new, with an .env that names free ports. `settings` are appended to it, `files` lie beside it. */
 async function place(settings = '', files: Record<string, string> = {}, env: NodeJS.ProcessEnv = {}): Promise<Place> {
-  const free = await freePorts(PORTS.length)
-  const ports = Object.fromEntries(PORTS.map((name, index) => [name, free[index]])) as Ports
-  const lines = PORTS.map((name) => `${name}=${ports[name]} # of this test`)
+  const free = await freePorts(HOST_PORTS.length)
+  const ports = Object.fromEntries(HOST_PORTS.map((name, index) => [name, free[index]])) as Ports
+  const lines = HOST_PORTS.map((name) => `${name}=${ports[name]} # of this test`)
   for (const entry of ['docker-compose.override.yml', '.embedded'])
     rmSync(path.join(root, entry), { recursive: true, force: true })
   for (const file of ['docker-compose.yml', '.env.template']) copyFileSync(path.join(ROOT, file), path.join(root, file))

@@ -3,39 +3,19 @@
  * consumers. Both have deadlines and turn failures into findings that name the cause.
  */
 import type { Admin, Consumer, ConsumerConfig, Producer, ProducerConfig } from 'kafkajs'
-import { cannotTell, type OpsError, reason } from './findings.mts'
+import { cannotTell, type OpsError } from './findings.mts'
 import type { Request } from './kafka-codec.mts'
 import { describeLogDirs, type Metadata, metadata } from './kafka-requests.mts'
 import { connectWire, type Wire } from './kafka-wire.mts'
 import type { Settings } from './settings.mts'
+import { networkCause } from './tcp.mts'
 import { waitUntil } from './wait.mts'
 
 type Servers = Pick<Settings, 'KAFKA_BOOTSTRAP_SERVERS'>
 
-const CAUSES: Record<string, string> = {
-  ECONNREFUSED: 'connection refused',
-  ECONNRESET: 'the connection was closed',
-  EPIPE: 'the connection was closed',
-  ENOTFOUND: 'unknown host name',
-  EAI_AGAIN: 'unknown host name',
-  ETIMEDOUT: 'no answer',
-  EHOSTUNREACH: 'host unreachable',
-  ENETUNREACH: 'network unreachable',
-}
-
-/** Why a request to Kafka failed, in words: the cause's name where it is known, such as "connection refused". */
-export function kafkaCause(error: unknown): string {
-  for (let at = error; at instanceof Error; at = at.cause) {
-    const first = at instanceof AggregateError ? at.errors[0] : at
-    const code = (first as { code?: unknown }).code
-    if (typeof code === 'string' && CAUSES[code]) return CAUSES[code]
-  }
-  return reason(error)
-}
-
 /** The {@link OpsError} of a broker that does not answer: exit code 3. */
 export function unreachable(address: string, error: unknown, timeoutMs: number, mend?: string): OpsError {
-  const found = kafkaCause(error)
+  const found = networkCause(error)
   const hint = mend ?? (found.includes('connection refused') ? 'npm start' : 'edit .env: KAFKA_BOOTSTRAP_SERVERS=…')
   const expected = `a Kafka broker that answers within ${timeoutMs / 1000} s`
   return cannotTell({ code: 'KAFKA_UNREACHABLE', subject: `kafka ${address}`, found, expected, hint }, error)
@@ -68,8 +48,8 @@ export async function openCluster(
   const failures = new Map<string, unknown>()
   const causes = () =>
     servers.length === 1
-      ? kafkaCause(failures.get(servers[0] ?? ''))
-      : servers.map((address) => `${address}: ${kafkaCause(failures.get(address))}`).join('; ')
+      ? networkCause(failures.get(servers[0] ?? ''))
+      : servers.map((address) => `${address}: ${networkCause(failures.get(address))}`).join('; ')
   let told = ''
   const startedMs = performance.now()
   const deadline = startedMs + timeoutMs

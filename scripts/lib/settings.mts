@@ -132,7 +132,7 @@ export const VARIABLES = {
 export type Settings = { readonly [K in keyof typeof VARIABLES]: ReturnType<(typeof VARIABLES)[K]> }
 
 /** The ports that one stack opens on one machine; no two may be equal. */
-const HOST_PORTS = [
+export const HOST_PORTS = [
   'ZOOKEEPER_CLIENT_PORT',
   'KAFKA_LISTENER_PORT',
   'KAFKA_INTERNAL_PORT',

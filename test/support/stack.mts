@@ -6,7 +6,7 @@ import path from 'node:path'
 import { install } from '../../scripts/lib/embedded/install.mts'
 import type { EmbeddedName } from '../../scripts/lib/embedded/services.mts'
 import { startEmbedded, stopEmbedded } from '../../scripts/lib/embedded/stack.mts'
-import { readSettings, type Settings } from '../../scripts/lib/settings.mts'
+import { HOST_PORTS, readSettings, type Settings } from '../../scripts/lib/settings.mts'
 
 export interface TestStack {
   /** For the commands under test: every port and folder of this stack. */
@@ -15,16 +15,6 @@ export interface TestStack {
   /** Stops it and deletes its data; does nothing to a shared one. */
   stop: () => Promise<void>
 }
-
-const PORTS = [
-  'ZOOKEEPER_CLIENT_PORT',
-  'KAFKA_LISTENER_PORT',
-  'KAFKA_INTERNAL_PORT',
-  'CLICKHOUSE_HTTP_PORT',
-  'CLICKHOUSE_TCP_PORT',
-  'REDIS_PORT',
-  'KAFKA_UI_PORT',
-]
 
 function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
@@ -49,10 +39,10 @@ export async function freePorts(count: number): Promise<number[]> {
 
 /** The environment of a stack of its own: free ports and a new data folder; `overrides` on top. Nothing is started. */
 export async function stackEnv(overrides: NodeJS.ProcessEnv = {}): Promise<NodeJS.ProcessEnv> {
-  const ports = await freePorts(PORTS.length)
+  const ports = await freePorts(HOST_PORTS.length)
   return {
     ...process.env,
-    ...Object.fromEntries(PORTS.map((name, index) => [name, String(ports[index])])),
+    ...Object.fromEntries(HOST_PORTS.map((name, index) => [name, String(ports[index])])),
     ...overrides,
     EMBEDDED_DATA_DIR: overrides.EMBEDDED_DATA_DIR ?? mkdtempSync(path.join(tmpdir(), 'l2-test-')),
   }

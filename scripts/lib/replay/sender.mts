@@ -1,9 +1,10 @@
 /** An idempotent producer that says of each message whether the broker has it. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { configError, OpsError } from '../findings.mts'
-import { kafkaCause, openCluster, openKafkajs, unreachable } from '../kafka.mts'
+import { openCluster, openKafkajs, unreachable } from '../kafka.mts'
 import { compress, decompress } from '../lz4.mts'
 import type { Settings } from '../settings.mts'
+import { networkCause } from '../tcp.mts'
 import { describeTopicConfigs } from '../topic-requests.mts'
 import type { Message } from './message.mts'
 
@@ -79,7 +80,7 @@ export async function openSender(
         if (error instanceof OpsError || isTooLarge(error)) throw error
         if (performance.now() > deadline)
           throw unreachable(settings.KAFKA_BOOTSTRAP_SERVERS.join(','), error, timeoutMs)
-        const cause = kafkaCause(error)
+        const cause = networkCause(error)
         if (cause !== told) log(`Kafka does not take the messages, trying again: ${cause}`)
         told = cause
         await delay(RETRY_MS)
