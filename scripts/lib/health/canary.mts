@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { ClickHouseClient } from '@clickhouse/client'
+import type { Redis } from 'ioredis'
 import { connectClickHouse } from '../clickhouse.mts'
 import { type Finding, reason } from '../findings.mts'
 import { dismissMembers } from '../ingest/groups.mts'
@@ -16,6 +17,8 @@ const TABLE_PREFIX = 'canary_'
 /** Milliseconds after which what a canary left behind is one that was killed. */
 const LEFTOVER_MS = 600_000
 const SYMBOL = 'CANARY'
+/** The hops of the path itself. */
+const SHOWN = ['to kafka', 'to clickhouse', 'redis']
 
 /**
  * Sends one message through the whole path: into a topic, from there by the views of clickhouse/ingest into a table, and a key into Redis
@@ -46,10 +49,14 @@ export async function probeCanary(settings: Settings, { timeoutMs, deep }: Probe
       return false
     }
   }
-  const [client, kafka] = await Promise.all([
+  const [client, kafka, redis] = await Promise.all([
     connectClickHouse(settings, timeoutMs),
     openKafkajs(settings, { timeoutMs }),
+    redisClient(settings, timeoutMs),
   ])
+  redis.on('error', () => {
+    // Every command fails with it too.
+  })
   const id = `${Date.now()}_${randomBytes(4).toString('hex')}`
   try {
     await removeLeftovers(client, kafka)
@@ -60,13 +67,14 @@ export async function probeCanary(settings: Settings, { timeoutMs, deep }: Probe
     const sent = ready && (await hop('to kafka', 'an acknowledged message', () => send(kafka, topic)))
     if (sent)
       await hop('to clickhouse', 'a row in its table', () => arrive(client, cage, settings.INGEST_FLUSH_MS + timeoutMs))
-    await hop('redis', 'a key set and read', () => throughRedis(settings, id, timeoutMs))
+    const connected = await hop('connect to redis', 'a Redis that answers', () => redis.connect())
+    if (connected) await hop('redis', 'a key set and read', () => throughRedis(redis, id))
+    await hop('clean up', 'nothing left behind', () => remove(settings, client, kafka, id, timeoutMs))
   } finally {
-    await remove(settings, client, kafka, id, timeoutMs)
+    redis.disconnect()
     await Promise.all([client.close(), kafka.close()])
   }
-  const { prepare: _, ...shown } = hops
-  const summary = Object.entries(shown).map(([name, ms]) => `${name} ${ms} ms`)
+  const summary = SHOWN.filter((name) => name in hops).map((name) => `${name} ${hops[name]} ms`)
   return { summary: summary.join(', ') || 'lost', details: hops, findings }
 }
 
@@ -135,22 +143,13 @@ async function complaint(client: ClickHouseClient, cage: string): Promise<string
   return row?.text ? `: ${row.text.split('\n')[0]}` : ''
 }
 
-async function throughRedis(settings: Settings, id: string, timeoutMs: number): Promise<void> {
-  const redis = await redisClient(settings, timeoutMs)
-  redis.on('error', () => {
-    // Every command below fails with it too.
-  })
-  try {
-    await redis.connect()
-    // Gone after 10 s even if this process is killed before it deletes it.
-    const key = `l2:canary:${id}`
-    await redis.set(key, id, 'EX', 10)
-    const read = await redis.get(key)
-    await redis.del(key)
-    if (read !== id) throw new Error(`read ${read ?? 'nothing'}`)
-  } finally {
-    redis.disconnect()
-  }
+async function throughRedis(redis: Redis, id: string): Promise<void> {
+  // Gone after 10 s even if this process is killed before it deletes it.
+  const key = `l2:canary:${id}`
+  await redis.set(key, id, 'EX', 10)
+  const read = await redis.get(key)
+  await redis.del(key)
+  if (read !== id) throw new Error(`read ${read ?? 'nothing'}`)
 }
 
 /** Deletes what one canary made; Kafka tables first, so that nothing reads what is going. */

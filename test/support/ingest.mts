@@ -1,0 +1,136 @@
+/** A stack of its own with tables and topics, and hands to feed its topics and look into its tables. */
+import { type ClickHouseClient, createClient } from '@clickhouse/client'
+import type { Message } from 'kafkajs'
+import { applyInitFiles } from '../../scripts/lib/clickhouse.mts'
+import type { Finding } from '../../scripts/lib/findings.mts'
+import { openKafkajs } from '../../scripts/lib/kafka.mts'
+import { syncTopics } from '../../scripts/lib/topics.mts'
+import { waitUntil } from '../../scripts/lib/wait.mts'
+import { runScript } from './command.mts'
+import { KafkaHand } from './kafka.mts'
+import { startStack, type TestStack } from './stack.mts'
+
+export interface Told {
+  exitCode: number
+  state: string
+  changed: string[]
+  topics: { topic: string; lag: number; rejects: number; messagesPerSecond: number; otherReaders: string[] }[]
+  rejects: { topic: string; error: string; message: string }[]
+  findings: Finding[]
+}
+
+export class IngestStack {
+  readonly stack: TestStack
+  readonly clickhouse: ClickHouseClient
+  readonly kafka: KafkaHand
+
+  private constructor(stack: TestStack) {
+    this.stack = stack
+    this.kafka = new KafkaHand(stack.settings)
+    this.clickhouse = createClient({
+      url: `http://127.0.0.1:${stack.settings.CLICKHOUSE_HTTP_PORT}`,
+      username: stack.settings.CLICKHOUSE_USER,
+      password: stack.settings.CLICKHOUSE_PASSWORD,
+      database: stack.settings.CLICKHOUSE_DB,
+      // An open connection makes the server wait for it when it stops.
+      keep_alive: { enabled: false },
+    })
+  }
+
+  static async start(overrides: NodeJS.ProcessEnv = {}): Promise<IngestStack> {
+    const stack = await startStack(undefined, { INGEST_FLUSH_MS: '200', NO_COLOR: '1', ...overrides })
+    await applyInitFiles(stack.settings)
+    await syncTopics(stack.settings, { mode: 'apply', timeoutMs: 60_000, log: () => {} })
+    return new IngestStack(stack)
+  }
+
+  async stop(): Promise<void> {
+    await this.clickhouse.close()
+    await this.stack.stop()
+  }
+
+  /** Runs `ingest.mts … --json` and returns the object that it prints. */
+  async ingest(args: string[], env: NodeJS.ProcessEnv = {}): Promise<Told> {
+    const { stdout } = await runScript('ingest.mts', [...args, '--json'], { env: { ...this.stack.env, ...env } })
+    return JSON.parse(stdout) as Told
+  }
+
+  /** Sends to a topic, all acknowledged. What is no string or buffer goes as JSON; null stays null. */
+  async send(topic: string, values: readonly unknown[], more: Partial<Message> = {}): Promise<void> {
+    const kafka = await openKafkajs(this.stack.settings, { timeoutMs: 20_000 })
+    try {
+      const producer = await kafka.producer()
+      const messages = values.map((value) => ({
+        key: 'TEST',
+        value: value === null || typeof value === 'string' || Buffer.isBuffer(value) ? value : JSON.stringify(value),
+        ...more,
+      }))
+      await producer.send({ topic, messages, acks: -1 })
+    } finally {
+      await kafka.close()
+    }
+  }
+
+  /** Rows of a query, as arrays. */
+  async rows(query: string): Promise<unknown[][]> {
+    return (await this.clickhouse.query({ query, format: 'JSONCompactEachRow' })).json()
+  }
+
+  async count(table: string, where = '1'): Promise<number> {
+    const [[count] = []] = await this.rows(`SELECT toFloat64(count()) FROM ${table} WHERE ${where}`)
+    return Number(count)
+  }
+
+  /** The number of rows, as soon as it is `expected`; else what it is after 20 s. */
+  async settles(table: string, where: string, expected: number): Promise<number> {
+    let seen = -1
+    const enough = async () => {
+      seen = await this.count(table, where)
+      return seen >= expected
+    }
+    await waitUntil(enough, { timeoutMs: 20_000, pollMs: 50 })
+    return seen
+  }
+}
+
+/** Messages as programs send them; `more` on top, undefined takes a field away. */
+export const trade = (more: Record<string, unknown> = {}) => ({
+  symbol: 'TEST',
+  timestamp: '2026-11-23T10:00:00.000001',
+  trade_price: 189.12345678,
+  trade_size: 100,
+  total_volume: 5_000_000,
+  trade_market_center: 5,
+  trade_conditions: '0187',
+  tick_id: 7,
+  bid_price: 189.12,
+  ask_price: 189.13,
+  _metadata: { producer_id: 'test', message_type: 'trade', kafka_timestamp: 1, schema_version: '1.0' },
+  ...more,
+})
+
+export const quote = (more: Record<string, unknown> = {}) => ({
+  symbol: 'TEST',
+  timestamp: '2026-11-23T10:00:00.000001',
+  bid_price: 189.1,
+  bid_size: 3,
+  ask_price: 189.2,
+  ask_size: 4,
+  bid_market_center: 5,
+  ask_market_center: 11,
+  tick_id: 9,
+  ...more,
+})
+
+export const event = (more: Record<string, unknown> = {}) => ({
+  symbol: 'TEST',
+  timestamp: '2026-11-23T10:00:00.000001',
+  level: 1,
+  market_maker: 'NSDQ',
+  operation: 0,
+  side: 1,
+  price: 189.1,
+  size: 100,
+  tick_id: 1,
+  ...more,
+})
