@@ -17,6 +17,9 @@ import { stackEnv } from './support/stack.mts'
 /** Files that run side by side: as many as the smallest supported machine has cores. */
 const PARALLEL = 2
 
+/** A test file that takes so long hangs: the slowest takes three minutes on a busy machine. */
+const FILE_TIMEOUT_MS = 900_000
+
 const print = (line: string) => process.stdout.write(`${line}\n`)
 const names = process.argv.slice(2)
 const total = { passed: 0, failed: 0 }
@@ -38,7 +41,10 @@ async function check(title: string, command: string, args: string[]): Promise<vo
 /** uvu's own totals. A file without any, or of no tests, forgot to run them: that is a failure. */
 async function runTests(file: string, env: NodeJS.ProcessEnv): Promise<void> {
   const startMs = performance.now()
-  const { exitCode, stdout, stderr } = await runFile(path.join(ROOT, 'scripts/lib/run'), [file], { env })
+  const { exitCode, stdout, stderr } = await runFile(path.join(ROOT, 'scripts/lib/run'), [file], {
+    env,
+    timeoutMs: FILE_TIMEOUT_MS,
+  })
   const number = (label: string) => Number(new RegExp(`^\\s*${label}:\\s+(\\d+)`, 'm').exec(stdout)?.[1] ?? 0)
   const [tests, passed] = [number('Total'), number('Passed')]
   const failed = exitCode === 0 && tests > 0 ? tests - passed : Math.max(1, tests - passed)

@@ -16,6 +16,8 @@ export interface CommandOptions {
   stdin?: string
   /** Told all of its standard error so far, whenever more comes, and its process id. */
   watch?: (stderr: string, pid: number) => void
+  /** Milliseconds after which it is killed; without it, it may take for ever. */
+  timeoutMs?: number
 }
 
 /** Runs `scripts/<script>` with `args` and returns its exit code and everything that it printed. */
@@ -27,10 +29,11 @@ export function runScript(script: string, args: string[], options: CommandOption
 export function runFile(
   file: string,
   args: string[],
-  { env, cwd, stdin = '', watch }: CommandOptions = {},
+  { env, cwd, stdin = '', watch, timeoutMs }: CommandOptions = {},
 ): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    const child = spawn(file, args, { env: env ?? process.env, cwd: cwd ?? ROOT })
+    const options = { env: env ?? process.env, cwd: cwd ?? ROOT }
+    const child = spawn(file, args, timeoutMs ? { ...options, timeout: timeoutMs, killSignal: 'SIGKILL' } : options)
     let stdout = ''
     let stderr = ''
     child.stdout.on('data', (chunk) => {
