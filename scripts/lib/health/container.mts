@@ -91,22 +91,28 @@ async function silenceCause(service: ServiceName, container: Container, silent: 
   })
 }
 
-/** A finding about missing tables names the init file that failed when the data volume was new, if the log tells of one. */
+/** One finding for all missing tables, with the init file that failed when the data volume was new, if the log tells of one. */
 async function withInitFailure(container: Container, findings: Finding[]): Promise<Finding[]> {
-  const missing = findings.find(({ code }) => code === 'CLICKHOUSE_TABLES' || code === 'CLICKHOUSE_DATABASE')
-  if (!missing) return findings
+  // Whole tables and views; a missing column is a younger declaration's.
+  const missing = findings.filter(
+    ({ code, found }) =>
+      code === 'CLICKHOUSE_DATABASE' ||
+      (code === 'SCHEMA_MISSING' && /^no (table|view|materialized view)$/.test(found)),
+  )
+  if (missing.length === 0) return findings
   const failed = failedInitFile((await containerLog(container.name, LOG_LINES)).join('\n'))
   if (!failed) return findings
+  const names = missing.map(({ subject }) => subject).join(', ')
   const explained: Finding = {
-    ...missing,
+    severity: 'error',
     code: 'CLICKHOUSE_INIT',
-    found: `${missing.found}: clickhouse/init/${failed.file} failed when the volume was new (${failed.error.slice(0, 200)})`,
+    subject: 'clickhouse schema',
+    found: `no ${names}: clickhouse/init/${failed.file} failed when the volume was new (${failed.error.slice(0, 200)})`,
+    expected: 'every init file to have run',
     hint: `mend clickhouse/init/${failed.file}; the rest runs by: npm run schema`,
   }
   // The container is unhealthy for the same reason.
-  return findings
-    .filter(({ code }) => code !== 'CONTAINER_HEALTH')
-    .map((finding) => (finding === missing ? explained : finding))
+  return [explained, ...findings.filter((finding) => finding.code !== 'CONTAINER_HEALTH' && !missing.includes(finding))]
 }
 
 /** What `work` resolves to. When it finds no broker, its error tells what the broker's container and log say about that. */
