@@ -69,5 +69,5 @@ export function networkCause(error: unknown): string {
     if (typeof code === 'string' && CAUSES[code]) return CAUSES[code]
   }
   const text = reason(error)
-  return /timed? ?out/i.test(text) ? 'timed out' : text
+  return /\b(timed out|due to timeout|connection timeout|timeout error)\b/i.test(text) ? 'timed out' : text
 }
