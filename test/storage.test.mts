@@ -233,6 +233,8 @@ bars('are right at once, after corrections, and after the roll-up', async () => 
     trade('BARS', '30:02', 12, 100, 2, { correction: 'delete' }),
     trade('BARS', '30:02', 11.8, 100, 2, { correction: 'insert' }),
     trade('BARS', '31:00', 11.5, 10, 5, { correction: 'delete' }),
+    // Of none in particular: takes nothing back, and is no trade.
+    trade('BARS', '30:01', 10, 100, 0, { correction: 'delete' }),
   ])
   const corrected = [['14:30', 10, 11.8, 10, 11, 250, '10.92', 3]]
   assert.equal(await rows(BARS('BARS')), corrected)
@@ -255,7 +257,7 @@ bars('are right at once, after corrections, and after the roll-up', async () => 
   await rollUp('bars')
   assert.equal(await rows(BARS('BARS')), corrected)
   // Nothing was deleted: the audit trail is whole.
-  assert.equal(await rows("SELECT count() FROM market_ticks WHERE symbol = 'BARS'"), [[9]])
+  assert.equal(await rows("SELECT count() FROM market_ticks WHERE symbol = 'BARS'"), [[10]])
 })
 
 bars('agree with the trades while writers and the roll-up race', async () => {

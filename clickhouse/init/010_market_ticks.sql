@@ -29,8 +29,8 @@ CREATE TABLE IF NOT EXISTS market_ticks
     total_volume UInt64 CODEC(Delta, ZSTD(1)),
     -- C last qualified, E extended hours, O other.
     basis LowCardinality(String) CODEC(ZSTD(1)),
-    -- A `delete` takes back the trade whose symbol, timestamp, tick_id, price, size and conditions it repeats; `insert`
-    -- is a trade that the exchange adds later. Both stay stored: market_trades shows what holds.
+    -- A `delete` takes back the trade whose tick_id (and symbol, timestamp, price, size, conditions) it repeats; without a tick_id it
+    -- cannot say which. An `insert` is a trade that the exchange adds later. All stay stored: market_trades shows what holds.
     correction Enum8('none' = 0, 'insert' = 1, 'delete' = 2) CODEC(ZSTD(1)),
     -- Computed when read: orders the trades of a symbol, for the first and the last of an interval.
     position UInt128 ALIAS bitOr(bitShiftLeft(toUInt128(toUnixTimestamp64Micro(timestamp)), 64), tick_id),

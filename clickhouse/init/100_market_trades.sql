@@ -5,5 +5,5 @@ FROM market_ticks FINAL
 WHERE correction != 'delete'
     AND (symbol, timestamp, tick_id, price, size, conditions) NOT IN
     (
-        SELECT symbol, timestamp, tick_id, price, size, conditions FROM market_ticks WHERE correction = 'delete'
+        SELECT symbol, timestamp, tick_id, price, size, conditions FROM market_ticks WHERE correction = 'delete' AND tick_id != 0
     )

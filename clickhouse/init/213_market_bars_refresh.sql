@@ -4,7 +4,7 @@ CREATE MATERIALIZED VIEW IF NOT EXISTS market_bars_refresh REFRESH EVERY 10 SECO
 WITH
     correction != 'delete' AND (symbol, timestamp, tick_id, price, size, conditions) NOT IN
     (
-        SELECT symbol, timestamp, tick_id, price, size, conditions FROM market_ticks WHERE correction = 'delete'
+        SELECT symbol, timestamp, tick_id, price, size, conditions FROM market_ticks WHERE correction = 'delete' AND tick_id != 0
     ) AS holds
 SELECT
     symbol,

@@ -25,6 +25,6 @@ WHERE toStartOfFiveMinutes(timestamp) IN arraySort(stale)
     AND correction != 'delete'
     AND (symbol, timestamp, tick_id, price, size, conditions) NOT IN
     (
-        SELECT symbol, timestamp, tick_id, price, size, conditions FROM market_ticks WHERE correction = 'delete'
+        SELECT symbol, timestamp, tick_id, price, size, conditions FROM market_ticks WHERE correction = 'delete' AND tick_id != 0
     )
 GROUP BY symbol, minute
