@@ -174,7 +174,6 @@ export async function openKafkajs(
   })
   const open: { disconnect: () => Promise<void> }[] = []
   const connected = async <C extends { connect: () => Promise<void>; disconnect: () => Promise<void> }>(client: C) => {
-    open.push(client)
     let timer: NodeJS.Timeout | undefined
     const deadline = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error(complaint ?? `no answer in ${timeoutMs / 1000} s`)), timeoutMs)
@@ -182,13 +181,11 @@ export async function openKafkajs(
     const connecting = client.connect()
     try {
       await Promise.race([connecting, deadline])
+      open.push(client)
       return client
     } catch (error) {
-      // One that comes about after all would keep the process alive for ever.
-      connecting.then(
-        () => client.disconnect(),
-        () => {},
-      )
+      // One that comes about after all would keep the process alive for ever, and so would one that is ended before.
+      connecting.catch(() => {}).then(() => client.disconnect())
       throw unreachable(servers.join(','), error, timeoutMs)
     } finally {
       clearTimeout(timer)
