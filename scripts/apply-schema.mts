@@ -7,6 +7,7 @@
  */
 import { runCommand } from './lib/cli.mts'
 import { canAsk, confirmWord } from './lib/confirm.mts'
+import { progressBar } from './lib/progress.mts'
 import { syncSchema } from './lib/schema.mts'
 import { rebuildTables } from './lib/schema-rebuild.mts'
 import { renderSchemaPlan } from './lib/schema-report.mts'
@@ -39,11 +40,13 @@ Loses nothing; rows that a retention gives up are deleted only when you agree. W
     const settings = readSettings()
     const started = performance.now()
     const mode = check ? 'check' : dryRun ? 'plan' : 'apply'
-    const rebuilt = mode === 'apply' ? await rebuildTables(settings, rebuild, { timeoutMs: timeout * 1000, log }) : []
+    const bar = progressBar(process.stderr)
+    const deadline = { timeoutMs: timeout * 1000, log }
+    const names = mode === 'apply' ? rebuild : []
+    const rebuilt = await rebuildTables(settings, names, { ...deadline, show: bar.show }).finally(bar.clear)
     const { plan, done, findings } = await syncSchema(settings, {
       mode,
-      timeoutMs: timeout * 1000,
-      log,
+      ...deadline,
       mayDelete: async (changes) => {
         const rows = changes.map(({ name, expired }) => `${expired} rows of ${name}`).join(', ')
         return yes || (canAsk() && (await confirmWord(`Retention deletes ${rows}. Type "delete" to agree: `, 'delete')))

@@ -1,4 +1,5 @@
 /** Copies tables into a declared layout that ClickHouse cannot change in place. The old tables are kept. */
+import { randomUUID } from 'node:crypto'
 import type { ClickHouseClient } from '@clickhouse/client'
 import { withClickHouse } from './clickhouse.mts'
 import { configError, OpsError } from './findings.mts'
@@ -9,9 +10,13 @@ interface RebuildOptions {
   /** Deadline of each statement but the copying, which may take as long as a day. */
   timeoutMs: number
   log: (line: string) => void
+  /** Told how far the copying is, from 0 to 1. */
+  show: (part: number, text: string) => void
 }
 
 const COPY_MS = 86_400_000
+/** Milliseconds between two looks at how far the copying is. */
+const WATCH_MS = 500
 
 /**
  * Copies the named tables into the layout that clickhouse/init declares and puts the copies in their place.
@@ -45,7 +50,7 @@ async function rebuild(
   client: ClickHouseClient,
   settings: Settings,
   name: string,
-  { log }: RebuildOptions,
+  { log, show }: RebuildOptions,
 ): Promise<string> {
   const copy = `${name}_rebuilt`
   const old = `${name}_before_${new Date().toISOString().replace(/\D/g, '').slice(0, 14)}`
@@ -72,12 +77,27 @@ async function rebuild(
      AND default_kind NOT IN ('ALIAS', 'MATERIALIZED', 'EPHEMERAL') GROUP BY name HAVING count() = 2`,
   )
   const list = columns.map((column) => `\`${column.name}\``).join(', ')
-  await withClickHouse(settings, COPY_MS, (patient) =>
-    // A table by day has more partitions than the 100 that one INSERT may write to by default.
-    patient.command({
-      query: `INSERT INTO ${copy} (${list}) SELECT ${list} FROM ${name} SETTINGS max_partitions_per_insert_block = 0`,
-    }),
-  )
+  const queryId = randomUUID()
+  const watch = setInterval(() => {
+    const query = `SELECT read_rows AS rows FROM system.processes WHERE query_id = '${queryId}'`
+    rows<{ rows: string }>(client, query).then(
+      ([at]) => at && show(Number(at.rows) / before, `copying ${name}`),
+      () => {
+        // Only the bar stands still; what is wrong with the server, the copying itself tells.
+      },
+    )
+  }, WATCH_MS)
+  try {
+    await withClickHouse(settings, COPY_MS, (patient) =>
+      // A table by day has more partitions than the 100 that one INSERT may write to by default.
+      patient.command({
+        query: `INSERT INTO ${copy} (${list}) SELECT ${list} FROM ${name} SETTINGS max_partitions_per_insert_block = 0`,
+        query_id: queryId,
+      }),
+    )
+  } finally {
+    clearInterval(watch)
+  }
   const arrived = (await countRows(client, name)) - before
   if (arrived !== 0) {
     await run(`DROP TABLE ${copy}`)
