@@ -88,7 +88,7 @@ test('ZooKeeper: the 4-letter words are closed, srvr aside, unless a configurati
         'bash',
         '-c',
         // Before it serves, it answers otherwise or not at all.
-        `for i in $(seq 60); do answer=$(echo ${word} | nc -w 2 127.0.0.1 2181)
+        `for i in $(seq 60); do answer=$(echo ${word} | nc -w 20 127.0.0.1 2181)
          [[ $answer = *version:* || $answer = *whitelist* ]] && break; sleep 0.5; done; echo "$answer"`,
       ])
     assert.match(await ask('srvr'), 'Zookeeper version: 3.8')
@@ -97,7 +97,7 @@ test('ZooKeeper: the 4-letter words are closed, srvr aside, unless a configurati
     await docker('rm', '--force', id)
   }
   assert.is(
-    await output(['docker', 'exec', containerOf('zookeeper'), 'bash', '-c', 'echo ruok | nc -w 2 127.0.0.1 2181']),
+    await output(['docker', 'exec', containerOf('zookeeper'), 'bash', '-c', 'echo ruok | nc -w 20 127.0.0.1 2181']),
     'imok',
   )
 })

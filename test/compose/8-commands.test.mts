@@ -54,7 +54,7 @@ test('create-topics finds what npm start created, and creates what is missing', 
 })
 
 test('health-check finds the service of every container healthy, with --deep', async (note) => {
-  const { exitCode, findings, data } = await reported('health-check.mts', '--deep')
+  const { exitCode, findings, data } = await reported('health-check.mts', '--deep', '--timeout', '30')
   assert.equal(findings, [])
   assert.is(exitCode, 0)
   assert.is(data.mode, 'docker')
