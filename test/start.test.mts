@@ -26,9 +26,8 @@ const CLICKHOUSE_PASSWORD = 'c"l\'ick<&>$ö secret'
 const REDIS_PASSWORD = 'r"e\'dis<&>$ö_secret'
 
 const env: NodeJS.ProcessEnv = {
-  ...(await stackEnv({ CLICKHOUSE_PASSWORD, REDIS_PASSWORD })),
-  // Empty is not set: the copy's own folder.
-  EMBEDDED_DATA_DIR: '',
+  // An empty folder is not set: it is the copy's own.
+  ...(await stackEnv({ CLICKHOUSE_PASSWORD, REDIS_PASSWORD, EMBEDDED_DATA_DIR: '' })),
   // No engine answers there, whatever this machine has.
   DOCKER_HOST: 'unix:///nonexistent/docker.sock',
   NO_COLOR: '1',
