@@ -63,6 +63,18 @@ switching('names every table and topic that it lacks, and changes nothing', asyn
   assert.is((await runScript('create-topics.mts', [], { env: ingest.stack.env })).exitCode, 0)
 })
 
+switching('refuses more consumers than a topic has partitions', async () => {
+  await ingest.kafka.admin((admin) => admin.deleteTopics({ topics: [TOPICS.quotes] }))
+  const made = () =>
+    ingest.kafka.admin((admin) => admin.createTopics({ topics: [{ topic: TOPICS.quotes, numPartitions: 3 }] }))
+  // Deletion is asynchronous: until it is done, the name is taken.
+  assert.ok(await waitUntil(() => made().catch(() => false), { timeoutMs: 20_000, pollMs: 200 }))
+  const { exitCode, findings } = await ingest.ingest(['on'], { INGEST_CONSUMERS: '4' })
+  assert.equal([exitCode, codes(findings)], [1, ['INGEST_CONSUMERS']])
+  assert.is(findings[0]?.found, '3 partitions for 4 consumers')
+  assert.is((await runScript('create-topics.mts', [], { env: ingest.stack.env })).exitCode, 0)
+})
+
 switching('could not tell while Kafka or ClickHouse give no answer', async () => {
   const clickhouse = await ingest.ingest(['status'], { CLICKHOUSE_PORT: '1' })
   assert.equal([clickhouse.exitCode, codes(clickhouse.findings)], [3, ['CLICKHOUSE_UNREACHABLE']])
@@ -108,6 +120,22 @@ switching('other settings make it outdated, and on makes it anew', async () => {
   assert.equal((await ingest.ingest(['on'])).state, 'on')
 })
 
+switching('several consumers share the partitions of each topic', async () => {
+  const env = { INGEST_CONSUMERS: '3' }
+  assert.is((await ingest.ingest(['on'], env)).exitCode, 0)
+  const query =
+    "SELECT length(assignments.partition_id) FROM system.kafka_consumers WHERE table = 'ingest_l2_queue' ORDER BY 1"
+  assert.equal(await ingest.rows(query), [[3], [3], [4]])
+  const symbol = symbols()
+  await ingest.send(
+    TOPICS.l2,
+    Array.from({ length: 100 }, () => event({ symbol })),
+    { key: null },
+  )
+  assert.is(await ingest.settles('market_l2', `symbol = '${symbol}'`, 100), 100)
+  assert.is((await ingest.ingest(['on'])).exitCode, 0)
+})
+
 switching('where a view is missing nothing is taken from the topic, and nothing lost', async () => {
   const symbol = symbols()
   await ingest.clickhouse.command({ query: 'DROP TABLE ingest_trades_reject SYNC' })
@@ -141,13 +169,13 @@ switching('tells of another reader of the same topics', async () => {
     return beside.map(({ severity, subject, found }) => `${severity} ${subject}: ${found}`)
   }
   assert.equal(await told(), [])
-  await ingest.kafka.whileReading('market_data_consumer', TOPICS.l2, async () => {
+  await ingest.kafka.whileReading('market_data_consumer', TOPICS.quotes, async () => {
     // Kafka tells what a group reads only while it is stable.
     const lines = await waitUntil(async () => ((await told()).length > 0 ? told() : undefined), {
       timeoutMs: 20_000,
       pollMs: 200,
     })
-    assert.equal(lines, [`warning ${TOPICS.l2}: a reader beside it: market_data_consumer`])
+    assert.equal(lines, [`warning ${TOPICS.quotes}: a reader beside it: market_data_consumer`])
   })
 })
 

@@ -110,10 +110,17 @@ async function checkNeeds(
   const cluster = await openCluster(settings, { timeoutMs })
   cluster.close()
   let partitions = 0
-  for (const name of queues.flatMap(({ topics }) => topics)) {
-    const count = cluster.metadata.topics.find((topic) => topic.name === name)?.partitions.length ?? 0
-    partitions += count
-    if (count === 0) lack('INGEST_TOPIC', name, 'no such topic', 'a topic to read', './scripts/create-topics.mts')
+  for (const { topics, table } of queues) {
+    for (const name of topics) {
+      const count = cluster.metadata.topics.find((topic) => topic.name === name)?.partitions.length ?? 0
+      partitions += count
+      if (count === 0) lack('INGEST_TOPIC', name, 'no such topic', 'a topic to read', './scripts/create-topics.mts')
+      // The two small topics have one consumer, whatever the setting.
+      else if (table !== 'market_messages' && settings.INGEST_CONSUMERS > count) {
+        const found = `${count} partitions for ${settings.INGEST_CONSUMERS} consumers`
+        lack('INGEST_CONSUMERS', name, found, 'a partition for each', `edit .env: INGEST_CONSUMERS=${count}`)
+      }
+    }
   }
   if (findings.length > 0) throw new OpsError(1, findings)
   return partitions
@@ -139,25 +146,29 @@ async function commitEnds(settings: Settings, queues: readonly Queue[], timeoutM
 }
 
 interface Reading {
+  /** Partitions that consumers have. */
   assigned: number
+  /** Consumers that have none yet. */
+  idle: number
   lastException: string
 }
 
-/** Waits until consumers have all partitions. Those of a server that was killed keep theirs for 6 s. */
+/** Waits until consumers have all partitions, and each of them some. Those of a server that was killed keep theirs for 6 s. */
 async function waitForAssignment(client: ClickHouseClient, partitions: number, timeoutMs: number): Promise<void> {
   const read = async (): Promise<Reading> => {
     const answer = await client.query({
       query: `
-        SELECT toUInt32(sum(length(assignments.partition_id))) AS assigned, max(exceptions.text[-1]) AS lastException
+        SELECT toUInt32(sum(length(assignments.partition_id))) AS assigned,
+            toUInt32(countIf(empty(assignments.partition_id))) AS idle, max(exceptions.text[-1]) AS lastException
         FROM system.kafka_consumers WHERE database = currentDatabase() AND startsWith(table, 'ingest_')`,
       format: 'JSONEachRow',
     })
-    return (await answer.json<Reading>())[0] ?? { assigned: 0, lastException: '' }
+    return (await answer.json<Reading>())[0] ?? { assigned: 0, idle: 0, lastException: '' }
   }
   let seen: Reading | undefined
   const all = async () => {
     seen = await read()
-    return seen.assigned >= partitions
+    return seen.assigned >= partitions && seen.idle === 0
   }
   if (await waitUntil(all, { timeoutMs, pollMs: 100 })) return
   const cause = seen?.lastException ? `; ${reason(seen.lastException).slice(0, 300)}` : ''
