@@ -35,8 +35,11 @@ WHERE error = '' AND (symbol, timestamp, sequence, ingestion_time) NOT IN
     SELECT symbol, timestamp, sequence, ingestion_time
     FROM market_l1
     WHERE ingestion_time >= (SELECT min(ingestion_time) FROM ingest_quotes_parsed)
-        AND (symbol, timestamp) IN (SELECT symbol, timestamp FROM ingest_quotes_parsed WHERE error = '')
-);
+        AND timestamp >= (SELECT min(timestamp) FROM ingest_quotes_parsed WHERE error = '')
+        AND timestamp <= (SELECT max(timestamp) FROM ingest_quotes_parsed WHERE error = '')
+        AND sequence IN (SELECT sequence FROM ingest_quotes_parsed WHERE error = '')
+)
+SETTINGS use_index_for_in_with_subqueries = 0;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_quotes_reject TO market_rejects AS
 SELECT topic, partition, offset, ingestion_time AS timestamp, key, message, error
