@@ -507,7 +507,7 @@ command('a generated market at a rate takes its time, in lz4, and ends with a su
   assert.equal([exitCode, stderr], [0, ''])
   assert.ok(performance.now() - startMs >= 1_490)
   assert.match(stdout, /^ {2}iqfeed\.l2\.raw +1,\d{3} sent +1,\d{3} acknowledged +\d+\.\d MB$/m)
-  assert.match(stdout, /^1,500 messages, \d+\/s, in \d\.\d s$/m)
+  assert.match(stdout, /^1,500 messages, [\d,]+\/s, in \d\.\d s$/m)
   // The broker's own files say which codec they hold.
   const dump = execFileSync(
     'grep',
