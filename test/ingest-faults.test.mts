@@ -111,6 +111,7 @@ faults('Kafka and ClickHouse killed', () => survives(['kafka', 'clickhouse']))
 faults('Kafka and ZooKeeper killed', () => survives(['kafka', 'zookeeper']))
 
 faults.after(async () => {
+  process.stdout.write('\n')
   const widths = lines[0]?.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0))) ?? []
   for (const line of lines)
     process.stdout.write(`${line.map((cell, column) => cell.padStart(widths[column] ?? 0)).join('  ')}\n`)

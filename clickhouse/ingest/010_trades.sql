@@ -69,6 +69,9 @@ SETTINGS
     kafka_flush_interval_ms = ${INGEST_FLUSH_MS},
     -- Milliseconds that one poll collects: the flush comes at most so much late.
     kafka_poll_timeout_ms = 100,
+    -- Milliseconds that a thread rests after it found nothing. It takes the first consumer that is free: with the default of 500 the
+    -- threads rest so often that the last of several consumers may not be read for a minute.
+    kafka_consumer_reschedule_ms = 50,
     -- Messages. Bounds a block's memory while a backlog is read.
     kafka_max_block_size = 131072,
     kafka_poll_max_batch_size = 65536;

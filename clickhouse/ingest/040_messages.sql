@@ -22,6 +22,7 @@ SETTINGS
     kafka_format = 'RawBLOB',
     kafka_flush_interval_ms = ${INGEST_FLUSH_MS},
     kafka_poll_timeout_ms = 100,
+    kafka_consumer_reschedule_ms = 50,
     kafka_max_block_size = 131072,
     kafka_poll_max_batch_size = 65536;
 

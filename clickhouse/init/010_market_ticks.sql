@@ -46,10 +46,11 @@ PARTITION BY toYYYYMM(timestamp)
 -- Every query names a symbol and a time; only these two are worth memory.
 PRIMARY KEY (symbol, timestamp)
 -- What makes two rows the same trade: without a tick id its place in the feed, without that the receive time. Real exchanges
--- report equal trades in one millisecond (13 % of BTCUSDT's), and folding these into one would lose data.
+-- report equal trades in one millisecond (13 % of BTCUSDT's), and folding these into one would lose data. A trade and its equal
+-- among the exchange's inserts are one; what takes it back is another row.
 ORDER BY
 (
-    symbol, timestamp, tick_id, price, size, conditions, correction,
+    symbol, timestamp, tick_id, price, size, conditions, correction = 'delete',
     if(tick_id = 0, sequence, 0),
     if(tick_id = 0 AND sequence = 0, ingestion_time, toDateTime64(0, 3, 'UTC'))
 )

@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS market_l1
     ingestion_time DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, T64('bit'), ZSTD(1)),
     source LowCardinality(String) CODEC(ZSTD(1)),
     tick_id UInt64 CODEC(DoubleDelta, ZSTD(1)),
-    -- Place in the feed, as in market_ticks. [0.33 for an exchange's update ids; DoubleDelta 0.38]
+    -- Place in the feed, as in market_ticks. [0.33 for an exchange's update ids; DoubleDelta 0.38, Delta alone 0.64]
     sequence UInt64 CODEC(Delta, T64('bit'), ZSTD(1)),
     bid_market_center UInt16 CODEC(ZSTD(1)),
     ask_market_center UInt16 CODEC(ZSTD(1)),
@@ -28,11 +28,13 @@ CREATE TABLE IF NOT EXISTS market_l1
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(timestamp)
 PRIMARY KEY (symbol, timestamp)
--- What makes two rows the same quote, as for trades.
+-- What makes two rows the same quote, as for trades. The place in the feed comes before the values: rows in the order in which
+-- they came take 2 % less.
 ORDER BY
 (
-    symbol, timestamp, tick_id, bid, ask, bid_size, ask_size,
+    symbol, timestamp, tick_id,
     if(tick_id = 0, sequence, 0),
-    if(tick_id = 0 AND sequence = 0, ingestion_time, toDateTime64(0, 3, 'UTC'))
+    if(tick_id = 0 AND sequence = 0, ingestion_time, toDateTime64(0, 3, 'UTC')),
+    bid, ask, bid_size, ask_size
 )
 SETTINGS non_replicated_deduplication_window = 1000
