@@ -7,6 +7,7 @@
  */
 import { runCommand } from './lib/cli.mts'
 import { canAsk, confirmWord } from './lib/confirm.mts'
+import { configError } from './lib/findings.mts'
 import { progressBar } from './lib/progress.mts'
 import { syncSchema } from './lib/schema.mts'
 import { rebuildTables } from './lib/schema-rebuild.mts'
@@ -37,13 +38,17 @@ Loses nothing; rows that a retention gives up are deleted only when you agree. W
   },
   run: async ({ options, log, paint }) => {
     const { check, 'dry-run': dryRun, rebuild, timeout, yes } = options
+    if (rebuild.length > 0 && (check || dryRun)) {
+      const subject = `--rebuild ${check ? '--check' : '--dry-run'}`
+      const finding = { code: 'USAGE', subject, found: 'both', expected: 'one of them' }
+      throw configError([{ ...finding, hint: './scripts/apply-schema.mts --dry-run' }])
+    }
     const settings = readSettings()
     const started = performance.now()
     const mode = check ? 'check' : dryRun ? 'plan' : 'apply'
     const bar = progressBar(process.stderr)
     const deadline = { timeoutMs: timeout * 1000, log }
-    const names = mode === 'apply' ? rebuild : []
-    const rebuilt = await rebuildTables(settings, names, { ...deadline, show: bar.show }).finally(bar.clear)
+    const rebuilt = await rebuildTables(settings, rebuild, { ...deadline, show: bar.show }).finally(bar.clear)
     const { plan, done, findings } = await syncSchema(settings, {
       mode,
       ...deadline,

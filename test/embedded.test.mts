@@ -7,11 +7,10 @@ import { Redis } from 'ioredis'
 import kafkajs from 'kafkajs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { applyInitFiles } from '../scripts/lib/clickhouse.mts'
 import { install } from '../scripts/lib/embedded/install.mts'
 import { startEmbedded, stopEmbedded } from '../scripts/lib/embedded/stack.mts'
 import { openCluster } from '../scripts/lib/kafka.mts'
-import { startStack, type TestStack } from './support/stack.mts'
+import { applyInitFiles, startStack, type TestStack } from './support/stack.mts'
 
 // Everything that a shell, XML, a header, redis.conf or a URL could trip over.
 const CLICKHOUSE_PASSWORD = ` c"l'i\\c<k>&amp;$HOME%20:#[]{}ö€ `

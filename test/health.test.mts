@@ -8,7 +8,6 @@ import { type ClickHouseClient, createClient } from '@clickhouse/client'
 import { Redis } from 'ioredis'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { applyInitFiles } from '../scripts/lib/clickhouse.mts'
 import { lastLines, launch } from '../scripts/lib/embedded/processes.mts'
 import type { EmbeddedName } from '../scripts/lib/embedded/services.mts'
 import type { Finding } from '../scripts/lib/findings.mts'
@@ -18,7 +17,7 @@ import { waitUntil } from '../scripts/lib/wait.mts'
 import { runScript } from './support/command.mts'
 import { installed, pids, start } from './support/embedded.mts'
 import { KafkaHand } from './support/kafka.mts'
-import { startStack, type TestStack } from './support/stack.mts'
+import { applyInitFiles, startStack, type TestStack } from './support/stack.mts'
 
 let stack: TestStack
 let redis: Redis
@@ -205,6 +204,21 @@ probes('ClickHouse with a broken part is warned of', async () => {
   ])
   const drop = `ALTER TABLE market_l1 DROP DETACHED PART 'broken-on-start_202611_1_1_0' SETTINGS allow_drop_detached = 1`
   await clickhouse.command({ query: drop })
+  assert.equal(await told('clickhouse'), GOOD)
+})
+
+probes('ClickHouse with a roll-up that fails is warned of', async () => {
+  const query =
+    "CREATE MATERIALIZED VIEW failing REFRESH EVERY 1 HOUR ENGINE = Memory AS SELECT throwIf(1, 'out of luck') AS a"
+  await clickhouse.command({ query })
+  const warned = async () => (await told('clickhouse')).length > 1 && told('clickhouse')
+  const [exit, warning] = (await waitUntil(warned, { timeoutMs: 20_000, pollMs: 200 })) || []
+  assert.is(exit, 'exit 0')
+  assert.match(
+    warning as string,
+    /^warning CLICKHOUSE_REFRESH clickhouse failing: a last run that failed: .*out of luck/,
+  )
+  await clickhouse.command({ query: 'DROP TABLE failing SYNC' })
   assert.equal(await told('clickhouse'), GOOD)
 })
 

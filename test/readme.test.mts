@@ -2,11 +2,11 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { applyInitFiles, connectClickHouse } from '../scripts/lib/clickhouse.mts'
+import { connectClickHouse } from '../scripts/lib/clickhouse.mts'
 import { ROOT, readSettings } from '../scripts/lib/settings.mts'
 import { readDeclaredTopics } from '../scripts/lib/topics-file.mts'
 import { runScript } from './support/command.mts'
-import { sharedStack } from './support/stack.mts'
+import { applyInitFiles, sharedStack } from './support/stack.mts'
 
 const read = (file: string) => readFileSync(path.join(ROOT, file), 'utf8')
 const readme = read('README.md')

@@ -8,7 +8,6 @@ import path from 'node:path'
 import kafkajs from 'kafkajs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { applyInitFiles } from '../scripts/lib/clickhouse.mts'
 import { openKafkajs } from '../scripts/lib/kafka.mts'
 import { compress, decompress } from '../scripts/lib/lz4.mts'
 import { progressBar } from '../scripts/lib/progress.mts'
@@ -23,7 +22,7 @@ import { syncTopics } from '../scripts/lib/topics.mts'
 import { waitUntil } from '../scripts/lib/wait.mts'
 import { runScript } from './support/command.mts'
 import { KafkaHand } from './support/kafka.mts'
-import { startStack, type TestStack } from './support/stack.mts'
+import { applyInitFiles, startStack, type TestStack } from './support/stack.mts'
 
 const lz4 = suite('lz4')
 

@@ -6,13 +6,12 @@
  */
 import { readdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
-import { applyInitFiles } from '../scripts/lib/clickhouse.mts'
 import { install } from '../scripts/lib/embedded/install.mts'
 import { startEmbedded, stopEmbedded } from '../scripts/lib/embedded/stack.mts'
 import { ROOT, readSettings } from '../scripts/lib/settings.mts'
 import { syncTopics } from '../scripts/lib/topics.mts'
 import { runFile } from './support/command.mts'
-import { stackEnv } from './support/stack.mts'
+import { applyInitFiles, stackEnv } from './support/stack.mts'
 
 /** Files that run side by side: as many as the smallest supported machine has cores. */
 const PARALLEL = 2

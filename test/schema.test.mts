@@ -88,6 +88,8 @@ fresh('could not tell: no server; refused: a wrong password; wrong use', async (
   assert.equal([refused.exitCode, codes(refused)], [2, ['CLICKHOUSE_AUTH']])
   assert.not.match(refused.stdout + refused.stderr, 'not this')
   assert.is((await apply('--nonsense')).exitCode, 2)
+  const both = await apply('--rebuild', 'market_ticks', '--dry-run')
+  assert.equal([both.exitCode, both.stderr.includes('--rebuild --dry-run: found both')], [2, true])
   const help = await apply('--help')
   assert.equal([help.exitCode, /--dry-run.*--rebuild.*Example:/s.test(help.stdout)], [0, true])
 })

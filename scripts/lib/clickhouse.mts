@@ -92,25 +92,6 @@ export function refusalOf(settings: Settings, error: unknown): Omit<Finding, 'se
   }
 }
 
-/**
- * Creates the market database and runs every file of clickhouse/init in it, one statement each, in the order of their names,
- * as the image's entrypoint does on an empty volume. Each creates what is missing and leaves what is there.
- */
-export async function applyInitFiles(settings: Settings): Promise<void> {
-  const server = await connectClickHouse({ ...settings, CLICKHOUSE_DATABASE: 'default' }, 30_000)
-  try {
-    await server.command({ query: `CREATE DATABASE IF NOT EXISTS ${settings.CLICKHOUSE_DATABASE}` })
-  } finally {
-    await server.close()
-  }
-  const client = await connectClickHouse(settings, 30_000)
-  try {
-    for (const query of initStatements()) await client.command({ query })
-  } finally {
-    await client.close()
-  }
-}
-
 /** The statements of clickhouse/init, one a file, in the order of the file names. */
 export function initStatements(): string[] {
   const folder = path.join(ROOT, 'clickhouse', 'init')

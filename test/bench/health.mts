@@ -1,9 +1,8 @@
 /** health-check of all services against its start-up plus its slowest probe: what it takes beyond that is not done in parallel. */
 import path from 'node:path'
-import { applyInitFiles } from '../../scripts/lib/clickhouse.mts'
 import { ROOT } from '../../scripts/lib/settings.mts'
 import { syncTopics } from '../../scripts/lib/topics.mts'
-import { startStack } from '../support/stack.mts'
+import { applyInitFiles, startStack } from '../support/stack.mts'
 import { measure, median, type PartResult, runGood } from './measure.mts'
 
 const ROUNDS = 7

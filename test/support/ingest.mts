@@ -1,14 +1,13 @@
 /** A stack of its own with tables and topics, and hands to feed its topics and look into its tables. */
 import { type ClickHouseClient, createClient } from '@clickhouse/client'
 import type { Message } from 'kafkajs'
-import { applyInitFiles } from '../../scripts/lib/clickhouse.mts'
 import type { Finding } from '../../scripts/lib/findings.mts'
 import { openKafkajs } from '../../scripts/lib/kafka.mts'
 import { syncTopics } from '../../scripts/lib/topics.mts'
 import { waitUntil } from '../../scripts/lib/wait.mts'
 import { runScript } from './command.mts'
 import { KafkaHand } from './kafka.mts'
-import { startStack, type TestStack } from './stack.mts'
+import { applyInitFiles, startStack, type TestStack } from './stack.mts'
 
 export interface Told {
   exitCode: number

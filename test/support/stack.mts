@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { connectClickHouse, initStatements } from '../../scripts/lib/clickhouse.mts'
 import { install } from '../../scripts/lib/embedded/install.mts'
 import type { EmbeddedName } from '../../scripts/lib/embedded/services.mts'
 import { startEmbedded, stopEmbedded } from '../../scripts/lib/embedded/stack.mts'
@@ -75,4 +76,23 @@ export async function sharedStack(): Promise<TestStack> {
   if (!shared) return startStack()
   if (!existsSync(shared)) throw new Error(`Cannot use the shared stack: ${shared} is gone`)
   return { env: process.env, settings: readSettings(process.env), stop: async () => {} }
+}
+
+/**
+ * Creates the market database and runs every file of clickhouse/init in it, one statement each, in the order of their names,
+ * as the image's entrypoint does on an empty volume. Each creates what is missing and leaves what is there.
+ */
+export async function applyInitFiles(settings: Settings): Promise<void> {
+  const server = await connectClickHouse({ ...settings, CLICKHOUSE_DATABASE: 'default' }, 30_000)
+  try {
+    await server.command({ query: `CREATE DATABASE IF NOT EXISTS ${settings.CLICKHOUSE_DATABASE}` })
+  } finally {
+    await server.close()
+  }
+  const client = await connectClickHouse(settings, 30_000)
+  try {
+    for (const query of initStatements()) await client.command({ query })
+  } finally {
+    await client.close()
+  }
 }

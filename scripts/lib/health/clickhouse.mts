@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { ClickHouseClient } from '@clickhouse/client'
 import { connectClickHouse, refusalOf } from '../clickhouse.mts'
+import { reason } from '../findings.mts'
 import { readSchemaPlan } from '../schema.mts'
 import type { SchemaPlan } from '../schema-plan.mts'
 import { schemaFindings } from '../schema-report.mts'
@@ -22,6 +23,8 @@ interface Facts {
   totalBytes: number
   readonlyReplicas: number
   brokenParts: number
+  /** Refreshed views whose last run failed, with what it said. */
+  failedRefreshes: [view: string, exception: string][]
 }
 
 // One question, one round trip: what the market database and its disk look like.
@@ -35,7 +38,9 @@ SELECT
     (SELECT min(free_space) FROM system.disks WHERE name = 'default') AS freeBytes,
     (SELECT min(total_space) FROM system.disks WHERE name = 'default') AS totalBytes,
     (SELECT count() FROM system.replicas WHERE is_readonly) AS readonlyReplicas,
-    (SELECT count() FROM system.detached_parts WHERE database = currentDatabase() AND startsWith(reason, 'broken')) AS brokenParts
+    (SELECT count() FROM system.detached_parts WHERE database = currentDatabase() AND startsWith(reason, 'broken')) AS brokenParts,
+    (SELECT groupArray((view, exception)) FROM system.view_refreshes
+     WHERE database = currentDatabase() AND exception != '') AS failedRefreshes
 SETTINGS output_format_json_quote_64bit_integers = 0`
 
 /** Whether ClickHouse serves: login, schema, parts, disk; with `deep`, a row written and read. @throws when it gives no answer */
@@ -94,6 +99,11 @@ function judge(facts: Facts, plan: SchemaPlan): Probe {
       { found: `${facts.brokenParts}`, expected: 'none', hint },
       'broken parts',
     )
+  }
+  for (const [view, exception] of facts.failedRefreshes) {
+    const found = `a last run that failed: ${reason(exception).slice(0, 200)}`
+    const expected = 'roll-ups that succeed; until then its views answer from the raw rows, slower'
+    findings.add('warning', 'CLICKHOUSE_REFRESH', { found, expected, hint: `SYSTEM REFRESH VIEW ${view}` }, view)
   }
   const { version, parts, freeBytes } = facts
   const schema = drift.length === 0 ? 'as declared' : `with ${drift.length} differences`
