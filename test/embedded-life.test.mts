@@ -122,6 +122,17 @@ life('refuses a second start of the same stack while one is under way', async ()
   assert.equal(await start(settings, ['redis']), { redis: 'already running' })
 })
 
+life('tells of a data folder that cannot be written', async () => {
+  const settings = await newStack()
+  // Not by permissions: root, as whom tests may run, has them all.
+  const run = path.join(settings.EMBEDDED_DATA_DIR, 'run')
+  writeFileSync(run, 'a file, where a folder should be')
+  const { exitCode, code, found } = await failureOf(start(settings, ['redis']))
+  rmSync(run)
+  assert.equal([exitCode, code], [3, 'DATA_DIR'])
+  assert.match(found, /^a folder that cannot be written \(E[A-Z]+: /)
+})
+
 life('takes over the lock of a start that was killed, also if its process id lives on in another', async () => {
   const settings = await newStack()
   const other = stranger()

@@ -1,20 +1,33 @@
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { cannotTell } from '../findings.mts'
+import { cannotTell, reason } from '../findings.mts'
 import { bornAt } from './processes.mts'
 
 /**
  * Keeps two starts or stops of one data folder apart.
  * @returns the function that ends it
- * @throws {OpsError} exit code 3 while another one runs
+ * @throws {OpsError} exit code 3 while another one runs, or where the folder may not be written
  */
 export function lock(dataDir: string): () => void {
   const folder = path.join(dataDir, 'run')
-  mkdirSync(folder, { recursive: true })
   const file = path.join(folder, 'lock')
   // Linked, not opened: whoever finds the lock finds its holder in it.
   const mine = path.join(folder, `lock.${process.pid}`)
-  writeFileSync(mine, `${process.pid} ${bornAt(process.pid)}`)
+  try {
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(mine, `${process.pid} ${bornAt(process.pid)}`)
+  } catch (error) {
+    throw cannotTell(
+      {
+        code: 'DATA_DIR',
+        subject: dataDir,
+        found: `a folder that cannot be written (${reason(error)})`,
+        expected: 'one of yours: whoever started a stack stops it',
+        hint: 'run as the user who owns it, or set EMBEDDED_DATA_DIR in .env to another folder',
+      },
+      error,
+    )
+  }
   try {
     for (let attempt = 1; ; attempt++) {
       const holder = linkUnlessThere(mine, file)
