@@ -1,5 +1,5 @@
 /** Real services for tests: embedded stacks on free ports, with data folders of their own. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -7,7 +7,9 @@ import { connectClickHouse, initStatements } from '../../scripts/lib/clickhouse.
 import { install } from '../../scripts/lib/embedded/install.mts'
 import type { EmbeddedName } from '../../scripts/lib/embedded/services.mts'
 import { startEmbedded, stopEmbedded } from '../../scripts/lib/embedded/stack.mts'
-import { HOST_PORTS, readSettings, type Settings } from '../../scripts/lib/settings.mts'
+import { parseEnvFile } from '../../scripts/lib/env-file.mts'
+import { interpolate } from '../../scripts/lib/interpolate.mts'
+import { HOST_PORTS, ROOT, readSettings, type Settings, VARIABLES } from '../../scripts/lib/settings.mts'
 
 export interface TestStack {
   /** For the commands under test: every port and folder of this stack. */
@@ -38,15 +40,26 @@ export async function freePorts(count: number): Promise<number[]> {
   return [...ports]
 }
 
-/** The environment of a stack of its own: free ports and a new data folder; `overrides` on top. Nothing is started. */
+/**
+ * The environment of a stack of its own: free ports and a new data folder; `overrides` on top. Every other variable has
+ * .env.template's value, whatever the shell or .env say: nothing leads to the stack of who runs the tests. Nothing is started.
+ */
 export async function stackEnv(overrides: NodeJS.ProcessEnv = {}): Promise<NodeJS.ProcessEnv> {
   const ports = await freePorts(HOST_PORTS.length)
-  return {
-    ...process.env,
+  const own: NodeJS.ProcessEnv = {
     ...Object.fromEntries(HOST_PORTS.map((name, index) => [name, String(ports[index])])),
     ...overrides,
     EMBEDDED_DATA_DIR: overrides.EMBEDDED_DATA_DIR ?? mkdtempSync(path.join(tmpdir(), 'l2-test-')),
   }
+  for (const { name, text, literal } of parseEnvFile(
+    readFileSync(path.join(ROOT, '.env.template'), 'utf8'),
+    '.env.template',
+  )) {
+    own[name] ??= literal ? text : interpolate(text, (other) => own[other])
+  }
+  const unset = Object.keys(VARIABLES).filter((name) => own[name] === undefined)
+  if (unset.length > 0) throw new Error(`Cannot keep the user's settings out: .env.template lacks ${unset.join(', ')}`)
+  return { ...process.env, ...own }
 }
 
 /** Starts a stack of its own, all services or `only` some, without tables and topics. */
