@@ -1,4 +1,5 @@
-/** What the Docker engine knows about the stack's containers. Everything here asks; only `compose` starts and stops. */
+/** What the Docker engine knows about the stack's containers, and how they are stopped. What starts them is in start-stack.mts. */
+import { cannotTell, OpsError } from './findings.mts'
 import { ROOT } from './settings.mts'
 
 /** The compose project of docker-compose.yml: its top-level `name`. */
@@ -29,11 +30,24 @@ export interface Container {
   logSince: string
 }
 
-async function ask(command: string[], timeoutMs = 10_000): Promise<{ ok: boolean; stdout: string; stderr: string }> {
+interface Answer {
+  ok: boolean
+  stdout: string
+  stderr: string
+}
+
+async function ask(command: string[], timeoutMs = 10_000): Promise<Answer> {
   const { $ } = await import('zx')
   // `detached` would give it a process group of its own, and Ctrl-C would not reach it.
-  const { ok, stdout, stderr } = await $({ nothrow: true, quiet: true, cwd: ROOT, timeout: timeoutMs })`${command}`
-  return { ok, stdout, stderr }
+  const out = await $({
+    nothrow: true,
+    quiet: true,
+    cwd: ROOT,
+    timeout: timeoutMs,
+    timeoutSignal: 'SIGKILL',
+  })`${command}`
+  const { ok, stdout, stderr, signal } = out
+  return { ok, stdout, stderr: signal ? `no answer within ${timeoutMs / 1000} s` : stderr }
 }
 
 /** The engine and its Compose v2, or why they cannot be used. */
@@ -45,22 +59,82 @@ export async function findDocker(): Promise<Docker | { missing: string }> {
   for (const compose of [['docker', 'compose'], ['docker-compose']]) {
     if (compose.length === 1 && !(await which('docker-compose', { nothrow: true }))) continue
     const version = await ask([...compose, 'version', '--short'])
-    if (version.ok && /^v?[2-9]/.test(version.stdout.trim())) {
+    const [, major = 0, minor = 0] = version.ok ? (/^v?(\d+)\.(\d+)/.exec(version.stdout.trim()) ?? []) : []
+    // `up --wait-timeout` came with 2.17.
+    if (Number(major) > 2 || (Number(major) === 2 && Number(minor) >= 17)) {
       return { engineVersion: engine.stdout.trim(), compose }
     }
   }
-  return { missing: 'Docker has no Compose v2' }
+  return { missing: 'Docker has no Compose v2.17 or newer' }
 }
 
-/** The stack's containers, stopped ones included; empty when there are none or no engine answers. */
-export async function readContainers(): Promise<Container[]> {
+/** What the command says when there is no engine that could have containers: it does not run, or is not there. */
+const NO_ENGINE =
+  /Cannot connect to the Docker daemon|Is the docker daemon running|if the daemon is running|could not be found in this WSL/i
+
+/**
+ * Ids of the stack's containers; empty when there are none or no engine runs.
+ * @throws {OpsError} exit code 3 when the engine does not say
+ */
+async function listIds(...filters: string[]): Promise<string[]> {
   const { which } = await import('zx')
   if (!(await which('docker', { nothrow: true }))) return []
-  const list = await ask(['docker', 'ps', '-aq', '--filter', `label=com.docker.compose.project=${PROJECT}`])
-  const ids = list.stdout.split('\n').filter(Boolean)
-  if (!list.ok || ids.length === 0) return []
+  const label = `label=com.docker.compose.project=${PROJECT}`
+  const list = await ask([
+    'docker',
+    'ps',
+    '-aq',
+    '--no-trunc',
+    ...[label, ...filters].flatMap((each) => ['--filter', each]),
+  ])
+  if (list.ok) return list.stdout.split('\n').filter(Boolean)
+  if (NO_ENGINE.test(list.stderr)) return []
+  throw silent('docker ps', list)
+}
+
+function silent(subject: string, { stderr }: Answer): OpsError {
+  return cannotTell({
+    code: 'DOCKER',
+    subject,
+    found: stderr.trim().split('\n')[0] || 'a failure without a word',
+    expected: "the stack's containers",
+    hint: 'docker ps',
+  })
+}
+
+/**
+ * When each of the stack's containers that run was started, by id. One that was made anew or started again has another entry.
+ * @throws {OpsError} exit code 3 when the engine does not say
+ */
+export async function runningSince(): Promise<string[]> {
+  const ids = await listIds('status=running')
+  if (ids.length === 0) return []
+  const inspected = await ask(['docker', 'inspect', '--format', '{{.Id}} {{.State.StartedAt}}', ...ids])
+  if (!inspected.ok && inspected.stdout.trim() === '') throw silent('docker inspect', inspected)
+  return inspected.stdout.split('\n').filter(Boolean).sort()
+}
+
+/** The stack's containers, stopped ones included; empty also when the engine does not say: whoever asks a service learns it there. */
+export async function readContainers(): Promise<Container[]> {
+  try {
+    return await findContainers()
+  } catch (error) {
+    if (error instanceof OpsError) return []
+    throw error
+  }
+}
+
+/**
+ * The stack's containers, stopped ones included; empty when there are none or no engine runs.
+ * @throws {OpsError} exit code 3 when the engine does not say: no permission, no answer in time
+ */
+export async function findContainers(): Promise<Container[]> {
+  const ids = await listIds()
+  if (ids.length === 0) return []
   const [inspected, killed] = await Promise.all([ask(['docker', 'inspect', ...ids]), readOutOfMemory()])
-  if (!inspected.ok) return []
+  // It fails when one of them is gone since, and prints the others all the same.
+  const gone = !inspected.ok && /No such (object|container)/i.test(inspected.stderr)
+  if (!inspected.ok && !gone) throw silent('docker inspect', inspected)
   return (JSON.parse(inspected.stdout) as Inspected[]).map((container) => ({
     service: container.Config.Labels['com.docker.compose.service'] ?? '',
     name: container.Name.replace(/^\//, ''),
@@ -116,4 +190,29 @@ export async function containerLog(name: string, lines: number, since?: string):
   // Through one pipe: two would lose the order of their lines.
   const { stdout } = await $({ nothrow: true, quiet: true, timeout: 10_000 })`${command} 2>&1`
   return stdout.trimEnd().split('\n')
+}
+
+/** True for a container whose processes are there, paused or not. */
+export function holdsMemory({ state }: Container): boolean {
+  return state === 'running' || state === 'restarting' || state === 'paused'
+}
+
+/** Longest time to the last container's end, in ms: twice the stop_grace_period of Kafka and then ZooKeeper, and some. */
+const STOP_TIMEOUT_MS = 180_000
+
+/**
+ * Stops the stack's containers, wherever this is called from.
+ * @throws {OpsError} exit code 3 when Docker fails, or does not end in 180 s
+ */
+export async function stopContainers(): Promise<void> {
+  const docker = await findDocker()
+  const stopped = 'missing' in docker ? undefined : await ask([...docker.compose, 'stop'], STOP_TIMEOUT_MS)
+  if (stopped?.ok) return
+  throw cannotTell({
+    code: 'COMPOSE_STOP',
+    subject: 'docker compose stop',
+    found: 'missing' in docker ? docker.missing : (stopped?.stderr.trim().split('\n').at(-1) ?? ''),
+    expected: 'stopped containers',
+    hint: 'docker-compose ps',
+  })
 }

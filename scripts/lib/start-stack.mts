@@ -1,6 +1,6 @@
 /** What `npm start` does, step by step: choose Docker or embedded, start, tables, topics, health. */
 import { withClickHouse } from './clickhouse.mts'
-import { type Docker, findDocker, PROJECT } from './docker.mts'
+import { type Docker, findDocker, PROJECT, runningSince } from './docker.mts'
 import { install } from './embedded/install.mts'
 import { runningEmbedded, startEmbedded } from './embedded/stack.mts'
 import { cannotTell, configError, type Finding, OpsError, type Paint } from './findings.mts'
@@ -107,21 +107,21 @@ async function embeddedUp(
   return services.every(({ state }) => state === 'already running')
 }
 
-/** `up -d --wait`, its progress on stderr. */
+/** Longest time from the containers' start to their health, in s. Images are pulled before. */
+const COMPOSE_WAIT_S = 180
+
+/** `up -d --wait`, its progress on stderr; true if it left every container as it was. */
 async function composeUp({ compose }: Docker, log: (line: string) => void): Promise<boolean> {
   const { $ } = await import('zx')
-  const states = async () => {
-    const out = await $({ nothrow: true, quiet: true, cwd: ROOT })`${compose} ps --services --status running`
-    return out.stdout.trim().split('\n').filter(Boolean).length
-  }
-  const before = await states()
+  const before = await runningSince()
   const out = await $({
     nothrow: true,
     quiet: true,
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'inherit'],
-  })`${compose} up -d --wait`
-  if (out.ok) return before === 5
+  })`${compose} up -d --wait --wait-timeout ${COMPOSE_WAIT_S}`
+  // A setting that changed makes its container anew.
+  if (out.ok) return (await runningSince()).join() === before.join()
   log('Not all containers became healthy')
   throw new OpsError(1, [
     {
