@@ -54,7 +54,7 @@ export function archiveFile(dataDir: string, name: string): string {
   return path.join(dataDir, 'run', `${name}.jsa`)
 }
 
-/** JVM options, most of all for a fast start: see "class-data sharing" in the README's section on the embedded stack. */
+/** JVM options, most of all for a fast start: see "class-data archives" in the README's section on the embedded stack. */
 function java(installed: Installed, dataDir: string, name: EmbeddedName, heap: string, mainClass: string): string[] {
   const archive = `${name}.jsa`
   const sharing = installed.archives.existing.includes(archive)
