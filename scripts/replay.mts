@@ -6,7 +6,7 @@
  */
 import { runCommand } from './lib/cli.mts'
 import { configError, type Finding } from './lib/findings.mts'
-import type { Kind } from './lib/replay/message.mts'
+import type { Kind } from './lib/replay/fields.mts'
 import { renderPlayed, replay } from './lib/replay/replay.mts'
 import { readSettings } from './lib/settings.mts'
 

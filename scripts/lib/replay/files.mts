@@ -4,7 +4,8 @@ import path from 'node:path'
 import { configError, type Finding, reason } from '../findings.mts'
 import type { Settings } from '../settings.mts'
 import { parseCsvLine } from './csv.mts'
-import { type Kind, kindOf, type Message, messageOf, messageOfLine } from './message.mts'
+import { type Kind, kindOf } from './fields.mts'
+import { type Message, messageOf, messageOfLine } from './message.mts'
 import { readParquet } from './parquet.mts'
 
 /** A message, or what is wrong with the line that should have been one. */
@@ -95,7 +96,7 @@ function readCsv(file: string, forced: Kind | undefined): Recording {
           const [names, rows] = [columns, kind]
           batch.push(entryOf(file, line, () => messageOf(rows, rowOf(names, parseCsvLine(text)))))
         } else {
-          columns = parseCsvLine(text).map((name) => name.trim())
+          columns = headerOf(file, line, text)
           kind = forced ?? kindOf(columns)
           if (!kind) throw unknownKind(file, columns)
         }
@@ -105,6 +106,19 @@ function readCsv(file: string, forced: Kind | undefined): Recording {
   })
 }
 
+/** The names of a CSV file's columns. @throws {OpsError} exit code 2 */
+function headerOf(file: string, line: number, text: string): string[] {
+  try {
+    return parseCsvLine(text).map((name) => name.trim())
+  } catch (error) {
+    const found = reason(error)
+    const hint = `head -n ${line} ${file}`
+    throw configError([
+      { code: 'REPLAY_COLUMNS', subject: `${file}:${line}`, found, expected: 'names of columns', hint },
+    ])
+  }
+}
+
 /** The finding of a file whose columns do not tell what it holds. */
 export function unknownKind(file: string, columns: readonly string[]): Error {
   return configError([
@@ -112,7 +126,7 @@ export function unknownKind(file: string, columns: readonly string[]): Error {
       code: 'REPLAY_COLUMNS',
       subject: file,
       found: `the columns ${columns.join(', ')}`,
-      expected: 'price and size (trades), bid and ask (quotes), or side (order book)',
+      expected: 'price and size (trades), bid or ask (quotes), or side (order book)',
       hint: 'npm run replay -- --kind trades|quotes|l2 FILE',
     },
   ])

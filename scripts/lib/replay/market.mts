@@ -1,5 +1,6 @@
 /** A market that never was, but could have been: books, quotes and trades that fit together, for those without a feed. */
-import { type Message, TOPICS } from './message.mts'
+import { TOPICS } from './fields.mts'
+import type { Message } from './message.mts'
 
 export interface MarketOptions {
   symbols: number
@@ -12,7 +13,7 @@ export interface MarketOptions {
 }
 
 /** Stands in every message, and so in the tables' column of the same name. */
-export const SOURCE = 'generated'
+const SOURCE = 'generated'
 
 const MAKERS = ['NSDQ', 'ARCA', 'BATS', 'EDGX', 'MEMX', 'IEXG', 'GSCO', 'MSCO', 'CDRG', 'UBSS']
 /** Market centers as IQFeed numbers them. */

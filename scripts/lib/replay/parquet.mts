@@ -4,8 +4,9 @@ import { createReadStream } from 'node:fs'
 import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client'
 import { withClickHouse } from '../clickhouse.mts'
 import type { Settings } from '../settings.mts'
+import { COLUMNS, type Kind, kindOf } from './fields.mts'
 import { type Entry, entryOf, type Recording, unknownKind } from './files.mts'
-import { COLUMNS, type Kind, kindOf, messageOf } from './message.mts'
+import { messageOf } from './message.mts'
 
 /** Rows of one question to ClickHouse. */
 const CHUNK_ROWS = 20_000

@@ -2,10 +2,10 @@
 import type { ExitCode, Finding, Paint } from '../findings.mts'
 import { progressBar } from '../progress.mts'
 import type { Settings } from '../settings.mts'
+import { type Kind, TOPICS } from './fields.mts'
 import { type Entry, openRecordings } from './files.mts'
 import { generateMarket } from './market.mts'
 import { mergeRecordings } from './merge.mts'
-import { type Kind, TOPICS } from './message.mts'
 import { type Pace, type Played, play } from './play.mts'
 import { openSender } from './sender.mts'
 
@@ -73,12 +73,17 @@ export async function replay(settings: Settings, options: ReplayOptions): Promis
         bar.show(fraction(), summaryOf(progress))
       },
     })
-    const ended = stopped || (strict && played.mistakes > 0)
+    const atMistake = strict && played.mistakes > 0
+    const hint = atMistake
+      ? 'mend the line; the play ended there, what came before it was sent'
+      : stopped
+        ? 'mend the line; of the others, those before the end were sent'
+        : 'mend the line; the others were sent'
     return {
       played,
-      findings: mistakeFindings(played),
+      findings: mistakeFindings(played, hint),
       data: dataOf(played),
-      ...(ended ? { exitCode: 1 as const } : {}),
+      ...(atMistake || stopped ? { exitCode: 1 as const } : {}),
     }
   } catch (error) {
     bar.clear()
@@ -91,7 +96,7 @@ export async function replay(settings: Settings, options: ReplayOptions): Promis
   }
 }
 
-function mistakeFindings({ mistakes, samples }: Played): Finding[] {
+function mistakeFindings({ mistakes, samples }: Played, hint: string): Finding[] {
   const rest = mistakes - samples.length
   const text = (sample: string): [string, string] => {
     const [, subject = '', found = ''] = /^(.*?:\d+): (.*)$/s.exec(sample) ?? []
@@ -104,7 +109,7 @@ function mistakeFindings({ mistakes, samples }: Played): Finding[] {
     subject,
     found,
     expected,
-    hint: 'mend the line; the others were sent',
+    hint,
   })
   const findings = samples.map((sample) => finding(...text(sample)))
   if (rest > 0) findings.push(finding('further lines', `${rest} more`))
