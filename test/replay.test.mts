@@ -12,17 +12,20 @@ import { openKafkajs } from '../scripts/lib/kafka.mts'
 import { compress, decompress } from '../scripts/lib/lz4.mts'
 import { progressBar } from '../scripts/lib/progress.mts'
 import { parseCsvLine } from '../scripts/lib/replay/csv.mts'
+import { kindOf, TOPICS } from '../scripts/lib/replay/fields.mts'
 import type { Entry, Recording } from '../scripts/lib/replay/files.mts'
 import { generateMarket } from '../scripts/lib/replay/market.mts'
 import { mergeRecordings } from '../scripts/lib/replay/merge.mts'
-import { kindOf, type Message, messageOf, messageOfLine, parseTime } from '../scripts/lib/replay/message.mts'
+import { type Message, messageOf, messageOfLine, parseTime } from '../scripts/lib/replay/message.mts'
 import { play } from '../scripts/lib/replay/play.mts'
+import { openSender } from '../scripts/lib/replay/sender.mts'
 import { ROOT } from '../scripts/lib/settings.mts'
 import { syncTopics } from '../scripts/lib/topics.mts'
 import { waitUntil } from '../scripts/lib/wait.mts'
 import { runScript } from './support/command.mts'
-import { KafkaHand } from './support/kafka.mts'
-import { applyInitFiles, startStack, type TestStack } from './support/stack.mts'
+import { event, IngestStack, quote, trade } from './support/ingest.mts'
+import type { KafkaHand } from './support/kafka.mts'
+import type { TestStack } from './support/stack.mts'
 
 const lz4 = suite('lz4')
 
@@ -86,6 +89,13 @@ reading('times: ISO with and without offset, UTC without, seconds since 1970', (
     assert.throws(() => parseTime(text), /timestamp: /)
 })
 
+reading('times that the tables cannot hold, and days that no calendar has, are none', () => {
+  assert.is(parseTime('2148-12-31T23:59:59'), 5_648_745_599_000_000)
+  assert.is(parseTime('2024-02-29'), 1_709_164_800_000_000)
+  for (const text of ['1970-01-01T23:59:59', '2149-01-01', '2026-02-30', '2026-02-29T10:00:00', '2026-11-23t10:00:00'])
+    assert.throws(() => parseTime(text), /timestamp: /)
+})
+
 reading('columns tell what rows are', () => {
   assert.is(kindOf(['symbol', 'price', 'size', 'bid', 'ask']), 'trades')
   assert.is(kindOf(['trade_price', 'bid_price', 'ask_price']), 'trades')
@@ -126,6 +136,87 @@ reading('a row that cannot be a message says why', () => {
   assert.throws(wrong({ price: '1,5' }), /^price: "1,5"$/)
   assert.throws(wrong({ size: '007' }), /^size: "007"$/)
   assert.throws(wrong({ operation: '', message_type: '1' }), /^message_type: "1"$/)
+})
+
+const lineOf = (fields: object) => ({ symbol: 'A', timestamp: '2026-11-23T10:00:00', ...fields })
+const sentOf = (fields: object) => JSON.parse(messageOfLine(JSON.stringify(lineOf(fields)), undefined).value)
+
+reading('a line of JSON with columns of the tables becomes the message, whole', () => {
+  assert.equal(
+    sentOf({ bid: 1.5, ask: 2, bid_size: 3, ask_size: 4 }),
+    lineOf({ bid_price: 1.5, bid_size: 3, ask_price: 2, ask_size: 4 }),
+  )
+  const trade = { trade_price: 1, trade_size: 5 }
+  assert.equal(
+    sentOf({ ...trade, conditions: '01', market_center: 5, bid: 1, ask: 2 }),
+    lineOf({ ...trade, trade_market_center: 5, trade_conditions: '01', bid_price: 1, ask_price: 2 }),
+  )
+  // Text that the ingest would not read as a number.
+  assert.equal(sentOf({ trade_price: '1e2', trade_size: '5.0' }), lineOf({ trade_price: 100, trade_size: 5 }))
+})
+
+reading('numbers of a line of JSON keep their digits, and so does what only looks like one', () => {
+  const valueFrom = (line: string) => messageOfLine(line, undefined).value
+  const event = '"timestamp":"2026-11-23T10:00:00","market_maker":"1\\"2,\\\\","operation":0,"side":1'
+  const wide = '"price":1.10,"size":5,"order_id":6418390923188712345,"source":"x: 6418390923188712345 }"'
+  assert.is(
+    valueFrom(`{"symbol":"1.10","side_code":2,${event},${wide}}`),
+    `{"symbol":"1.10",${event},${wide}}`,
+    'the symbol, an escaped quote and backslash, and a number within text',
+  )
+  const own = `{"symbol":"A",${event},${wide},"_metadata":{"n":[6418390923188712345,-1.50e-3]}}`
+  assert.is(valueFrom(own), own)
+  assert.is(messageOfLine(`{"symbol":1.10,${event},${wide}}`, undefined).key, '1.10')
+  // More digits than a double has.
+  assert.match(
+    messageOf('l2', {
+      symbol: 'A',
+      timestamp: '2026-11-23',
+      operation: '0',
+      side: '1',
+      price: '1234567890.12345678',
+      size: '1',
+    }).value,
+    /"price":"1234567890.12345678"/,
+  )
+  const long = '\\" 1'.repeat(1_000_000)
+  assert.match(
+    valueFrom(`{"symbol":"A",${event},"price":1.10,"size":5,"side_code":2,"source":"${long}"}`),
+    /"price":1.10,/,
+  )
+})
+
+reading('what the ingest would reject is named by its column', () => {
+  const trade = { trade_price: 1, trade_size: 5 }
+  const event = { operation: 0, side: 1, price: 1, size: 1 }
+  const quote = { bid_price: 1, bid_size: 2, ask_price: 3, ask_size: 4 }
+  for (const [fields, expected] of [
+    [{ ...trade, correction: 'x' }, 'correction: "x"'],
+    [{ ...trade, trade_size: 1.5 }, 'trade_size: "1.5"'],
+    [{ ...trade, trade_size: 4_294_967_296 }, 'trade_size: "4294967296"'],
+    [{ ...trade, trade_size: -1 }, 'trade_size: "-1"'],
+    [{ ...trade, trade_price: 1e10 }, 'trade_price: "10000000000"'],
+    [{ ...trade, trade_market_center: 65_536 }, 'trade_market_center: "65536"'],
+    [{ ...trade, total_volume: true }, 'total_volume: "true"'],
+    [{ ...trade, tick_id: '18446744073709551616' }, 'tick_id: "18446744073709551616"'],
+    [{ ...event, operation: 'replace' }, 'operation: "replace"'],
+    [{ ...event, operation: '', message_type: 'constructor' }, 'message_type: "constructor"'],
+    [{ ...event, side: 7 }, 'side: "7"'],
+    [{ ...event, side: undefined }, 'side: missing'],
+    [{ ...event, operation: 2, side: undefined }, 'side: missing'],
+    [{ ...event, price: undefined }, 'price: missing'],
+    [{ ...quote, bid_size: undefined }, 'bid_size: missing'],
+    [{ ...quote, ask_price: null }, 'ask_price: missing'],
+    [{ bid_price: '', ask_price: '' }, 'bid_price: missing'],
+  ] as const)
+    assert.throws(() => sentOf(fields), new RegExp(`^${expected}$`))
+  for (const fields of [
+    { ...trade, correction: 'Delete', tick_id: 7, trade_size: 4_294_967_295 },
+    { ...event, operation: 'Clear', side: undefined, price: undefined, size: undefined },
+    { ...event, operation: 2, price: undefined, size: undefined },
+    { ...quote, bid_price: undefined, bid_size: undefined },
+  ])
+    assert.equal(sentOf(fields), JSON.parse(JSON.stringify(lineOf(fields))))
 })
 
 reading('a line of JSON goes as it stands, or as the message that its columns make', () => {
@@ -215,13 +306,15 @@ async function* batchesOf<T>(...batches: T[][]): AsyncGenerator<T[]> {
 async function played(
   entries: Entry[],
   pace: Parameters<typeof play>[2]['pace'],
-  more: { strict?: boolean; refuse?: number[] } = {},
+  more: { strict?: boolean; refuse?: number[]; batchBytes?: number } = {},
 ) {
   let clockMs = 1_000
   const sent: [string, number][] = []
+  const batches: number[] = []
   const sender = {
-    batchBytes: 1_000_000,
+    batchBytes: more.batchBytes ?? 1_000_000,
     send: async (messages: readonly Message[]) => {
+      batches.push(messages.length)
       sent.push(...messages.map(({ value }): [string, number] => [value, clockMs - 1_000]))
       return more.refuse ?? []
     },
@@ -237,7 +330,7 @@ async function played(
       clockMs += ms
     },
   })
-  return { sent, outcome }
+  return { sent, batches, outcome }
 }
 
 const SECONDS = [0, 1_000_000, 3_000_000].map(entryOf)
@@ -266,6 +359,28 @@ playing('strict ends at the first mistake, after what came before it', async () 
   const entries: Entry[] = [entryOf(1), { file: 'a', line: 2, mistake: 'no' }, entryOf(3)]
   const { sent, outcome } = await played(entries, { kind: 'fast' }, { strict: true })
   assert.equal([sent.length, outcome.mistakes], [1, 1])
+})
+
+playing('strict ends at a message that its topic refuses, without waiting for the next', async () => {
+  const sentOf = async (pace: Parameters<typeof played>[1], batchBytes: number) => {
+    const { sent, outcome } = await played(SECONDS, pace, { strict: true, refuse: [0], batchBytes })
+    assert.equal(outcome.samples, ['f:0: 1 bytes are more than iqfeed.l2.raw takes'])
+    return sent
+  }
+  assert.equal(await sentOf({ kind: 'fast' }, 2), [['0', 0]])
+  assert.equal(await sentOf({ kind: 'recorded', speed: 1 }, 1_000), [['0', 0]])
+  const thenMistake: Entry[] = [entryOf(0), { file: 'f', line: 1, mistake: 'no' }]
+  const { outcome } = await played(thenMistake, { kind: 'fast' }, { strict: true, refuse: [0] })
+  assert.is(outcome.mistakes, 1)
+})
+
+playing('a batch has no more bytes than its topics take, as UTF-8 counts them', async () => {
+  const texts = ['12', '34', '56', 'é'.repeat(4), '7', 'x'.repeat(30), '8']
+  const entries = texts.map((value, line): Entry => ({ file: 'f', line, message: { ...message(line), value } }))
+  const { batches, outcome } = await played(entries, { kind: 'fast' }, { batchBytes: 9 })
+  // With a byte of key each: 3 + 3 + 3, 9, 2, 31 alone, 2.
+  assert.equal(batches, [3, 1, 1, 1, 1])
+  assert.is(outcome.topics.get('iqfeed.l2.raw')?.bytes, 46)
 })
 
 playing('several recordings are merged by time, each in its own order', async () => {
@@ -303,6 +418,7 @@ playing.run()
 
 const command = suite('npm run replay')
 
+let ingest: IngestStack
 let stack: TestStack
 let kafka: KafkaHand
 const folder = mkdtempSync(path.join(tmpdir(), 'l2-replay-'))
@@ -349,10 +465,8 @@ async function readTopic(topic: string): Promise<{ key: string; value: string; p
 }
 
 command.before(async () => {
-  stack = await startStack()
-  kafka = new KafkaHand(stack.settings)
-  await applyInitFiles(stack.settings)
-  await syncTopics(stack.settings, { mode: 'apply', timeoutMs: 60_000, log: () => {} })
+  ingest = await IngestStack.start()
+  ;({ stack, kafka } = ingest)
 })
 
 command('JSON lines and CSV, merged by time, are in the topics as sent, keyed by symbol', async () => {
@@ -463,6 +577,152 @@ command('a message larger than its topic takes is counted and named, all others 
   )
 })
 
+/** A trade of so many bytes that do not compress. */
+const noisy = (symbol: string, bytes: number) =>
+  `{"symbol":"${symbol}","timestamp":"2026-11-23T10:00:00","trade_price":1,"trade_size":5,"trade_conditions":"${randomBytes(bytes * 0.75).toString('base64')}"}`
+
+command('several that fit alone but not together, and strict at one that does not', async () => {
+  const lines = [noisy('N', 700_000), noisy('N', 700_000), noisy('N', 900_000)]
+  const all = await replayJson([fileOf('several.jsonl', lines.join('\n')), '--fast'])
+  assert.equal([all.exitCode, all.findings, all.topics['iqfeed.trades.raw'].acknowledged], [0, [], 3])
+  assert.is(all.topics['iqfeed.trades.raw'].bytes, lines.join('').length)
+  const file = fileOf('strict.jsonl', [lines[0], noisy('N', 4_000_000), lines[1], 'no JSON'].join('\n'))
+  const strict = await replayJson([file, '--fast', '--strict'])
+  assert.equal([strict.exitCode, strict.topics['iqfeed.trades.raw'].acknowledged, strict.findings.length], [1, 1, 1])
+  assert.equal(
+    [strict.findings[0].subject, strict.findings[0].hint],
+    [`${file}:2`, 'mend the line; the play ended there, what came before it was sent'],
+  )
+})
+
+command('a batch that its topic takes no more is sent in parts: nothing twice, each partition in order', async () => {
+  const before = (await kafka.ends('iqfeed.trades.raw')).reduce((sum, end) => sum + end, 0)
+  const sender = await openSender(stack.settings, Object.values(TOPICS), { timeoutMs: 20_000, log: assert.unreachable })
+  const limit = (bytes: number) =>
+    kafka.admin((admin) =>
+      admin.alterConfigs({
+        validateOnly: false,
+        resources: [
+          {
+            type: kafkajs.ConfigResourceTypes.TOPIC,
+            name: 'iqfeed.trades.raw',
+            configEntries: [{ name: 'max.message.bytes', value: String(bytes) }],
+          },
+        ],
+      }),
+    )
+  // One partition gets little, which is stored at the first attempt; the others get too much.
+  const sizes = Array.from({ length: 24 }, (_, index) => (index === 13 ? 500_000 : index % 8 === 0 ? 100 : 60_000))
+  const messages = sizes.map((bytes, index): Message => {
+    const key = `S${index % 8}`
+    return {
+      topic: 'iqfeed.trades.raw',
+      key,
+      value: `${index} ${randomBytes(bytes * 0.75).toString('base64')}`,
+      timeUs: 0,
+    }
+  })
+  try {
+    await limit(100_000)
+    assert.equal(await sender.send(messages), [13])
+    assert.equal(await sender.send([messages[0] as Message]), [], 'the sender goes on')
+  } finally {
+    await sender.close()
+    await syncTopics(stack.settings, { mode: 'apply', timeoutMs: 60_000, log: () => {} })
+  }
+  const sent = (await readTopic('iqfeed.trades.raw')).filter(({ key }) => /^S\d$/.test(key))
+  assert.is(
+    (await kafka.ends('iqfeed.trades.raw')).reduce((sum, end) => sum + end, 0),
+    before + 24,
+  )
+  for (const key of new Set(messages.map((each) => each.key))) {
+    const values = messages.filter((each, index) => each.key === key && index !== 13).map(({ value }) => value)
+    assert.equal(
+      sent.filter((each) => each.key === key).map(({ value }) => value),
+      key === 'S0' ? [...values, values[0]] : values,
+    )
+  }
+})
+
+command('what it sends, the ingest stores; what it names, the ingest rejects', async () => {
+  const base = '"symbol":"P","timestamp":"2026-11-23T10:00:00"'
+  const bothForms = (fields: (value: string) => string) => (value: string) => [fields(value), fields(`"${value}"`)]
+  const numbers = ['0', '-0', '1.0', '1e2', '1E2', '65535']
+  const good = [
+    ...[
+      '2026-11-23 10:00',
+      '2026-11-23',
+      '2026-11-23 10:00:00 +0530',
+      '2026-11-23 10:00:00.123456789Z',
+      '2026-11-23T10:00:00.1-05',
+      '2026-11-23 +05:30',
+      '1795428000.5',
+      1_795_428_000.000_001,
+      '1970-01-02',
+      '2148-12-31T23:59:59.999999',
+    ].flatMap((timestamp) => [trade({ timestamp }), trade({ timestamp, bid: 1 })].map((each) => JSON.stringify(each))),
+    ...[...numbers, '-1.5', '1e-30', '9999999999.9', '1.00000000000000001'].flatMap(
+      bothForms((value) => `{${base},"trade_price":${value},"trade_size":1,"conditions":"x"}`),
+    ),
+    ...[...numbers, '4294967295'].flatMap(bothForms((value) => `{${base},"trade_price":1,"trade_size":${value}}`)),
+    ...[...numbers, '18446744073709551615', '9007199254740993'].flatMap(
+      bothForms((value) => `{${base},"price":1,"size":1,"operation":1,"side":"BID","order_id":${value}}`),
+    ),
+    ...numbers.flatMap(
+      bothForms((value) => `{${base},"price":1,"size":1,"operation":1,"side":"BID","level":${value}}`),
+    ),
+    ...['insert', 'Update', 'DELETE', 0, 1, 2, 3, '3'].map((operation) => JSON.stringify(event({ operation }))),
+    ...['0.0', '1.0'].flatMap(
+      bothForms((value) => `{${base},"price":1,"size":1,"operation":${value},"side":${value}}`),
+    ),
+    ...[2, 'clear'].map((operation) => JSON.stringify(event({ operation, price: undefined, size: null }))),
+    JSON.stringify(event({ operation: 3, side: '', price: '', size: '' })),
+    ...['none', 'INSERT', 'delete', ''].map((correction) => JSON.stringify(trade({ correction }))),
+    JSON.stringify(quote({ bid_price: undefined, bid_size: undefined })),
+    `{${base},"bid":1,"bid_size":"2"}`,
+  ]
+  const bad = {
+    trades: [
+      ...['2026-02-30', '2026-11-23t10:00:00', '2149-01-01', '1970-01-01T23:00:00'].map((timestamp) =>
+        trade({ timestamp }),
+      ),
+      ...[-1, 1.5, 4_294_967_296, true, {}].map((trade_size) => trade({ trade_size })),
+      ...[1e10, true].map((trade_price) => trade({ trade_price })),
+      trade({ correction: 'x' }),
+    ],
+    quotes: [
+      quote({ bid_size: undefined }),
+      quote({ ask_price: null }),
+      quote({ bid_price: '', bid_size: '', ask_price: '', ask_size: '' }),
+    ],
+    l2: [
+      ...['replace', 4, ''].map((operation) => event({ operation })),
+      ...[7, '', 'buy'].map((side) => event({ side })),
+      event({ operation: 2, side: undefined }),
+      event({ price: undefined }),
+      event({ level: 65_536 }),
+    ],
+  }
+  const badLines = Object.values(bad).flatMap((each) => each.map((fields) => JSON.stringify(fields)))
+  assert.is((await ingest.ingest(['on', '--skip-backlog'])).exitCode, 0)
+  try {
+    const named = await replayJson([fileOf('bad.jsonl', badLines.join('\n')), '--fast'])
+    assert.equal([named.unusableLines, named.topics], [badLines.length, {}])
+    assert.equal((await replayJson([fileOf('good.jsonl', good.join('\n')), '--fast'])).findings, [])
+    for (const kind of ['trades', 'quotes', 'l2'] as const) await ingest.send(TOPICS[kind], bad[kind])
+    const readAll = async () => (await ingest.ingest(['status'])).topics.every(({ lag }) => lag === 0)
+    assert.ok(await waitUntil(readAll, { timeoutMs: 30_000, pollMs: 200 }))
+    const rejected = await ingest.rows('SELECT DISTINCT message FROM market_rejects')
+    assert.equal(rejected.flat().sort(), badLines.sort())
+    const exact = await ingest.rows(
+      "SELECT DISTINCT toString(order_id) FROM market_l2 WHERE symbol = 'P' AND order_id > 65535 ORDER BY order_id",
+    )
+    assert.equal(exact.flat(), ['9007199254740993', '18446744073709551615'])
+  } finally {
+    assert.is((await ingest.ingest(['off'])).exitCode, 0)
+  }
+})
+
 command('wrong use, and files that are not there or tell nothing, end it before it begins', async () => {
   const nothing = fileOf('nothing.csv', 'a,b\n1,2\n')
   for (const [args, expected] of [
@@ -473,6 +733,7 @@ command('wrong use, and files that are not there or tell nothing, end it before 
     [[fileOf('x.txt', '')], /expected a name that ends in \.jsonl/],
     [[nothing, '--kind', 'bars'], /expected trades, quotes, l2/],
     [[nothing, '--fast'], /found the columns a, b/],
+    [[fileOf('quote.csv', '\nsymbol,"price\nA,1\n'), '--fast'], /quote\.csv:2[\s\S]*found a quote that does not/],
   ] as const) {
     const { exitCode, stdout, stderr } = await replay([...args])
     assert.is(exitCode, 2, stderr)
@@ -551,6 +812,6 @@ command('Ctrl-C ends it after what is on its way, with a summary and exit code 1
 
 command.after(async () => {
   rmSync(folder, { recursive: true })
-  await stack.stop()
+  await ingest.stop()
 })
 command.run()

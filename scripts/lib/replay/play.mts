@@ -35,7 +35,8 @@ const QUANTUM_MS = 5
 const SAMPLES = 10
 
 /**
- * Sends every entry's message; what is wrong with an entry, or too large for its topic, is counted.
+ * Sends every entry's message; what is wrong with an entry, or too large for its topic, is counted. A message too large for a batch goes
+ * alone.
  * @throws {OpsError} as `sender.send` does; what was acknowledged until then has been told by `onProgress`
  */
 export async function play(
@@ -45,7 +46,7 @@ export async function play(
 ): Promise<Played> {
   const startMs = now()
   const played: Played = { topics: new Map(), mistakes: 0, samples: [], seconds: 0 }
-  let waiting: { message: Message; entry: Entry }[] = []
+  let waiting: { message: Message; entry: Entry; bytes: number }[] = []
   let waitingBytes = 0
   let count = 0
   let firstUs: number | undefined
@@ -55,6 +56,7 @@ export async function play(
     firstUs ??= message.timeUs
     return startMs + (message.timeUs - firstUs) / 1000 / pace.speed
   }
+  const ended = () => stopped() || (strict && played.mistakes > 0)
   const mistake = ({ file, line }: Entry, what: string) => {
     played.mistakes++
     if (played.samples.length < SAMPLES) played.samples.push(`${file}:${line}: ${what}`)
@@ -64,16 +66,16 @@ export async function play(
       const batch = waiting
       waiting = []
       waitingBytes = 0
-      for (const { message } of batch) {
+      for (const { message, bytes } of batch) {
         const topic = played.topics.get(message.topic) ?? { sent: 0, acknowledged: 0, bytes: 0 }
         played.topics.set(message.topic, topic)
         topic.sent++
-        topic.bytes += message.value.length
+        topic.bytes += bytes
       }
       const refused = new Set(await sender.send(batch.map(({ message }) => message)))
-      for (const [index, { message, entry }] of batch.entries()) {
+      for (const [index, { message, entry, bytes }] of batch.entries()) {
         const topic = played.topics.get(message.topic)
-        if (refused.has(index)) mistake(entry, `${message.value.length} bytes are more than ${message.topic} takes`)
+        if (refused.has(index)) mistake(entry, `${bytes} bytes are more than ${message.topic} takes`)
         else if (topic) topic.acknowledged++
       }
     }
@@ -83,23 +85,26 @@ export async function play(
   for await (const batch of entries) {
     for (const entry of batch) {
       if ('mistake' in entry) {
-        mistake(entry, entry.mistake)
-        if (!strict) continue
-        await flush()
-        return played
+        // What came before it may hold the first mistake, which only the topic can tell.
+        if (strict) await flush()
+        if (!ended()) mistake(entry, entry.mistake)
+        if (ended()) break
+        continue
       }
       const due = dueMs(entry.message)
       if (due > now()) {
         await flush()
-        while (due > now() && !stopped()) await sleep(Math.min(1_000, Math.max(QUANTUM_MS, due - now())))
+        while (due > now() && !ended()) await sleep(Math.min(1_000, Math.max(QUANTUM_MS, due - now())))
       }
-      waiting.push({ message: entry.message, entry })
-      waitingBytes += entry.message.value.length
+      const bytes = Buffer.byteLength(entry.message.value)
+      const withKey = bytes + Buffer.byteLength(entry.message.key)
+      if (waiting.length >= BATCH_MESSAGES || waitingBytes + withKey > sender.batchBytes) await flush()
+      if (ended()) break
+      waiting.push({ message: entry.message, entry, bytes })
+      waitingBytes += withKey
       count++
-      if (waiting.length >= BATCH_MESSAGES || waitingBytes >= sender.batchBytes) await flush()
-      if (stopped()) break
     }
-    if (stopped()) break
+    if (ended()) break
   }
   await flush()
   return played

@@ -9,10 +9,11 @@ import { describeTopicConfigs } from '../topic-requests.mts'
 import type { Message } from './message.mts'
 
 export interface Sender {
-  /** The most bytes that a batch should have: what every topic takes at once. */
+  /** The most bytes of keys and values that a batch of several messages should have: what every topic takes at once. */
   batchBytes: number
   /**
-   * Sends a batch, and again until every message is acknowledged by all copies; the broker knows one that it has already.
+   * Sends a batch, and again until every message is acknowledged by all copies. One broker, as this stack has, knows what it has already;
+   * of several, one that took its part while another stayed away may get that part twice, since kafkajs counts it as sent.
    * @returns the indexes of messages that are too large for their topic
    * @throws {OpsError} exit code 3, when the broker does not come back in time. Whether it has messages of this batch is then unknown, and
    *   the sender must not be used again: it would number other messages as it numbered these.
@@ -21,9 +22,16 @@ export interface Sender {
   close: () => Promise<void>
 }
 
+interface Outgoing {
+  topic: string
+  /** In the batch that was to be sent. */
+  index: number
+  record: { key: string; value: string; partition?: number }
+}
+
 /** Bytes of a request that brokers still read (socket.request.max.bytes, 100 MiB by default); beyond it they only close the connection. */
 const MAX_REQUEST_BYTES = 90 * 1024 * 1024
-/** Part of max.message.bytes that is filled: the rest is for keys, lengths and times. */
+/** Part of max.message.bytes that is filled: the rest is for lengths and times. */
 const FILL = 0.8
 /** Milliseconds between two attempts while the broker is away. */
 const RETRY_MS = 250
@@ -58,17 +66,25 @@ export async function openSender(
     decompress: async (buffer: Buffer) => decompress(buffer),
   })
   const kafka = await openKafkajs(settings, { timeoutMs: Math.min(timeoutMs, 30_000) })
-  const producer = await kafka.producer({ idempotent: true, maxInFlightRequests: 1 })
+  const producer = await kafka.producer({
+    idempotent: true,
+    maxInFlightRequests: 1,
+    // A message stays in the partition that it went to first, and can be asked for it.
+    createPartitioner: () => {
+      const choose = kafkajs.Partitioners.DefaultPartitioner()
+      return (args) => {
+        args.message.partition ??= choose(args)
+        return args.message.partition
+      }
+    },
+  })
 
   /** One request; the same request again after a failure is no second one to the broker, since kafkajs takes back its numbers. */
-  const request = async (messages: readonly Message[]): Promise<'acknowledged' | 'too large'> => {
-    const byTopic = new Map<string, { key: string; value: string }[]>()
-    for (const { topic, key, value } of messages) {
-      const list = byTopic.get(topic)
-      if (list) list.push({ key, value })
-      else byTopic.set(topic, [{ key, value }])
-    }
-    const topicMessages = [...byTopic].map(([topic, list]) => ({ topic, messages: list }))
+  const request = async (batch: readonly Outgoing[]): Promise<'acknowledged' | 'too large'> => {
+    const topicMessages = [...grouped(batch, ({ topic }) => topic)].map(([topic, list]) => ({
+      topic,
+      messages: list.map(({ record }) => record),
+    }))
     const deadline = performance.now() + timeoutMs
     let told = ''
     for (;;) {
@@ -76,8 +92,8 @@ export async function openSender(
         await producer.sendBatch({ acks: -1, compression: kafkajs.CompressionTypes.LZ4, topicMessages })
         return 'acknowledged'
       } catch (error) {
-        if (isTooLarge(error) && messages.length === 1) return 'too large'
-        if (error instanceof OpsError || isTooLarge(error)) throw error
+        if (isTooLarge(error)) return 'too large'
+        if (error instanceof OpsError) throw error
         if (performance.now() > deadline)
           throw unreachable(settings.KAFKA_BOOTSTRAP_SERVERS.join(','), error, timeoutMs)
         const cause = networkCause(error)
@@ -88,28 +104,43 @@ export async function openSender(
     }
   }
 
+  /** Sends a batch, in parts where it is too large as a whole. Returns the messages that are too large alone. */
+  const deliver = async (batch: readonly Outgoing[]): Promise<readonly Outgoing[]> => {
+    const [first] = batch
+    if (!first) return []
+    const alone = batch.length === 1
+    if (alone && Buffer.byteLength(first.record.value) > MAX_REQUEST_BYTES) return batch
+    if ((await request(batch)) === 'acknowledged') return []
+    if (alone) return batch
+    // Other partitions may have theirs: the broker knows it again if it comes as it came. What one refused has none of it, and can be cut.
+    const partitions = [...grouped(batch, ({ topic, record }) => `${topic} ${record.partition}`).values()]
+    const middle = Math.ceil(batch.length / 2)
+    const refused: Outgoing[] = []
+    for (const part of partitions.length > 1 ? partitions : [batch.slice(0, middle), batch.slice(middle)])
+      refused.push(...(await deliver(part)))
+    return refused
+  }
+
   return {
     batchBytes,
     send: async (messages) => {
-      const refused: number[] = []
-      let from = 0
-      const upTo = async (end: number) => {
-        if (end > from) await request(messages.slice(from, end))
-        from = end
-      }
-      for (const [index, message] of messages.entries()) {
-        const bytes = Buffer.byteLength(message.value)
-        if (bytes <= batchBytes) continue
-        // Alone, in its place: refused together with others, it could not be told which of them the broker has.
-        await upTo(index)
-        if (bytes > MAX_REQUEST_BYTES || (await request([message])) === 'too large') refused.push(index)
-        from = index + 1
-      }
-      await upTo(messages.length)
-      return refused
+      const refused = await deliver(
+        messages.map(({ topic, key, value }, index) => ({ topic, index, record: { key, value } })),
+      )
+      return refused.map(({ index }) => index)
     },
     close: kafka.close,
   }
+}
+
+function grouped<T>(items: readonly T[], by: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>()
+  for (const item of items) {
+    const group = groups.get(by(item))
+    if (group) group.push(item)
+    else groups.set(by(item), [item])
+  }
+  return groups
 }
 
 function isTooLarge(error: unknown): boolean {
