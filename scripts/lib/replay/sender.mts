@@ -59,7 +59,7 @@ export async function openSender(
     throw configError([{ ...finding, hint: './scripts/create-topics.mts' }])
   }
   const limits = topics.map((topic) => Number(configs.get(topic)?.get('max.message.bytes')?.value))
-  const batchBytes = Math.floor(Math.min(...limits) * FILL)
+  const batchBytes = Math.min(Math.floor(Math.min(...limits) * FILL), MAX_REQUEST_BYTES)
   const { default: kafkajs } = await import('kafkajs')
   kafkajs.CompressionCodecs[kafkajs.CompressionTypes.LZ4] = () => ({
     compress: async ({ buffer }: { buffer: Buffer }) => compress(buffer),
