@@ -3,17 +3,21 @@
 /**
  * Makes Kafka's topics what kafka/topics.yml declares: plans, applies, reads back. It creates topics, adds partitions and sets
  * configuration keys; it never deletes, never shrinks, and leaves alone what the file does not name.
+ * A retention that it shortens makes the broker delete older records, of which it warns.
  */
 import { runCommand } from './lib/cli.mts'
+import { configError } from './lib/findings.mts'
 import { withKafkaCause } from './lib/health/container.mts'
 import { readSettings } from './lib/settings.mts'
-import { changeCount, renderPlan } from './lib/topic-plan.mts'
+import { changeCount } from './lib/topic-plan.mts'
+import { renderPlan } from './lib/topic-report.mts'
 import { syncTopics } from './lib/topics.mts'
 
 await runCommand({
   name: './scripts/create-topics.mts',
   summary: `Makes Kafka's topics what kafka/topics.yml declares: plans, applies, reads back.
-Creates topics, adds partitions and sets configuration; never deletes, never shrinks, and leaves alone what is not declared.`,
+Creates topics, adds partitions and sets configuration; never deletes, never shrinks, and leaves alone what is not declared.
+Upon a shorter retention the broker itself deletes the records that are older: each mode warns of that, and --dry-run shows it first.`,
   options: {
     'dry-run': { type: 'boolean', help: 'show the plan and change nothing; exit 1 when something would change' },
     check: { type: 'boolean', help: 'for CI: report every difference as a finding and change nothing; exit 1 on any' },
@@ -37,6 +41,11 @@ Creates topics, adds partitions and sets configuration; never deletes, never shr
   },
   run: async ({ options, log, paint }) => {
     const { check, 'dry-run': dryRun, file, only, timeout } = options
+    if (check && dryRun) {
+      const hint = './scripts/create-topics.mts --check'
+      const finding = { code: 'USAGE', subject: '--check --dry-run', found: 'together', expected: 'one of them', hint }
+      throw configError([finding])
+    }
     const started = performance.now()
     const synced = await withKafkaCause(
       syncTopics(readSettings(), {
@@ -52,7 +61,7 @@ Creates topics, adds partitions and sets configuration; never deletes, never shr
     const seconds = ((performance.now() - started) / 1000).toFixed(1)
     const text = [`Cluster ${clusterId}, brokers: ${brokers}`]
     if (!check) text.push(renderPlan(plan, paint))
-    if (changes === 0) text.push('Nothing to do')
+    if (changes === 0) text.push(plan.impossible.length > 0 ? 'Nothing that can be changed' : 'Nothing to do')
     else if (check) text.push(`Topics that differ: ${changes}`)
     else if (dryRun) text.push(`Topics that would change: ${changes}`)
     else text.push(`Changed in ${seconds} s: ${done.length} of ${changes}`, ...done.map((line) => `  ${line}`))

@@ -127,7 +127,7 @@ shows('is a table of what would be lost', () => {
     `Kafka cluster this-one
   topic            records  on disk  newest record
   iqfeed.l2.raw  1,234,567  37.7 MB  2026-11-23T14:30:00.000Z
-  notes                  0      0 B  -                         not declared: deleted for good; 2 partitions have no leader and are not counted
+  notes                  0      0 B  -                         not declared: deleted for good; 2 partitions do not tell their offsets and are not counted
   late                   -        -  -                         does not exist yet
   consumer group readers: Stable, members: 1, committed offsets: 1`,
   )

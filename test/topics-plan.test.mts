@@ -3,13 +3,12 @@ import * as assert from 'uvu/assert'
 import {
   type ActualTopic,
   changeCount,
-  growthWarnings,
   narrowPlan,
-  planFindings,
   planTopics,
-  renderPlan,
   sameValue,
+  withoutShortening,
 } from '../scripts/lib/topic-plan.mts'
+import { growthWarnings, planFindings, renderPlan, shorteningWarnings } from '../scripts/lib/topic-report.mts'
 import type { DeclaredTopic } from '../scripts/lib/topics-file.mts'
 
 const declare = (name: string, changes: Partial<DeclaredTopic> = {}): DeclaredTopic => ({
@@ -125,6 +124,61 @@ const DRIFT = planTopics(
     actual('stranger'),
   ],
 )
+
+const shortening = suite('withoutShortening')
+const HOUR = 3_600_000
+
+/** A plan for a topic whose retention.ms, and whose compression, are other than declared. */
+const retention = (from: string, to: string, more: Record<string, string> = {}) =>
+  planTopics(
+    [declare('a', { config: { 'retention.ms': to, 'compression.type': 'lz4', ...more } })],
+    [
+      actual('a', {
+        config: new Map(
+          Object.entries({ 'retention.ms': from, 'retention.bytes': '-1' }).map(([key, value]) => [key, own(value)]),
+        ),
+      }),
+    ],
+  )
+
+shortening('leaves out a retention upon whose change the broker deletes records, and keeps the others', () => {
+  const plan = withoutShortening(retention(`${168 * HOUR}`, `${24 * HOUR}`, { 'retention.bytes': '5' }))
+  assert.equal(
+    plan.configure.map(({ changes }) => changes.map(({ key }) => key)),
+    [['compression.type']],
+  )
+  const longer = retention(`${24 * HOUR}`, `${168 * HOUR}`)
+  assert.equal(withoutShortening(longer), longer)
+  assert.equal(withoutShortening(retention('5000', '-1')), retention('5000', '-1'))
+})
+
+shortening('is told as a warning and in the plan, before and after, with the hours', () => {
+  const plan = retention(`${168 * HOUR}`, `${24 * HOUR}`)
+  const [before, ...more] = shorteningWarnings(plan)
+  assert.equal(more, [])
+  assert.equal(
+    [before?.severity, before?.code, before?.subject, before?.found],
+    [
+      'warning',
+      'TOPIC_RETENTION_SHORTER',
+      'a retention.ms',
+      '604800000; upon 86400000 the broker deletes records older than 24 h (kept so far: 168 h)',
+    ],
+  )
+  assert.match(before?.hint ?? '', './scripts/create-topics.mts --only a (deletes them)')
+  assert.match(
+    shorteningWarnings(plan, true)[0]?.found ?? '',
+    'shortened from 604800000: the broker deletes records older than 24 h',
+  )
+  assert.match(renderPlan(plan, plain), /604800000 → 86400000; the broker deletes records older than 24 h/)
+  assert.match(
+    shorteningWarnings(retention('-1', '5400000'))[0]?.found ?? '',
+    /older than 1\.5 h \(kept so far: for ever\)/,
+  )
+  assert.equal(shorteningWarnings(retention(`${24 * HOUR}`, `${168 * HOUR}`)), [])
+})
+
+shortening.run()
 
 const findings = suite('planFindings')
 

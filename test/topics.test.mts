@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert'
 import { install } from '../scripts/lib/embedded/install.mts'
 import { runningEmbedded, startEmbedded, stopEmbedded } from '../scripts/lib/embedded/stack.mts'
 import { readSettings } from '../scripts/lib/settings.mts'
+import { syncTopics } from '../scripts/lib/topics.mts'
 import { type CommandOptions, runScript } from './support/command.mts'
 import { KafkaHand, runAround, signalAt } from './support/kafka.mts'
 import { stackEnv } from './support/stack.mts'
@@ -110,7 +111,7 @@ changes('shows the whole plan with --dry-run, changes nothing, and exits 1', asy
   assert.equal(lines.slice(1, 6), [
     '+ create d.new 2 partitions, replication 1',
     '^ grow d.small 1 → 3 partitions',
-    '~ configure d.conf retention.ms: 86400000 (default) → 1000',
+    '~ configure d.conf retention.ms: 86400000 (default) → 1000; the broker deletes records older than 0.00028 h (kept so far: 24 h)',
     '✗ cannot change d.big partitions: 3 → 1',
     '· not declared iqfeed.l2.raw left alone',
   ])
@@ -131,6 +132,7 @@ changes('reports with --check every difference as a finding, changes nothing, an
     [
       ['TOPIC_MISSING', 'd.absent'],
       ['TOPIC_CONFIG', 'd.conf retention.ms'],
+      ['TOPIC_RETENTION_SHORTER', 'd.conf retention.ms'],
     ],
   )
 })
@@ -151,6 +153,28 @@ changes('sets what the file names and keeps every key that it does not', async (
   assert.is(exitCode, 0)
   assert.match(stdout, /~ configure +c\.merge +retention\.ms: 5 → 1000\n/)
   assert.equal(await kafka.config(name), { ...entries, 'retention.ms': '1000' })
+})
+
+changes('shortens a retention only with a warning, and not where it may not', async () => {
+  const name = 'c.shorter'
+  const hours = (count: number) => declaring({ name, config: { 'retention.ms': `${count * 3_600_000}` } })
+  await run(hours(168))
+  const file = hours(24)
+  const warned =
+    /! c\.shorter retention\.ms: found .*the broker deletes records older than 24 h \(kept so far: 168 h\).*\[TOPIC_RETENTION_SHORTER\]/
+  for (const mode of ['--dry-run', '--check']) {
+    const { exitCode, stdout } = await run([...file, mode])
+    assert.is(exitCode, 1)
+    assert.match(stdout, warned)
+  }
+  const options = { file: file[1] as string, mode: 'apply', timeoutMs: 20_000, log: () => {} } as const
+  const left = await syncTopics(settings, { ...options, mayShorten: false })
+  assert.equal([left.done, left.findings.map(({ code }) => code)], [[], ['TOPIC_RETENTION_SHORTER']])
+  assert.equal(await kafka.config(name), { 'retention.ms': '604800000' })
+  const { exitCode, stdout } = await run(file)
+  assert.is(exitCode, 0)
+  assert.match(stdout, warned)
+  assert.equal(await kafka.config(name), { 'retention.ms': '86400000' })
 })
 
 changes('takes values as Kafka reads them: nothing to do for 0.50 where it says 0.5', async () => {
@@ -181,6 +205,7 @@ changes('changes what it can beside what it cannot, and exits 1', async () => {
   assert.match(stdout, /i\.new created\n/)
   assert.match(stdout, /TOPIC_CANNOT_SHRINK/)
   assert.equal((await kafka.ends('i.shrink')).length, 2)
+  assert.match((await run(declaring({ name: 'i.shrink' }))).stdout, /\nNothing that can be changed\n/)
 })
 
 changes('touches only the topics named by --only', async () => {
@@ -288,7 +313,9 @@ wrong('names the mistakes of the file itself without a broker, at once', async (
   assert.match(stderr, /^✗ .*: found "bad name", expected/)
 })
 
-wrong('refuses a name that is not declared, and flags out of bounds', async () => {
+wrong('refuses a name that is not declared, and flags out of bounds or against each other', async () => {
+  const both = await run(['--check', '--dry-run'])
+  assert.equal([both.exitCode, both.stderr.includes('--check --dry-run: found together')], [2, true])
   const { exitCode, stderr } = await run(['--only', 'no.such.topic'])
   assert.is(exitCode, 2)
   assert.match(stderr, /--only no\.such\.topic: found no declared topic, expected iqfeed\.l2\.raw /)

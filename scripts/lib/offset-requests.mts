@@ -86,22 +86,23 @@ export const deleteGroupOffsets = (
   },
 })
 
-/** The ids of the consumer groups that one broker coordinates. */
-export const listGroups: Request<string[]> = {
+/** The ids of the consumer groups that one broker coordinates, and the error that says why not all are told. */
+export const listGroups: Request<{ error: string; groups: string[] }> = {
   key: 16,
   version: 1,
   flexible: false,
   write: (to) => to,
   read: (from) => {
     from.int(4)
-    from.int(2)
+    const error = errorName(from.int(2))
     const groups = from.array(() => ({ id: from.string() ?? '', protocol: from.string() ?? '' }))
     // Empty for a group that only commits; other protocols, such as Connect's, commit elsewhere.
-    return groups.filter(({ protocol }) => protocol === 'consumer' || protocol === '').map(({ id }) => id)
+    const ids = groups.filter(({ protocol }) => protocol === 'consumer' || protocol === '').map(({ id }) => id)
+    return { error, groups: ids }
   },
 }
 
-/** All that a group has committed, and the error that says why not all is told. For the group's coordinator. */
+/** All that a group has committed, and the first error that says why not all is told. For the group's coordinator. */
 export const committedOffsets = (
   groupId: string,
 ): Request<{ error: string; offsets: { topic: string; partition: number; offset: number }[] }> => ({
@@ -118,10 +119,12 @@ export const committedOffsets = (
         const [partition, offset] = [from.int(4), from.int64()]
         from.int(4)
         from.string()
-        from.int(2)
-        return { topic, partition, offset }
+        return { error: errorName(from.int(2)), topic, partition, offset }
       })
     })
-    return { error: errorName(from.int(2)), offsets: topics.flat() }
+    const all = topics.flat()
+    const errors = [errorName(from.int(2)), ...all.map(({ error }) => error)]
+    const offsets = all.map(({ topic, partition, offset }) => ({ topic, partition, offset }))
+    return { error: errors.find((each) => each !== 'NONE') ?? 'NONE', offsets }
   },
 })

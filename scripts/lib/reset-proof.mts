@@ -2,13 +2,15 @@
 import type { ConsumerGroup } from './consumer-groups.mts'
 import type { Finding } from './findings.mts'
 import type { Cluster } from './kafka.mts'
-import { metadata } from './kafka-requests.mts'
+import { metadata, type TopicMetadata } from './kafka-requests.mts'
+import type { PartitionOffset } from './offset-requests.mts'
 import { again } from './reset-apply.mts'
 import type { TopicLoss } from './reset-survey.mts'
 import { readTopicPlan } from './topic-apply.mts'
 import { readOffsets } from './topic-offsets.mts'
-import { planFindings } from './topic-plan.mts'
+import { planFindings } from './topic-report.mts'
 import type { DeclaredTopic } from './topics-file.mts'
+import { waitUntil } from './wait.mts'
 
 /** The id that a broker gives which has none: one that still speaks for brokers before 2.8. */
 const NO_ID = '0'.repeat(32)
@@ -17,17 +19,24 @@ const NO_ID = '0'.repeat(32)
  * What does not hold of a reset.
  * @param before the topics as they were
  * @param groups read after the topics were made
+ * @param timeoutMs to wait for partitions that do not tell where they end; one that still does not is not proven
  */
 export async function proveReset(
   cluster: Cluster,
   topics: readonly DeclaredTopic[],
   before: readonly TopicLoss[],
   groups: readonly ConsumerGroup[],
+  timeoutMs: number,
 ): Promise<Finding[]> {
   const names = topics.map(({ name }) => name)
   const findings = planFindings(await readTopicPlan(cluster, topics))
-  const now = (await cluster.send(metadata)).topics.filter(({ name }) => names.includes(name))
-  const ends = await readOffsets(cluster, 'high', now)
+  const { now, ends, unread } = await readEnds(cluster, names, timeoutMs)
+  for (const [name, partitions] of unread) {
+    const found = `no high watermark of partitions ${partitions.join(', ')} in ${timeoutMs / 1000} s`
+    const hint = `./scripts/health-check.mts --only kafka, then: ${again(name)}`
+    const expected = 'a high watermark of 0 of each'
+    findings.push({ severity: 'unknown', code: 'RESET_UNPROVEN', subject: name, found, expected, hint })
+  }
   const report = (severity: Finding['severity'], code: string, subject: string, found: string, expected: string) =>
     findings.push({ severity, code, subject, found, expected, hint: again(subject) })
   for (const { name, id } of now) {
@@ -44,7 +53,9 @@ export async function proveReset(
   }
   for (const { id, committed } of groups) {
     const beyond = committed.filter(({ topic, partition, offset }) => {
-      return names.includes(topic) && offset > (ends.get(`${topic}/${partition}`)?.offset ?? -1)
+      // Of a partition that did not tell its end, nothing is known.
+      if (!names.includes(topic) || unread.get(topic)?.includes(partition)) return false
+      return offset > (ends.get(`${topic}/${partition}`)?.offset ?? -1)
     })
     if (beyond.length === 0) continue
     const subject = `group ${id}`
@@ -53,4 +64,24 @@ export async function proveReset(
     findings.push({ severity: 'error', code: 'RESET_OFFSETS', subject, found, expected: 'none', hint })
   }
   return findings
+}
+
+/** The topics and where their partitions end, as soon as all tell; `unread` has the partitions by topic that did not in time. */
+async function readEnds(cluster: Cluster, names: readonly string[], timeoutMs: number) {
+  let now: TopicMetadata[] = []
+  let ends = new Map<string, PartitionOffset>()
+  const unread = new Map<string, number[]>()
+  const read = async () => {
+    // Leaders change, so they are asked for anew.
+    now = (await cluster.send(metadata)).topics.filter(({ name }) => names.includes(name))
+    ends = await readOffsets(cluster, 'high', now)
+    unread.clear()
+    for (const { name, partitions } of now) {
+      const open = partitions.map(({ index }) => index).filter((index) => !ends.has(`${name}/${index}`))
+      if (open.length > 0) unread.set(name, open)
+    }
+    return unread.size === 0
+  }
+  await waitUntil(read, { timeoutMs, pollMs: 50 })
+  return { now, ends, unread }
 }

@@ -16,7 +16,7 @@ export interface TopicLoss {
   bytes: number
   /** Milliseconds since 1970 of the newest record; undefined when there is none. */
   newestMs?: number
-  /** Partitions without a leader, whose records could not be counted. */
+  /** Partitions that do not tell their offsets, as without a leader, and whose records could not be counted. */
   uncounted: number
 }
 
@@ -51,15 +51,16 @@ export async function readSurvey(
   const groups = await readGroupsOf(settings, names, timeoutMs)
   const losses = topics.map(({ name, id, partitions }): TopicLoss => {
     const keys = partitions.map(({ index }) => `${name}/${index}`)
+    const counted = keys.filter((key) => high.has(key) && low.has(key))
     const timesMs = keys.map((key) => newest.get(key)?.timestampMs ?? -1).filter((ms) => ms >= 0)
     return {
       name,
       id,
       declared: declaredNames.includes(name),
-      records: sum(keys.map((key) => (high.get(key)?.offset ?? 0) - (low.get(key)?.offset ?? 0))),
+      records: sum(counted.map((key) => (high.get(key)?.offset ?? 0) - (low.get(key)?.offset ?? 0))),
       bytes: sum(sizes.map((ofBroker) => ofBroker.get(name) ?? 0)),
       ...(timesMs.length > 0 ? { newestMs: Math.max(...timesMs) } : {}),
-      uncounted: keys.filter((key) => !high.has(key)).length,
+      uncounted: keys.length - counted.length,
     }
   })
   const missing = names.filter((name) => declaredNames.includes(name) && !topics.some((topic) => topic.name === name))
@@ -107,7 +108,7 @@ export function renderSurvey({ clusterId, topics, missing, groups }: Survey): st
       newestMs === undefined ? '-' : new Date(newestMs).toISOString(),
       [
         declared ? '' : 'not declared: deleted for good',
-        uncounted > 0 ? `${uncounted} partitions have no leader and are not counted` : '',
+        uncounted > 0 ? `${uncounted} partitions do not tell their offsets and are not counted` : '',
       ]
         .filter(Boolean)
         .join('; '),

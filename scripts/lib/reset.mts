@@ -8,7 +8,8 @@ import { activeFindings, guardCluster, selectTopics } from './reset-guard.mts'
 import { proveReset } from './reset-proof.mts'
 import { readGroupsOf, readSurvey, renderSurvey, type Survey } from './reset-survey.mts'
 import type { Settings } from './settings.mts'
-import { clusterMistakes, readTopics } from './topic-apply.mts'
+import { readTopics } from './topic-apply.mts'
+import { clusterMistakes } from './topic-mistakes.mts'
 import { planTopics } from './topic-plan.mts'
 import { type DeclaredTopic, readDeclaredTopics } from './topics-file.mts'
 import { byPosition } from './yaml-source.mts'
@@ -49,7 +50,7 @@ export async function resetKafka(settings: Settings, request: ResetRequest): Pro
     const declaredNames = declared.map(({ name }) => name)
     const names = selectTopics({ declared: declaredNames, present, only, all })
     const topics = declared.filter(({ name }) => names.includes(name))
-    await checkDeclaration(cluster, topics)
+    await checkDeclaration(cluster, topics, timeoutMs)
     const survey = await readSurvey(cluster, settings, names, declaredNames, timeoutMs)
     const text = renderSurvey(survey)
     const active = activeFindings(survey.groups, force)
@@ -83,9 +84,9 @@ export async function resetKafka(settings: Settings, request: ResetRequest): Pro
 }
 
 /** Nothing may be deleted that could not be made again. */
-async function checkDeclaration(cluster: Cluster, topics: DeclaredTopic[]): Promise<void> {
+async function checkDeclaration(cluster: Cluster, topics: DeclaredTopic[], timeoutMs: number): Promise<void> {
   const others = (await readTopics(cluster, [])).filter(({ name }) => !topics.some((topic) => topic.name === name))
-  const mistakes = await clusterMistakes(cluster, topics, planTopics(topics, others))
+  const mistakes = await clusterMistakes(cluster, topics, planTopics(topics, others), timeoutMs)
   if (mistakes.length > 0) throw configError(byPosition(mistakes))
 }
 
@@ -109,7 +110,12 @@ async function carryOut(
   const uncleared = await clearOffsets(cluster, await readGroupsOf(settings, names, options.timeoutMs), names, options)
   options.log('Proving the result')
   const groups = await readGroupsOf(settings, names, options.timeoutMs)
-  return [...kept, ...failed, ...uncleared, ...(await proveReset(cluster, made, survey.topics, groups))]
+  return [
+    ...kept,
+    ...failed,
+    ...uncleared,
+    ...(await proveReset(cluster, made, survey.topics, groups, options.timeoutMs)),
+  ]
 }
 
 function question({ topics }: Survey): string {

@@ -36,7 +36,8 @@ export async function startStack(settings: Settings, choice: Choice, log: (line:
   const startMs = performance.now()
   const wasRunning = docker ? await composeUp(docker, log) : await embeddedUp(settings, installed, log)
   const [topics, schema] = await Promise.all([
-    syncTopics(settings, { mode: 'apply', timeoutMs: 60_000, log }),
+    // A retention that upon its change makes the broker delete records is left to `npm run topics`.
+    syncTopics(settings, { mode: 'apply', mayShorten: false, timeoutMs: 60_000, log }),
     // Rows that a retention setting gives up are deleted by `npm run schema`, which asks.
     syncSchema(settings, { mode: 'apply', timeoutMs: 60_000, log: () => {}, mayDelete: async () => false }),
   ])
@@ -51,7 +52,10 @@ export async function startStack(settings: Settings, choice: Choice, log: (line:
   const health = await healthy(settings)
   const tookMs = Math.round(performance.now() - startMs)
   // What could not be changed is a finding of the health check too.
-  const warnings = [...findings, ...topics.findings].filter(({ severity }) => severity === 'warning')
+  const told = new Set(health.findings.map(({ subject }) => subject))
+  const warnings = [...findings, ...topics.findings].filter(
+    (each) => each.severity === 'warning' && !told.has(each.subject),
+  )
   return {
     mode,
     wasRunning,

@@ -1,15 +1,18 @@
 /** Reads a cluster's topics, carries out a plan for them, and reads back until it holds. */
 import type { Finding } from './findings.mts'
 import type { Cluster } from './kafka.mts'
+import type { Request } from './kafka-codec.mts'
 import { metadata, type Outcome } from './kafka-requests.mts'
 import { type ActualTopic, changeCount, narrowPlan, planTopics, type TopicPlan } from './topic-plan.mts'
 import { createPartitions, createTopics, describeTopicConfigs, setTopicConfigs } from './topic-requests.mts'
-import { type DeclaredTopic, metricName } from './topics-file.mts'
+import type { DeclaredTopic } from './topics-file.mts'
 import { waitUntil } from './wait.mts'
-import { editHint, type Mistake } from './yaml-source.mts'
 
 /** Milliseconds the broker may take for an answer; what it has not finished by then it goes on with. */
 export const BROKER_WAIT_MS = 5_000
+
+/** Milliseconds between requests for the same change: long enough for a change of configuration to reach the broker's memory. */
+export const ASK_AGAIN_MS = 250
 
 /** The cluster's topics with the configuration of the named ones; without Kafka's internal topics. */
 export async function readTopics(cluster: Cluster, names: readonly string[]): Promise<ActualTopic[]> {
@@ -27,63 +30,19 @@ export async function readTopics(cluster: Cluster, names: readonly string[]): Pr
   }))
 }
 
+/** Asks the controller of now: another may have been elected since the cluster was opened. */
+export async function askController<T>(cluster: Cluster, request: Request<T>): Promise<T> {
+  const { controllerId } = await cluster.send(metadata)
+  return cluster.sendTo(controllerId < 0 ? 'controller' : controllerId, request)
+}
+
 /** What would make the cluster's topics match the declared ones. Changes nothing. */
 export async function readTopicPlan(cluster: Cluster, declared: readonly DeclaredTopic[]): Promise<TopicPlan> {
   const names = declared.map(({ name }) => name)
   return planTopics(declared, await readTopics(cluster, names))
 }
 
-/**
- * The mistakes of the declared topics that only the cluster can tell: more copies than brokers, names that collide with topics
- * which are not declared, and configuration that it does not know or accept. Only what `plan` would change is asked about.
- */
-export async function clusterMistakes(
-  cluster: Cluster,
-  declared: readonly DeclaredTopic[],
-  plan: TopicPlan,
-): Promise<Mistake[]> {
-  const brokers = cluster.metadata.brokers.length
-  const mistakes: Mistake[] = []
-  const report = (code: string, at = '', subject: string, found: string, expected: string) =>
-    mistakes.push({ code, subject: `${at} ${subject}`, found, expected, hint: editHint(at) })
-  for (const { name, replication, at } of declared) {
-    if (replication > brokers) {
-      const expected = `at most ${brokers}, the number of brokers`
-      report('TOPIC_REPLICATION', at.replication, `${name} replication`, `"${replication}"`, expected)
-    }
-    const twin = plan.undeclared.find((other) => metricName(other) === metricName(name))
-    if (twin) report('TOPIC_COLLISION', at.name, name, `"${twin}" in the cluster, the same in metrics`, 'another name')
-  }
-  const pairs = [
-    ...plan.create.flatMap((topic) => Object.entries(topic.config).map(([key, value]) => ({ topic, key, value }))),
-    ...plan.configure.flatMap(({ topic, changes }) => changes.map(({ key, to }) => ({ topic, key, value: to }))),
-  ]
-  if (pairs.length === 0) return mistakes
-  // The broker names only the first wrong key of a topic, so each distinct pair is tried on a topic of its own, never made.
-  const distinct = [...new Map(pairs.map(({ key, value }) => [`${key}=${value}`, { key, value }])).values()]
-  const probes = distinct.map(({ key, value }, index) => ({
-    name: `l2-check-${process.pid}-${index}`,
-    partitions: 1,
-    replication: 1,
-    config: { [key]: value },
-  }))
-  const outcomes = await cluster.sendTo(
-    'controller',
-    createTopics(probes, { validateOnly: true, timeoutMs: BROKER_WAIT_MS }),
-  )
-  for (const [index, { name }] of probes.entries()) {
-    const outcome = outcomes.get(name)
-    if (!outcome || outcome.error === 'NONE') continue
-    for (const { topic, key, value } of pairs) {
-      if (key !== distinct[index]?.key || value !== distinct[index]?.value) continue
-      const expected = 'a topic configuration that the broker accepts'
-      report('TOPIC_CONFIG', topic.at[key], `${topic.name} ${key}`, `"${value}": ${words(outcome)}`, expected)
-    }
-  }
-  return mistakes
-}
-
-const words = ({ message, error }: Outcome): string => message || error
+export const words = ({ message, error }: Outcome): string => message || error
 
 export interface Applied {
   /** What was done and proven, a line a topic. */
@@ -92,11 +51,10 @@ export interface Applied {
   findings: Finding[]
 }
 
-/** Answers that mean "not yet": an earlier deletion still goes on, or the change does. */
-const PENDING = ['TOPIC_ALREADY_EXISTS', 'REQUEST_TIMED_OUT']
-
-/** Milliseconds between requests for the same change: long enough for a change of configuration to reach the broker's memory. */
-const ASK_AGAIN_MS = 250
+/** Answers that mean "not now": another broker becomes controller, or this one is busy. */
+export const NOT_NOW = ['NOT_CONTROLLER', 'REQUEST_TIMED_OUT', 'BROKER_NOT_AVAILABLE', 'THROTTLING_QUOTA_EXCEEDED']
+/** Answers that mean "not yet": an earlier deletion still goes on, or the change does, or nobody takes it just now. */
+const PENDING = ['TOPIC_ALREADY_EXISTS', ...NOT_NOW]
 
 /**
  * Carries out a plan and proves it by reading back until the cluster matches and every partition has a leader. A topic whose change
@@ -127,17 +85,16 @@ export async function applyTopicPlan(
     askedAtMs = performance.now()
     const options = { validateOnly: false, timeoutMs: BROKER_WAIT_MS }
     if (step.create.length > 0) {
-      failures(await cluster.sendTo('controller', createTopics(step.create, options)), 'create')
+      failures(await askController(cluster, createTopics(step.create, options)), 'create')
     }
     const growing = step.grow.map(({ topic }) => ({ name: topic.name, to: topic.partitions }))
-    if (growing.length > 0)
-      failures(await cluster.sendTo('controller', createPartitions(growing, BROKER_WAIT_MS)), 'grow')
+    if (growing.length > 0) failures(await askController(cluster, createPartitions(growing, BROKER_WAIT_MS)), 'grow')
     const configs = step.configure.map(({ topic, changes }) => ({
       name: topic.name,
       config: Object.fromEntries(changes.map(({ key, to }) => [key, to])),
     }))
     if (configs.length > 0) {
-      failures(await cluster.sendTo('controller', setTopicConfigs(configs)), 'configure')
+      failures(await askController(cluster, setTopicConfigs(configs)), 'configure')
     }
   }
 

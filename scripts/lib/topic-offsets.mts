@@ -3,7 +3,10 @@ import type { Cluster } from './kafka.mts'
 import type { TopicMetadata } from './kafka-requests.mts'
 import { listOffsets, type PartitionOffset, type Which } from './offset-requests.mts'
 
-/** Offsets of all partitions of the topics, by `topic/partition`. Partitions without a leader are left out. */
+/**
+ * Offsets of all partitions of the topics, by `topic/partition`. Left out are those without a leader, and those whose leader does not
+ * tell, such as one that is no longer it.
+ */
 export async function readOffsets(
   cluster: Cluster,
   which: Which,

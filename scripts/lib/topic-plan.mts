@@ -1,5 +1,4 @@
 /** Compares the declared topics with those of the cluster: what to create, grow, configure, and what cannot be changed. */
-import type { Finding, Paint } from './findings.mts'
 import type { ConfigValue } from './topic-requests.mts'
 import type { DeclaredTopic } from './topics-file.mts'
 
@@ -73,6 +72,34 @@ export function narrowPlan(plan: TopicPlan, names: readonly string[]): TopicPlan
   }
 }
 
+/** A plan without the changes upon which the broker deletes records. */
+export function withoutShortening(plan: TopicPlan): TopicPlan {
+  const kept = plan.configure.map(({ topic, changes }) => ({
+    topic,
+    changes: changes.filter((each) => !deletes(each)),
+  }))
+  return { ...plan, configure: kept.filter(({ changes }) => changes.length > 0) }
+}
+
+/** Which records the broker deletes upon a change of configuration, for people; undefined for none. */
+export function deletes({ key, from, to }: ConfigChange): string | undefined {
+  // What it is now may be followed by where it comes from; what is below 0 is no limit.
+  const [before = Number.NaN, after = Number.NaN] = [from, to].map((value) => {
+    const number = Number.parseInt(value, 10)
+    return number < 0 ? Number.POSITIVE_INFINITY : number
+  })
+  if (!(after < before)) return undefined
+  if (key === 'retention.ms') return `records older than ${hours(after)} (kept so far: ${hours(before)})`
+  if (key === 'retention.bytes')
+    return `the oldest records beyond ${after} B a partition (kept so far: ${bytes(before)})`
+  return undefined
+}
+
+/** To at least two digits, so that short times are no 0. */
+const hours = (ms: number): string =>
+  ms === Number.POSITIVE_INFINITY ? 'for ever' : `${Number((ms / 3_600_000).toPrecision(ms < 3_600_000 ? 2 : 6))} h`
+const bytes = (count: number): string => (count === Number.POSITIVE_INFINITY ? 'all' : `${count} B`)
+
 /** How many topics the plan would change; what cannot be changed does not count. */
 export function changeCount({ create, grow, configure }: TopicPlan): number {
   return new Set([...create, ...[...grow, ...configure].map(({ topic }) => topic)].map(({ name }) => name)).size
@@ -94,87 +121,3 @@ export function sameValue(left: string, right: string): boolean {
 }
 
 const isNumber = (text: string): boolean => /^-?\d+(\.\d+)?$/.test(text.trim())
-
-/** A plan for people: a line for each change and each topic left alone. */
-export function renderPlan(plan: TopicPlan, paint: Paint): string {
-  const lines = [
-    ...plan.create.map((topic): Line => ['green', '+ create', topic.name, describeTopic(topic)]),
-    ...plan.grow.map(({ topic, from }): Line => {
-      return ['yellow', '^ grow', topic.name, `${from} → ${topic.partitions} partitions`]
-    }),
-    ...plan.configure.flatMap(({ topic, changes }) =>
-      changes.map(({ key, from, to }): Line => ['yellow', '~ configure', topic.name, `${key}: ${from} → ${to}`]),
-    ),
-    ...plan.impossible.map(({ topic, what, from }): Line => {
-      return ['red', '✗ cannot change', topic.name, `${what}: ${from} → ${topic[what]}`]
-    }),
-    ...plan.undeclared.map((name): Line => ['dim', '· not declared', name, 'left alone']),
-  ]
-  const width = Math.max(0, ...lines.map(([, , name]) => name.length))
-  return lines
-    .map(([style, action, name, what]) => `  ${paint(style, action.padEnd(15))}  ${name.padEnd(width)}  ${what}`)
-    .join('\n')
-}
-
-type Line = [style: Parameters<Paint>[0], action: string, name: string, what: string]
-
-/** Partitions, replication and configuration in one line. */
-export function describeTopic({ partitions, replication, config }: DeclaredTopic): string {
-  const settings = Object.entries(config).map(([key, value]) => `${key}=${value}`)
-  return [`${partitions} partitions`, `replication ${replication}`, ...settings].join(', ')
-}
-
-/** How the cluster differs from the file, as findings. A topic that is not declared is none. */
-export function planFindings(plan: TopicPlan): Finding[] {
-  const mend = (name: string) => `./scripts/create-topics.mts --only ${name}`
-  return [
-    ...plan.create.map((topic): Finding => {
-      const { name } = topic
-      const [found, expected] = ['no such topic', describeTopic(topic)]
-      return { severity: 'error', code: 'TOPIC_MISSING', subject: name, found, expected, hint: mend(name) }
-    }),
-    ...plan.grow.map(({ topic: { name, partitions }, from }): Finding => {
-      const [found, expected] = [`${from} partitions`, `${partitions}`]
-      return { severity: 'error', code: 'TOPIC_PARTITIONS', subject: name, found, expected, hint: mend(name) }
-    }),
-    ...plan.configure.flatMap(({ topic: { name }, changes }) =>
-      changes.map(({ key, from, to }): Finding => {
-        const subject = `${name} ${key}`
-        return { severity: 'error', code: 'TOPIC_CONFIG', subject, found: from, expected: to, hint: mend(name) }
-      }),
-    ),
-    ...impossibleFindings(plan),
-  ]
-}
-
-/** What of a plan Kafka cannot do, with the way out. */
-export function impossibleFindings(plan: TopicPlan): Finding[] {
-  return plan.impossible.map(({ topic, what, from }) => {
-    const partitions = what === 'partitions'
-    const wayOut = partitions
-      ? `./scripts/reset-kafka.mts --only ${topic.name} (its records are lost)`
-      : 'kafka-reassign-partitions.sh'
-    return {
-      severity: 'error',
-      code: partitions ? 'TOPIC_CANNOT_SHRINK' : 'TOPIC_REPLICATION',
-      subject: topic.name,
-      found: partitions ? `${from} partitions, and Kafka cannot take any away` : `replication ${from}`,
-      expected: `${what}: ${topic[what]} (${topic.at[what]})`,
-      hint: `write "${what}: ${from}" there, or ${wayOut}`,
-    }
-  })
-}
-
-/** A warning for each keyed topic that the plan grows. */
-export function growthWarnings(plan: TopicPlan): Finding[] {
-  return plan.grow
-    .filter(({ topic }) => topic.key !== undefined)
-    .map(({ topic, from }) => ({
-      severity: 'warning',
-      code: 'TOPIC_KEYS_MOVE',
-      subject: topic.name,
-      found: `growth from ${from} to ${topic.partitions} partitions, which moves keys to other partitions`,
-      expected: `the records of one ${topic.key} in one partition, in order`,
-      hint: 'stop its producers and let the consumers catch up before growing',
-    }))
-}

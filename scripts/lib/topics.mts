@@ -2,8 +2,10 @@
 import { configError, type Finding, OpsError } from './findings.mts'
 import { openCluster } from './kafka.mts'
 import type { Settings } from './settings.mts'
-import { applyTopicPlan, clusterMistakes, readTopicPlan } from './topic-apply.mts'
-import { growthWarnings, impossibleFindings, narrowPlan, planFindings, type TopicPlan } from './topic-plan.mts'
+import { applyTopicPlan, readTopicPlan } from './topic-apply.mts'
+import { clusterMistakes } from './topic-mistakes.mts'
+import { narrowPlan, type TopicPlan, withoutShortening } from './topic-plan.mts'
+import { growthWarnings, impossibleFindings, planFindings, shorteningWarnings } from './topic-report.mts'
 import { readTopicsFile, TOPICS_FILE } from './topics-file.mts'
 import { byPosition } from './yaml-source.mts'
 
@@ -14,6 +16,8 @@ export interface SyncOptions {
   only?: readonly string[]
   /** `plan` changes nothing and finds nothing wrong in what it would change; `check` changes nothing and reports it. */
   mode: 'apply' | 'plan' | 'check'
+  /** Whether a retention may be shortened, upon which the broker deletes records; true unless given. */
+  mayShorten?: boolean
   /** To wait for the broker, and again for the changes to take effect. */
   timeoutMs: number
   log: (line: string) => void
@@ -36,7 +40,7 @@ const SECOND_OPINION_MS = 1_000
  * @throws {OpsError} exit code 2 with every mistake of the file; 3 when the broker does not answer
  */
 export async function syncTopics(settings: Settings, options: SyncOptions): Promise<Synced> {
-  const { file = TOPICS_FILE, only = [], mode, timeoutMs, log } = options
+  const { file = TOPICS_FILE, only = [], mode, mayShorten = true, timeoutMs, log } = options
   const { topics, mistakes } = readTopicsFile(settings, file)
   const names = topics.map(({ name }) => name)
   for (const name of only.filter((each) => !names.includes(each))) {
@@ -57,12 +61,18 @@ export async function syncTopics(settings: Settings, options: SyncOptions): Prom
   )
   try {
     const whole = await readTopicPlan(cluster, topics)
-    mistakes.push(...(await clusterMistakes(cluster, topics, whole)))
+    const further = clusterMistakes(cluster, topics, whole, wrong ? SECOND_OPINION_MS : timeoutMs)
+    mistakes.push(
+      ...(await further.catch((error: unknown) => {
+        throw wrong && error instanceof OpsError ? configError(byPosition(mistakes)) : error
+      })),
+    )
     if (mistakes.length > 0) throw configError(byPosition(mistakes))
-    const plan = narrowPlan(whole, only)
+    const wanted = narrowPlan(whole, only)
+    const plan = mayShorten ? wanted : withoutShortening(wanted)
     const { clusterId, brokers } = cluster.metadata
     const result = { clusterId, brokers: brokers.length, plan, done: [] as string[] }
-    const warnings = growthWarnings(plan)
+    const warnings = [...growthWarnings(plan), ...shorteningWarnings(wanted, mode === 'apply' && mayShorten)]
     if (mode === 'check') return { ...result, findings: [...planFindings(plan), ...warnings] }
     if (mode === 'plan') return { ...result, findings: [...impossibleFindings(plan), ...warnings] }
     const { done, findings } = await applyTopicPlan(cluster, plan, { timeoutMs, log })

@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto'
+import { readLags } from '../consumer-lag.mts'
 import { type Cluster, openCluster, openKafkajs, splitAddress } from '../kafka.mts'
-import { findCoordinator } from '../kafka-requests.mts'
-import { committedOffsets, listGroups } from '../offset-requests.mts'
 import type { Settings } from '../settings.mts'
 import { kafkaAnswers } from '../tcp.mts'
 import { readTopicPlan } from '../topic-apply.mts'
-import { readOffsets } from '../topic-offsets.mts'
-import { planFindings } from '../topic-plan.mts'
+import { withoutShortening } from '../topic-plan.mts'
+import { planFindings, shorteningWarnings } from '../topic-report.mts'
 import { readDeclaredTopics } from '../topics-file.mts'
 import { Findings, type Probe, type ProbeOptions } from './probe.mts'
 
@@ -26,9 +25,11 @@ export async function probeKafka(settings: Settings, options: ProbeOptions): Pro
     const { brokers, controllerId, clusterId, topics } = cluster.metadata
     const unreachable = await checkAdvertised(cluster, options.timeoutMs, findings)
     const partitions = checkPartitions(cluster, findings)
-    findings.list.push(...planFindings(await readTopicPlan(cluster, declared)))
+    const plan = await readTopicPlan(cluster, declared)
+    // A topic that keeps its records for longer than declared lacks nothing; `npm start` leaves it so.
+    findings.list.push(...planFindings(withoutShortening(plan)), ...shorteningWarnings(plan))
     // Groups and records are asked at the advertised address; where that fails, the reason is already told.
-    const groups = unreachable ? [] : await checkGroups(cluster, settings, options, findings)
+    const groups = unreachable ? [] : await checkGroups(cluster, options, findings)
     if (options.deep && !unreachable) await writeRecord(settings, options, findings)
     const own = topics.filter(({ internal }) => !internal)
     const totalLag = groups.reduce((sum, { lag }) => sum + lag, 0)
@@ -81,51 +82,27 @@ function checkPartitions(
 /** Every consumer group's lag: records between its committed offsets and the ends of their partitions. */
 async function checkGroups(
   cluster: Cluster,
-  { KAFKA_UI_PORT }: Settings,
-  { lagWarning, lagCritical }: ProbeOptions,
+  { lagWarning, lagCritical, timeoutMs }: ProbeOptions,
   findings: Findings,
 ): Promise<{ lag: number }[]> {
-  const groups = await readLags(cluster)
+  const { error, groups } = await readLags(cluster, timeoutMs / 2)
+  if (error !== 'NONE') {
+    const hint = './scripts/health-check.mts --only kafka --wait 30'
+    findings.add('unknown', 'KAFKA_GROUPS', { found: error, expected: 'the list of them', hint }, 'consumer groups')
+  }
   for (const { group, error, lag } of groups) {
     const about = `group ${group}`
     if (error !== 'NONE') {
-      const hint = './scripts/health-check.mts --wait 30'
+      const hint = './scripts/health-check.mts --only kafka --wait 30'
       findings.add('unknown', 'KAFKA_GROUP', { found: error, expected: 'its committed offsets', hint }, about)
     } else if (lag > lagWarning) {
       const critical = lag > lagCritical
       const [found, expected] = [`${lag} records behind`, `at most ${critical ? lagCritical : lagWarning}`]
-      const hint = `start or add consumers of the group; look at it at http://127.0.0.1:${KAFKA_UI_PORT}`
+      const hint = 'start or add consumers of the group, and watch it: ./scripts/health-check.mts --only kafka --watch'
       findings.add(critical ? 'error' : 'warning', 'KAFKA_LAG', { found, expected, hint }, about)
     }
   }
   return groups
-}
-
-/** By the plain protocol: this is asked at every check, and importing kafkajs for it would take longer than all the rest. */
-async function readLags(cluster: Cluster): Promise<{ group: string; error: string; lag: number }[]> {
-  const { brokers, topics } = cluster.metadata
-  const lists = await Promise.all(brokers.map(({ id }) => cluster.sendTo(id, listGroups)))
-  const groups = await Promise.all(
-    lists.flat().map(async (group) => {
-      const { error, brokerId } = await cluster.send(findCoordinator(group))
-      if (error !== 'NONE') return { group, error, offsets: [] }
-      return { group, ...(await cluster.sendTo(brokerId, committedOffsets(group))) }
-    }),
-  )
-  const read = new Set(groups.flatMap(({ offsets }) => offsets.map(({ topic }) => topic)))
-  const ends = await readOffsets(
-    cluster,
-    'high',
-    topics.filter(({ name }) => read.has(name)),
-  )
-  return groups.map(({ group, error, offsets }) => {
-    const lags = offsets.map(({ topic, partition, offset }) => {
-      const end = ends.get(`${topic}/${partition}`)?.offset
-      // -1: nothing committed. Beyond the end: of a topic that was made anew.
-      return end === undefined || offset < 0 ? 0 : Math.max(0, end - offset)
-    })
-    return { group, error, lag: lags.reduce((sum, lag) => sum + lag, 0) }
-  })
 }
 
 /** Writes a record, acknowledged, to a scratch topic of its own, and deletes the topic: no consumer can take it for data. */
