@@ -94,6 +94,11 @@ async function survives(names: EmbeddedName[], times = 1): Promise<void> {
     (await ingest.count('market_rejects')) - rejects,
     await duplicates(),
   ]
+  // What is computed from the rows has all of them too.
+  const latest = '(SELECT symbol, max(market_l1.position) AS place FROM market_l1 GROUP BY symbol)'
+  const computed = await ingest.rows(`
+    SELECT (SELECT toFloat64(sum(trades)) FROM market_bars), (SELECT toFloat64(count()) FROM market_trades),
+      (SELECT toFloat64(count()) FROM ${latest} AS quotes LEFT JOIN market_l1_latest AS latest FINAL USING symbol WHERE latest.position != place)`)
   const again = names.includes('clickhouse') ? '' : String((await readBy()) - read - MESSAGES - POISON)
   lines.push([
     `${names.join(' and ')}${times > 1 ? `, ${times} times` : ''}`,
@@ -102,6 +107,8 @@ async function survives(names: EmbeddedName[], times = 1): Promise<void> {
     complete ? `${seconds.toFixed(1)} s` : 'never',
   ])
   assert.equal(counts, [MESSAGES, MESSAGES, MESSAGES, POISON, 0])
+  const [[inBars, trades, outdated] = []] = computed
+  assert.equal([inBars, outdated], [trades, 0], 'bars and latest quotes')
 }
 
 faults('ClickHouse killed', () => survives(['clickhouse'], 3))

@@ -200,8 +200,11 @@ once('but trades that only look alike are kept: another tick id, place in the fe
     alike({ sequence: 1 }),
     alike({ ingestion_time: '2026-01-05T14:30:00.002Z' }),
     alike({ price: 11 }),
+    // Without a tick id it cannot say which trade it takes back.
+    alike({ correction: 'delete' }),
   ])
-  assert.equal(await rows("SELECT count() FROM market_ticks FINAL WHERE symbol = 'LIKE'"), [[5]])
+  assert.equal(await rows("SELECT count() FROM market_ticks FINAL WHERE symbol = 'LIKE'"), [[6]])
+  assert.equal(await rows("SELECT count() FROM market_trades WHERE symbol = 'LIKE'"), [[5]])
   assert.equal(await rows("SELECT count() FROM market_last_trades(symbol = 'LIKE', trades = 9)"), [[5]])
 })
 
@@ -262,6 +265,26 @@ bars('are right at once, after corrections, and after the roll-up', async () => 
   assert.equal(await rows("SELECT count() FROM market_ticks WHERE symbol = 'BARS'"), [[11]])
 })
 
+bars('have what an INSERT stored that broke, and no VWAP where nothing was traded', async () => {
+  const select =
+    "SELECT 'BRKN', toDateTime64('2026-01-05 16:00:00', 6, 'UTC') + number / 100, 1, throwIf(number >= 9000), number FROM numbers(10000)"
+  const settings = 'max_block_size = 1000, min_insert_block_size_rows = 1000, max_threads = 1'
+  const query = `INSERT INTO market_ticks (symbol, timestamp, price, size, tick_id) SETTINGS ${settings} ${select}`
+  assert.match((await client.command({ query }).catch((error: Error) => error)).toString(), 'throwIf')
+  const [[stored] = []] = await rows("SELECT count() FROM market_trades WHERE symbol = 'BRKN'")
+  assert.ok(Number(stored) > 0)
+  const total = "SELECT sum(trades), countIf(vwap IS NULL) = count() FROM market_bars WHERE symbol = 'BRKN'"
+  assert.equal(await rows(total), [[stored, 1]])
+  // Buckets without any row do not keep the others from being rolled up.
+  for (const rollup of ['bars', 'book'])
+    await client.command({
+      query: `INSERT INTO market_rollup_state (rollup, bucket, inserted_at) SELECT '${rollup}', toDateTime('2020-01-01 00:00:00', 'UTC') + 300 * number, now64(6, 'UTC') FROM numbers(400)`,
+    })
+  await rollUp('bars')
+  await rollUp('book')
+  assert.equal(await rows(total), [[stored, 1]])
+})
+
 bars('agree with the trades while writers and the roll-up race', async () => {
   const end = Date.now() + 12_000
   let tick = 0
@@ -318,6 +341,7 @@ latest('is the quote with the latest time, whatever comes late or again', async 
   await insert('market_l1', [quote('1', 10), quote('2', 12, 2), quote('2', 11, 1)])
   await insert('market_l1', [quote('0', 9)])
   await insert('market_l1', [quote('1', 10)])
+  await insert('market_l1', [quote('2', 11, 1)])
   const found = await rows(
     "SELECT toString(timestamp), bid, ask, spread, mid FROM market_l1_latest FINAL WHERE symbol = 'LAST'",
   )
@@ -421,6 +445,19 @@ book('by market maker: one quote a side, the next replaces it; makers at one pri
         ['bid', 1, 9, 100, 1],
       ],
     },
+  )
+})
+
+book('a clear that names a market maker empties the whole book', async () => {
+  const by = (market_maker: string) => ({ market_maker })
+  await moments(
+    'CLER',
+    [
+      event(0, 'bid', 10, 100, 'update', by('ARCX')),
+      event(70, 'ask', 0, 0, 'clear', by('NSDQ')),
+      event(80, 'ask', 11, 5, 'update', by('NSDQ')),
+    ],
+    { 60: [['bid', 0, 10, 100, 1]], 75: [], 130: [['ask', 0, 11, 5, 1]], 3600: [['ask', 0, 11, 5, 1]] },
   )
 })
 

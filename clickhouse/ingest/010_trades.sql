@@ -46,6 +46,12 @@ WHERE error = '' AND (symbol, timestamp, sequence, ingestion_time) NOT IN
 -- To look so many sequences up in the key costs more than it saves: the times have narrowed it down.
 SETTINGS use_index_for_in_with_subqueries = 0;
 
+-- Marks what a message is about as to be rolled up also when its row is left out: the crash may have come before the mark.
+CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_bars_stale TO market_rollup_state AS
+SELECT DISTINCT 'bars' AS rollup, toStartOfFiveMinutes(timestamp) AS bucket, nowInBlock64(6, 'UTC') AS inserted_at
+FROM ingest_trades_parsed
+WHERE error = '';
+
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_trades_reject TO market_rejects AS
 SELECT topic, partition, offset, ingestion_time AS timestamp, key, message, error
 FROM ingest_trades_parsed
@@ -141,5 +147,5 @@ FROM ingest_trades_queue
 WHERE throwIf((
     SELECT count() = 0
     FROM system.tables
-    WHERE name = 'ingest_trades_parsed' AND hasAll(dependencies_table, ['ingest_trades_store', 'ingest_trades_reject'])
+    WHERE database = '${CLICKHOUSE_DATABASE}' AND name = 'ingest_trades_parsed' AND hasAll(dependencies_table, ['ingest_trades_store', 'ingest_trades_reject'])
 ), 'ingest_trades_store or ingest_trades_reject is missing, run: ./scripts/ingest.mts on') = 0;

@@ -41,6 +41,24 @@ WHERE error = '' AND (symbol, timestamp, sequence, ingestion_time) NOT IN
 )
 SETTINGS use_index_for_in_with_subqueries = 0;
 
+-- The latest quotes of a message also when its row is left out: the crash may have come before these were stored.
+CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_latest_quotes TO market_l1_latest AS
+WITH bitOr(bitShiftLeft(toUInt128(toUnixTimestamp64Micro(ingest_quotes_parsed.timestamp)), 64), ingest_quotes_parsed.sequence) AS place
+SELECT
+    symbol,
+    max(ingest_quotes_parsed.timestamp) AS timestamp,
+    argMax(ingest_quotes_parsed.bid, place) AS bid,
+    argMax(ingest_quotes_parsed.ask, place) AS ask,
+    argMax(ingest_quotes_parsed.bid_size, place) AS bid_size,
+    argMax(ingest_quotes_parsed.ask_size, place) AS ask_size,
+    argMax(ingest_quotes_parsed.bid_market_center, place) AS bid_market_center,
+    argMax(ingest_quotes_parsed.ask_market_center, place) AS ask_market_center,
+    argMax(ingest_quotes_parsed.sequence, place) AS sequence,
+    max(place) AS position
+FROM ingest_quotes_parsed
+WHERE error = ''
+GROUP BY symbol;
+
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_quotes_reject TO market_rejects AS
 SELECT topic, partition, offset, ingestion_time AS timestamp, key, message, error
 FROM ingest_quotes_parsed
@@ -132,5 +150,5 @@ FROM ingest_quotes_queue
 WHERE throwIf((
     SELECT count() = 0
     FROM system.tables
-    WHERE name = 'ingest_quotes_parsed' AND hasAll(dependencies_table, ['ingest_quotes_store', 'ingest_quotes_reject'])
+    WHERE database = '${CLICKHOUSE_DATABASE}' AND name = 'ingest_quotes_parsed' AND hasAll(dependencies_table, ['ingest_quotes_store', 'ingest_quotes_reject'])
 ), 'ingest_quotes_store or ingest_quotes_reject is missing, run: ./scripts/ingest.mts on') = 0;

@@ -43,6 +43,12 @@ WHERE error = '' AND (symbol, timestamp, sequence, ingestion_time) NOT IN
 )
 SETTINGS use_index_for_in_with_subqueries = 0;
 
+-- Marks what a message is about as to be rolled up also when its row is left out: the crash may have come before the mark.
+CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_book_stale TO market_rollup_state AS
+SELECT DISTINCT 'book' AS rollup, toStartOfFiveMinutes(timestamp) AS bucket, nowInBlock64(6, 'UTC') AS inserted_at
+FROM ingest_l2_parsed
+WHERE error = '';
+
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_l2_reject TO market_rejects AS
 SELECT topic, partition, offset, ingestion_time AS timestamp, key, message, error
 FROM ingest_l2_parsed
@@ -138,5 +144,5 @@ FROM ingest_l2_queue
 WHERE throwIf((
     SELECT count() = 0
     FROM system.tables
-    WHERE name = 'ingest_l2_parsed' AND hasAll(dependencies_table, ['ingest_l2_store', 'ingest_l2_reject'])
+    WHERE database = '${CLICKHOUSE_DATABASE}' AND name = 'ingest_l2_parsed' AND hasAll(dependencies_table, ['ingest_l2_store', 'ingest_l2_reject'])
 ), 'ingest_l2_store or ingest_l2_reject is missing, run: ./scripts/ingest.mts on') = 0;

@@ -26,10 +26,11 @@ CREATE TABLE IF NOT EXISTS market_l2
     source LowCardinality(String) CODEC(ZSTD(1)),
     -- Computed when read, for replaying a book: what orders its events (argMax on one number is four times as fast as on a
     -- tuple), and which entry an event is about: its order; without one its market maker, who has one quote a side; without
-    -- either its price.
+    -- either its price. A clear is about none of them, and an order of its own, so that no later event of an entry hides it.
     position UInt128 ALIAS bitOr(bitShiftLeft(toUInt128(toUnixTimestamp64Micro(timestamp)), 64), sequence),
-    entry_maker LowCardinality(String) ALIAS if(order_id = 0, market_maker, ''),
-    entry_price Decimal(18, 8) ALIAS if(order_id = 0 AND market_maker = '', price, toDecimal64(0, 8)),
+    entry_order UInt64 ALIAS if(operation = 'clear', 18446744073709551615, order_id),
+    entry_maker LowCardinality(String) ALIAS if(entry_order = 0, market_maker, ''),
+    entry_price Decimal(18, 8) ALIAS if(entry_order = 0 AND market_maker = '', price, toDecimal64(0, 8)),
     -- Overview per symbol and day (how many, when last) without reading the events.
     PROJECTION activity
     (

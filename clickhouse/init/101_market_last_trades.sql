@@ -9,7 +9,7 @@ FROM
     WHERE symbol = {symbol:String}
     ORDER BY timestamp DESC, tick_id DESC, price DESC, size DESC, conditions DESC, correction DESC
     LIMIT 1 BY
-        timestamp, tick_id, price, size, conditions,
+        timestamp, tick_id, price, size, conditions, tick_id = 0 AND correction = 'delete',
         if(tick_id = 0, sequence, 0), if(tick_id = 0 AND sequence = 0, ingestion_time, toDateTime64(0, 3, 'UTC'))
 )
 WHERE correction != 'delete'

@@ -10,9 +10,11 @@ CREATE TABLE IF NOT EXISTS market_l1_latest
     bid_market_center UInt16,
     ask_market_center UInt16,
     sequence UInt64,
+    -- As market_l1's: microseconds in the upper, sequence in the lower 64 bits.
+    position UInt128,
     spread Nullable(Decimal(18, 8)) ALIAS if(bid > 0 AND ask > 0, ask - bid, NULL),
     mid Nullable(Decimal(38, 9)) ALIAS if(bid > 0 AND ask > 0, (toDecimal128(bid, 9) + ask) / 2, NULL)
 )
--- Keeps the row with the highest timestamp, so a late or repeated quote changes nothing.
-ENGINE = ReplacingMergeTree(timestamp)
+-- Keeps the row with the highest timestamp, of equal ones that with the highest sequence: a late or repeated quote changes nothing.
+ENGINE = ReplacingMergeTree(position)
 ORDER BY symbol

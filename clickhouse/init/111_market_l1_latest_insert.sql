@@ -3,12 +3,13 @@ CREATE MATERIALIZED VIEW IF NOT EXISTS market_l1_latest_insert TO market_l1_late
 SELECT
     symbol,
     max(market_l1.timestamp) AS timestamp,
-    argMax(market_l1.bid, position) AS bid,
-    argMax(market_l1.ask, position) AS ask,
-    argMax(market_l1.bid_size, position) AS bid_size,
-    argMax(market_l1.ask_size, position) AS ask_size,
-    argMax(market_l1.bid_market_center, position) AS bid_market_center,
-    argMax(market_l1.ask_market_center, position) AS ask_market_center,
-    argMax(market_l1.sequence, position) AS sequence
+    argMax(market_l1.bid, market_l1.position) AS bid,
+    argMax(market_l1.ask, market_l1.position) AS ask,
+    argMax(market_l1.bid_size, market_l1.position) AS bid_size,
+    argMax(market_l1.ask_size, market_l1.position) AS ask_size,
+    argMax(market_l1.bid_market_center, market_l1.position) AS bid_market_center,
+    argMax(market_l1.ask_market_center, market_l1.position) AS ask_market_center,
+    argMax(market_l1.sequence, market_l1.position) AS sequence,
+    max(market_l1.position) AS position
 FROM market_l1
 GROUP BY symbol

@@ -2,6 +2,19 @@
 -- rows whose part becomes visible after they were marked. Insert-time aggregation would count a repeated row twice.
 CREATE MATERIALIZED VIEW IF NOT EXISTS market_bars_refresh REFRESH EVERY 10 SECOND APPEND TO market_bars_1m AS
 WITH
+    -- Evaluated once: both halves see the same buckets.
+    (
+        SELECT groupArray(bucket) FROM
+        (
+            SELECT bucket
+            FROM market_rollup_state FINAL
+            WHERE rollup = 'bars'
+                AND computed_at <= inserted_at + INTERVAL 10 SECOND
+                AND inserted_at + INTERVAL 10 SECOND < now64(6, 'UTC')
+            ORDER BY bucket
+            LIMIT 288
+        )
+    ) AS taken,
     correction != 'delete' AND (symbol, timestamp, tick_id, price, size, conditions) NOT IN
     (
         SELECT symbol, timestamp, tick_id, price, size, conditions FROM market_ticks WHERE correction = 'delete' AND tick_id != 0
@@ -18,14 +31,8 @@ SELECT
     countIf(holds) AS trades,
     now64(6, 'UTC') AS computed_at
 FROM market_ticks FINAL
-WHERE toStartOfFiveMinutes(timestamp) IN
-(
-    SELECT bucket
-    FROM market_rollup_state FINAL
-    WHERE rollup = 'bars'
-        AND computed_at <= inserted_at + INTERVAL 10 SECOND
-        AND inserted_at + INTERVAL 10 SECOND < now64(6, 'UTC')
-    ORDER BY bucket
-    LIMIT 288
-)
+WHERE toStartOfFiveMinutes(timestamp) IN arraySort(taken)
 GROUP BY symbol, minute
+-- A bucket whose rows were all deleted is rolled up too: else it would be the oldest that is not, for ever.
+UNION ALL
+SELECT '', arrayJoin(taken), 0, 0, 0, 0, 0, 0, 0, now64(6, 'UTC')

@@ -5,7 +5,7 @@ CREATE TABLE IF NOT EXISTS market_book_1m
     symbol LowCardinality(String) CODEC(ZSTD(1)),
     minute DateTime('UTC') CODEC(Delta, ZSTD(1)),
     side Enum8('ask' = 0, 'bid' = 1) CODEC(ZSTD(1)),
-    order_id UInt64 CODEC(Delta, ZSTD(1)),
+    entry_order UInt64 CODEC(Delta, ZSTD(1)),
     entry_maker LowCardinality(String) CODEC(ZSTD(1)),
     entry_price Decimal(18, 8) CODEC(GCD, Delta, ZSTD(1)),
     -- As market_l2's: microseconds in the upper, sequence in the lower 64 bits.
@@ -20,4 +20,4 @@ CREATE TABLE IF NOT EXISTS market_book_1m
 ENGINE = ReplacingMergeTree(computed_at)
 PARTITION BY toYYYYMM(minute)
 PRIMARY KEY (symbol, minute)
-ORDER BY (symbol, minute, side, order_id, entry_maker, entry_price)
+ORDER BY (symbol, minute, side, entry_order, entry_maker, entry_price)

@@ -1,10 +1,23 @@
 -- As market_bars_refresh; an hour's worth a run, since these rows are many.
 CREATE MATERIALIZED VIEW IF NOT EXISTS market_book_refresh REFRESH EVERY 10 SECOND APPEND TO market_book_1m AS
+WITH
+    (
+        SELECT groupArray(bucket) FROM
+        (
+            SELECT bucket
+            FROM market_rollup_state FINAL
+            WHERE rollup = 'book'
+                AND computed_at <= inserted_at + INTERVAL 10 SECOND
+                AND inserted_at + INTERVAL 10 SECOND < now64(6, 'UTC')
+            ORDER BY bucket
+            LIMIT 12
+        )
+    ) AS taken
 SELECT
     symbol,
     toStartOfMinute(timestamp) AS minute,
     side,
-    order_id,
+    entry_order,
     entry_maker,
     entry_price,
     max(market_l2.position) AS position,
@@ -14,14 +27,7 @@ SELECT
     argMax(market_l2.order_count, market_l2.position) AS order_count,
     now64(6, 'UTC') AS computed_at
 FROM market_l2
-WHERE toStartOfFiveMinutes(timestamp) IN
-(
-    SELECT bucket
-    FROM market_rollup_state FINAL
-    WHERE rollup = 'book'
-        AND computed_at <= inserted_at + INTERVAL 10 SECOND
-        AND inserted_at + INTERVAL 10 SECOND < now64(6, 'UTC')
-    ORDER BY bucket
-    LIMIT 12
-)
-GROUP BY symbol, minute, side, order_id, entry_maker, entry_price
+WHERE toStartOfFiveMinutes(timestamp) IN arraySort(taken)
+GROUP BY symbol, minute, side, entry_order, entry_maker, entry_price
+UNION ALL
+SELECT '', arrayJoin(taken), 'ask', 0, '', 0, 0, 'clear', 0, 0, 0, now64(6, 'UTC')

@@ -14,7 +14,7 @@ FROM
     (
         -- Equal scalars are evaluated once, before either half reads: both see the same buckets.
         WITH (SELECT groupArray(bucket) FROM market_rollup_state FINAL WHERE rollup = 'book' AND computed_at <= inserted_at + INTERVAL 10 SECOND) AS stale
-        SELECT side, order_id, entry_maker, entry_price, position, operation, price, size, order_count
+        SELECT side, entry_order, entry_maker, entry_price, position, operation, price, size, order_count
         FROM market_book_1m
         WHERE symbol = {symbol:String}
             AND minute >= toStartOfMinute({since:DateTime64(6, 'UTC')})
@@ -23,14 +23,14 @@ FROM
             AND toStartOfFiveMinutes(minute) NOT IN arraySort(stale)
         UNION ALL
         WITH (SELECT groupArray(bucket) FROM market_rollup_state FINAL WHERE rollup = 'book' AND computed_at <= inserted_at + INTERVAL 10 SECOND) AS stale
-        SELECT side, order_id, entry_maker, entry_price, position, operation, price, size, order_count
+        SELECT side, entry_order, entry_maker, entry_price, position, operation, price, size, order_count
         FROM market_l2
         WHERE symbol = {symbol:String}
             AND timestamp >= {since:DateTime64(6, 'UTC')}
             AND timestamp <= {at:DateTime64(6, 'UTC')}
             AND (timestamp >= toStartOfMinute({at:DateTime64(6, 'UTC')}) OR toStartOfFiveMinutes(timestamp) IN arraySort(stale))
     )
-    GROUP BY side, order_id, entry_maker, entry_price
+    GROUP BY side, entry_order, entry_maker, entry_price
     QUALIFY argMax(operation, position) IN ('insert', 'update')
         AND entry.2 > 0
         AND max(position) > max(maxIf(position, operation = 'clear')) OVER ()
