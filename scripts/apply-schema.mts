@@ -27,7 +27,14 @@ Loses nothing; rows that a retention gives up are deleted only when you agree. W
       help: 'first copy these tables into their declared key, partitions and types; the old ones are kept beside them',
     },
     yes: { type: 'boolean', help: 'delete, without asking, the rows that a retention setting gives up' },
-    timeout: { type: 'number', value: 'SECONDS', min: 1, max: 86_400, default: 60, help: 'deadline of each statement' },
+    timeout: {
+      type: 'number',
+      value: 'SECONDS',
+      min: 1,
+      max: 86_400,
+      default: 60,
+      help: 'deadline of each statement; rows are copied for as long as the server answers within it',
+    },
   },
   example: './scripts/apply-schema.mts --dry-run',
   exitCodes: {
@@ -38,9 +45,10 @@ Loses nothing; rows that a retention gives up are deleted only when you agree. W
   },
   run: async ({ options, log, paint }) => {
     const { check, 'dry-run': dryRun, rebuild, timeout, yes } = options
-    if (rebuild.length > 0 && (check || dryRun)) {
-      const subject = `--rebuild ${check ? '--check' : '--dry-run'}`
-      const finding = { code: 'USAGE', subject, found: 'both', expected: 'one of them' }
+    const exclusive = [rebuild.length > 0 && '--rebuild', check && '--check', dryRun && '--dry-run'].filter(Boolean)
+    if (exclusive.length > 1) {
+      const subject = exclusive.join(' ')
+      const finding = { code: 'USAGE', subject, found: 'together', expected: 'one of them' }
       throw configError([{ ...finding, hint: './scripts/apply-schema.mts --dry-run' }])
     }
     const settings = readSettings()
@@ -61,7 +69,8 @@ Loses nothing; rows that a retention gives up are deleted only when you agree. W
     const text = [`Database ${settings.CLICKHOUSE_DATABASE}`]
     if (!check) text.push(renderSchemaPlan(plan, paint))
     if (check) text.push(`Differences: ${findings.length}`)
-    else if (plan.changes.length === 0) text.push('Nothing to do')
+    else if (plan.changes.length === 0)
+      text.push(plan.impossible.length > 0 ? 'Nothing that can be changed' : 'Nothing to do')
     else if (dryRun) text.push(`Changes that would be made: ${plan.changes.length}`)
     else text.push(`Changed in ${seconds} s: ${done.length} of ${plan.changes.length}`)
     return {

@@ -1,7 +1,7 @@
 /** Reading CREATE statements and planning, without a server. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { planSchema } from '../scripts/lib/schema-plan.mts'
+import { planSchema, UNFILLED } from '../scripts/lib/schema-plan.mts'
 import { impossibleSchemaFindings, renderSchemaPlan, schemaFindings } from '../scripts/lib/schema-report.mts'
 import { parseCreate, splitOutside } from '../scripts/lib/schema-text.mts'
 
@@ -57,9 +57,15 @@ reading('finds target, query and definer of views', () => {
     target: 'REFRESH EVERY 10 SECOND APPEND TO s',
     definer: 'me',
     query: 'SELECT a FROM t',
+    comment: '',
   })
-  const plain = { kind: 'view', name: 'w', target: '', definer: '', query: 'WITH 1 AS one SELECT one, b FROM s' }
+  const query = 'WITH 1 AS one SELECT one, b FROM s'
+  const plain = { kind: 'view', name: 'w', target: '', definer: '', query, comment: '' }
   assert.equal(parseCreate(LIVE_PLAIN, 'market'), plain)
+  assert.equal(parseCreate(LIVE_PLAIN.replace(' AS WITH', " COMMENT 'it\\'s (mine)' AS WITH"), 'market'), {
+    ...plain,
+    comment: "it\\'s (mine)",
+  })
 })
 
 reading('refuses anything else', () => {
@@ -200,14 +206,26 @@ planning('never drops what holds rows for a view of its name', () => {
 
 planning('creates a view that rows pass and fills it from the rows that are there', () => {
   const [change] = plan(INSERTED, LIVE_TABLE).changes
-  assert.equal(change?.statements, [INSERTED])
+  assert.equal(change?.statements, [`${INSERTED}\nCOMMENT '${UNFILLED}'`])
   assert.is(change?.backfill?.query, 'SELECT a FROM t')
   assert.is(plan(REFRESHED, LIVE_TABLE).changes[0]?.backfill, undefined)
+})
+
+planning('fills a view that was made and not filled, as its comment says, and no other', () => {
+  const commented = (comment: string) => LIVE_INSERTED.replace(' AS SELECT', ` COMMENT '${comment}' AS SELECT`)
+  const [change] = plan(INSERTED, commented(UNFILLED)).changes
+  assert.equal([change?.statements, change?.backfill?.query], [[], 'SELECT a FROM t'])
+  assert.equal(
+    schemaFindings(plan(INSERTED, commented(UNFILLED))).map(({ code, subject, found }) => [code, subject, found]),
+    [['SCHEMA_DRIFT', 'v rows of before it', 'not all passed on']],
+  )
+  assert.equal(plan(INSERTED, commented('of somebody')), none)
 })
 
 planning('replaces views: one that rows pass without a gap', () => {
   const other = (text: string) => text.replace('SELECT a', 'SELECT a + 1 AS a')
   assert.equal(plan(INSERTED, other(LIVE_INSERTED)).changes[0]?.statements, [
+    `ALTER TABLE v MODIFY COMMENT '${UNFILLED}'`,
     'ALTER TABLE v MODIFY QUERY SELECT a FROM t',
   ])
   assert.equal(plan(REFRESHED, other(LIVE_REFRESHED)).changes[0]?.statements, ['DROP VIEW r', REFRESHED])

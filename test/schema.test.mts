@@ -89,7 +89,9 @@ fresh('could not tell: no server; refused: a wrong password; wrong use', async (
   assert.not.match(refused.stdout + refused.stderr, 'not this')
   assert.is((await apply('--nonsense')).exitCode, 2)
   const both = await apply('--rebuild', 'market_ticks', '--dry-run')
-  assert.equal([both.exitCode, both.stderr.includes('--rebuild --dry-run: found both')], [2, true])
+  assert.equal([both.exitCode, both.stderr.includes('--rebuild --dry-run: found together')], [2, true])
+  const modes = await apply('--check', '--dry-run')
+  assert.equal([modes.exitCode, modes.stderr.includes('--check --dry-run: found together')], [2, true])
   const help = await apply('--help')
   assert.equal([help.exitCode, /--dry-run.*--rebuild.*Example:/s.test(help.stdout)], [0, true])
 })
@@ -333,8 +335,166 @@ rebuilding('keeps the views of a table working for rows that come later', async 
   assert.equal(await rows("SELECT count(), sum(volume) FROM DB.market_bars WHERE symbol = 'VIEW'"), [[2, 6]])
 })
 
-const suites = [fresh, drift, retention, old, rebuilding]
-rebuilding.after(async () => {
+/** Puts an older layout of market_metrics in place, with rows. */
+async function olderMetrics(run: (query: string) => Promise<unknown>, engine: string, more = ''): Promise<void> {
+  await run('DROP TABLE DB.market_metrics SYNC')
+  await run(
+    `CREATE TABLE DB.market_metrics (symbol String, timestamp DateTime64(6), metric String, value Float64${more}) ENGINE = ${engine}`,
+  )
+}
+
+rebuilding('keeps the retention that the table has, and leaves a shorter one to the question', async () => {
+  const { apply, applyWith, rows, run } = database('rebuild_ttl')
+  assert.is((await apply()).exitCode, 0)
+  await olderMetrics(run, 'MergeTree ORDER BY timestamp TTL toDateTime(timestamp) + INTERVAL 90 DAY')
+  await run("INSERT INTO DB.market_metrics SELECT 'A', now64(6) - INTERVAL number DAY, 'm', 1 FROM numbers(60)")
+  const days = { MARKET_METRICS_RETENTION_DAYS: '7' }
+  const { exitCode, stdout } = await applyWith(days, '--rebuild', 'market_metrics', '--json')
+  assert.equal([exitCode, codes({ exitCode, stdout, stderr: '' })], [1, ['SCHEMA_DELETES_ROWS']])
+  assert.match(JSON.parse(stdout).rebuilt[0], 'market_metrics: 60 rows copied')
+  await run('OPTIMIZE TABLE DB.market_metrics FINAL')
+  assert.equal(await rows('SELECT count() FROM DB.market_metrics'), [[60]])
+  const [[create] = []] = await rows(
+    "SELECT create_table_query FROM system.tables WHERE database = {database:String} AND name = 'market_metrics'",
+  )
+  assert.match(String(create), /TTL .*toIntervalDay\(90\)/)
+  assert.is((await applyWith(days, '--yes')).exitCode, 0)
+  await run('OPTIMIZE TABLE DB.market_metrics FINAL')
+  assert.equal(await rows('SELECT count() BETWEEN 7 AND 8 FROM DB.market_metrics'), [[1]])
+})
+
+rebuilding('keeps columns that only the live table has, and refuses where it cannot', async () => {
+  const { apply, rows, run } = database('rebuild_own')
+  assert.is((await apply()).exitCode, 0)
+  const own = ', note String CODEC(ZSTD(3)), stamp UInt32 MATERIALIZED 7, twice Float64 ALIAS value * 2'
+  await olderMetrics(run, 'MergeTree ORDER BY timestamp', own)
+  await run(
+    "INSERT INTO DB.market_metrics (symbol, timestamp, metric, value, note) VALUES ('A', now64(6), 'm', 3, 'kept')",
+  )
+  await run('ALTER TABLE DB.market_metrics MODIFY COLUMN stamp UInt32 MATERIALIZED 8')
+  assert.is((await apply('--rebuild', 'market_metrics')).exitCode, 0)
+  assert.equal(await rows('SELECT value, note, stamp, twice FROM DB.market_metrics'), [[3, 'kept', 7, 6]])
+
+  // Its expression has no meaning for the type that the column gets.
+  await run('DROP TABLE DB.market_metrics SYNC')
+  await run(
+    'CREATE TABLE DB.market_metrics (symbol String, timestamp DateTime64(6), metric String, value String, wide UInt64 ALIAS length(value)) ENGINE = MergeTree ORDER BY timestamp',
+  )
+  const { exitCode, stdout } = await apply('--rebuild', 'market_metrics', '--json')
+  const { findings } = JSON.parse(stdout)
+  assert.equal([exitCode, findings[0].code, findings.length], [1, 'SCHEMA_REBUILD', 1])
+  assert.match(findings[0].found, /^columns of your own that the new table cannot have: wide \(/)
+  assert.equal(
+    await rows("SELECT name FROM system.tables WHERE database = {database:String} AND name LIKE '%rebuilt'"),
+    [],
+  )
+})
+
+rebuilding('takes merges that drop repeated rows meanwhile for no loss, and keeps every row that it read', async () => {
+  const { apply, rows, run } = database('rebuild_merge')
+  assert.is((await apply()).exitCode, 0)
+  await olderMetrics(run, 'ReplacingMergeTree ORDER BY (symbol, timestamp)')
+  await run('SYSTEM STOP MERGES DB.market_metrics')
+  for (let part = 0; part < 3; part++)
+    await run("INSERT INTO DB.market_metrics SELECT 'A', toDateTime64(number, 6), 'm', 1 FROM numbers(500000)")
+  await run('SYSTEM START MERGES DB.market_metrics')
+  const merging = run('OPTIMIZE TABLE DB.market_metrics FINAL')
+  const { exitCode, stdout } = await apply('--rebuild', 'market_metrics', '--json')
+  await merging
+  assert.is(exitCode, 0, stdout)
+  const copied = Number(/: (\d+) rows/.exec(JSON.parse(stdout).rebuilt[0])?.[1])
+  assert.ok(copied >= 500_000 && copied <= 1_500_000, `${copied}`)
+  assert.equal(await rows('SELECT uniqExact(timestamp) FROM DB.market_metrics'), [[500_000]])
+})
+
+const filling = suite('views that are filled from the rows that are there')
+
+filling('are finished by the next run when the filling failed', async () => {
+  const { apply, rows, run } = database('fill')
+  assert.is((await apply()).exitCode, 0)
+  await run('DROP VIEW DB.market_l1_latest_insert')
+  await run(
+    "INSERT INTO DB.market_l1 (symbol, timestamp, bid, ask, bid_size, ask_size) VALUES ('F', now64(6), 1, 2, 3, 4)",
+  )
+  // The target takes no rows, so the view is made and cannot be filled.
+  await run('ALTER TABLE DB.market_l1_latest ADD CONSTRAINT none CHECK bid = 0')
+  const failed = await apply('--json')
+  assert.equal([failed.exitCode, codes(failed)], [1, ['SCHEMA_FAILED']])
+  const view =
+    "SELECT count() FROM system.tables WHERE database = {database:String} AND name = 'market_l1_latest_insert'"
+  assert.equal(await rows(view), [[1]])
+  const open = await apply('--check', '--json')
+  assert.equal(
+    JSON.parse(open.stdout).findings.map(({ code, subject }: Record<string, string>) => [code, subject]),
+    [['SCHEMA_DRIFT', 'market_l1_latest_insert rows of before it']],
+  )
+  await run('ALTER TABLE DB.market_l1_latest DROP CONSTRAINT none')
+  const finished = await apply('--json')
+  assert.equal([finished.exitCode, JSON.parse(finished.stdout).done.length], [0, 1], finished.stdout)
+  assert.equal(await rows("SELECT symbol, bid FROM DB.market_l1_latest FINAL WHERE symbol = 'F'"), [['F', 1]])
+  assert.match((await apply()).stdout, 'Nothing to do')
+})
+
+filling('outlast the deadline of a statement, and are finished after a kill -9', async () => {
+  const { apply, rows, run, database: name } = database('fill_long')
+  assert.is((await apply()).exitCode, 0)
+  await run('DROP VIEW DB.market_l1_latest_insert')
+  await run(
+    "INSERT INTO DB.market_l1 (symbol, timestamp, bid, ask, bid_size, ask_size) SELECT concat('F', toString(number)), now64(6), 1, 2, 3, 4 FROM numbers(6)",
+  )
+  // Writing the six rows takes 2.7 s.
+  await run('ALTER TABLE DB.market_l1_latest ADD CONSTRAINT slow CHECK sleepEachRow(0.45) = 0')
+  const env = { ...stack.env, CLICKHOUSE_DATABASE: name }
+  const watch = (stderr: string, pid: number) => {
+    if (stderr.includes('create market_l1_latest_insert')) setTimeout(() => process.kill(pid, 'SIGKILL'), 1_000)
+  }
+  const killed = await runScript('apply-schema.mts', ['--timeout', '1'], { env, watch })
+  assert.is(killed.exitCode, null)
+  const { exitCode, stdout } = await apply('--timeout', '1', '--json')
+  assert.is(exitCode, 0, stdout)
+  assert.equal(JSON.parse(stdout).done, ['change market_l1_latest_insert: rows of before it: not all passed on → all'])
+  assert.equal(await rows('SELECT count() FROM DB.market_l1_latest FINAL'), [[6]])
+})
+
+filling('codes only what was refused as deleting rows', async () => {
+  const { applyWith, rows, run } = database('fill_codes')
+  assert.is((await applyWith({})).exitCode, 0)
+  await run(
+    "INSERT INTO DB.market_ticks (symbol, timestamp, price, size) VALUES ('OLD', now64(6) - INTERVAL 40 DAY, 1, 1)",
+  )
+  await run(
+    "INSERT INTO DB.market_l1 (symbol, timestamp, bid, ask, bid_size, ask_size) VALUES ('F', now64(6), 1, 2, 3, 4)",
+  )
+  await run('DROP VIEW DB.market_l1_latest_insert')
+  await run('ALTER TABLE DB.market_l1_latest ADD CONSTRAINT none CHECK bid = 0')
+  const { stdout } = await applyWith({ MARKET_TICKS_RETENTION_DAYS: '30' }, '--json')
+  assert.equal(
+    JSON.parse(stdout).findings.map(({ code, subject, hint }: Record<string, string>) => [code, subject, hint]),
+    [
+      ['SCHEMA_DELETES_ROWS', 'market_ticks', './scripts/apply-schema.mts --yes'],
+      ['SCHEMA_FAILED', 'market_l1_latest_insert', 'npm run schema'],
+    ],
+  )
+  assert.equal(await rows('SELECT count() FROM DB.market_ticks'), [[1]])
+})
+
+filling('could not tell: a statement that gets no answer in time', async () => {
+  const { apply, run, database: name } = database('silent')
+  assert.is((await apply()).exitCode, 0)
+  await run('ALTER TABLE DB.market_l2 DROP PROJECTION activity')
+  await run('ALTER TABLE DB.market_l2 ADD PROJECTION activity (SELECT symbol, count() GROUP BY symbol)')
+  await run("INSERT INTO DB.market_l2 (symbol, timestamp, price) SELECT 'A', now64(6), 1 FROM numbers(5)")
+  // Dropping a projection waits for changes under way; this one takes 2.5 s.
+  const busy = run('ALTER TABLE DB.market_l2 UPDATE size = sleepEachRow(0.5) WHERE 1 SETTINGS mutations_sync = 1')
+  const { exitCode, stdout } = await runScript('apply-schema.mts', ['--timeout', '1', '--json'], {
+    env: { ...stack.env, CLICKHOUSE_DATABASE: name },
+  })
+  await busy
+  assert.equal([exitCode, codes({ exitCode, stdout, stderr: '' })], [3, ['SCHEMA_NO_ANSWER']])
+})
+
+const suites = [fresh, drift, retention, old, rebuilding, filling]
+filling.after(async () => {
   for (const name of databases) await server.command({ query: `DROP DATABASE IF EXISTS ${name}` })
   await server.close()
   await stack.stop()

@@ -32,6 +32,9 @@ export interface SchemaPlan {
   undeclared: string[]
 }
 
+/** The comment of a view that rows pass while the rows of before it are not in its target: it outlives whoever fills it. */
+export const UNFILLED = 'not filled yet: npm run schema'
+
 /** The plan that makes `live` what `declared` says; `user` is whom refreshes shall run as. */
 export function planSchema(declared: readonly Declared[], live: readonly ObjectText[], user: string): SchemaPlan {
   const plan: SchemaPlan = { changes: [], impossible: [], waiting: [], undeclared: [] }
@@ -70,21 +73,27 @@ function viewChange(
   user: string,
 ): SchemaChange | undefined {
   const { kind, name, query, target } = text
-  const backfill = target.startsWith('TO ') ? { backfill: text } : {}
-  if (!found) return { action: 'create', name, what: kind, statements: [statement], ...backfill }
+  const passed = target.startsWith('TO ')
+  const backfill = passed ? { backfill: text } : {}
+  const creation = passed ? `${statement.trimEnd()}\nCOMMENT '${UNFILLED}'` : statement
+  if (!found) return { action: 'create', name, what: kind, statements: [creation], ...backfill }
   if (found.kind === kind && found.query === query && found.target === target) {
-    if (found.definer === '' || found.definer === user) return undefined
-    const what = `${kind}: it runs as ${found.definer}, and shall as ${user}`
-    return { action: 'replace', name, what, statements: [`DROP VIEW ${name}`, statement] }
+    if (found.definer !== '' && found.definer !== user) {
+      const what = `${kind}: it runs as ${found.definer}, and shall as ${user}`
+      return { action: 'replace', name, what, statements: [`DROP VIEW ${name}`, creation], ...backfill }
+    }
+    if (found.comment !== UNFILLED) return undefined
+    return { action: 'change', name, what: 'rows of before it: not all passed on → all', statements: [], ...backfill }
   }
   const what = `${kind}: its query${found.kind !== 'table' && found.target !== target ? ' and target' : ''}`
   if (found.kind === 'view' && kind === 'view') {
     return { action: 'replace', name, what, statements: [statement.replace('VIEW IF NOT EXISTS', 'OR REPLACE VIEW')] }
   }
-  if (found.kind === kind && found.target === target && target.startsWith('TO ')) {
-    return { action: 'replace', name, what, statements: [`ALTER TABLE ${name} MODIFY QUERY ${query}`], ...backfill }
+  if (found.kind === kind && found.target === target && passed) {
+    const statements = [`ALTER TABLE ${name} MODIFY COMMENT '${UNFILLED}'`, `ALTER TABLE ${name} MODIFY QUERY ${query}`]
+    return { action: 'replace', name, what, statements, ...backfill }
   }
-  return { action: 'replace', name, what, statements: [`DROP VIEW ${name}`, statement], ...backfill }
+  return { action: 'replace', name, what, statements: [`DROP VIEW ${name}`, creation], ...backfill }
 }
 
 function columnChanges(text: TableText, found: TableText): SchemaChange[] {

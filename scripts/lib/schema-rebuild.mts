@@ -1,22 +1,19 @@
 /** Copies tables into a declared layout that ClickHouse cannot change in place. The old tables are kept. */
-import { randomUUID } from 'node:crypto'
 import type { ClickHouseClient } from '@clickhouse/client'
-import { withClickHouse } from './clickhouse.mts'
-import { configError, OpsError } from './findings.mts'
-import { declaredStatements, readSchemaPlan } from './schema.mts'
+import { initStatements, withClickHouse } from './clickhouse.mts'
+import { configError, OpsError, reason } from './findings.mts'
+import { readSchemaPlan, withTtl } from './schema.mts'
+import { copyRows } from './schema-copy.mts'
+import { parseCreate, type TableText } from './schema-text.mts'
 import type { Settings } from './settings.mts'
 
 interface RebuildOptions {
-  /** Deadline of each statement but the copying, which may take as long as a day. */
+  /** Deadline of each statement but the copying, which goes on for as long as the server answers within it. */
   timeoutMs: number
   log: (line: string) => void
   /** Told how far the copying is, from 0 to 1. */
   show: (part: number, text: string) => void
 }
-
-const COPY_MS = 86_400_000
-/** Milliseconds between two looks at how far the copying is. */
-const WATCH_MS = 500
 
 /**
  * Copies the named tables into the layout that clickhouse/init declares and puts the copies in their place.
@@ -50,7 +47,7 @@ async function rebuild(
   client: ClickHouseClient,
   settings: Settings,
   name: string,
-  { log, show }: RebuildOptions,
+  { log, show, timeoutMs }: RebuildOptions,
 ): Promise<string> {
   const copy = `${name}_rebuilt`
   const old = `${name}_before_${new Date().toISOString().replace(/\D/g, '').slice(0, 14)}`
@@ -67,59 +64,119 @@ async function rebuild(
       `compare it with ${name}, then: DROP TABLE ${copy}`,
     )
   }
-  const statement = declaredStatements(settings).find((each) => each.includes(`IF NOT EXISTS ${name}\n`)) ?? ''
-  const before = await countRows(client, name)
-  await run(statement.replace(`IF NOT EXISTS ${name}\n`, `${copy}\n`))
+  await createCopy(client, settings, name, copy)
+  const [before, mark] = [await countRows(client, name), await insertMark(client, name)]
   log(`copy ${name}: ${before} rows`)
-  const columns = await rows<{ name: string }>(
-    client,
-    `SELECT name FROM system.columns WHERE database = currentDatabase() AND table IN ('${name}', '${copy}')
-     AND default_kind NOT IN ('ALIAS', 'MATERIALIZED', 'EPHEMERAL') GROUP BY name HAVING count() = 2`,
-  )
-  const list = columns.map((column) => `\`${column.name}\``).join(', ')
-  const queryId = randomUUID()
-  const watch = setInterval(() => {
-    const query = `SELECT read_rows AS rows FROM system.processes WHERE query_id = '${queryId}'`
-    rows<{ rows: string }>(client, query).then(
-      ([at]) => at && show(Number(at.rows) / before, `copying ${name}`),
-      () => {
-        // Only the bar stands still; what is wrong with the server, the copying itself tells.
-      },
-    )
-  }, WATCH_MS)
-  try {
-    await withClickHouse(settings, COPY_MS, (patient) =>
-      // A table by day has more partitions than the 100 that one INSERT may write to by default.
-      patient.command({
-        query: `INSERT INTO ${copy} (${list}) SELECT ${list} FROM ${name} SETTINGS max_partitions_per_insert_block = 0`,
-        query_id: queryId,
-      }),
-    )
-  } finally {
-    clearInterval(watch)
-  }
-  const arrived = (await countRows(client, name)) - before
-  if (arrived !== 0) {
+  const copied = await fillCopy(client, settings, name, copy, {
+    timeoutMs,
+    show: (read) => show(read / before, `copying ${name}`),
+  })
+  if (isLater(await insertMark(client, name), mark)) {
     await run(`DROP TABLE ${copy}`)
     throw failed(
       name,
-      `${arrived} rows that arrived during the copying`,
+      'rows that arrived during the copying',
       'a table that nobody writes to',
       `stop its writers, then: ./scripts/apply-schema.mts --rebuild ${name}`,
     )
   }
+  await run(`SYSTEM START MERGES ${copy}`)
   await run(`EXCHANGE TABLES ${name} AND ${copy}`)
   await run(`RENAME TABLE ${copy} TO ${old}`)
-  const late = (await countRows(client, old)) - before
-  if (late !== 0) {
+  if (isLater(await insertMark(client, old), mark)) {
     throw failed(
       old,
-      `${late} rows that arrived in the last moment`,
+      'rows that arrived in the last moment',
       `all rows in ${name}`,
       `insert them again, or copy them from ${old}`,
     )
   }
-  return `${name}: ${before} rows copied, the old table is ${old}`
+  return `${name}: ${copied} rows copied, the old table is ${old}`
+}
+
+/**
+ * Makes the table that rows are copied into: as declared, but with the retention that the live one has, for a shorter one is for the plan
+ * to ask about, and with the columns that only the live one has.
+ */
+async function createCopy(client: ClickHouseClient, settings: Settings, name: string, copy: string): Promise<void> {
+  const declared = initStatements().find((each) => each.includes(`IF NOT EXISTS ${name}\n`)) ?? ''
+  const live = await readTable(client, settings, name)
+  await client.command({ query: withTtl(declared.replace(`IF NOT EXISTS ${name}\n`, `${copy}\n`), live.ttl) })
+  const { columns } = await readTable(client, settings, copy)
+  const own = [...live.columns].filter(([column]) => !columns.has(column))
+  if (own.length === 0) return
+  const additions = own.map(([column, { type, value, codec }]) =>
+    ['ADD COLUMN', column, type, value, codec].filter(Boolean).join(' '),
+  )
+  try {
+    await client.command({ query: `ALTER TABLE ${copy} ${additions.join(', ')}` })
+  } catch (error) {
+    await client.command({ query: `DROP TABLE ${copy}` })
+    const names = own.map(([column]) => column).join(', ')
+    const hint = `rename or drop what keeps them from it, then: ./scripts/apply-schema.mts --rebuild ${name}`
+    throw failed(
+      name,
+      `columns of your own that the new table cannot have: ${names} (${reason(error)})`,
+      'to keep them',
+      hint,
+    )
+  }
+}
+
+async function readTable(client: ClickHouseClient, settings: Settings, name: string): Promise<TableText> {
+  const query = `SELECT formatQuerySingleLine(create_table_query) AS text FROM system.tables
+                 WHERE database = currentDatabase() AND name = '${name}'`
+  const [row] = await rows<{ text: string }>(client, query)
+  return parseCreate(row?.text ?? '', settings.CLICKHOUSE_DATABASE) as TableText
+}
+
+/**
+ * What a copy takes to hold exactly the rows that were read: nothing left out as a repetition or replaced, now or by a merge, and room
+ * for the parts that are not merged meanwhile. A table by day has more partitions than the 100 that one INSERT may write to by default.
+ */
+const EXACTLY = `insert_deduplicate = 0, optimize_on_insert = 0, insert_allow_materialized_columns = 1,
+  max_partitions_per_insert_block = 0, parts_to_delay_insert = 100000, parts_to_throw_insert = 100000`
+
+/**
+ * Copies the rows, and reads back that all are there.
+ * @returns how many
+ */
+async function fillCopy(
+  client: ClickHouseClient,
+  settings: Settings,
+  name: string,
+  copy: string,
+  options: { timeoutMs: number; show: (rows: number) => void },
+): Promise<number> {
+  const columns = await rows<{ name: string }>(
+    client,
+    `SELECT name FROM system.columns WHERE database = currentDatabase() AND table IN ('${name}', '${copy}')
+     AND default_kind NOT IN ('ALIAS', 'EPHEMERAL') GROUP BY name HAVING count() = 2`,
+  )
+  const list = columns.map((column) => `\`${column.name}\``).join(', ')
+  await client.command({ query: `SYSTEM STOP MERGES ${copy}` })
+  const query = `INSERT INTO ${copy} (${list}) SELECT ${list} FROM ${name} SETTINGS ${EXACTLY}`
+  const [written, copied] = [await copyRows(settings, query, options), await countRows(client, copy)]
+  if (written === copied) return copied
+  await client.command({ query: `DROP TABLE ${copy}` })
+  const hint = `./scripts/apply-schema.mts --rebuild ${name}`
+  throw failed(name, `${copied} rows in its copy`, `${written}, as many as were read`, hint)
+}
+
+/**
+ * What every insert into a table changes and no merge: its highest block by partition; where the engine has no parts, its rows.
+ * @see https://clickhouse.com/docs/operations/system-tables/parts (max_block_number)
+ */
+async function insertMark(client: ClickHouseClient, table: string): Promise<Map<string, number>> {
+  const query = `SELECT partition_id AS partition, max(max_block_number) + 1 AS block FROM system.parts
+                 WHERE active AND database = currentDatabase() AND table = '${table}' GROUP BY partition`
+  const parts = await rows<{ partition: string; block: string }>(client, query)
+  if (parts.length === 0) return new Map([['', await countRows(client, table)]])
+  return new Map(parts.map(({ partition, block }) => [partition, Number(block)]))
+}
+
+function isLater(now: Map<string, number>, before: Map<string, number>): boolean {
+  return [...now].some(([partition, block]) => block > (before.get(partition) ?? 0))
 }
 
 async function rows<T>(client: ClickHouseClient, query: string): Promise<T[]> {

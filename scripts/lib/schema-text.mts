@@ -29,6 +29,8 @@ export interface ViewText {
   /** The user that a refresh runs as, where the server keeps one. */
   definer: string
   query: string
+  /** Escaped as in the statement; empty for none. */
+  comment: string
 }
 
 export type ObjectText = TableText | ViewText
@@ -79,11 +81,20 @@ export function parseCreate(formatted: string, database: string): ObjectText {
 }
 
 function parseView(name: string, rest: string, plain: boolean): ViewText {
-  const [head, query] = cutBefore(rest, ['AS SELECT ', 'AS WITH '])
+  const [signature, query] = cutBefore(rest, ['AS SELECT ', 'AS WITH '])
+  const [head, from] = cutBefore(signature, ['COMMENT '])
+  const comment = /^COMMENT '(.*)'$/s.exec(from)?.[1] ?? ''
   // The server adds the columns of the result and who may run it.
   const [, target = '', definer = ''] =
     /^(.*?) ?(?:\(.*\))? ?(?:DEFINER = (\S+) SQL SECURITY DEFINER)?$/s.exec(head) ?? []
-  return { kind: plain ? 'view' : 'materialized view', name, target, definer, query: query.slice('AS '.length) }
+  return {
+    kind: plain ? 'view' : 'materialized view',
+    name,
+    target,
+    definer,
+    query: query.slice('AS '.length),
+    comment,
+  }
 }
 
 const CLAUSES = ['ENGINE = ', 'PARTITION BY ', 'PRIMARY KEY ', 'ORDER BY ', 'TTL ', 'SETTINGS ', 'COMMENT ']

@@ -1,8 +1,9 @@
 /** What apply-schema does, from the files to the proof; `npm start` does the same in its own process. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { initStatements, withClickHouse } from './clickhouse.mts'
-import { type Finding, reason } from './findings.mts'
+import { type Finding, OpsError, reason } from './findings.mts'
 import { ingestStatements } from './ingest/statements.mts'
+import { fillView } from './schema-copy.mts'
 import { planSchema, type SchemaChange, type SchemaPlan } from './schema-plan.mts'
 import { impossibleSchemaFindings, schemaFindings } from './schema-report.mts'
 import { parseCreate } from './schema-text.mts'
@@ -24,9 +25,17 @@ export function declaredStatements(settings: Settings): string[] {
     const [variable, column] = RETENTION[name as keyof typeof RETENTION] ?? []
     const days = variable === undefined ? 0 : settings[variable]
     if (days === 0) return statement
-    const ttl = `TTL toDateTime(${column}) + INTERVAL ${days} DAY\n`
-    return /^SETTINGS/m.test(statement) ? statement.replace(/^SETTINGS/m, `${ttl}SETTINGS`) : `${statement}${ttl}`
+    return withTtl(statement, `toDateTime(${column}) + INTERVAL ${days} DAY`)
   })
+}
+
+/** A CREATE TABLE statement of clickhouse/init with a TTL; unchanged for an empty one. */
+export function withTtl(statement: string, ttl: string): string {
+  if (ttl === '') return statement
+  const clause = `TTL ${ttl}\n`
+  return /^SETTINGS/m.test(statement)
+    ? statement.replace(/^SETTINGS/m, () => `${clause}SETTINGS`)
+    : `${statement}${clause}`
 }
 
 // Both sides in the words of the server's own formatter, so that spelling makes no difference.
@@ -68,7 +77,7 @@ export async function readSchemaPlan(client: ClickHouseClient, settings: Setting
 export interface SchemaOptions {
   /** `plan` changes nothing and finds nothing wrong in what it would change; `check` changes nothing and reports it. */
   mode: 'apply' | 'plan' | 'check'
-  /** Deadline of each statement. */
+  /** Deadline of each statement; rows are copied for as long as the server answers within it. */
   timeoutMs: number
   /** Whether rows may be deleted that a retention setting gives up; asked only when there are any. */
   mayDelete: (changes: readonly SchemaChange[]) => Promise<boolean>
@@ -96,7 +105,9 @@ export async function syncSchema(settings: Settings, options: SchemaOptions): Pr
     const findings = impossibleSchemaFindings(plan)
     if (options.mode === 'plan' || plan.changes.length === 0) return { plan, done: [], findings }
     await client.command({ query: `CREATE DATABASE IF NOT EXISTS ${settings.CLICKHOUSE_DATABASE}` })
-    const applied = await withClickHouse(settings, options.timeoutMs, (market) => applyChanges(market, plan, options))
+    const applied = await withClickHouse(settings, options.timeoutMs, (market) =>
+      applyChanges(market, settings, plan, options),
+    )
     return { plan, done: await proven(client, settings, applied), findings: [...applied.findings, ...findings] }
   })
 }
@@ -118,48 +129,46 @@ interface Applied {
 
 async function applyChanges(
   client: ClickHouseClient,
+  settings: Settings,
   { changes }: SchemaPlan,
-  { mayDelete, log }: SchemaOptions,
+  { mayDelete, log, timeoutMs }: SchemaOptions,
 ): Promise<Applied> {
   const deleting = changes.filter(({ expired = 0 }) => expired > 0)
   const allowed = deleting.length === 0 || (await mayDelete(deleting))
   const applied: Applied = { done: [], findings: [] }
   for (const change of changes) {
-    const { name, what, statements } = change
+    const { action, name, what, statements, backfill } = change
+    const failed = (severity: Finding['severity'], code: string, found: string, hint: string) =>
+      applied.findings.push({ severity, code, subject: name, found, expected: `to ${action} ${what}`, hint })
+    if (!allowed && deleting.includes(change)) {
+      const found = `${change.expired} rows that are older than the retention, and no consent to delete them`
+      failed('error', 'SCHEMA_DELETES_ROWS', found, './scripts/apply-schema.mts --yes')
+      continue
+    }
     try {
-      if (!allowed && deleting.includes(change)) {
-        throw new Error(`${change.expired} rows that are older than the retention, and no consent to delete them`)
-      }
-      log(`${change.action} ${name}: ${what}`)
+      log(`${action} ${name}: ${what}`)
       for (const query of statements) await client.command({ query })
-      if (change.backfill) await backfill(client, change.backfill)
+      if (backfill) await fillView(client, settings, backfill, timeoutMs)
       applied.done.push(change)
     } catch (error) {
-      const hint = allowed ? 'npm run schema' : './scripts/apply-schema.mts --yes'
-      const expected = `to ${change.action} ${what}`
-      const code = allowed ? 'SCHEMA_FAILED' : 'SCHEMA_DELETES_ROWS'
-      applied.findings.push({ severity: 'error', code, subject: name, found: reason(error), expected, hint })
+      if (!isSilence(error)) {
+        failed('error', 'SCHEMA_FAILED', reason(error), 'npm run schema')
+        continue
+      }
+      const hint = `./scripts/apply-schema.mts --timeout ${Math.ceil((5 * timeoutMs) / 1000)}`
+      failed('unknown', 'SCHEMA_NO_ANSWER', `no answer in ${timeoutMs / 1000} s (${reason(error)})`, hint)
+      // Each further one would wait as long.
+      break
     }
   }
   return applied
 }
 
-/**
- * Does for the rows that are there what a view does for those to come. Rows that arrive meanwhile are done twice, so what
- * clickhouse/init declares must come to the same when repeated.
- */
-async function backfill(
-  client: ClickHouseClient,
-  { name, target, query }: NonNullable<SchemaChange['backfill']>,
-): Promise<void> {
-  const columns = await client.query({
-    query:
-      'SELECT name FROM system.columns WHERE database = currentDatabase() AND table = {name:String} ORDER BY position',
-    query_params: { name },
-    format: 'JSONEachRow',
-  })
-  const names = (await columns.json<{ name: string }>()).map((column) => column.name)
-  await client.command({ query: `INSERT INTO ${target.replace('TO ', '')} (${names.join(', ')}) ${query}` })
+/** Whether an error means that the server gave no answer; its own errors have numbers. */
+function isSilence(error: unknown): boolean {
+  if (error instanceof OpsError) return error.exitCode === 3
+  const { code = '', message } = error as { code?: string; message?: string }
+  return message === 'Timeout error.' || /^[A-Z]/.test(code)
 }
 
 /** The lines of what was done, after reading back that nothing of it is left to do. */
