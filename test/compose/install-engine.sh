@@ -2,7 +2,8 @@
 # Gives a machine without Docker a real engine with Compose v2, for `npm run test:compose`: Debian 12 or newer, as root.
 #
 #   eval "$(test/compose/install-engine.sh start)"   installs what is missing, starts an engine of its own and names it in
-#                                                    DOCKER_HOST; leaves an engine that already answers as it is
+#                                                    DOCKER_HOST; leaves an engine that already answers as it is. Sets
+#                                                    L2_ENGINE_STARTED only if it started one, which stays only if it answers
 #   test/compose/install-engine.sh stop              stops the engine that `start` started and deletes its images and data
 #
 # The engine listens on a socket of its own, so that only who evaluated the line above finds it. Progress goes to stderr.
@@ -53,42 +54,71 @@ install_missing() {
   rm -r "$files"
 }
 
+# The process of the engine that `start` started; fails when it is gone. Another may have its number in the file since.
+engine_pid() {
+  local pid
+  pid=$(cat "$folder/dockerd.pid" 2> /dev/null) && [ -r "/proc/$pid/cmdline" ] || return 1
+  tr '\0' ' ' < "/proc/$pid/cmdline" | grep -qF -- "--data-root $folder/data " || return 1
+  echo "$pid"
+}
+
+end_engine() { # PID
+  kill -TERM "$1" 2> /dev/null || true
+  for ((tries = 0; tries < 150; tries++)); do
+    kill -0 "$1" 2> /dev/null || return 0
+    sleep 0.2
+  done
+  log "The engine (process $1) did not stop within 30 s"
+  return 3
+}
+
+clear_away() {
+  [ ! -e "$folder/made-bridge" ] || ip link delete docker0 2> /dev/null || log 'The bridge docker0 stays'
+  # An engine that was killed leaves its mounts.
+  cut -d ' ' -f 2 /proc/mounts | { grep -F -- "$folder/" || true; } | tac | xargs -r umount || log "Mounts in $folder stay"
+  rm -rf "$folder"
+}
+
+answers() { DOCKER_HOST=$socket timeout 20 docker info > /dev/null 2>&1; }
+
 case ${1:-} in
   start)
-    if docker info > /dev/null 2>&1 && docker compose version > /dev/null 2>&1; then
+    if timeout 20 docker info > /dev/null 2>&1 && docker compose version > /dev/null 2>&1; then
       log "A Docker Engine already answers: $(docker version --format '{{.Server.Version}}')"
       exit 0
     fi
     install_missing
     [ "$(id -u)" = 0 ] || fail 'not root'
-    mkdir -p "$folder"
-    if ! DOCKER_HOST=$socket docker info > /dev/null 2>&1; then
+    started=
+    if ! answers; then
+      ! pid=$(engine_pid) || fail "that of an earlier start (process $pid) does not answer; end it by: $0 stop"
+      # What is there will be deleted.
+      [ -e "$folder/dockerd.log" ] || [ -z "$(ls -A "$folder" 2> /dev/null)" ] || fail "$folder holds other files"
+      mkdir -p "$folder"
+      # What an engine that was killed left; a process that has its number now would keep the new one from starting.
+      rm -f "$folder/dockerd.pid"
       # Its bridge is the one trace that it would leave behind.
       [ -e /sys/class/net/docker0 ] || touch "$folder/made-bridge"
       dockerd --host "$socket" --data-root "$folder/data" --exec-root "$folder/run" --pidfile "$folder/dockerd.pid" \
         > "$folder/dockerd.log" 2>&1 < /dev/null &
+      started=$!
+      trap 'end_engine $started && clear_away' EXIT
       for ((tries = 0; tries < 150; tries++)); do
-        DOCKER_HOST=$socket docker info > /dev/null 2>&1 && break
-        kill -0 $! 2> /dev/null || break
+        answers && break
+        kill -0 "$started" 2> /dev/null || break
         sleep 0.2
       done
-      DOCKER_HOST=$socket docker info > /dev/null 2>&1 || fail "$(tail -3 "$folder/dockerd.log")"
+      answers || fail "$(tail -3 "$folder/dockerd.log")"
     fi
     log "Docker Engine $(DOCKER_HOST=$socket docker version --format '{{.Server.Version}}')," \
       "Compose $(docker compose version --short), socket $socket, log $folder/dockerd.log"
-    echo "export DOCKER_HOST=$socket"
+    trap - EXIT
+    echo "export DOCKER_HOST=$socket${started:+ L2_ENGINE_STARTED=$started}"
     ;;
   stop)
-    [ -f "$folder/dockerd.pid" ] || exit 0
-    pid=$(cat "$folder/dockerd.pid")
-    kill -TERM "$pid" 2> /dev/null || true
-    for ((tries = 0; tries < 150; tries++)); do
-      kill -0 "$pid" 2> /dev/null || break
-      sleep 0.2
-    done
-    kill -0 "$pid" 2> /dev/null && { log "The engine (process $pid) did not stop within 30 s"; exit 3; }
-    [ ! -e "$folder/made-bridge" ] || ip link delete docker0 2> /dev/null || log 'The bridge docker0 stays'
-    rm -rf "$folder"
+    [ -f "$folder/dockerd.log" ] || exit 0
+    if pid=$(engine_pid); then end_engine "$pid" || exit 3; fi
+    clear_away
     ;;
   *)
     log "Usage: $0 start|stop"
