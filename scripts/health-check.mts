@@ -62,6 +62,12 @@ await runCommand({
         { code: 'USAGE', subject: '--only', found, expected, hint: './scripts/health-check.mts --help' },
       ])
     }
+    const against = [json && '--json', options.wait > 0 && '--wait'].filter(Boolean)
+    if (options.watch && against.length > 0) {
+      const subject = ['--watch', ...against].join(' ')
+      const hint = './scripts/health-check.mts --watch'
+      throw configError([{ code: 'USAGE', subject, found: 'together', expected: 'one of them', hint }])
+    }
     const settings = readSettings()
     const probeOptions: ProbeOptions = {
       timeoutMs: options.timeout * 1000,
@@ -75,7 +81,7 @@ await runCommand({
       text: renderHealth(health, paint),
       data: { mode: health.mode, services: health.services.map(({ findings, ...service }) => service) },
     })
-    while (options.watch && !json) {
+    while (options.watch) {
       const { text, findings } = report(await read())
       process.stdout.write([new Date().toISOString(), text, renderFindings(findings, paint), ''].join('\n'))
       await delay(WATCH_MS)

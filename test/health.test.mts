@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { type ClickHouseClient, createClient } from '@clickhouse/client'
 import { Redis } from 'ioredis'
 import { suite } from 'uvu'
@@ -11,6 +12,7 @@ import * as assert from 'uvu/assert'
 import { lastLines, launch } from '../scripts/lib/embedded/processes.mts'
 import type { EmbeddedName } from '../scripts/lib/embedded/services.mts'
 import type { Finding } from '../scripts/lib/findings.mts'
+import { Findings } from '../scripts/lib/health/probe.mts'
 import { ROOT } from '../scripts/lib/settings.mts'
 import { syncTopics } from '../scripts/lib/topics.mts'
 import { waitUntil } from '../scripts/lib/wait.mts'
@@ -280,6 +282,82 @@ probes('--deep writes to each service and leaves nothing behind', async () => {
   assert.is(sets(await redis.info('commandstats')) - sets(commands), 2)
 })
 
+probes('--deep tells of a write that fails beside what else is wrong', async () => {
+  await redis.config('SET', 'maxmemory-policy', 'noeviction')
+  await redis.config('SET', 'min-replicas-to-write', '1')
+  const [exit, policy, write] = await told('redis', {}, ['--deep'])
+  await redis.config('SET', 'min-replicas-to-write', '0')
+  await redis.config('SET', 'maxmemory-policy', 'allkeys-lru')
+  assert.equal([exit, /^error (\w+)/.exec(policy as string)?.[1]], ['exit 1', 'REDIS_POLICY'])
+  assert.match(write as string, /^error REDIS_WRITE redis scratch key: NOREPLICAS /)
+
+  const limit = (value: string) =>
+    kafka.admin((admin) =>
+      admin.alterConfigs({
+        validateOnly: false,
+        resources: [{ type: 4, name: '1', configEntries: [{ name: 'message.max.bytes', value }] }],
+      }),
+    )
+  await limit('10')
+  const lines = await told('kafka', {}, ['--deep'])
+  await limit('1048588')
+  assert.equal([lines.length, lines[0]], [2, 'exit 1'])
+  assert.match(lines[1] as string, /^error KAFKA_WRITE kafka scratch topic: /)
+  assert.equal(await told('kafka', {}, ['--deep']), GOOD)
+})
+
+probes('--deep gives a write its deadline, and lets it tidy up after it', async () => {
+  const findings = new Findings('redis')
+  let tidied = false
+  const options = { expected: 'an end', hint: 'wait', timeoutMs: 50 }
+  await findings.attempt('REDIS_WRITE', 'scratch key', options, async () => {
+    await delay(200)
+    tidied = true
+    throw new Error('too late to tell')
+  })
+  assert.equal([findings.list[0]?.found, tidied], ['not done after 0.05 s', false])
+  await delay(250)
+  assert.equal([findings.list.length, tidied], [1, true])
+})
+
+probes('--deep removes what a check left that was killed, and nothing of one at work', async () => {
+  const [old, now] = [Date.now() - 3_600_000, Date.now()]
+  const topics = [old, now].map((ms) => `health-check-${ms}-0`)
+  const tables = [old, now].map((ms) => `health_check_${ms}_0`)
+  const groups = [old, now].map((ms) => `l2-canary-${ms}_0`)
+  await kafka.admin((admin) => admin.createTopics({ topics: topics.map((topic) => ({ topic })), waitForLeaders: true }))
+  for (const table of tables) await clickhouse.command({ query: `CREATE TABLE ${table} (a UInt8) ENGINE = Memory` })
+  // Their own topics are gone.
+  for (const group of groups) await kafka.commit(group, 'trading.signals', 0)
+  assert.is((await health(['--deep'])).exitCode, 0)
+  const left = await kafka.admin(async (admin) => [
+    (await admin.listTopics()).filter((topic) => topics.includes(topic)),
+    (await admin.listGroups()).groups.map(({ groupId }) => groupId).filter((group) => groups.includes(group)),
+  ])
+  const query = "SELECT name FROM system.tables WHERE startsWith(name, 'health_check_')"
+  const kept = await (await clickhouse.query({ query, format: 'JSONEachRow' })).json<{ name: string }>()
+  assert.equal([...left, kept.map(({ name }) => name)], [[topics[1]], [groups[1]], [tables[1]]])
+  await clickhouse.command({ query: `DROP TABLE ${tables[1]} SYNC` })
+  await kafka.admin(async (admin) => {
+    await admin.deleteTopics({ topics: [topics[1] as string] })
+    await admin.deleteGroups([groups[1] as string])
+  })
+})
+
+probes('a topic that keeps its records for longer than declared is warned of, and left alone', async () => {
+  const configEntries = [
+    { name: 'compression.type', value: 'lz4' },
+    { name: 'retention.ms', value: '604800000' },
+  ]
+  const resources = [{ type: 2, name: 'trading.signals', configEntries }]
+  await kafka.admin((admin) => admin.alterConfigs({ validateOnly: false, resources }))
+  const [exit, warning, ...more] = await told('kafka')
+  assert.equal([exit, more], ['exit 0', []])
+  assert.match(warning as string, /^warning TOPIC_RETENTION_SHORTER trading\.signals retention\.ms: 604800000; upon /)
+  await syncTopics(stack.settings, { mode: 'apply', timeoutMs: 60_000, log: () => {} })
+  assert.equal(await told('kafka'), GOOD)
+})
+
 probes('--only asks no other service', async () => {
   const { services } = await health(['--only', 'redis', 'zookeeper'], {
     KAFKA_BOOTSTRAP_SERVERS: 'no-such-host.invalid:1',
@@ -295,6 +373,13 @@ probes('unknown services and flags are refused', async () => {
   assert.equal([exitCode, findings[0]?.code, findings[0]?.found], [2, 'USAGE', 'mysql, kafak'])
   assert.is((await check(['--wiat', '1'])).exitCode, 2)
   assert.is((await check(['--timeout', '0'])).exitCode, 2)
+  for (const [flags, subject] of [
+    [['--watch', '--wait', '5'], '--watch --wait'],
+    [['--watch', '--json'], '--watch --json'],
+  ] as const) {
+    const { exitCode, stdout, stderr } = await check([...flags])
+    assert.equal([exitCode, `${stdout}${stderr}`.includes(subject)], [2, true])
+  }
   const help = await check(['--help'])
   assert.equal([help.exitCode, help.stderr], [0, ''])
   assert.match(help.stdout, '--lag-warning RECORDS')

@@ -8,14 +8,12 @@ import { ingestStatements } from '../ingest/statements.mts'
 import { type KafkajsClients, openKafkajs } from '../kafka.mts'
 import type { Settings } from '../settings.mts'
 import { waitUntil } from '../wait.mts'
-import type { Probe, ProbeOptions } from './probe.mts'
+import { isLeftover, LEFTOVER_MS, type Probe, type ProbeOptions } from './probe.mts'
 import { redisClient } from './redis.mts'
 
 /** What the names of all its topics and tables begin with; the time follows, in ms. */
 const TOPIC_PREFIX = 'l2-canary-'
 const TABLE_PREFIX = 'canary_'
-/** Milliseconds after which what a canary left behind is one that was killed. */
-const LEFTOVER_MS = 600_000
 const SYMBOL = 'CANARY'
 /** The hops of the path itself. */
 const SHOWN = ['to kafka', 'to clickhouse', 'redis']
@@ -59,7 +57,7 @@ export async function probeCanary(settings: Settings, { timeoutMs, deep }: Probe
   })
   const id = `${Date.now()}_${randomBytes(4).toString('hex')}`
   try {
-    await removeLeftovers(client, kafka)
+    await removeLeftovers(settings, client, kafka, timeoutMs)
     const [cage, topic] = [`${TABLE_PREFIX}${id}`, `${TOPIC_PREFIX}${id}`]
     const ready = await hop('prepare', 'a topic and tables of its own, and ClickHouse reading', () =>
       prepare(settings, client, kafka, { topic, cage, timeoutMs }),
@@ -168,21 +166,25 @@ async function remove(
   if ((await admin.listGroups()).groups.some(({ groupId }) => groupId === topic)) await admin.deleteGroups([topic])
 }
 
-/** Deletes what canaries made that were killed before they could. */
-async function removeLeftovers(client: ClickHouseClient, kafka: KafkajsClients): Promise<void> {
+/** Deletes what canaries made that were killed before they could; groups too whose topic an earlier canary has deleted already. */
+async function removeLeftovers(
+  settings: Settings,
+  client: ClickHouseClient,
+  kafka: KafkajsClients,
+  timeoutMs: number,
+): Promise<void> {
   await dropTables(
     client,
     `match(name, '^${TABLE_PREFIX}\\\\d+_') AND metadata_modification_time < now() - ${LEFTOVER_MS / 1000}`,
   )
   const admin = await kafka.admin()
-  const old = (await admin.listTopics()).filter((topic) => {
-    const bornMs = Number(new RegExp(`^${TOPIC_PREFIX}(\\d+)_`).exec(topic)?.[1] ?? Number.NaN)
-    return bornMs < Date.now() - LEFTOVER_MS
-  })
-  if (old.length > 0) await admin.deleteTopics({ topics: old })
+  const topics = (await admin.listTopics()).filter((topic) => isLeftover(topic, TOPIC_PREFIX))
+  if (topics.length > 0) await admin.deleteTopics({ topics })
   const groups = (await admin.listGroups()).groups.map(({ groupId }) => groupId)
-  const left = old.filter((topic) => groups.includes(topic))
-  if (left.length > 0) await admin.deleteGroups(left)
+  const left = groups.filter((group) => isLeftover(group, TOPIC_PREFIX))
+  if (left.length === 0) return
+  await dismissMembers(settings, left, timeoutMs)
+  await admin.deleteGroups(left)
 }
 
 async function dropTables(client: ClickHouseClient, which: string): Promise<void> {

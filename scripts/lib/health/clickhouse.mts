@@ -6,7 +6,7 @@ import { readSchemaPlan } from '../schema.mts'
 import type { SchemaPlan } from '../schema-plan.mts'
 import { schemaFindings } from '../schema-report.mts'
 import type { Settings } from '../settings.mts'
-import { Findings, type Probe, type ProbeOptions } from './probe.mts'
+import { Findings, isLeftover, type Probe, type ProbeOptions } from './probe.mts'
 
 /** Parts in one partition from which on ClickHouse slows inserts down, by default (parts_to_delay_insert). */
 const TOO_MANY_PARTS = 1000
@@ -54,7 +54,15 @@ export async function probeClickHouse(settings: Settings, options: ProbeOptions)
     const [facts] = await answer.json<Facts>()
     if (!facts) throw new Error('an empty answer')
     const probe = judge(facts, plan)
-    if (options.deep) await writeAndRead(client, probe)
+    if (options.deep) {
+      const written = new Findings('clickhouse')
+      const hint = 'docker logs l2_clickhouse, or .embedded/data/logs/clickhouse.log'
+      const expected = 'a row written and read'
+      await written.attempt('CLICKHOUSE_WRITE', 'scratch table', { expected, hint, ...options }, () =>
+        writeAndRead(client),
+      )
+      probe.findings.push(...written.list)
+    }
     return probe
   } catch (error) {
     const refusal = refusalOf(settings, error)
@@ -114,24 +122,26 @@ function judge(facts: Facts, plan: SchemaPlan): Probe {
   }
 }
 
-/** Writes a row to a scratch table of its own, reads it and drops the table. */
-async function writeAndRead(client: ClickHouseClient, probe: Probe): Promise<void> {
-  const table = `health_check_${randomUUID().replaceAll('-', '')}`
+/** What the names of scratch tables begin with; the time follows, in ms. */
+const SCRATCH = 'health_check_'
+
+/**
+ * Writes a row to a scratch table of its own, reads it and drops the table. Drops those, too, that checks left behind which were killed.
+ * @throws {Error} when the row is not there
+ */
+async function writeAndRead(client: ClickHouseClient): Promise<void> {
+  const tables = `SELECT name FROM system.tables WHERE database = currentDatabase() AND startsWith(name, '${SCRATCH}')`
+  const names = await (await client.query({ query: tables, format: 'JSONEachRow' })).json<{ name: string }>()
+  for (const { name } of names) {
+    if (isLeftover(name, SCRATCH)) await client.command({ query: `DROP TABLE IF EXISTS ${name} SYNC` })
+  }
+  const table = `${SCRATCH}${Date.now()}_${randomUUID().replaceAll('-', '')}`
   await client.command({ query: `CREATE TABLE ${table} (value UInt64) ENGINE = MergeTree ORDER BY value` })
   try {
     await client.insert({ table, values: [{ value: 42 }], format: 'JSONEachRow' })
     const answer = await client.query({ query: `SELECT sum(value) AS sum FROM ${table}`, format: 'JSONEachRow' })
     const [row] = await answer.json<{ sum: string }>()
-    if (Number(row?.sum) === 42) return
-    const findings = new Findings('clickhouse')
-    const hint = 'docker logs l2_clickhouse'
-    findings.add(
-      'error',
-      'CLICKHOUSE_WRITE',
-      { found: `${row?.sum}`, expected: '42', hint },
-      'row written to a scratch table',
-    )
-    probe.findings.push(...findings.list)
+    if (Number(row?.sum) !== 42) throw new Error(`${row?.sum} read where 42 was written`)
   } finally {
     await client.command({ query: `DROP TABLE ${table} SYNC` })
   }

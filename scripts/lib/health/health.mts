@@ -51,6 +51,8 @@ function importProbe(service: ServiceName): Promise<Ask> {
 
 /** Deadlines of one question that a probe gets for all that it asks. A canary waits for others to carry it. */
 const PATIENCE = 2
+/** With `deep` one deadline more, for the writing. */
+const DEEP_PATIENCE = 3
 const CANARY_PATIENCE = 6
 
 function addressOf(service: ServiceName, settings: Settings): string {
@@ -117,7 +119,8 @@ async function probe(service: ServiceName, settings: Settings, options: ProbeOpt
   const silent = (error: unknown) =>
     health({ summary: 'no answer', details: {}, findings: [unanswered(service, addressOf(service, settings), error)] })
   // A probe asks several questions: together they get a multiple of the time of one. The timer alone keeps no process alive.
-  const timeoutMs = options.timeoutMs * (service === 'canary' ? CANARY_PATIENCE : PATIENCE)
+  const timeoutMs =
+    options.timeoutMs * (service === 'canary' ? CANARY_PATIENCE : options.deep ? DEEP_PATIENCE : PATIENCE)
   const deadline = delay(timeoutMs, undefined, { ref: false }).then(() => {
     throw new Error(`timed out after ${timeoutMs / 1000} s`)
   })

@@ -7,7 +7,7 @@ import { readTopicPlan } from '../topic-apply.mts'
 import { withoutShortening } from '../topic-plan.mts'
 import { planFindings, shorteningWarnings } from '../topic-report.mts'
 import { readDeclaredTopics } from '../topics-file.mts'
-import { Findings, type Probe, type ProbeOptions } from './probe.mts'
+import { Findings, isLeftover, type Probe, type ProbeOptions } from './probe.mts'
 
 /**
  * Whether Kafka serves: reachable at its advertised address, controller, partitions, declared topics, consumer lag; with
@@ -30,7 +30,13 @@ export async function probeKafka(settings: Settings, options: ProbeOptions): Pro
     findings.list.push(...planFindings(withoutShortening(plan)), ...shorteningWarnings(plan))
     // Groups and records are asked at the advertised address; where that fails, the reason is already told.
     const groups = unreachable ? [] : await checkGroups(cluster, options, findings)
-    if (options.deep && !unreachable) await writeRecord(settings, options, findings)
+    const { deep, timeoutMs } = options
+    if (deep && !unreachable) {
+      const hint = 'docker logs l2_kafka, or .embedded/data/logs/kafka.log'
+      const expected = 'a record written and acknowledged'
+      const work = () => writeRecord(settings, timeoutMs)
+      await findings.attempt('KAFKA_WRITE', 'scratch topic', { expected, hint, timeoutMs }, work)
+    }
     const own = topics.filter(({ internal }) => !internal)
     const totalLag = groups.reduce((sum, { lag }) => sum + lag, 0)
     const lag = groups.length > 0 ? `, ${groups.length} groups with lag ${totalLag}` : ''
@@ -105,20 +111,26 @@ async function checkGroups(
   return groups
 }
 
-/** Writes a record, acknowledged, to a scratch topic of its own, and deletes the topic: no consumer can take it for data. */
-async function writeRecord(settings: Settings, { timeoutMs }: ProbeOptions, findings: Findings): Promise<void> {
-  const topic = `health-check-${randomUUID()}`
+/** What the names of scratch topics begin with; the time follows, in ms. */
+const SCRATCH = 'health-check-'
+
+/**
+ * Writes a record, acknowledged, to a scratch topic of its own, and deletes the topic: no consumer can take it for data. Deletes those, too,
+ * that checks left behind which were killed.
+ * @throws {Error} when the record is not there
+ */
+async function writeRecord(settings: Settings, timeoutMs: number): Promise<void> {
+  const topic = `${SCRATCH}${Date.now()}-${randomUUID()}`
   const kafka = await openKafkajs(settings, { timeoutMs })
   try {
     const [admin, producer] = await Promise.all([kafka.admin(), kafka.producer()])
+    const left = (await admin.listTopics()).filter((name) => isLeftover(name, SCRATCH))
+    if (left.length > 0) await admin.deleteTopics({ topics: left })
     await admin.createTopics({ topics: [{ topic, numPartitions: 1, replicationFactor: 1 }], waitForLeaders: true })
     try {
       await producer.send({ topic, acks: -1, messages: [{ key: 'canary', value: 'canary' }] })
       const [end] = await admin.fetchTopicOffsets(topic)
-      if (end?.high === '1') return
-      const hint = 'docker logs l2_kafka, or .embedded/data/logs/kafka.log'
-      const found = `high watermark ${end?.high ?? 'unknown'} after one record`
-      findings.add('error', 'KAFKA_WRITE', { found, expected: 'high watermark 1', hint }, 'scratch topic')
+      if (end?.high !== '1') throw new Error(`high watermark ${end?.high ?? 'unknown'} after one record`)
     } finally {
       await admin.deleteTopics({ topics: [topic] })
     }

@@ -1,5 +1,6 @@
 /** What the probes of the services have in common. */
-import type { Finding } from '../findings.mts'
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Finding, reason } from '../findings.mts'
 import { networkCause } from '../tcp.mts'
 
 /** The services, and two ways through them: the built-in ingest where it is on, and with `deep` a canary. */
@@ -26,6 +27,15 @@ export interface Probe {
   state?: 'skipped'
 }
 
+/** Milliseconds after which scratch data is what a check left behind that was killed. */
+export const LEFTOVER_MS = 600_000
+
+/** Whether a name of `prefix`, the time in ms, and more is of scratch data that was left behind. */
+export function isLeftover(name: string, prefix: string): boolean {
+  const bornMs = name.startsWith(prefix) ? /^(\d{13})[-_]/.exec(name.slice(prefix.length))?.[1] : undefined
+  return bornMs !== undefined && Number(bornMs) < Date.now() - LEFTOVER_MS
+}
+
 /** Collects the findings of one service. */
 export class Findings {
   readonly list: Finding[] = []
@@ -42,6 +52,27 @@ export class Findings {
     about = '',
   ): void {
     this.list.push({ severity, code, subject: about ? `${this.#service} ${about}` : this.#service, ...finding })
+  }
+
+  /** Does `work`; what it throws, or that it has no end after `timeoutMs`, becomes a finding beside the others. */
+  async attempt(
+    code: string,
+    about: string,
+    { expected, hint, timeoutMs }: { expected: string; hint: string; timeoutMs: number },
+    work: () => Promise<unknown>,
+  ): Promise<void> {
+    const working = work()
+    const deadline = delay(timeoutMs, undefined, { ref: false }).then(() => {
+      throw new Error(`not done after ${timeoutMs / 1000} s`)
+    })
+    try {
+      await Promise.race([working, deadline])
+    } catch (error) {
+      // It still tidies up behind itself; how that ends has been told as far as it can be.
+      working.catch(() => {})
+      const found = reason(error).split('\n')[0]?.slice(0, 300) ?? ''
+      this.add('error', code, { found, expected, hint }, about)
+    }
   }
 }
 

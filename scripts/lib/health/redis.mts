@@ -45,7 +45,7 @@ export async function probeRedis(settings: Settings, options: ProbeOptions): Pro
   }
 }
 
-async function ask(redis: Redis, settings: Settings, { deep }: ProbeOptions): Promise<Probe> {
+async function ask(redis: Redis, settings: Settings, { deep, timeoutMs }: ProbeOptions): Promise<Probe> {
   const findings = new Findings('redis')
   // A Redis that is loading refuses PING, and INFO says so.
   const [pong, info] = await Promise.all([redis.ping().catch(reason), redis.info()])
@@ -90,13 +90,21 @@ async function ask(redis: Redis, settings: Settings, { deep }: ProbeOptions): Pr
     findings.add('warning', 'REDIS_EVICTED', { found: `${details.evictedKeys}`, expected: '0', hint }, 'evicted keys')
   }
   if (deep) {
-    // Gone after 10 s even if this process is killed before it deletes it.
-    const key = `l2:health-check:${randomUUID()}`
-    await redis.set(key, 'canary', 'EX', 10)
-    expect('REDIS_WRITE', 'scratch key', (await redis.get(key)) ?? 'nothing', 'canary', 'docker logs l2_redis')
-    await redis.del(key)
+    const hint = 'docker logs l2_redis, or .embedded/data/logs/redis.log'
+    const expected = 'a key set and read'
+    await findings.attempt('REDIS_WRITE', 'scratch key', { expected, hint, timeoutMs }, () => setAndRead(redis))
   }
   const megabytes = (bytes: number) => `${Math.round(bytes / 1024 ** 2)} MB`
   const summary = `${details.version}, ${megabytes(details.usedMemoryBytes)} of ${megabytes(details.maxMemoryBytes)}`
   return { summary, details, findings: findings.list }
+}
+
+/** @throws {Error} when the key is not what it was set to */
+async function setAndRead(redis: Redis): Promise<void> {
+  // Gone after 10 s even if this process is killed before it deletes it.
+  const key = `l2:health-check:${randomUUID()}`
+  await redis.set(key, 'canary', 'EX', 10)
+  const read = await redis.get(key)
+  await redis.del(key)
+  if (read !== 'canary') throw new Error(`${read ?? 'nothing'} read where "canary" was set`)
 }
