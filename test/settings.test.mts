@@ -274,7 +274,9 @@ variables('each change what is started or declared, but for those of clients and
   const before = effect({})
   const lookup = lookupFor({}, root)
   const idle = templateNames.filter((name) => effect({ [name]: other(lookup(name)?.text ?? '') }) === before)
-  assert.equal(idle.sort(), [...Object.keys(CLIENTS), ...RETENTION].sort())
+  // The built-in ingest looks for its views in it.
+  const clients = Object.keys(CLIENTS).filter((name) => name !== 'CLICKHOUSE_DATABASE')
+  assert.equal(idle.sort(), [...clients, ...RETENTION].sort())
 })
 
 variables('of clients change where the scripts connect', async () => {

@@ -1,5 +1,6 @@
 /** The one place that talks to ClickHouse: client, errors, and the files of clickhouse/init. */
 import { readdirSync, readFileSync } from 'node:fs'
+import { isIPv6 } from 'node:net'
 import path from 'node:path'
 import type { ClickHouseClient } from '@clickhouse/client'
 import { cannotTell, configError, type Finding, OpsError } from './findings.mts'
@@ -12,8 +13,9 @@ import { networkCause } from './tcp.mts'
  */
 export async function connectClickHouse(settings: Settings, timeoutMs: number): Promise<ClickHouseClient> {
   const { ClickHouseLogLevel, createClient } = await import('@clickhouse/client')
+  const host = isIPv6(settings.CLICKHOUSE_HOST) ? `[${settings.CLICKHOUSE_HOST}]` : settings.CLICKHOUSE_HOST
   return createClient({
-    url: `http://${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}`,
+    url: `http://${host}:${settings.CLICKHOUSE_PORT}`,
     username: settings.CLICKHOUSE_USER,
     password: settings.CLICKHOUSE_PASSWORD,
     database: settings.CLICKHOUSE_DATABASE,

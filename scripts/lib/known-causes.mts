@@ -16,7 +16,7 @@ const CAUSES: (KnownCause & { pattern: RegExp })[] = [
     code: 'KAFKA_CLUSTER_ID',
     cause: 'Kafka data that belongs to another ZooKeeper',
     // Records and offsets stay: without these files the broker joins the new cluster, and topics made anew find their logs.
-    hint: 'put the ZooKeeper data of the same stack back; if it is lost: npm stop; (cd .embedded/data/kafka && rm meta.properties */partition.metadata); npm start',
+    hint: 'put the ZooKeeper data of the same stack back; if it is lost: npm stop; (cd "DATA_DIR/kafka" && rm meta.properties */partition.metadata); npm start',
     dockerHint:
       "put the ZooKeeper volumes of the same stack back; if they are lost: docker-compose stop kafka; docker-compose run --rm --no-deps kafka sh -c 'cd /var/lib/kafka/data && rm meta.properties */partition.metadata'; docker-compose up -d --wait; ./scripts/create-topics.mts",
   },
@@ -83,9 +83,13 @@ const CAUSES: (KnownCause & { pattern: RegExp })[] = [
   },
 ]
 
-/** The first cause of the list that the text gives away, or undefined. */
-export function knownCause(log: string): KnownCause | undefined {
-  return CAUSES.find(({ pattern }) => pattern.test(log))
+/**
+ * The first cause of the list that the text gives away, or undefined.
+ * @param dataDir the data folder of the embedded stack in question, which the hint names
+ */
+export function knownCause(log: string, dataDir = '.embedded/data'): KnownCause | undefined {
+  const known = CAUSES.find(({ pattern }) => pattern.test(log))
+  return known && { ...known, hint: known.hint.replace('DATA_DIR', () => dataDir) }
 }
 
 /**

@@ -147,7 +147,7 @@ function portHeld({ name, host, port }: EmbeddedService): OpsError {
 
 function failure(service: EmbeddedService, record: ProcessRecord, found: string): OpsError {
   const lines = lastLines(record.log, 200)
-  const cause = knownCause(lines.join('\n'))
+  const cause = knownCause(lines.join('\n'), path.dirname(path.dirname(record.log)))
   const tail = lines.slice(-5).map((line) => `      ${line.slice(0, 300)}`)
   return new OpsError(1, [
     {
