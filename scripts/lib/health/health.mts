@@ -140,7 +140,7 @@ function explain(health: ServiceHealth, settings: Settings): void {
   // Without a record it was stopped in good order, and its log is of an earlier life.
   const record = readRecords(settings.EMBEDDED_DATA_DIR).find(({ name }) => name === health.service)
   const log = record ? lastLines(record.log, 1000) : []
-  const cause = knownCause(log.join('\n'))
+  const cause = knownCause(log.join('\n'), settings.EMBEDDED_DATA_DIR)
   if (cause) {
     silent.code = cause.code
     silent.found += `; its log tells of ${cause.cause}`
