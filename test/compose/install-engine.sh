@@ -73,7 +73,9 @@ end_engine() { # PID
 }
 
 clear_away() {
-  [ ! -e "$folder/made-bridge" ] || ip link delete docker0 2> /dev/null || log 'The bridge docker0 stays'
+  if [ -e "$folder/made-bridge" ] && [ -e /sys/class/net/docker0 ]; then
+    ip link delete docker0 2> /dev/null || log 'The bridge docker0 stays'
+  fi
   # An engine that was killed leaves its mounts.
   cut -d ' ' -f 2 /proc/mounts | { grep -F -- "$folder/" || true; } | tac | xargs -r umount || log "Mounts in $folder stay"
   rm -rf "$folder"
