@@ -5,7 +5,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { findHolder, type Holder, overlaps, ownerText, parseContainerPorts } from '../scripts/lib/port-owner.mts'
 import { probe } from '../scripts/lib/port-probe.mts'
-import { parseLsof, parseProcSocket, readSockets } from '../scripts/lib/sockets.mts'
+import { parseLsof, parseProcSocket, presentable, readSockets } from '../scripts/lib/sockets.mts'
 
 const places = (holders: readonly Holder[]) =>
   holders.map(({ protocol, address, port }) => `${protocol} ${address} ${port}`)
@@ -37,6 +37,26 @@ containers('gives nothing for a container that publishes nothing, and for the em
   assert.equal(parseContainerPorts(''), [])
 })
 containers.run()
+
+const commands = suite('the command line of who holds a port')
+
+for (const [args, shown] of [
+  [['app', 'postgres://me:top@db/x', 'http://host/a@b'], 'app postgres://***@db/x http://host/a@b'],
+  [
+    ['app', '--api-key=top', '--auth-token', 'top secret', '--port', '1'],
+    'app --api-key=*** --auth-token *** --port 1',
+  ],
+  [['java', '-Djavax.net.ssl.keyStorePassword=top', 'Main'], 'java -Djavax.net.ssl.keyStorePassword=*** Main'],
+  [['curl', '-H', 'Authorization: Bearer top'], 'curl -H Authorization: ***'],
+  [['redis-server', '--requirepass', 'top'], 'redis-server --requirepass ***'],
+  [['sh', '-c', 'serve --token top --port 1'], 'sh -c serve --token *** --port 1'],
+  [['app', '--no-auth', '--port', '1'], 'app --no-auth --port 1'],
+] as const) {
+  commands(`shows ${shown}`, () => {
+    assert.is(presentable(args), shown)
+  })
+}
+commands.run()
 
 const proc = suite('parseProcSocket')
 const line = (local: string, state: string, inode = '55') =>

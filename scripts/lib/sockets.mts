@@ -80,8 +80,8 @@ function pidsOf(links: ReadonlySet<string>): Map<string, number> {
 
 function describeProcess(pid: number): Pick<Owner, 'pid' | 'name' | 'command'> {
   try {
-    const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()
-    return { pid, name: readFileSync(`/proc/${pid}/comm`, 'utf8').trim(), command: presentable(command) }
+    const args = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+    return { pid, name: readFileSync(`/proc/${pid}/comm`, 'utf8').trim(), command: presentable(args) }
   } catch {
     // It ended while it was read.
     return { pid }
@@ -95,9 +95,23 @@ function userName(uid: string): string {
   return line?.split(':')[0] ?? uid
 }
 
-/** A command line without what looks like a password, and with the middle of a long one left out: a JVM's tells most at its ends. */
-function presentable(command: string): string {
-  const clean = command.replace(/(pass\w*|secret|token)([= ]+)\S+/gi, '$1$2***')
+/** What the name of an argument or property says whose value is a secret. */
+const SECRET = '[\\w.-]*(?:pass|pwd|secret|token|credential|auth|api[-_]?key|access[-_]?key|private[-_]?key)[\\w.-]*'
+const SECRET_FLAG = new RegExp(`^--?${SECRET}$`, 'i')
+const SECRET_VALUE = new RegExp(`(${SECRET}=|authorization: *)[^]+`, 'i')
+/** Inside an argument that is itself a command line, such as a shell's. */
+const SECRET_WORD = new RegExp(`(\\s--?${SECRET}|\\bpass\\w*|\\bsecret|\\btoken) +\\S+`, 'gi')
+const URL_LOGIN = /(\w:\/\/)[^\s/]*@/g
+
+/** A command line without what looks like a secret, and with the middle of a long one left out: a JVM's tells most at its ends. */
+export function presentable(args: readonly string[]): string {
+  const clean = args
+    .map((arg, index) => {
+      if (SECRET_FLAG.test(args[index - 1] ?? '') && !arg.startsWith('-')) return '***'
+      return arg.replace(URL_LOGIN, '$1***@').replace(SECRET_VALUE, '$1***').replace(SECRET_WORD, '$1 ***')
+    })
+    .join(' ')
+    .trim()
   return clean.length <= 160 ? clean : `${clean.slice(0, 79)}…${clean.slice(-80)}`
 }
 
@@ -115,7 +129,7 @@ async function readLsof(ports: ReadonlySet<number>): Promise<Holder[]> {
   )
   return found.map((holder) => {
     const command = commands.get(holder.owner.pid ?? 0)
-    return command ? { ...holder, owner: { ...holder.owner, command: presentable(command) } } : holder
+    return command ? { ...holder, owner: { ...holder.owner, command: presentable(command.split(' ')) } } : holder
   })
 }
 
