@@ -37,9 +37,17 @@ export function writeEnv(changes: Record<string, string> = {}): void {
   writeFileSync(path.join(TREE, '.env'), lines.join(''))
 }
 
+/** Longest time of one command, in ms: a little more than a pull gets. */
+const COMMAND_TIMEOUT_MS = 960_000
+
 export function run(command: string[], options: { stdin?: string; cwd?: string } = {}): Promise<Outcome> {
   const [file = '', ...args] = command
-  return runFile(file, args, { cwd: TREE || process.cwd(), env: CLEAN_ENV, ...options })
+  return runFile(file, args, {
+    cwd: TREE || process.cwd(),
+    env: CLEAN_ENV,
+    timeoutMs: COMMAND_TIMEOUT_MS,
+    ...options,
+  })
 }
 
 /** Standard output of a command that must succeed. */

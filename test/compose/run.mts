@@ -25,6 +25,9 @@ const SHIPPED = [
   ...['clickhouse', 'kafka', 'redis', 'zookeeper', 'scripts', 'embedded'],
 ]
 const FOLDER = path.join(ROOT, 'test', 'compose')
+/** A test file that takes so long hangs: the slowest takes three minutes. */
+const FILE_TIMEOUT_MS = 1_800_000
+
 /** The test file that runs now. */
 let running: ChildProcess | undefined
 
@@ -113,7 +116,12 @@ async function prove(images: Image[], files: string[]): Promise<void> {
 /** A test file as a process of its own: progress on stderr, uvu's words returned. */
 function runTests(file: string, env: NodeJS.ProcessEnv): Promise<{ exitCode: number | null; stdout: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(path.join(ROOT, 'scripts/lib/run'), [file], { env, stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(path.join(ROOT, 'scripts/lib/run'), [file], {
+      env,
+      stdio: ['ignore', 'pipe', 'inherit'],
+      timeout: FILE_TIMEOUT_MS,
+      killSignal: 'SIGKILL',
+    })
     running = child
     let stdout = ''
     child.stdout.on('data', (chunk) => {

@@ -136,21 +136,32 @@ export function verify(folder: string, pins = readFileSync(path.join(SOURCES, 'j
   ])
 }
 
+/** Longest time of one download, in ms: 540 MB at 0.3 MB/s. */
+const FETCH_TIMEOUT_MS = 1_800_000
+
 /** Runs a command; its output becomes the error when it fails. */
 async function run(name: string, [command = '', ...args]: string[]): Promise<void> {
   const { $ } = await import('zx')
-  const out = await $({ nothrow: true, quiet: true, stdio: ['ignore', 'pipe', 'pipe'] })`${command} ${args}`
+  const out = await $({
+    nothrow: true,
+    quiet: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: FETCH_TIMEOUT_MS,
+  })`${command} ${args}`
   if (out.ok) return
+  const late = out.duration >= FETCH_TIMEOUT_MS ? `no end within ${FETCH_TIMEOUT_MS / 60_000} min; ` : ''
   const lines = `${out.stdout}\n${out.stderr}`.trim().split('\n')
   throw cannotTell({
     code: 'FETCH',
     subject: name,
-    found:
+    found: `${late}${
       lines
         .filter((line) => /error/i.test(line))
         .slice(0, 3)
         .join(' · ') ||
-      (lines.at(-1) ?? 'no output'),
+      lines.at(-1) ||
+      'no output'
+    }`,
     expected: 'a finished download',
     hint: 'check the network and the proxy settings, then: npm start',
   })
