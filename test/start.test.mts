@@ -9,6 +9,7 @@ import {
   realpathSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -16,6 +17,7 @@ import path from 'node:path'
 import kafkajs from 'kafkajs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { Finding } from '../scripts/lib/findings.mts'
 import { ROOT } from '../scripts/lib/settings.mts'
 import { type CommandOptions, type Outcome, runFile } from './support/command.mts'
 import { freePorts, stackEnv } from './support/stack.mts'
@@ -159,6 +161,21 @@ start('prints one object with --json, from another directory and through a symli
 start('refuses --docker while the embedded stack holds the ports', async () => {
   const { exitCode, findings } = await json('start.mts', ['--docker'])
   assert.equal([exitCode, findings[0].code, findings[0].hint], [2, 'OTHER_MODE', 'npm stop'])
+})
+
+start('says once why a table or topic is not as declared', async () => {
+  const init = path.join(copy, 'clickhouse', 'init', '980_refused.sql')
+  const topics = path.join(copy, 'kafka', 'topics.yml')
+  const declared = readFileSync(topics, 'utf8')
+  writeFileSync(init, 'CREATE TABLE IF NOT EXISTS refused (x UInt8) ENGINE = MergeTree ORDER BY no_such_column\n')
+  writeFileSync(topics, declared.replace(/^( *partitions:) 10$/m, '$1 9'))
+  const { exitCode, findings } = await json('start.mts', [])
+  rmSync(init)
+  writeFileSync(topics, declared)
+  const told = findings.map(({ code, subject }: Finding) => `${code} ${subject}`).sort()
+  assert.equal([exitCode, told], [1, ['SCHEMA_FAILED refused', 'TOPIC_CANNOT_SHRINK iqfeed.l2.raw']])
+  assert.match(findings.find(({ code }: Finding) => code === 'SCHEMA_FAILED').found, 'no_such_column')
+  assert.is((await json('start.mts', [])).exitCode, 0)
 })
 
 start('npm stop stops it and keeps the data; then there is nothing to stop', async () => {

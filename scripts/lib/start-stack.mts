@@ -51,19 +51,29 @@ export async function startStack(settings: Settings, choice: Choice, log: (line:
   }
   const health = await healthy(settings)
   const tookMs = Math.round(performance.now() - startMs)
-  // What could not be changed is a finding of the health check too.
   const told = new Set(health.findings.map(({ subject }) => subject))
   const warnings = [...findings, ...topics.findings].filter(
     (each) => each.severity === 'warning' && !told.has(each.subject),
   )
+  // Why something could not be changed takes the place of the health check's word that it is not as declared.
+  const reasons = [...topics.findings, ...schema.findings].filter(
+    ({ severity, code, subject }) =>
+      severity !== 'warning' && !health.findings.some((each) => each.code === code && each.subject === subject),
+  )
+  const explained = ({ code, subject }: Finding) =>
+    MENDABLE.includes(code) &&
+    reasons.some((each) => subject === each.subject || subject.startsWith(`${each.subject} `))
   return {
     mode,
     wasRunning,
     tookMs,
     health,
-    findings: [...warnings, ...health.findings],
+    findings: [...warnings, ...reasons, ...health.findings.filter((finding) => !explained(finding))],
   }
 }
+
+/** Codes of the health check for what a start changes, where it can. */
+const MENDABLE = ['SCHEMA_MISSING', 'SCHEMA_DRIFT', 'TOPIC_MISSING', 'TOPIC_PARTITIONS', 'TOPIC_CONFIG']
 
 async function chooseMode(
   settings: Settings,
@@ -139,13 +149,16 @@ async function composeUp({ compose }: Docker, log: (line: string) => void): Prom
   ])
 }
 
-/** The stack's health as soon as it is good, or as it is after 30 s. */
+/** Codes for what no start can change: waiting does not either. */
+const LASTING = [...MENDABLE, 'SCHEMA_CANNOT_CHANGE', 'TOPIC_CANNOT_SHRINK', 'TOPIC_REPLICATION']
+
+/** The stack's health as soon as nothing is amiss but what was tried to change before, or as it is after 30 s. */
 async function healthy(settings: Settings): Promise<StackHealth> {
   let health: StackHealth | undefined
   const options = { timeoutMs: 5_000, deep: false, lagWarning: 1000, lagCritical: 10_000 }
   const good = async () => {
     health = await readHealth(settings, [], options)
-    return !health.services.some(({ state }) => state === 'unhealthy' || state === 'unknown') && health
+    return health.findings.every(({ severity, code }) => severity === 'warning' || LASTING.includes(code)) && health
   }
   return (await waitUntil(good, { timeoutMs: 30_000, pollMs: 500 })) || (health as StackHealth)
 }
