@@ -7,7 +7,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { runCommand } from './lib/cli.mts'
 import { configError, exitCodeOf, renderFindings } from './lib/findings.mts'
-import { readHealth, renderHealth, type StackHealth } from './lib/health/health.mts'
+import { readHealth, renderHealth, renderLogs, type StackHealth } from './lib/health/health.mts'
 import { type ProbeOptions, SERVICES, type ServiceName } from './lib/health/probe.mts'
 import { readSettings } from './lib/settings.mts'
 import { waitUntil } from './lib/wait.mts'
@@ -19,7 +19,10 @@ await runCommand({
   summary: 'Tells whether the stack is usable now, and if not, what mends it.',
   options: {
     only: { type: 'list', value: 'SERVICE', help: `only these of: ${SERVICES.join(' ')}` },
-    deep: { type: 'boolean', help: 'also write scratch data to each service, read it and delete it' },
+    deep: {
+      type: 'boolean',
+      help: 'also write scratch data to each service, read it and delete it; look at the memory of containers',
+    },
     wait: {
       type: 'number',
       value: 'SECONDS',
@@ -94,6 +97,8 @@ await runCommand({
         return exitCodeOf(health.findings) === 0
       }
       await waitUntil(again, { timeoutMs: options.wait * 1000, pollMs: 500 })
+      const logs = exitCodeOf(health.findings) === 0 ? '' : await renderLogs(settings, health)
+      if (logs) log(logs)
     }
     return report(health)
   },

@@ -1,7 +1,7 @@
 /** health-check as a process: every finding on a real service that is bad in just that way, and its clean twin. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -431,9 +431,10 @@ probes('no output holds a password', async () => {
 const alone = suite('health-check of services that are alone, gone or coming')
 const stacks: TestStack[] = []
 
-alone.after(async () => {
+/** Ends all of them, after the last suite that uses them. */
+const end = async () => {
   for (const each of stacks) await each.stop()
-})
+}
 
 /** Makes a stack of its own, of which only these services run, the one that is checked. */
 async function use(only: EmbeddedName[], overrides: NodeJS.ProcessEnv = {}): Promise<void> {
@@ -579,5 +580,60 @@ alone('Kafka that advertises an address where it does not answer is unhealthy', 
   )
 })
 
+const contained = suite('health-check of containers')
+
+/** A fake `docker` that knows one container, of Redis: a real engine is needed for no more than these answers. */
+function fakeDocker(state: Record<string, unknown>, percent: string): NodeJS.ProcessEnv {
+  const folder = mkdtempSync(path.join(stack.settings.EMBEDDED_DATA_DIR, 'docker-'))
+  const container = {
+    Id: 'abc',
+    Name: '/l2_redis',
+    RestartCount: 0,
+    Config: { Labels: { 'com.docker.compose.service': 'redis' } },
+    State: { Status: 'running', ExitCode: 0, OOMKilled: false, Error: '', StartedAt: '2026-01-01T00:00:00Z', ...state },
+  }
+  const stats = { Name: 'l2_redis', MemPerc: percent, MemUsage: '1.9GiB / 2GiB' }
+  const answers = {
+    ps: 'echo abc',
+    inspect: `printf '%s' '${JSON.stringify([container])}'`,
+    events: 'true',
+    stats: `printf '%s' '${JSON.stringify(stats)}'`,
+    // The last seven lines, of which the end of a wait shows as many as are asked for.
+    logs: 'seq -f "line %g" 1 7 | tail -n "$3"',
+  }
+  const cases = Object.entries(answers).map(([name, answer]) => `${name}) ${answer};;`)
+  writeFileSync(path.join(folder, 'docker'), `#!/bin/sh\ncase "$1" in\n${cases.join('\n')}\nesac\n`, { mode: 0o755 })
+  return { PATH: `${folder}:${process.env.PATH}`, EMBEDDED_DATA_DIR: folder }
+}
+
+contained('warns of one that has little memory left, with --deep', async () => {
+  await use(['redis'])
+  const env = fakeDocker({}, '95.20%')
+  assert.equal(await told('redis', env), GOOD)
+  assert.equal(await told('redis', env, ['--deep']), [
+    'exit 0',
+    'warning CONTAINER_MEMORY redis container: 95.2 % of its limit in use (1.9GiB / 2GiB), expected at most 90 %',
+  ])
+  const { findings, services } = await health(['--only', 'redis', '--deep'], fakeDocker({}, '90.00%'))
+  assert.equal([findings, services[0]?.details.memoryPercent, services[0]?.details.memory], [[], 90, '1.9GiB / 2GiB'])
+})
+
+contained('tells of a silent one what its health check says, and after --wait the end of its log', async () => {
+  const Health = { Status: 'unhealthy', Log: [{ Output: 'Could not connect to Redis\n' }] }
+  const env = { ...fakeDocker({ Health }, '5%'), REDIS_PORT: '1' }
+  const [exit, finding] = await told('redis', env)
+  assert.is(exit, 'exit 1')
+  assert.match(
+    finding as string,
+    /connection refused; its health check says "Could not connect to Redis"; its log ends with "line 7"/,
+  )
+  const { exitCode, stderr } = await check(['--only', 'redis', '--wait', '1'], env)
+  const lines = [3, 4, 5, 6, 7].map((line) => `  line ${line}`)
+  assert.equal([exitCode, stderr.split('\n').slice(1)], [1, ['The log of redis ends with', ...lines, '']])
+})
+
+contained.after(end)
+
 probes.run()
 alone.run()
+contained.run()

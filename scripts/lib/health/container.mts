@@ -34,6 +34,37 @@ export async function explainByContainer(
   return service === 'clickhouse' ? withInitFailure(container, others) : others
 }
 
+/** Share of its memory limit that a container uses, in percent, from which on its end is near. */
+const MEMORY_HIGH = 90
+
+export interface Memory {
+  percentOfLimit: number
+  /** As Docker writes it: `1.9GiB / 2GiB`. */
+  usage: string
+}
+
+/** Memory of the running containers by their names; empty when the engine does not say. It measures for 2 s. */
+export async function readMemory(timeoutMs: number): Promise<Map<string, Memory>> {
+  const { $ } = await import('zx')
+  const options = { nothrow: true, quiet: true, timeout: timeoutMs }
+  const { ok, stdout } = await $(options)`docker stats --no-stream --format ${'{{json .}}'}`
+  const lines = ok ? stdout.split('\n').filter(Boolean) : []
+  return new Map(
+    lines.map((line) => {
+      const { Name, MemPerc, MemUsage } = JSON.parse(line) as Record<'Name' | 'MemPerc' | 'MemUsage', string>
+      return [Name, { percentOfLimit: Number.parseFloat(MemPerc), usage: MemUsage }]
+    }),
+  )
+}
+
+/** The warning of a container that has little memory left; none for one that has enough. */
+export function memoryFindings(service: ServiceName, { percentOfLimit, usage }: Memory): Finding[] {
+  if (!(percentOfLimit > MEMORY_HIGH)) return []
+  const { hint } = outOfMemory(service)
+  const [found, expected] = [`${percentOfLimit} % of its limit in use (${usage})`, `at most ${MEMORY_HIGH} %`]
+  return [{ severity: 'warning', code: 'CONTAINER_MEMORY', subject: `${service} container`, found, expected, hint }]
+}
+
 const outOfMemory = (service: ServiceName) => ({
   code: 'CONTAINER_OOM',
   found: 'killed for want of memory',
@@ -48,12 +79,15 @@ function mendOf(service: ServiceName, { state, name }: Container): string {
 }
 
 async function silenceCause(service: ServiceName, container: Container, silent: Finding): Promise<Finding> {
-  const { state, exitCode, restarts, error } = container
+  const { state, exitCode, restarts, error, healthOutput } = container
   const facts = [
     ...(state === 'running'
       ? []
       : [`its container is ${state}${state === 'exited' ? ` with exit code ${exitCode}` : ''}`]),
     ...(restarts > 0 ? [`it was restarted ${restarts} times`] : []),
+    ...(healthOutput && container.health !== 'healthy'
+      ? [`its health check says "${healthOutput.slice(0, 200)}"`]
+      : []),
     ...(error ? [`Docker says "${error.slice(-300)}"`] : []),
   ]
   const explained = (finding: Omit<Finding, 'severity' | 'subject'>): Finding => ({

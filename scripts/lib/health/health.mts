@@ -1,11 +1,11 @@
 /** The health of the whole stack: every service probed in parallel, each against its own deadline. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { readContainers } from '../docker.mts'
+import { containerLog, readContainers } from '../docker.mts'
 import { isAlive, lastLines, readRecords } from '../embedded/processes.mts'
 import { exitCodeOf, type Finding, OpsError, type Paint } from '../findings.mts'
 import { knownCause } from '../known-causes.mts'
 import type { Settings } from '../settings.mts'
-import { explainByContainer } from './container.mts'
+import { explainByContainer, memoryFindings, readMemory } from './container.mts'
 import { type Probe, type ProbeOptions, SERVICES, type ServiceName, unanswered } from './probe.mts'
 
 export type Mode = 'docker' | 'embedded' | 'unknown'
@@ -78,8 +78,10 @@ export async function readHealth(
     only.length === 0 ? options.deep || service !== 'canary' : only.includes(service),
   )
   const embedded = records.some(isAlive)
-  const [containers, probed] = await Promise.all([
+  const [containers, memory, probed] = await Promise.all([
     embedded ? [] : readContainers(),
+    // It takes 2 s, as writing does, so with `deep` it costs nothing.
+    embedded || !options.deep ? undefined : readMemory(2 * options.timeoutMs),
     Promise.all(
       asked.map((service) => (embedded && service === 'kafka-ui' ? skip(service) : probe(service, settings, options))),
     ),
@@ -94,6 +96,11 @@ export async function readHealth(
     const container = containers.find(({ service }) => service === health.service)
     if (container) health.findings = await explainByContainer(health.service, container, health.findings)
     else explain(health, settings)
+    const used = container && memory?.get(container.name)
+    if (used) {
+      health.findings.push(...memoryFindings(health.service, used))
+      health.details = { ...health.details, memory: used.usage, memoryPercent: used.percentOfLimit }
+    }
     health.state = stateOf(health)
   }
   return { mode, services, findings: services.flatMap(({ findings }) => findings) }
@@ -148,6 +155,28 @@ function explain(health: ServiceHealth, settings: Settings): void {
   } else if (log.length > 0) {
     silent.found += `; its log ends with "${log.at(-1)?.slice(0, 200)}"`
   }
+}
+
+/** Lines of a log that are shown of a service that is not healthy. */
+const LAST_LINES = 5
+
+/** The ends of the logs of services that are not healthy, for people; empty for none. */
+export async function renderLogs(settings: Settings, { mode, services }: StackHealth): Promise<string> {
+  const containers = mode === 'docker' ? await readContainers() : []
+  const records = readRecords(settings.EMBEDDED_DATA_DIR)
+  const ends = services.map(async ({ service, state }) => {
+    if (state === 'healthy' || state === 'skipped') return ''
+    const container = containers.find((each) => each.service === service)
+    const record = records.find(({ name }) => name === service)
+    const lines = container
+      ? await containerLog(container.name, LAST_LINES)
+      : record
+        ? lastLines(record.log, LAST_LINES)
+        : []
+    const shown = lines.filter(Boolean).map((line) => `  ${line.slice(0, 300)}`)
+    return shown.length > 0 ? [`The log of ${service} ends with`, ...shown].join('\n') : ''
+  })
+  return (await Promise.all(ends)).filter(Boolean).join('\n')
 }
 
 const STATE_STYLES = { healthy: 'green', unhealthy: 'red', unknown: 'yellow', skipped: 'dim' } as const
