@@ -1,4 +1,4 @@
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { cannotTell, reason } from '../findings.mts'
 import { bornAt } from './processes.mts'
@@ -43,7 +43,7 @@ export function lock(dataDir: string): () => void {
         })
       }
       // Its holder was killed.
-      if (pid) rmSync(file, { force: true })
+      if (pid) removeStale(file, holder)
     }
   } finally {
     rmSync(mine, { force: true })
@@ -64,4 +64,18 @@ function linkUnlessThere(existing: string, link: string): string | undefined {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     return ''
   }
+}
+
+/** Removes the lock of a holder that is gone; leaves the one that another, who found the same, may have made since. */
+function removeStale(file: string, holder: string): void {
+  const aside = `${file}.${process.pid}.stale`
+  try {
+    // Of all who find it, one moves it away.
+    renameSync(file, aside)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    return
+  }
+  if (readFileSync(aside, 'utf8') !== holder) linkUnlessThere(aside, file)
+  rmSync(aside, { force: true })
 }
