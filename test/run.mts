@@ -65,16 +65,32 @@ if (names.length === 0) {
 const env: NodeJS.ProcessEnv = { ...(await stackEnv()), NO_COLOR: '1' }
 env.L2_TEST_DATA_DIR = env.EMBEDDED_DATA_DIR
 const settings = readSettings(env)
+let starting: Promise<unknown> = Promise.resolve()
+let ending: Promise<void> | undefined
+
+/** Stops the services and deletes their data, once; those that still start, when they have. */
+function end(): Promise<void> {
+  ending ??= (async () => {
+    // A start that fails stops what it began, and says why where it is awaited.
+    await starting.catch(() => {})
+    await stopEmbedded(settings.EMBEDDED_DATA_DIR)
+    rmSync(settings.EMBEDDED_DATA_DIR, { recursive: true, force: true })
+  })()
+  return ending
+}
+
 // Whoever ends this run early ends its services too.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, async () => {
-    await stopEmbedded(settings.EMBEDDED_DATA_DIR)
+    await end()
     process.exit(1)
   })
 }
 try {
   print('Starting the services for the tests')
-  await startEmbedded(settings, await install(print), print)
+  const installed = await install(print)
+  if (!ending) starting = startEmbedded(settings, installed, print)
+  await starting
   await applyInitFiles(settings)
   await syncTopics(settings, { mode: 'apply', timeoutMs: 60_000, log: print })
   const queue = [...files]
@@ -83,8 +99,7 @@ try {
   }
   await Promise.all(Array.from({ length: PARALLEL }, worker))
 } finally {
-  await stopEmbedded(settings.EMBEDDED_DATA_DIR)
-  rmSync(settings.EMBEDDED_DATA_DIR, { recursive: true, force: true })
+  await end()
 }
 
 if (files.length === 0) count(`no test file named ${names.join(' or ')}`, 0, 1)
