@@ -1,6 +1,6 @@
 /** Starting, stopping and repairing: what runs is left alone, what is dead or hangs is replaced, strangers are spared. */
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { suite } from 'uvu'
@@ -167,6 +167,21 @@ life('shares the class-data archives of its Java machines, across file systems t
   assert.ok(commandLine.includes(`-XX:SharedArchiveFile=${cache}/zookeeper.jsa`))
   await stop(settings)
   rmSync(cache, { recursive: true })
+})
+
+life('adopts no class-data archive of another Java', async () => {
+  const [before, after] = [1, 2].map(() => mkdtempSync(path.join(tmpdir(), 'l2-archives-'))) as [string, string]
+  const settings = await newStack()
+  await start(settings, ['zookeeper'], { ...installed, archives: { folder: before, existing: [] } })
+  await stop(settings)
+  const run = path.join(settings.EMBEDDED_DATA_DIR, 'run')
+  const written = () => readdirSync(run).filter((file) => file.endsWith('.jsa'))
+  assert.equal(written(), [`zookeeper.${path.basename(before)}.jsa`])
+  await start(settings, ['zookeeper'], { ...installed, archives: { folder: after, existing: [] } })
+  assert.equal([readdirSync(after), written()], [[], []])
+  await stop(settings)
+  assert.equal(written(), [`zookeeper.${path.basename(after)}.jsa`])
+  for (const folder of [before, after]) rmSync(folder, { recursive: true })
 })
 
 life.run()

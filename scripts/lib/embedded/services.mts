@@ -49,9 +49,9 @@ export function embeddedServices(settings: Settings, installed: Installed): Embe
 
 const shared = (file: string) => path.join(ROOT, file)
 
-/** The class-data archive that a JVM of the data folder writes when it ends in peace. */
-export function archiveFile(dataDir: string, name: string): string {
-  return path.join(dataDir, 'run', `${name}.jsa`)
+/** The class-data archive that a JVM of the data folder writes when it ends in peace: named after the JVM and jars it is good for. */
+export function archiveFile(dataDir: string, name: string, { archives }: Installed): string {
+  return path.join(dataDir, 'run', `${name}.${path.basename(archives.folder)}.jsa`)
 }
 
 /** JVM options, most of all for a fast start: see "class-data archives" in the README's section on the embedded stack. */
@@ -59,7 +59,7 @@ function java(installed: Installed, dataDir: string, name: EmbeddedName, heap: s
   const archive = `${name}.jsa`
   const sharing = installed.archives.existing.includes(archive)
     ? [`-XX:SharedArchiveFile=${path.join(installed.archives.folder, archive)}`]
-    : [`-XX:ArchiveClassesAtExit=${archiveFile(dataDir, name)}`]
+    : [`-XX:ArchiveClassesAtExit=${archiveFile(dataDir, name, installed)}`]
   return [
     `-Xms${heap}`,
     `-Xmx${heap}`,

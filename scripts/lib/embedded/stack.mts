@@ -3,6 +3,7 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -69,7 +70,7 @@ export async function startEmbedded(
       // One that was launched a second time in between.
       await endAll(dataDir, launched)
       // Of a life this short an archive holds next to nothing, and adopted it would never be replaced.
-      for (const { name } of launched) rmSync(archiveFile(dataDir, name), { force: true })
+      for (const { name } of launched) dropArchives(dataDir, name)
       throw error
     }
   } finally {
@@ -78,17 +79,28 @@ export async function startEmbedded(
 }
 
 /** Class-data archives that the JVMs of this data folder wrote at their end become everyone's. */
-function adoptArchives(dataDir: string, { archives }: Installed): void {
+function adoptArchives(dataDir: string, installed: Installed): void {
+  const { archives } = installed
   const running = runningEmbedded(dataDir).map(({ name }) => name)
   for (const name of ['zookeeper', 'kafka']) {
-    const archive = archiveFile(dataDir, name)
-    if (running.includes(name) || !existsSync(archive)) continue
+    if (running.includes(name)) continue
+    const archive = archiveFile(dataDir, name, installed)
     // Copied beside its place first: the data may be on another file system, and other stacks read what is in the cache.
-    const target = path.join(archives.folder, path.basename(archive))
-    copyFileSync(archive, `${target}.${process.pid}.tmp`)
-    renameSync(`${target}.${process.pid}.tmp`, target)
-    rmSync(archive)
-    archives.existing.push(path.basename(archive))
+    if (existsSync(archive)) {
+      const target = path.join(archives.folder, `${name}.jsa`)
+      copyFileSync(archive, `${target}.${process.pid}.tmp`)
+      renameSync(`${target}.${process.pid}.tmp`, target)
+      archives.existing.push(`${name}.jsa`)
+    }
+    // Also those that another JVM wrote, which this one would refuse.
+    dropArchives(dataDir, name)
+  }
+}
+
+function dropArchives(dataDir: string, name: string): void {
+  const folder = path.join(dataDir, 'run')
+  for (const file of readdirSync(folder)) {
+    if (file.startsWith(`${name}.`) && file.endsWith('.jsa')) rmSync(path.join(folder, file))
   }
 }
 
@@ -224,7 +236,7 @@ export async function stopEmbedded(dataDir: string): Promise<{ name: string; how
   const unlock = lock(dataDir)
   try {
     const stopped = await endAll(dataDir, readRecords(dataDir))
-    for (const { name, how } of stopped) if (how === 'killed') rmSync(archiveFile(dataDir, name), { force: true })
+    for (const { name, how } of stopped) if (how === 'killed') dropArchives(dataDir, name)
     return stopped
   } finally {
     unlock()
