@@ -1,3 +1,4 @@
+/** check-ports as a process, with real sockets. Fake is, where the choice of Docker is tested, the docker command. */
 import { spawn } from 'node:child_process'
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -414,6 +415,22 @@ embedded('opens no Kafka UI and the internal port of Kafka', async () => {
   } finally {
     await held.end()
   }
+})
+
+embedded('is what is checked for where an engine has no Compose v2, as npm start chooses', async () => {
+  // Fake commands: an engine with and without Compose cannot both be here.
+  const bin = path.join(root, 'bin')
+  mkdirSync(bin, { recursive: true })
+  const { check } = await place('', {}, { PATH: `${bin}:${process.env.PATH}` })
+  const modes: string[] = []
+  for (const compose of ['exit 1', `[ "$2" = version ] && echo 2.17.0 || echo '{"name":"l2","services":{}}'`]) {
+    const lines = ['#!/bin/sh', 'case "$1" in', 'ps) ;;', 'version) echo 28.2.2 ;;', `compose) ${compose} ;;`, 'esac']
+    writeFileSync(path.join(bin, 'docker'), lines.join('\n'), { mode: 0o755 })
+    writeFileSync(path.join(bin, 'docker-compose'), '#!/bin/sh\nexit 1\n', { mode: 0o755 })
+    modes.push(JSON.parse((await check('--json')).stdout).mode)
+  }
+  assert.equal(modes, ['embedded', 'docker'])
+  rmSync(bin, { recursive: true })
 })
 
 embedded('its recorded processes are ours; a later process of the same PID is not', async () => {

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ComposePort } from './compose-document.mts'
 import { type ComposeProject, readComposeProject } from './compose-file.mts'
+import { findDocker } from './docker.mts'
 import { isAlive, readRecords } from './embedded/processes.mts'
 import type { EmbeddedName } from './embedded/services.mts'
 import { configError, type Finding } from './findings.mts'
@@ -40,7 +41,7 @@ const EMBEDDED: readonly string[] = ['zookeeper', 'kafka', 'clickhouse', 'redis'
  * The state of every port that the stack opens, and what stands in the way of a start: errors, and warnings that do not. What Docker
  * opens is what docker-compose.yml publishes. The embedded stack opens those of its services that a variable sets, and
  * KAFKA_INTERNAL_PORT, which containers keep to their own network.
- * @param options.mode left out: embedded if that stack runs, else Docker if its engine answers, else embedded
+ * @param options.mode left out: embedded if that stack runs, else Docker if its engine answers and has a Compose v2, else embedded
  * @throws {OpsError} exit code 2 for mistakes in the compose files or .env, with file and line
  */
 export async function readPortStates(
@@ -54,7 +55,8 @@ export async function readPortStates(
       .filter(isAlive)
       .map(({ pid }) => pid),
   )
-  const mode = options.mode ?? (containers && pids.size === 0 ? 'docker' : 'embedded')
+  const byDocker = async () => containers !== undefined && pids.size === 0 && !('missing' in (await findDocker()))
+  const mode = options.mode ?? ((await byDocker()) ? 'docker' : 'embedded')
   const wanted = wantedPorts(project, settings, mode)
   refuseTwins(wanted)
   const isOurs = (owner: Owner | undefined) =>
