@@ -228,12 +228,20 @@ start('names a taken port and leaves nothing running', async () => {
 })
 
 /** The folder of that Node.js, from npm; undefined where npm cannot fetch it. */
-async function nodeFolder(version: number): Promise<string | undefined> {
+async function nodeFolder(version: number | string): Promise<string | undefined> {
   const { exitCode, stdout } = await runFile('npx', ['-y', `node@${version}`, '-p', 'process.execPath'], {
     cwd: folder,
   })
   return exitCode === 0 ? path.dirname(stdout.trim()) : undefined
 }
+
+const old = await nodeFolder('20.11.1')
+const withOld = old ? start : start.skip
+withOld('says of a Node.js that is too old what is needed', async () => {
+  const { exitCode, stderr } = await script('start.mts', [], { env: { PATH: `${old}:${process.env.PATH}` } })
+  assert.is(exitCode, 3)
+  assert.is(stderr, 'Cannot run start.mts: found Node.js 20.11.1, expected 20.12 or newer (https://nodejs.org)\n')
+})
 
 for (const version of [22, 24]) {
   const bin = await nodeFolder(version)
