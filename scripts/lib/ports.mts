@@ -50,17 +50,14 @@ export async function readPortStates(
 ): Promise<PortReport> {
   const { root = ROOT, env = process.env } = options
   const [project, containers] = await Promise.all([readComposeProject(root, env), readContainerPorts(env)])
-  const pids = new Set(
-    readRecords(settings.EMBEDDED_DATA_DIR)
-      .filter(isAlive)
-      .map(({ pid }) => pid),
-  )
-  const byDocker = async () => containers !== undefined && pids.size === 0 && !('missing' in (await findDocker()))
+  // Read at each look: a start at the same time opens ports meanwhile, and records each process before.
+  const alive = () => readRecords(settings.EMBEDDED_DATA_DIR).filter(isAlive)
+  const byDocker = async () => containers !== undefined && alive().length === 0 && !('missing' in (await findDocker()))
   const mode = options.mode ?? ((await byDocker()) ? 'docker' : 'embedded')
   const wanted = wantedPorts(project, settings, mode)
   refuseTwins(wanted)
   const isOurs = (owner: Owner | undefined) =>
-    owner?.kind === 'container' ? owner.project === project.name : pids.has(owner?.pid ?? 0)
+    owner?.kind === 'container' ? owner.project === project.name : alive().some(({ pid }) => pid === owner?.pid)
   const look: Look = async (protocol, address, port) => {
     const place = [protocol, address, port] as const
     const holder = findHolder(containers ?? [], ...place) ?? findHolder(await readSockets(new Set([port])), ...place)
