@@ -5,9 +5,10 @@ import path from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Finding } from '../scripts/lib/findings.mts'
-import { ROOT } from '../scripts/lib/settings.mts'
+import { ROOT, readSettings } from '../scripts/lib/settings.mts'
 import { runScript } from './support/command.mts'
 import { newStack, start } from './support/embedded.mts'
+import { projectFolder } from './support/project.mts'
 import { stackEnv } from './support/stack.mts'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'l2-stop-'))
@@ -106,6 +107,30 @@ containers('health-check goes on without an engine that refuses', async () => {
   const { exitCode, stdout } = await runScript('health-check.mts', ['--json', '--only', 'redis'], { env })
   assert.equal([exitCode, JSON.parse(stdout).findings[0].code], [1, 'NO_ANSWER'])
 })
+
+const own = suite("a test's stack")
+
+own('is not led to another by what the shell or .env set', async () => {
+  const foreign = {
+    ...{ KAFKA_BOOTSTRAP_SERVERS: 'db.example:9092', CLICKHOUSE_HOST: 'db.example', CLICKHOUSE_PORT: '1' },
+    ...{ CLICKHOUSE_DATABASE: 'theirs', REDIS_HOST: 'db.example', CLICKHOUSE_PASSWORD: 'theirs', INGEST: 'on' },
+  }
+  const template = { '.env.template': readFileSync(path.join(ROOT, '.env.template'), 'utf8') }
+  const dotEnv = Object.entries(foreign).map(([name, value]) => `${name}=${value}\n`)
+  const before = { ...process.env }
+  Object.assign(process.env, foreign)
+  const led = await stackEnv()
+  for (const name of Object.keys(foreign)) delete process.env[name]
+  Object.assign(process.env, before)
+  const settings = readSettings(led, projectFolder({ ...template, '.env': dotEnv.join('') }))
+  rmSync(settings.EMBEDDED_DATA_DIR, { recursive: true })
+  const { CLICKHOUSE_HOST, CLICKHOUSE_PORT, CLICKHOUSE_DATABASE, REDIS_HOST, CLICKHOUSE_PASSWORD, INGEST } = settings
+  assert.equal([CLICKHOUSE_HOST, REDIS_HOST], ['127.0.0.1', '127.0.0.1'])
+  assert.equal(settings.KAFKA_BOOTSTRAP_SERVERS, [`127.0.0.1:${settings.KAFKA_LISTENER_PORT}`])
+  assert.equal([CLICKHOUSE_PORT, CLICKHOUSE_DATABASE], [settings.CLICKHOUSE_HTTP_PORT, settings.CLICKHOUSE_DB])
+  assert.equal([CLICKHOUSE_PASSWORD, INGEST], ['l2_secure_pass', 'off'])
+})
+own.run()
 
 containers.after(() => {
   for (const each of [folder, env.EMBEDDED_DATA_DIR ?? folder]) rmSync(each, { recursive: true, force: true })
