@@ -1,19 +1,7 @@
--- Rolls up buckets that were left alone for 10 s, the oldest first, at most a day's worth a run. The 10 s are there for
--- rows whose part becomes visible after they were marked. Insert-time aggregation would count a repeated row twice.
+-- Rolls up what is due, at most a day's worth a run. Insert-time aggregation would count a repeated row twice.
 CREATE MATERIALIZED VIEW IF NOT EXISTS market_bars_refresh REFRESH EVERY 10 SECOND APPEND TO market_bars_1m AS
 -- Equal scalars are evaluated once: both halves see the same buckets.
-WITH (
-    SELECT groupArray(bucket) FROM
-    (
-        SELECT bucket
-        FROM market_rollup_state FINAL
-        WHERE rollup = 'bars'
-            AND computed_at <= inserted_at + INTERVAL 10 SECOND
-            AND inserted_at + INTERVAL 10 SECOND < now64(6, 'UTC')
-        ORDER BY bucket
-        LIMIT 288
-    )
-) AS taken
+WITH (SELECT groupArray(bucket) FROM market_rollup_due(rollup = 'bars', buckets = 288)) AS taken
 SELECT
     symbol,
     toStartOfMinute(timestamp) AS minute,
@@ -33,16 +21,5 @@ WHERE toStartOfFiveMinutes(timestamp) IN arraySort(taken)
 GROUP BY symbol, minute
 -- A bucket whose rows were all deleted is rolled up too: else it would be the oldest that is not, for ever.
 UNION ALL
-WITH (
-    SELECT groupArray(bucket) FROM
-    (
-        SELECT bucket
-        FROM market_rollup_state FINAL
-        WHERE rollup = 'bars'
-            AND computed_at <= inserted_at + INTERVAL 10 SECOND
-            AND inserted_at + INTERVAL 10 SECOND < now64(6, 'UTC')
-        ORDER BY bucket
-        LIMIT 288
-    )
-) AS taken
+WITH (SELECT groupArray(bucket) FROM market_rollup_due(rollup = 'bars', buckets = 288)) AS taken
 SELECT '', arrayJoin(taken), 0, 0, 0, 0, 0, 0, 0, now64(6, 'UTC')

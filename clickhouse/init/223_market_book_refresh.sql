@@ -1,17 +1,6 @@
 -- As market_bars_refresh; an hour's worth a run, since these rows are many.
 CREATE MATERIALIZED VIEW IF NOT EXISTS market_book_refresh REFRESH EVERY 10 SECOND APPEND TO market_book_1m AS
-WITH (
-    SELECT groupArray(bucket) FROM
-    (
-        SELECT bucket
-        FROM market_rollup_state FINAL
-        WHERE rollup = 'book'
-            AND computed_at <= inserted_at + INTERVAL 10 SECOND
-            AND inserted_at + INTERVAL 10 SECOND < now64(6, 'UTC')
-        ORDER BY bucket
-        LIMIT 12
-    )
-) AS taken
+WITH (SELECT groupArray(bucket) FROM market_rollup_due(rollup = 'book', buckets = 12)) AS taken
 SELECT
     symbol,
     toStartOfMinute(timestamp) AS minute,
@@ -29,16 +18,5 @@ FROM market_l2
 WHERE toStartOfFiveMinutes(timestamp) IN arraySort(taken)
 GROUP BY symbol, minute, side, entry_order, entry_maker, entry_price
 UNION ALL
-WITH (
-    SELECT groupArray(bucket) FROM
-    (
-        SELECT bucket
-        FROM market_rollup_state FINAL
-        WHERE rollup = 'book'
-            AND computed_at <= inserted_at + INTERVAL 10 SECOND
-            AND inserted_at + INTERVAL 10 SECOND < now64(6, 'UTC')
-        ORDER BY bucket
-        LIMIT 12
-    )
-) AS taken
+WITH (SELECT groupArray(bucket) FROM market_rollup_due(rollup = 'book', buckets = 12)) AS taken
 SELECT '', arrayJoin(taken), 'ask', 0, '', 0, 0, 'clear', 0, 0, 0, now64(6, 'UTC')
