@@ -5,9 +5,8 @@
  * run only on an empty volume. It creates, adds columns and changes codecs, settings and retention; it never drops a column or a
  * table, and deletes rows only where a retention setting gives them up and somebody agrees.
  */
-import { runCommand } from './lib/cli.mts'
+import { refuseTogether, runCommand } from './lib/cli.mts'
 import { canAsk, confirmWord } from './lib/confirm.mts'
-import { configError } from './lib/findings.mts'
 import { progressBar } from './lib/progress.mts'
 import { syncSchema } from './lib/schema.mts'
 import { rebuildTables } from './lib/schema-rebuild.mts'
@@ -45,12 +44,8 @@ Loses nothing; rows that a retention gives up are deleted only when you agree. W
   },
   run: async ({ options, log, paint }) => {
     const { check, 'dry-run': dryRun, rebuild, timeout, yes } = options
-    const exclusive = [rebuild.length > 0 && '--rebuild', check && '--check', dryRun && '--dry-run'].filter(Boolean)
-    if (exclusive.length > 1) {
-      const subject = exclusive.join(' ')
-      const finding = { code: 'USAGE', subject, found: 'together', expected: 'one of them' }
-      throw configError([{ ...finding, hint: './scripts/apply-schema.mts --dry-run' }])
-    }
+    const modes = { '--rebuild': rebuild.length > 0, '--check': check, '--dry-run': dryRun }
+    refuseTogether(modes, './scripts/apply-schema.mts --dry-run')
     const settings = readSettings()
     const started = performance.now()
     const mode = check ? 'check' : dryRun ? 'plan' : 'apply'

@@ -5,8 +5,7 @@
  * configuration keys; it never deletes, never shrinks, and leaves alone what the file does not name.
  * A retention that it shortens makes the broker delete older records, of which it warns.
  */
-import { runCommand } from './lib/cli.mts'
-import { configError } from './lib/findings.mts'
+import { refuseTogether, runCommand } from './lib/cli.mts'
 import { withKafkaCause } from './lib/health/container.mts'
 import { readSettings } from './lib/settings.mts'
 import { changeCount } from './lib/topic-plan.mts'
@@ -41,11 +40,7 @@ Upon a shorter retention the broker itself deletes the records that are older: e
   },
   run: async ({ options, log, paint }) => {
     const { check, 'dry-run': dryRun, file, only, timeout } = options
-    if (check && dryRun) {
-      const hint = './scripts/create-topics.mts --check'
-      const finding = { code: 'USAGE', subject: '--check --dry-run', found: 'together', expected: 'one of them', hint }
-      throw configError([finding])
-    }
+    refuseTogether({ '--check': check, '--dry-run': dryRun }, './scripts/create-topics.mts --check')
     const started = performance.now()
     const synced = await withKafkaCause(
       syncTopics(readSettings(), {

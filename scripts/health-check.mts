@@ -5,7 +5,7 @@
  * deletes it again.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { runCommand } from './lib/cli.mts'
+import { refuseTogether, runCommand } from './lib/cli.mts'
 import { configError, exitCodeOf, renderFindings } from './lib/findings.mts'
 import { readHealth, renderHealth, renderLogs, type StackHealth } from './lib/health/health.mts'
 import { type ProbeOptions, SERVICES, type ServiceName } from './lib/health/probe.mts'
@@ -65,12 +65,8 @@ await runCommand({
         { code: 'USAGE', subject: '--only', found, expected, hint: './scripts/health-check.mts --help' },
       ])
     }
-    const against = [json && '--json', options.wait > 0 && '--wait'].filter(Boolean)
-    if (options.watch && against.length > 0) {
-      const subject = ['--watch', ...against].join(' ')
-      const hint = './scripts/health-check.mts --watch'
-      throw configError([{ code: 'USAGE', subject, found: 'together', expected: 'one of them', hint }])
-    }
+    const flags = { '--watch': options.watch, '--json': json, '--wait': options.wait > 0 }
+    if (options.watch) refuseTogether(flags, './scripts/health-check.mts --watch')
     const settings = readSettings()
     const probeOptions: ProbeOptions = {
       timeoutMs: options.timeout * 1000,

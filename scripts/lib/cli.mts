@@ -164,6 +164,13 @@ export function parseFlags<O extends Record<string, OptionSpec>>(
   return { options: values as ValuesOf<O & typeof STANDARD>, args }
 }
 
+/** @throws {OpsError} exit code 2, when more than one of these flags is given */
+export function refuseTogether(given: Record<string, boolean>, hint: string): void {
+  const flags = Object.keys(given).filter((flag) => given[flag])
+  if (flags.length < 2) return
+  throw configError([{ code: 'USAGE', subject: flags.join(' '), found: 'together', expected: 'one of them', hint }])
+}
+
 function splitNames(value: string): string[] {
   return value.split(',').filter((name) => name !== '')
 }
