@@ -192,6 +192,24 @@ export async function containerLog(name: string, lines: number, since?: string):
   return stdout.trimEnd().split('\n')
 }
 
+export interface Memory {
+  percentOfLimit: number
+  /** As Docker writes it: `1.9GiB / 2GiB`. */
+  usage: string
+}
+
+/** Memory of the running containers by their names; empty when the engine does not say. It measures for 2 s. */
+export async function readMemory(timeoutMs: number): Promise<Map<string, Memory>> {
+  const { ok, stdout } = await ask(['docker', 'stats', '--no-stream', '--format', '{{json .}}'], timeoutMs)
+  const lines = ok ? stdout.split('\n').filter(Boolean) : []
+  return new Map(
+    lines.map((line) => {
+      const { Name, MemPerc, MemUsage } = JSON.parse(line) as Record<'Name' | 'MemPerc' | 'MemUsage', string>
+      return [Name, { percentOfLimit: Number.parseFloat(MemPerc), usage: MemUsage }]
+    }),
+  )
+}
+
 /** True for a container whose processes are there, paused or not. */
 export function holdsMemory({ state }: Container): boolean {
   return state === 'running' || state === 'restarting' || state === 'paused'

@@ -25,3 +25,14 @@ export async function waitUntil<T>(
     await sleep(Math.min(pollMs, leftMs))
   }
 }
+
+/**
+ * What `work` comes to. The timer alone keeps no process alive, and `work` goes on.
+ * @throws {Error} with `message`, when that takes longer than `timeoutMs`
+ */
+export function inTime<T>(work: Promise<T>, timeoutMs: number, message: string): Promise<T> {
+  const late = delay(timeoutMs, undefined, { ref: false }).then(() => {
+    throw new Error(message)
+  })
+  return Promise.race([work, late])
+}

@@ -1,5 +1,5 @@
 /** What Docker knows of a service's container and its log gives away: the cause behind a probe's finding. */
-import { type Container, containerLog, readContainers } from '../docker.mts'
+import { type Container, containerLog, type Memory, readContainers } from '../docker.mts'
 import { type Finding, OpsError } from '../findings.mts'
 import { failedInitFile, knownCause } from '../known-causes.mts'
 import type { ServiceName } from './probe.mts'
@@ -36,26 +36,6 @@ export async function explainByContainer(
 
 /** Share of its memory limit that a container uses, in percent, from which on its end is near. */
 const MEMORY_HIGH = 90
-
-export interface Memory {
-  percentOfLimit: number
-  /** As Docker writes it: `1.9GiB / 2GiB`. */
-  usage: string
-}
-
-/** Memory of the running containers by their names; empty when the engine does not say. It measures for 2 s. */
-export async function readMemory(timeoutMs: number): Promise<Map<string, Memory>> {
-  const { $ } = await import('zx')
-  const options = { nothrow: true, quiet: true, timeout: timeoutMs }
-  const { ok, stdout } = await $(options)`docker stats --no-stream --format ${'{{json .}}'}`
-  const lines = ok ? stdout.split('\n').filter(Boolean) : []
-  return new Map(
-    lines.map((line) => {
-      const { Name, MemPerc, MemUsage } = JSON.parse(line) as Record<'Name' | 'MemPerc' | 'MemUsage', string>
-      return [Name, { percentOfLimit: Number.parseFloat(MemPerc), usage: MemUsage }]
-    }),
-  )
-}
 
 /** The warning of a container that has little memory left; none for one that has enough. */
 export function memoryFindings(service: ServiceName, { percentOfLimit, usage }: Memory): Finding[] {

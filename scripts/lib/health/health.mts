@@ -1,11 +1,11 @@
 /** The health of the whole stack: every service probed in parallel, each against its own deadline. */
-import { setTimeout as delay } from 'node:timers/promises'
-import { containerLog, readContainers } from '../docker.mts'
+import { containerLog, readContainers, readMemory } from '../docker.mts'
 import { isAlive, lastLines, readRecords } from '../embedded/processes.mts'
 import { exitCodeOf, type Finding, OpsError, type Paint } from '../findings.mts'
 import { knownCause } from '../known-causes.mts'
 import type { Settings } from '../settings.mts'
-import { explainByContainer, memoryFindings, readMemory } from './container.mts'
+import { inTime } from '../wait.mts'
+import { explainByContainer, memoryFindings } from './container.mts'
 import { type Probe, type ProbeOptions, SERVICES, type ServiceName, unanswered } from './probe.mts'
 
 export type Mode = 'docker' | 'embedded' | 'unknown'
@@ -125,14 +125,12 @@ async function probe(service: ServiceName, settings: Settings, options: ProbeOpt
   })
   const silent = (error: unknown) =>
     health({ summary: 'no answer', details: {}, findings: [unanswered(service, addressOf(service, settings), error)] })
-  // A probe asks several questions: together they get a multiple of the time of one. The timer alone keeps no process alive.
+  // A probe asks several questions: together they get a multiple of the time of one.
   const timeoutMs =
     options.timeoutMs * (service === 'canary' ? CANARY_PATIENCE : options.deep ? DEEP_PATIENCE : PATIENCE)
-  const deadline = delay(timeoutMs, undefined, { ref: false }).then(() => {
-    throw new Error(`timed out after ${timeoutMs / 1000} s`)
-  })
   try {
-    return health(await Promise.race([importProbe(service).then((ask) => ask(settings, options)), deadline]))
+    const probed = importProbe(service).then((ask) => ask(settings, options))
+    return health(await inTime(probed, timeoutMs, `timed out after ${timeoutMs / 1000} s`))
   } catch (error) {
     // Mistakes in our own files are the user's to mend, not the service's.
     if (error instanceof OpsError && error.exitCode === 2) throw error

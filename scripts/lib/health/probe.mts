@@ -1,7 +1,7 @@
 /** What the probes of the services have in common. */
-import { setTimeout as delay } from 'node:timers/promises'
 import { type Finding, reason } from '../findings.mts'
 import { networkCause } from '../tcp.mts'
+import { inTime } from '../wait.mts'
 
 /** The services, and two ways through them: the built-in ingest where it is on, and with `deep` a canary. */
 export const SERVICES = ['zookeeper', 'kafka', 'clickhouse', 'redis', 'kafka-ui', 'ingest', 'canary'] as const
@@ -62,11 +62,8 @@ export class Findings {
     work: () => Promise<unknown>,
   ): Promise<void> {
     const working = work()
-    const deadline = delay(timeoutMs, undefined, { ref: false }).then(() => {
-      throw new Error(`not done after ${timeoutMs / 1000} s`)
-    })
     try {
-      await Promise.race([working, deadline])
+      await inTime(working, timeoutMs, `not done after ${timeoutMs / 1000} s`)
     } catch (error) {
       // It still tidies up behind itself; how that ends has been told as far as it can be.
       working.catch(() => {})
