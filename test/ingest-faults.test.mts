@@ -9,13 +9,12 @@ import type { EmbeddedName } from '../scripts/lib/embedded/services.mts'
 import { waitUntil } from '../scripts/lib/wait.mts'
 import { runScript } from './support/command.mts'
 import { pids, start } from './support/embedded.mts'
-import { IngestStack } from './support/ingest.mts'
+import { IngestStack, TABLES } from './support/ingest.mts'
 
 const MESSAGES = Number(process.env.L2_FAULT_MESSAGES ?? 30_000)
 /** Seconds that a replay takes where nothing fails. */
 const SECONDS = Math.max(6, MESSAGES / 30_000)
 const POISON = 20
-const TABLES = { 'iqfeed.trades.raw': 'market_ticks', 'iqfeed.quotes.raw': 'market_l1', 'iqfeed.l2.raw': 'market_l2' }
 
 let ingest: IngestStack
 const lines: string[][] = [
@@ -30,7 +29,6 @@ faults.before(async () => {
 })
 
 const sum = (numbers: number[]) => numbers.reduce((total, each) => total + each, 0)
-const stored = async () => sum(await Promise.all(Object.values(TABLES).map((table) => ingest.count(table))))
 
 /** Rows that say what another row says: by the place of their message in Kafka, and its time. */
 async function duplicates(): Promise<number> {
@@ -51,7 +49,7 @@ async function readBy(): Promise<number> {
 
 /** Kills services during a replay, `times` times, starts them again, and counts. */
 async function survives(names: EmbeddedName[], times = 1): Promise<void> {
-  const [rows, rejects, read] = [await stored(), await ingest.count('market_rejects'), await readBy()]
+  const [rows, rejects, read] = [await ingest.stored(), await ingest.count('market_rejects'), await readBy()]
   const seed = String(Math.floor(Math.random() * 1e9))
   const args = [
     '--generate',
@@ -82,7 +80,7 @@ async function survives(names: EmbeddedName[], times = 1): Promise<void> {
   const topics: Record<string, { sent: number; acknowledged: number }> = JSON.parse(stdout).topics
   const startMs = performance.now()
   const all = async () =>
-    (await stored()) >= rows + MESSAGES && (await ingest.count('market_rejects')) >= rejects + POISON
+    (await ingest.stored()) >= rows + MESSAGES && (await ingest.count('market_rejects')) >= rejects + POISON
   const complete = await waitUntil(all, { timeoutMs: 120_000, pollMs: 100 })
   const seconds = (performance.now() - startMs) / 1000
   // Time for a block that was read again to come, should it come.
@@ -90,7 +88,7 @@ async function survives(names: EmbeddedName[], times = 1): Promise<void> {
   const counts = [
     sum(Object.values(topics).map(({ sent }) => sent)),
     sum(Object.values(topics).map(({ acknowledged }) => acknowledged)),
-    (await stored()) - rows,
+    (await ingest.stored()) - rows,
     (await ingest.count('market_rejects')) - rejects,
     await duplicates(),
   ]

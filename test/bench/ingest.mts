@@ -16,10 +16,9 @@ import { ROOT } from '../../scripts/lib/settings.mts'
 import { waitUntil } from '../../scripts/lib/wait.mts'
 import { runScript } from '../support/command.mts'
 import { pids } from '../support/embedded.mts'
-import { IngestStack, trade } from '../support/ingest.mts'
+import { IngestStack, TABLES, trade } from '../support/ingest.mts'
 import { median } from './measure.mts'
 
-const TABLES = { 'iqfeed.trades.raw': 'market_ticks', 'iqfeed.quotes.raw': 'market_l1', 'iqfeed.l2.raw': 'market_l2' }
 const RATES = [1_000, 10_000, 50_000]
 const MIN_RATIO = 3
 const MAX_P99_MS = 3_000
@@ -46,11 +45,6 @@ interface Paced {
 
 let ingest: IngestStack
 let baseline: ChildProcess | undefined
-
-const stored = async () => {
-  const counts = await Promise.all(Object.values(TABLES).map((table) => ingest.count(table)))
-  return counts.reduce((sum, count) => sum + count, 0)
-}
 
 async function begin(way: Way): Promise<void> {
   if (way === 'built-in') {
@@ -95,12 +89,13 @@ async function drain(way: Way, messages: number): Promise<number> {
   let [first, firstMs] = [0, 0]
   await begin(way)
   const all = async () => {
-    const [count, nowMs] = [await stored(), performance.now()]
+    const [count, nowMs] = [await ingest.stored(), performance.now()]
     if (first === 0 && count > 0) [first, firstMs] = [count, nowMs]
     return count >= messages * 0.9 && [count, nowMs]
   }
   const last = await waitUntil(all, { timeoutMs: 300_000, pollMs: 50 })
-  if (!last) throw new Error(`Cannot store ${messages} messages by the ${way} way: found ${await stored()} after 300 s`)
+  if (!last)
+    throw new Error(`Cannot store ${messages} messages by the ${way} way: found ${await ingest.stored()} after 300 s`)
   await end(way)
   const [count = 0, lastMs = 0] = last
   return ((count - first) / (lastMs - firstMs)) * 1000
@@ -156,7 +151,7 @@ async function pace(way: Way, rate: number, seconds: number): Promise<Paced> {
   if (!(await waitUntil(async () => waiting.size === 0, { timeoutMs: 60_000, pollMs: LOOK_MS })))
     throw new Error(`Cannot time the ${way} way: the first message was not stored in 60 s`)
   took.length = 0
-  const rowsBefore = await stored()
+  const rowsBefore = await ingest.stored()
   const args = ['--generate', '--symbols', '500', '--rate', `${rate}`, '--count', `${rate * seconds}`, '--json']
   const replay = spawn(path.join(ROOT, 'scripts/replay.mts'), args, {
     env: ingest.stack.env,
@@ -168,7 +163,7 @@ async function pace(way: Way, rate: number, seconds: number): Promise<Paced> {
   })
   const ended = once(replay, 'close')
   // The producer's own start is no load.
-  await waitUntil(async () => (await stored()) > rowsBefore + tick, { timeoutMs: 30_000, pollMs: 50 })
+  await waitUntil(async () => (await ingest.stored()) > rowsBefore + tick, { timeoutMs: 30_000, pollMs: 50 })
   const processes: Record<string, number> = {
     ...pids(ingest.stack.settings),
     producer: replay.pid ?? 0,
@@ -192,7 +187,7 @@ async function pace(way: Way, rate: number, seconds: number): Promise<Paced> {
     seconds: number
   }
   const sent = Object.values(played).reduce((sum, { acknowledged }) => sum + acknowledged, 0)
-  const all = async () => (await stored()) >= rowsBefore + sent && performance.now()
+  const all = async () => (await ingest.stored()) >= rowsBefore + sent && performance.now()
   const allMs = await waitUntil(all, { timeoutMs: 60_000, pollMs: 50 })
   await waitUntil(async () => waiting.size === 0, { timeoutMs: 10_000, pollMs: LOOK_MS })
   looking = false

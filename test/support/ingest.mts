@@ -18,6 +18,13 @@ export interface Told {
   findings: Finding[]
 }
 
+/** The raw topics, and the tables that the ingest stores them in. */
+export const TABLES = {
+  'iqfeed.trades.raw': 'market_ticks',
+  'iqfeed.quotes.raw': 'market_l1',
+  'iqfeed.l2.raw': 'market_l2',
+}
+
 export class IngestStack {
   readonly stack: TestStack
   readonly clickhouse: ClickHouseClient
@@ -78,6 +85,12 @@ export class IngestStack {
   async count(table: string, where = '1'): Promise<number> {
     const [[count] = []] = await this.rows(`SELECT toFloat64(count()) FROM ${table} WHERE ${where}`)
     return Number(count)
+  }
+
+  /** Rows of all the {@link TABLES}. */
+  async stored(): Promise<number> {
+    const counts = await Promise.all(Object.values(TABLES).map((table) => this.count(table)))
+    return counts.reduce((sum, count) => sum + count, 0)
   }
 
   /** The number of rows, as soon as it is `expected`; else what it is after 20 s. */
