@@ -81,6 +81,12 @@ for (const [line, check] of Object.entries(OPERATIONS)) {
     })
 }
 
+test('ruok is answered each time, not only mostly', async () => {
+  const line = 'for i in $(seq 200); do echo ruok | nc localhost 2181; echo; done | sort | uniq -c'
+  const { stdout } = await run(['docker', 'exec', containerOf('zookeeper'), 'bash', '-c', line])
+  assert.is(stdout.trim(), '200 imok')
+})
+
 test('docker-compose logs, by both spellings', async () => {
   for (const line of spellings('docker-compose logs --no-color redis')) {
     const { exitCode, stdout } = await shell(line)
