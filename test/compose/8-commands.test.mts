@@ -148,6 +148,39 @@ test('health-check names a container that is killed for want of memory', async (
   assert.is((await reported('health-check.mts')).exitCode, 0)
 })
 
+test('health-check --deep tells what memory a container uses, and names one that is near its limit', async (note) => {
+  const LIMIT_MIB = 64
+  writeEnv({ REDIS_MEMORY_LIMIT: `${LIMIT_MIB}m`, REDIS_MAX_MEMORY: '16mb' })
+  await up()
+  const deep = async () => {
+    const { findings, data } = await reported('health-check.mts', '--deep', '--only', 'redis', '--timeout', '30')
+    return { findings, percent: Number(data.services?.[0]?.details.memoryPercent) }
+  }
+  const idle = await deep()
+  assert.equal(idle.findings, [])
+  assert.ok(idle.percent > 0 && idle.percent < 50, `${idle.percent} %`)
+  // A file in a memory file system belongs to the container, as its processes do.
+  const fill = Math.round(((95 - idle.percent) / 100) * LIMIT_MIB)
+  await docker('exec', 'l2_redis', 'sh', '-c', `head -c ${fill}m /dev/zero > /dev/shm/fill`)
+  const { findings, percent } = await deep()
+  assert.ok(percent > 90, `${percent} %`)
+  assert.equal(
+    findings.map(({ severity, code, subject, hint }) => ({ severity, code, subject, hint })),
+    [
+      {
+        severity: 'warning',
+        code: 'CONTAINER_MEMORY',
+        subject: 'redis container',
+        hint: 'raise REDIS_MEMORY_LIMIT in .env, then: docker-compose up -d',
+      },
+    ],
+  )
+  note(`${idle.percent} %, then: ${findings[0]?.found}`)
+  writeEnv()
+  await up()
+  assert.equal((await deep()).findings, [])
+})
+
 test('check-ports names who holds a taken port: a process, and a container', async () => {
   await compose('down')
   const holder = spawn(process.execPath, [

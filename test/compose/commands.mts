@@ -9,7 +9,7 @@ export interface Reported {
     mode?: string
     wasRunning?: boolean
     tookMs?: number
-    services?: { service: string; state: string; summary: string }[]
+    services?: { service: string; state: string; summary: string; details: Record<string, unknown> }[]
   }
 }
 
