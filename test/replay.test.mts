@@ -596,7 +596,7 @@ command('several that fit alone but not together, and strict at one that does no
 })
 
 command('a batch that its topic takes no more is sent in parts: nothing twice, each partition in order', async () => {
-  const before = (await kafka.ends('iqfeed.trades.raw')).reduce((sum, end) => sum + end, 0)
+  const stored = async () => (await kafka.ends('iqfeed.trades.raw')).reduce((sum, end) => sum + end, 0)
   const sender = await openSender(stack.settings, Object.values(TOPICS), { timeoutMs: 20_000, log: assert.unreachable })
   const limit = (bytes: number) =>
     kafka.admin((admin) =>
@@ -622,8 +622,19 @@ command('a batch that its topic takes no more is sent in parts: nothing twice, e
       timeUs: 0,
     }
   })
+  const tooLarge: Message = {
+    topic: 'iqfeed.trades.raw',
+    key: 'limit',
+    value: randomBytes(112_500).toString('base64'),
+    timeUs: 0,
+  }
+  let before = 0
   try {
     await limit(100_000)
+    // The broker hears of a change a moment after it was made.
+    const refused = async () => (await sender.send([tooLarge])).length === 1
+    assert.ok(await waitUntil(refused, { timeoutMs: 20_000, pollMs: 50 }))
+    before = await stored()
     assert.equal(await sender.send(messages), [13])
     assert.equal(await sender.send([messages[4] as Message]), [], 'the sender goes on')
   } finally {
@@ -631,10 +642,7 @@ command('a batch that its topic takes no more is sent in parts: nothing twice, e
     await syncTopics(stack.settings, { mode: 'apply', timeoutMs: 60_000, log: () => {} })
   }
   const sent = (await readTopic('iqfeed.trades.raw')).filter(({ key }) => /^S\d$/.test(key))
-  assert.is(
-    (await kafka.ends('iqfeed.trades.raw')).reduce((sum, end) => sum + end, 0),
-    before + 24,
-  )
+  assert.is(await stored(), before + 24)
   for (const key of new Set(messages.map((each) => each.key))) {
     const values = messages.filter((each, index) => each.key === key && index !== 13).map(({ value }) => value)
     assert.equal(

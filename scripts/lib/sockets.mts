@@ -1,6 +1,7 @@
 /** The sockets of this machine and their processes: /proc on Linux, lsof elsewhere. */
 import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import path from 'node:path'
 import { promisify } from 'node:util'
 import type { Holder, Owner } from './port-owner.mts'
 
@@ -81,7 +82,10 @@ function pidsOf(links: ReadonlySet<string>): Map<string, number> {
 function describeProcess(pid: number): Pick<Owner, 'pid' | 'name' | 'command'> {
   try {
     const args = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
-    return { pid, name: readFileSync(`/proc/${pid}/comm`, 'utf8').trim(), command: presentable(args) }
+    const thread = readFileSync(`/proc/${pid}/comm`, 'utf8').trim()
+    // Node.js from 23 on gives its first thread, and with it the process, this name.
+    const name = thread === 'MainThread' ? path.basename(args[0] ?? thread) : thread
+    return { pid, name, command: presentable(args) }
   } catch {
     // It ended while it was read.
     return { pid }
