@@ -554,7 +554,7 @@ alone('Redis that still reads its append-only file is said to do so', async () =
     seen = await told('redis')
     return seen[1]?.includes('REDIS_LOADING')
   }
-  await waitUntil(loading, { timeoutMs: 10_000, pollMs: 20 })
+  await waitUntil(loading, { timeoutMs: 60_000, pollMs: 20 })
   assert.equal(seen, ['exit 1', 'error REDIS_LOADING redis: it is reading its append-only file, expected PONG'])
   assert.equal(await coming, { redis: 'started' })
   assert.equal(await told('redis'), GOOD)

@@ -89,22 +89,22 @@ async function failureAt(server: Server, timeoutMs: number): Promise<{ message: 
   }
 }
 
-const EXPECTED = 'expected a Kafka broker that answers within 0.7 s'
+const EXPECTED = 'expected a Kafka broker that answers within'
 
 reaches('names a server that is no Kafka broker', async () => {
   const greeter = createServer((socket) => void socket.on('error', () => {}).write('220 mail.example ESMTP ready\r\n'))
-  const { message, exitCode } = await failureAt(greeter, 700)
-  assert.equal([message, exitCode], [`kafka HERE: found an answer that is not Kafka’s protocol, ${EXPECTED}`, 3])
+  const { message, exitCode } = await failureAt(greeter, 5_000)
+  assert.equal([message, exitCode], [`kafka HERE: found an answer that is not Kafka’s protocol, ${EXPECTED} 5 s`, 3])
   const web = createHttpServer((_, response) => void response.end())
-  assert.is((await failureAt(web, 700)).exitCode, 3)
+  assert.is((await failureAt(web, 5_000)).exitCode, 3)
 })
 
 reaches('names one that hangs up, and one that never answers', async () => {
   const rude = createServer((socket) => void socket.destroy())
-  assert.match((await failureAt(rude, 700)).message, /found the connection was closed,/)
+  assert.match((await failureAt(rude, 5_000)).message, /found the connection was closed,/)
   const sockets: Socket[] = []
   const silent = createServer((socket) => void sockets.push(socket))
-  assert.is((await failureAt(silent, 700)).message, `kafka HERE: found timed out, ${EXPECTED}`)
+  assert.is((await failureAt(silent, 700)).message, `kafka HERE: found timed out, ${EXPECTED} 0.7 s`)
   for (const socket of sockets) socket.destroy()
 })
 

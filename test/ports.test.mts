@@ -10,7 +10,7 @@ import type { PortState } from '../scripts/lib/ports.mts'
 import { HOST_PORTS, ROOT } from '../scripts/lib/settings.mts'
 import { type Outcome, runFile, runScript } from './support/command.mts'
 import { cleanEnv, projectCopy } from './support/project.mts'
-import { freePorts, sharedStack } from './support/stack.mts'
+import { freePorts, HAS_IPV6, sharedStack } from './support/stack.mts'
 
 type Ports = Record<(typeof HOST_PORTS)[number], number>
 
@@ -141,7 +141,8 @@ for (const [title, host] of [
   })
 }
 
-command('only warns of a process on ::1, which clients of localhost would reach', async () => {
+const withIpv6 = HAS_IPV6 ? command : command.skip
+withIpv6('only warns of a process on ::1, which clients of localhost would reach', async () => {
   const { ports, check } = await place()
   const held = await hold('::1', ports.CLICKHOUSE_HTTP_PORT)
   try {

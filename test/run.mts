@@ -94,8 +94,9 @@ try {
   await applyInitFiles(settings)
   await syncTopics(settings, { mode: 'apply', timeoutMs: 60_000, log: print })
   const queue = [...files]
-  const worker = async () => {
-    for (let file = queue.shift(); file; file = queue.shift()) await runTests(file, env)
+  const worker = async (_: unknown, index: number) => {
+    const own = { ...env, L2_TEST_SLOT: String(index + 1) }
+    for (let file = queue.shift(); file; file = queue.shift()) await runTests(file, own)
   }
   await Promise.all(Array.from({ length: PARALLEL }, worker))
 } finally {

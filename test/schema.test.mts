@@ -4,6 +4,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { connectClickHouse } from '../scripts/lib/clickhouse.mts'
 import { TODAY } from '../scripts/lib/storage-bench/schemas.mts'
+import { waitUntil } from '../scripts/lib/wait.mts'
 import { type Outcome, runScript } from './support/command.mts'
 import { sharedStack } from './support/stack.mts'
 
@@ -445,12 +446,19 @@ filling('outlast the deadline of a statement, and are finished after a kill -9',
   // Writing the six rows takes 2.7 s.
   await run('ALTER TABLE DB.market_l1_latest ADD CONSTRAINT slow CHECK sleepEachRow(0.45) = 0')
   const env = { ...stack.env, CLICKHOUSE_DATABASE: name }
-  const watch = (stderr: string, pid: number) => {
-    if (stderr.includes('create market_l1_latest_insert')) setTimeout(() => process.kill(pid, 'SIGKILL'), 1_000)
+  const created = async () => {
+    const views =
+      "SELECT name FROM system.tables WHERE database = {database:String} AND name = 'market_l1_latest_insert'"
+    return (await rows(views)).length === 1
   }
-  const killed = await runScript('apply-schema.mts', ['--timeout', '1'], { env, watch })
-  assert.is(killed.exitCode, null)
-  const { exitCode, stdout } = await apply('--timeout', '1', '--json')
+  let killing: Promise<unknown> | undefined
+  const watch = (stderr: string, pid: number) => {
+    if (!stderr.includes('create market_l1_latest_insert')) return
+    killing ??= waitUntil(created, { timeoutMs: 20_000, pollMs: 20 }).finally(() => process.kill(pid, 'SIGKILL'))
+  }
+  const killed = await runScript('apply-schema.mts', ['--timeout', '2'], { env, watch })
+  assert.equal([killed.exitCode, await killing], [null, true])
+  const { exitCode, stdout } = await apply('--timeout', '2', '--json')
   assert.is(exitCode, 0, stdout)
   assert.equal(JSON.parse(stdout).done, ['change market_l1_latest_insert: rows of before it: not all passed on → all'])
   assert.equal(await rows('SELECT count() FROM DB.market_l1_latest FINAL'), [[6]])
@@ -484,12 +492,13 @@ filling('could not tell: a statement that gets no answer in time', async () => {
   await run('ALTER TABLE DB.market_l2 DROP PROJECTION activity')
   await run('ALTER TABLE DB.market_l2 ADD PROJECTION activity (SELECT symbol, count() GROUP BY symbol)')
   await run("INSERT INTO DB.market_l2 (symbol, timestamp, price) SELECT 'A', now64(6), 1 FROM numbers(5)")
-  // Dropping a projection waits for changes under way; this one takes 2.5 s.
-  const busy = run('ALTER TABLE DB.market_l2 UPDATE size = sleepEachRow(0.5) WHERE 1 SETTINGS mutations_sync = 1')
-  const { exitCode, stdout } = await runScript('apply-schema.mts', ['--timeout', '1', '--json'], {
+  // Dropping a projection waits for changes under way; this one cannot end.
+  await run('SYSTEM STOP MERGES DB.market_l2')
+  await run('ALTER TABLE DB.market_l2 UPDATE size = 1 WHERE 1 SETTINGS mutations_sync = 0')
+  const { exitCode, stdout } = await runScript('apply-schema.mts', ['--timeout', '2', '--json'], {
     env: { ...stack.env, CLICKHOUSE_DATABASE: name },
   })
-  await busy
+  await run('SYSTEM START MERGES DB.market_l2')
   assert.equal([exitCode, codes({ exitCode, stdout, stderr: '' })], [3, ['SCHEMA_NO_ANSWER']])
 })
 

@@ -231,6 +231,7 @@ start('names a taken port and leaves nothing running', async () => {
 async function nodeFolder(version: number | string): Promise<string | undefined> {
   const { exitCode, stdout } = await runFile('npx', ['-y', `node@${version}`, '-p', 'process.execPath'], {
     cwd: folder,
+    timeoutMs: 180_000,
   })
   return exitCode === 0 ? path.dirname(stdout.trim()) : undefined
 }

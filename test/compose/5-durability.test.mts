@@ -1,16 +1,18 @@
 /** Nothing that a store acknowledged is lost, whatever happens to the containers, and every one of them comes back by itself. */
 import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
+import { waitUntil } from '../../scripts/lib/wait.mts'
 import {
   compose,
   crash,
-  docker,
   healthyAgain,
   inspect,
   removeStack,
   SERVICES,
   type Service,
   up,
+  VOLUMES,
+  volumes,
   writeEnv,
 } from './engine.mts'
 import { type Note, proof } from './proof.mts'
@@ -42,11 +44,10 @@ async function survives(note: Note, disturb: () => Promise<Partial<Record<Servic
   const before = await disturb()
   note(`healthy again by itself after ${(await healthyAgain(before)).toFixed(1)} s`)
   const counts = STORES.map((store) => writer.acknowledged[store].length)
-  await delay(1_500)
+  const silent = () => STORES.filter((store, index) => writer.acknowledged[store].length <= (counts[index] ?? 0))
+  await waitUntil(async () => silent().length === 0, { timeoutMs: 30_000, pollMs: 50 })
   await writer.stop()
-  for (const [index, store] of STORES.entries()) {
-    assert.ok(writer.acknowledged[store].length > (counts[index] ?? 0), `${store} takes writes again`)
-  }
+  assert.equal(silent(), [], 'each takes writes again')
   remember(writer.acknowledged)
   await nothingLost(note)
 }
@@ -80,21 +81,20 @@ test('kill -9 of Kafka twice within its session time-out', (note) =>
   survives(note, async () => {
     const first = await crash('kafka')
     const startMs = Date.now()
-    while (
-      (await inspect('kafka')).State.StartedAt === first.kafka ||
-      (await inspect('kafka')).State.Status !== 'running'
-    )
-      await delay(50)
+    const again = async () => {
+      const { StartedAt, Status } = (await inspect('kafka')).State
+      return StartedAt !== first.kafka && Status === 'running'
+    }
+    assert.ok(await waitUntil(again, { timeoutMs: 30_000, pollMs: 50 }))
     const second = await crash('kafka')
     note(`second kill ${((Date.now() - startMs) / 1000).toFixed(1)} s after the first`)
     return second
   }))
 
 test('`down -v` leaves no volume, named or anonymous', async () => {
-  const before = (await docker('volume', 'ls', '-q')).split('\n').filter(Boolean)
-  assert.ok(before.length >= 5)
+  assert.equal(await volumes(), VOLUMES)
   await removeStack()
-  assert.is(await docker('volume', 'ls', '-q'), '')
+  assert.equal(await volumes(), [])
 })
 
 run()

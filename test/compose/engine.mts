@@ -20,6 +20,14 @@ export const VOLUMES = ['clickhouse_data', 'kafka_data', 'redis_data', 'zookeepe
   (volume) => `${PROJECT}_${volume}`,
 )
 
+const FOREIGN_VOLUMES: readonly string[] = JSON.parse(process.env.L2_COMPOSE_FOREIGN_VOLUMES ?? '[]')
+
+/** The engine's volumes, named or anonymous, but for those that were there before the runner began. */
+export async function volumes(): Promise<string[]> {
+  const all = (await docker('volume', 'ls', '-q')).split('\n')
+  return all.filter((name) => name && !FOREIGN_VOLUMES.includes(name)).sort()
+}
+
 /** Folder of the copy of the shipped files that the runner made: nothing in the user's own folder is touched. */
 export const TREE = process.env.L2_COMPOSE_TREE ?? ''
 

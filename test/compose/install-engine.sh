@@ -26,7 +26,7 @@ install_missing() {
   log "Installing ${missing[*]}"
   local files apt
   files=$(mktemp -d)
-  apt=(apt-get -qq)
+  apt=(apt-get -qq -o Acquire::Retries=3)
   "${apt[@]}" update >&2 || log 'Some package lists could not be read; trying with the rest'
   # Debian 12 has Compose 1 and Engine 20.10. These packages of Debian 13 need nothing else of it, so their files are fetched
   # by an apt that reads only its list, and the system's own sources serve their dependencies: nothing else is upgraded.

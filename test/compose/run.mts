@@ -13,7 +13,7 @@ import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, sym
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { ROOT } from '../../scripts/lib/settings.mts'
-import { PROJECT, run } from './engine.mts'
+import { PROJECT, run, volumes } from './engine.mts'
 import { chooseImages, type Image } from './images.mts'
 import { openFilesLimit, present, removeAll } from './machine.mts'
 import type { Proved } from './proof.mts'
@@ -75,6 +75,7 @@ async function prove(images: Image[], files: string[]): Promise<void> {
     L2_COMPOSE_TREE: tree,
     L2_COMPOSE_REPORT: reportFile,
     L2_COMPOSE_IMAGES: JSON.stringify(images),
+    L2_COMPOSE_FOREIGN_VOLUMES: JSON.stringify(await volumes()),
     L2_COMPOSE_ENV: JSON.stringify({
       ...Object.fromEntries(images.filter(({ kind }) => kind !== 'real').map(({ variable, name }) => [variable, name])),
       ...(limit === undefined ? {} : { CLICKHOUSE_MAX_OPEN_FILES: String(limit) }),

@@ -52,7 +52,7 @@ async function query(access: Access, sql: string): Promise<string> {
 
 /** Makes the proof's topic and table, where they are missing. */
 export async function prepare(access = DEFAULT_ACCESS): Promise<void> {
-  const admin = kafkaOf(access).admin()
+  const admin = kafkaOf(access, 10).admin()
   await admin.connect()
   await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 3, replicationFactor: 1 }] })
   await admin.disconnect()

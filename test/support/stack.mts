@@ -1,7 +1,7 @@
 /** Real services for tests: embedded stacks on free ports, with data folders of their own. */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
+import { networkInterfaces, tmpdir } from 'node:os'
 import path from 'node:path'
 import { connectClickHouse, initStatements } from '../../scripts/lib/clickhouse.mts'
 import { install } from '../../scripts/lib/embedded/install.mts'
@@ -19,6 +19,9 @@ export interface TestStack {
   stop: () => Promise<void>
 }
 
+/** Whether this machine has the loopback address of IPv6. */
+export const HAS_IPV6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'))
+
 function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer()
@@ -27,17 +30,23 @@ function isFree(port: number): Promise<boolean> {
   })
 }
 
+const given = new Set<number>()
+
 /**
- * Ports of 127.0.0.1 that nothing holds, all different. Below 32768, where the system takes the ports of outgoing
- * connections from: those come and go between the look and the use.
+ * Ports of 127.0.0.1 that nothing holds, each given once. Below 32768, where the system takes the ports of outgoing
+ * connections from: those come and go between the look and the use. Test files that run side by side draw from thirds of
+ * their own.
  */
 export async function freePorts(count: number): Promise<number[]> {
-  const ports = new Set<number>()
-  while (ports.size < count) {
-    const port = 10_000 + Math.floor(Math.random() * 22_000)
-    if (!ports.has(port) && (await isFree(port))) ports.add(port)
+  const first = 10_000 + 7_300 * Number(process.env.L2_TEST_SLOT ?? 0)
+  const ports: number[] = []
+  while (ports.length < count) {
+    const port = first + Math.floor(Math.random() * 7_300)
+    if (given.has(port) || !(await isFree(port))) continue
+    given.add(port)
+    ports.push(port)
   }
-  return [...ports]
+  return ports
 }
 
 /**
