@@ -6,6 +6,7 @@ import { runningEmbedded, startEmbedded } from './embedded/stack.mts'
 import { cannotTell, configError, type Finding, OpsError, type Paint } from './findings.mts'
 import { readHealth, renderHealth, type StackHealth } from './health/health.mts'
 import { switchOn } from './ingest/switch.mts'
+import { mountFindings } from './mounts.mts'
 import { readPortStates } from './ports.mts'
 import { syncSchema } from './schema.mts'
 import { ROOT, reachable, type Settings } from './settings.mts'
@@ -32,6 +33,8 @@ export async function startStack(settings: Settings, choice: Choice, log: (line:
   const { findings } = await readPortStates(settings, { mode })
   const conflicts = findings.filter(({ severity }) => severity === 'error')
   if (conflicts.length > 0) throw new OpsError(1, conflicts)
+  const closed = docker ? mountFindings() : []
+  if (closed.length > 0) throw configError(closed)
   const installed = docker ? undefined : await install(log)
   const startMs = performance.now()
   const wasRunning = docker ? await composeUp(docker, log) : await embeddedUp(settings, installed, log)

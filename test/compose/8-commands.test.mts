@@ -14,6 +14,7 @@ import {
   removeStack,
   SERVICES,
   script,
+  shell,
   up,
   writeEnv,
 } from './engine.mts'
@@ -33,6 +34,17 @@ test('npm start starts the containers, creates tables and topics, and the next o
   const second = await reported('start.mts')
   assert.is(second.exitCode, 0)
   assert.is(second.data.wasRunning, true)
+})
+
+test('npm start refuses files that the containers’ users may not read, and its hint opens them', async () => {
+  await shell('chmod -R o-rwx clickhouse kafka redis zookeeper')
+  const { exitCode, findings } = await reported('start.mts')
+  assert.equal(
+    [exitCode, findings.map(({ code, subject }) => [code, subject])],
+    [2, [['MOUNT_UNREADABLE', 'clickhouse']]],
+  )
+  assert.is((await shell(findings[0]?.hint ?? '')).exitCode, 0)
+  assert.is((await reported('start.mts')).exitCode, 0)
 })
 
 test('create-topics finds what npm start created, and creates what is missing', async () => {

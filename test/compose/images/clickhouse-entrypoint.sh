@@ -40,11 +40,12 @@ else
     if (( tries-- <= 0 )) || ! kill -0 $server; then echo >&2 'ClickHouse init process timeout.'; exit 1; fi
     sleep 1
   done
-  [ -z "$CLICKHOUSE_DB" ] || clickhouse-client --host 127.0.0.1 -q "CREATE DATABASE IF NOT EXISTS $CLICKHOUSE_DB"
+  client=(clickhouse-client --multiquery --host 127.0.0.1 -u "$CLICKHOUSE_USER" --password "$CLICKHOUSE_PASSWORD")
+  [ -z "$CLICKHOUSE_DB" ] || "${client[@]}" -q "CREATE DATABASE IF NOT EXISTS $CLICKHOUSE_DB"
   for file in /docker-entrypoint-initdb.d/*; do
     case $file in
       *.sh) echo "$0: running $file"; if [ -x "$file" ]; then "$file"; else . "$file"; fi ;;
-      *.sql) echo "$0: running $file"; clickhouse-client --host 127.0.0.1 --multiquery < "$file" ;;
+      *.sql) echo "$0: running $file"; "${client[@]}" < "$file" ;;
       *) echo "$0: ignoring $file" ;;
     esac
   done
