@@ -3,7 +3,7 @@
 /**
  * Makes Kafka's topics what kafka/topics.yml declares: plans, applies, reads back. It creates topics, adds partitions and sets
  * configuration keys; it never deletes, never shrinks, and leaves alone what the file does not name.
- * A retention that it shortens makes the broker delete older records, of which it warns.
+ * A shorter retention or another cleanup.policy makes the broker delete records, of which it warns.
  */
 import { refuseTogether, runCommand } from './lib/cli.mts'
 import { withKafkaCause } from './lib/health/container.mts'
@@ -16,7 +16,7 @@ await runCommand({
   name: './scripts/create-topics.mts',
   summary: `Makes Kafka's topics what kafka/topics.yml declares: plans, applies, reads back.
 Creates topics, adds partitions and sets configuration; never deletes, never shrinks, and leaves alone what is not declared.
-Upon a shorter retention the broker itself deletes the records that are older: each mode warns of that, and --dry-run shows it first.`,
+Upon a shorter retention or another cleanup.policy the broker itself deletes records: each mode warns of that, and --dry-run shows it first.`,
   options: {
     'dry-run': { type: 'boolean', help: 'show the plan and change nothing; exit 1 when something would change' },
     check: { type: 'boolean', help: 'for CI: report every difference as a finding and change nothing; exit 1 on any' },

@@ -178,6 +178,51 @@ shortening('is told as a warning and in the plan, before and after, with the hou
   assert.equal(shorteningWarnings(retention(`${24 * HOUR}`, `${168 * HOUR}`)), [])
 })
 
+/** A plan for a topic whose cleanup.policy is other than declared. */
+const policy = (from: string, to: string) =>
+  planTopics(
+    [declare('a', { config: { 'cleanup.policy': to }, at: { 'cleanup.policy': 'topics.yml:5:7' } })],
+    [actual('a', { config: new Map([['cleanup.policy', own(from)]]) })],
+  )
+
+shortening('leaves out a cleanup.policy upon whose change the broker deletes records, and keeps the others', () => {
+  const losing = ['compact > delete', 'compact > compact, delete', 'delete > compact', 'delete > compact,delete']
+  const harmless = ['compact,delete > delete', 'delete, compact > compact', 'compact,delete > delete,compact']
+  const kept = [...losing, ...harmless].filter((change) => {
+    const plan = policy(...(change.split(' > ') as [string, string]))
+    assert.is(plan.configure.length, 1, change)
+    assert.is(shorteningWarnings(plan).length, losing.includes(change) ? 1 : 0, change)
+    return withoutShortening(plan).configure.length > 0
+  })
+  assert.equal(kept, harmless)
+})
+
+shortening('tells which records a changed cleanup.policy loses, before and after', () => {
+  const [before] = shorteningWarnings(policy('compact', 'delete'))
+  const loss =
+    'the broker deletes records beyond retention.ms and retention.bytes, the newest of a key too (so far: compact)'
+  assert.equal(
+    [before?.severity, before?.code, before?.subject, before?.found, before?.expected],
+    ['warning', 'TOPIC_CLEANUP_POLICY', 'a cleanup.policy', `compact; upon delete ${loss}`, 'delete'],
+  )
+  assert.is(
+    before?.hint,
+    './scripts/create-topics.mts --only a (deletes them), or declare cleanup.policy: compact (topics.yml:5:7)',
+  )
+  assert.is(shorteningWarnings(policy('compact', 'delete'), true)[0]?.found, `changed from compact: ${loss}`)
+  assert.match(renderPlan(policy('compact', 'delete'), plain), `cleanup.policy: compact → delete; ${loss}`)
+  const byDefault = planTopics(
+    [declare('a', { config: { 'cleanup.policy': 'compact' } })],
+    [actual('a', { config: new Map([['cleanup.policy', { value: 'delete', own: false }]]) })],
+  )
+  const [compacted] = shorteningWarnings(byDefault)
+  assert.match(
+    compacted?.found ?? '',
+    'deletes records that a newer one of their key supersedes, and those without a key (so far: delete)',
+  )
+  assert.match(compacted?.hint ?? '', 'declare cleanup.policy: delete (')
+})
+
 shortening.run()
 
 const findings = suite('planFindings')
@@ -214,6 +259,20 @@ findings('names every difference with what was found, what was expected and what
       'write "replication: 3" there, or kafka-reassign-partitions.sh',
     ],
   ])
+})
+
+findings('hints at the declaration that was compared, quoted for the shell', () => {
+  const hints = (file: string) => [
+    ...planFindings(DRIFT, file),
+    ...shorteningWarnings(retention('-1', '5'), false, file),
+  ]
+  const inside = hints('kafka/other.yml').map(({ hint }) => hint)
+  const outside = hints("/tmp/it's.yml").map(({ hint }) => hint)
+  assert.equal(
+    inside.filter((hint) => hint.includes('.mts')).map((hint) => / --file kafka\/other\.yml\b/.test(hint)),
+    Array(5).fill(true),
+  )
+  assert.is(outside[0], "./scripts/create-topics.mts --only new --file '/tmp/it'\\''s.yml'")
 })
 
 findings('finds nothing wrong with a topic as declared, nor with one that is not declared', () => {

@@ -177,6 +177,30 @@ changes('shortens a retention only with a warning, and not where it may not', as
   assert.equal(await kafka.config(name), { 'retention.ms': '86400000' })
 })
 
+changes('changes a cleanup.policy that loses records only with a warning, and not where it may not', async () => {
+  const name = 'c.policy'
+  const policy = (value: string) => declaring({ name, config: { 'cleanup.policy': value } })
+  await run(policy('compact'))
+  await kafka.produce(name, 1)
+  const file = policy('delete')
+  const warned = /! c\.policy cleanup\.policy: found .*the broker deletes records beyond .*\[TOPIC_CLEANUP_POLICY\]/
+  for (const mode of ['--dry-run', '--check']) {
+    const { exitCode, stdout } = await run([...file, mode])
+    assert.is(exitCode, 1)
+    assert.match(stdout, warned)
+  }
+  const options = { file: file[1] as string, mode: 'apply', timeoutMs: 20_000, log: () => {} } as const
+  const left = await syncTopics(settings, { ...options, mayShorten: false })
+  assert.equal([left.done, left.findings.map(({ code }) => code)], [[], ['TOPIC_CLEANUP_POLICY']])
+  assert.equal(await kafka.config(name), { 'cleanup.policy': 'compact' })
+  // The command that the warning hints at is the one that makes the change.
+  const hint = /\.\/scripts\/create-topics\.mts (.*) \(deletes them\)/.exec(left.findings[0]?.hint ?? '')?.[1] ?? ''
+  const { exitCode, stdout } = await run(hint.split(' '))
+  assert.is(exitCode, 0, hint)
+  assert.match(stdout, warned)
+  assert.equal(await kafka.config(name), { 'cleanup.policy': 'delete' })
+})
+
 changes('takes values as Kafka reads them: nothing to do for 0.50 where it says 0.5', async () => {
   const config = { 'min.cleanable.dirty.ratio': '0.50', 'cleanup.policy': 'compact, delete', preallocate: 'FALSE' }
   const file = declaring({ name: 'c.same', config })
@@ -203,8 +227,9 @@ changes('changes what it can beside what it cannot, and exits 1', async () => {
   const { exitCode, stdout } = await run(declaring({ name: 'i.shrink' }, { name: 'i.new' }))
   assert.is(exitCode, 1)
   assert.match(stdout, /i\.new created\n/)
-  assert.match(stdout, /TOPIC_CANNOT_SHRINK/)
+  const [, reset = ''] = /TOPIC_CANNOT_SHRINK\]\n.*\.\/scripts\/reset-kafka\.mts (.*) \(its records/.exec(stdout) ?? []
   assert.equal((await kafka.ends('i.shrink')).length, 2)
+  assert.is((await runScript('reset-kafka.mts', [...reset.split(' '), '--dry-run'], { env })).exitCode, 0, reset)
   assert.match((await run(declaring({ name: 'i.shrink' }))).stdout, /\nNothing that can be changed\n/)
 })
 

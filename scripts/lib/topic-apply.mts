@@ -4,6 +4,7 @@ import type { Cluster } from './kafka.mts'
 import type { Request } from './kafka-codec.mts'
 import { metadata, type Outcome } from './kafka-requests.mts'
 import { type ActualTopic, changeCount, narrowPlan, planTopics, type TopicPlan } from './topic-plan.mts'
+import { createCommand } from './topic-report.mts'
 import { createPartitions, createTopics, describeTopicConfigs, setTopicConfigs } from './topic-requests.mts'
 import type { DeclaredTopic } from './topics-file.mts'
 import { waitUntil } from './wait.mts'
@@ -60,12 +61,13 @@ const PENDING = ['TOPIC_ALREADY_EXISTS', ...NOT_NOW]
  * Carries out a plan and proves it by reading back until the cluster matches and every partition has a leader. A topic whose change
  * fails does not keep others from theirs. Never deletes, shrinks, or touches a configuration key that the plan does not name.
  * @param options.log told of each step
+ * @param options.file path of the declaration, for the hints, if it is another than kafka/topics.yml
  * @throws {OpsError} exit code 3, when the broker stops answering
  */
 export async function applyTopicPlan(
   cluster: Cluster,
   plan: TopicPlan,
-  { timeoutMs, log }: { timeoutMs: number; log: (line: string) => void },
+  { timeoutMs, log, file }: { timeoutMs: number; log: (line: string) => void; file?: string | undefined },
 ): Promise<Applied> {
   const declared = [...plan.create, ...[...plan.grow, ...plan.configure].map(({ topic }) => topic)]
   const names = [...new Set(declared.map(({ name }) => name))]
@@ -76,7 +78,7 @@ export async function applyTopicPlan(
     for (const [name, outcome] of outcomes) {
       if (outcome.error === 'NONE' || PENDING.includes(outcome.error)) continue
       const [found, expected] = [`Kafka could not ${verb} it: ${words(outcome)}`, `to ${verb} it`]
-      const hint = `./scripts/create-topics.mts --only ${name}`
+      const hint = createCommand(name, file)
       failed.set(name, { severity: 'error', code: 'TOPIC_NOT_CHANGED', subject: name, found, expected, hint })
     }
   }
@@ -118,16 +120,16 @@ export async function applyTopicPlan(
     { timeoutMs, pollMs: 50 },
   )
   const late = new Set([...notYet(left), ...leaderless].filter((name) => !failed.has(name)))
-  const findings = [...failed.values(), ...[...late].map((name) => unproven(name, timeoutMs))]
+  const findings = [...failed.values(), ...[...late].map((name) => unproven(name, timeoutMs, file))]
   return { done: summaries(plan, (name) => !failed.has(name) && !late.has(name)), findings }
 }
 
 const notYet = ({ create, grow, configure }: TopicPlan): string[] =>
   [...create, ...[...grow, ...configure].map(({ topic }) => topic)].map(({ name }) => name)
 
-function unproven(name: string, timeoutMs: number): Finding {
+function unproven(name: string, timeoutMs: number, file: string | undefined): Finding {
   const [found, expected] = [`not as declared after ${timeoutMs / 1000} s`, 'the change to take effect']
-  const hint = `./scripts/create-topics.mts --only ${name} --timeout ${Math.ceil((2 * timeoutMs) / 1000)}`
+  const hint = `${createCommand(name, file)} --timeout ${Math.ceil((2 * timeoutMs) / 1000)}`
   return { severity: 'error', code: 'TOPIC_NOT_PROVEN', subject: name, found, expected, hint }
 }
 

@@ -21,6 +21,11 @@ export interface ConfigChange {
   to: string
 }
 
+const DEFAULT = ' (default)'
+
+/** The value that a key has before a change. */
+export const valueBefore = ({ from }: ConfigChange): string => from.replace(DEFAULT, '')
+
 export interface TopicPlan {
   create: DeclaredTopic[]
   grow: { topic: DeclaredTopic; from: number }[]
@@ -47,7 +52,7 @@ export function planTopics(declared: readonly DeclaredTopic[], actual: readonly 
     const changes = Object.entries(topic.config).flatMap(([key, to]): ConfigChange[] => {
       const now = found.config.get(key)
       if (now?.own && sameValue(now.value ?? '', to)) return []
-      return [{ key, from: now ? `${now.value ?? ''}${now.own ? '' : ' (default)'}` : 'nothing', to }]
+      return [{ key, from: now ? `${now.value ?? ''}${now.own ? '' : DEFAULT}` : 'nothing', to }]
     })
     if (changes.length > 0) plan.configure.push({ topic, changes })
   }
@@ -82,9 +87,11 @@ export function withoutShortening(plan: TopicPlan): TopicPlan {
 }
 
 /** Which records the broker deletes upon a change of configuration, for people; undefined for none. */
-export function deletes({ key, from, to }: ConfigChange): string | undefined {
-  // What it is now may be followed by where it comes from; what is below 0 is no limit.
-  const [before = Number.NaN, after = Number.NaN] = [from, to].map((value) => {
+export function deletes(change: ConfigChange): string | undefined {
+  const { key, to } = change
+  if (key === CLEANUP_POLICY) return deletesByPolicy(valueBefore(change), to)
+  // What is below 0 is no limit.
+  const [before = Number.NaN, after = Number.NaN] = [valueBefore(change), to].map((value) => {
     const number = Number.parseInt(value, 10)
     return number < 0 ? Number.POSITIVE_INFINITY : number
   })
@@ -93,6 +100,20 @@ export function deletes({ key, from, to }: ConfigChange): string | undefined {
   if (key === 'retention.bytes')
     return `the oldest records beyond ${after} B a partition (kept so far: ${bytes(before)})`
   return undefined
+}
+
+/** The key that says how the broker makes room: `delete` by age and size, `compact` by key, or both. */
+export const CLEANUP_POLICY = 'cleanup.policy'
+
+/** @see org.apache.kafka.storage.internals.log.LogConfig, and kafka.log.Cleaner, which keeps no record without a key (3.9) */
+function deletesByPolicy(from: string, to: string): string | undefined {
+  const [before = [], after = []] = [from, to].map((value) => value.split(',').map((policy) => policy.trim()))
+  const added = (policy: string) => after.includes(policy) && !before.includes(policy)
+  const losses = [
+    ...(added('delete') ? ['records beyond retention.ms and retention.bytes, the newest of a key too'] : []),
+    ...(added('compact') ? ['records that a newer one of their key supersedes, and those without a key'] : []),
+  ]
+  return losses.length > 0 ? `${losses.join(', and ')} (so far: ${from})` : undefined
 }
 
 /** To at least two digits, so that short times are no 0. */

@@ -1,7 +1,7 @@
 /** A plan for topics as people read it, and as findings. */
 import type { Finding, Paint } from './findings.mts'
-import { deletes, type TopicPlan } from './topic-plan.mts'
-import type { DeclaredTopic } from './topics-file.mts'
+import { CLEANUP_POLICY, deletes, type TopicPlan, valueBefore } from './topic-plan.mts'
+import { type DeclaredTopic, fileFlag } from './topics-file.mts'
 
 /** A plan for people: a line for each change and each topic left alone. */
 export function renderPlan(plan: TopicPlan, paint: Paint): string {
@@ -41,9 +41,16 @@ export function describeTopic({ partitions, replication, config }: DeclaredTopic
   return [`${partitions} partitions`, `replication ${replication}`, ...settings].join(', ')
 }
 
-/** How the cluster differs from the file, as findings. A topic that is not declared is none. */
-export function planFindings(plan: TopicPlan): Finding[] {
-  const mend = (name: string) => `./scripts/create-topics.mts --only ${name}`
+/** The command that makes one topic what a declaration says; without `file` that of the repository. */
+export const createCommand = (name: string, file: string | undefined): string =>
+  `./scripts/create-topics.mts --only ${name}${fileFlag(file)}`
+
+/**
+ * How the cluster differs from the declaration, as findings. A topic that is not declared is none.
+ * @param file path of the declaration, for the hints, if it is another than kafka/topics.yml
+ */
+export function planFindings(plan: TopicPlan, file?: string): Finding[] {
+  const mend = (name: string) => createCommand(name, file)
   return [
     ...plan.create.map((topic): Finding => {
       const { name } = topic
@@ -60,16 +67,16 @@ export function planFindings(plan: TopicPlan): Finding[] {
         return { severity: 'error', code: 'TOPIC_CONFIG', subject, found: from, expected: to, hint: mend(name) }
       }),
     ),
-    ...impossibleFindings(plan),
+    ...impossibleFindings(plan, file),
   ]
 }
 
 /** What of a plan Kafka cannot do, with the way out. */
-export function impossibleFindings(plan: TopicPlan): Finding[] {
+export function impossibleFindings(plan: TopicPlan, file?: string): Finding[] {
   return plan.impossible.map(({ topic, what, from }) => {
     const partitions = what === 'partitions'
     const wayOut = partitions
-      ? `./scripts/reset-kafka.mts --only ${topic.name} (its records are lost)`
+      ? `./scripts/reset-kafka.mts --only ${topic.name}${fileFlag(file)} (its records are lost)`
       : 'kafka-reassign-partitions.sh'
     return {
       severity: 'error',
@@ -97,22 +104,24 @@ export function growthWarnings(plan: TopicPlan): Finding[] {
 }
 
 /** A warning for each change of configuration upon which the broker deletes records; `done` when it is made. */
-export function shorteningWarnings(plan: TopicPlan, done = false): Finding[] {
+export function shorteningWarnings(plan: TopicPlan, done = false, file?: string): Finding[] {
   return plan.configure.flatMap(({ topic, changes }) =>
     changes.flatMap((change): Finding[] => {
       const loss = deletes(change)
       if (!loss) return []
       const { key, from, to } = change
+      const isPolicy = key === CLEANUP_POLICY
+      const declare = `declare ${key}: ${valueBefore(change)} (${topic.at[key]})`
       const hint = done
-        ? `to keep what the broker has not deleted yet, declare ${key}: ${Number.parseInt(from, 10)} (${topic.at[key]}) and run it again`
-        : `./scripts/create-topics.mts --only ${topic.name} (deletes them), or declare ${key}: ${Number.parseInt(from, 10)} (${topic.at[key]})`
+        ? `to keep what the broker has not deleted yet, ${declare} and run it again`
+        : `${createCommand(topic.name, file)} (deletes them), or ${declare}`
       return [
         {
           severity: 'warning',
-          code: 'TOPIC_RETENTION_SHORTER',
+          code: isPolicy ? 'TOPIC_CLEANUP_POLICY' : 'TOPIC_RETENTION_SHORTER',
           subject: `${topic.name} ${key}`,
           found: done
-            ? `shortened from ${from}: the broker deletes ${loss}`
+            ? `${isPolicy ? 'changed' : 'shortened'} from ${from}: the broker deletes ${loss}`
             : `${from}; upon ${to} the broker deletes ${loss}`,
           expected: to,
           hint,

@@ -6,7 +6,21 @@ import { ROOT, type Settings } from './settings.mts'
 import { byPosition, type Mistake, type YamlNode, YamlSource } from './yaml-source.mts'
 
 /** The file of the repository, the default of every command. */
-export const TOPICS_FILE = path.join(ROOT, 'kafka/topics.yml')
+const TOPICS_FILE = path.join(ROOT, 'kafka/topics.yml')
+
+/** How messages and hints name a declaration: relative to the repository, where hinted commands run, or absolute outside it. */
+function shownPath(file: string): string {
+  const absolute = path.resolve(file)
+  const shown = path.relative(ROOT, absolute)
+  return shown.startsWith('..') ? absolute : shown
+}
+
+/** What a hinted command needs to read the same declaration: ` --file PATH`, or nothing for the repository's own. */
+export function fileFlag(file: string | undefined): string {
+  if (file === undefined) return ''
+  const shown = shownPath(file)
+  return ` --file ${/^[\w@%+=:,./-]+$/.test(shown) ? shown : `'${shown.replaceAll("'", "'\\''")}'`}`
+}
 
 export interface DeclaredTopic {
   name: string
@@ -125,8 +139,7 @@ function readTopic(source: YamlSource, node: unknown): DeclaredTopic {
  * @throws {OpsError} exit code 2, when the file cannot be read
  */
 export function readTopicsFile(settings: Settings, file: string = TOPICS_FILE): TopicsFile {
-  const shown = path.relative(ROOT, path.resolve(file))
-  const subject = shown.startsWith('..') ? path.resolve(file) : shown
+  const subject = shownPath(file)
   let content: string
   try {
     content = readFileSync(file, 'utf8')

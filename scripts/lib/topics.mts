@@ -6,7 +6,7 @@ import { applyTopicPlan, readTopicPlan } from './topic-apply.mts'
 import { clusterMistakes } from './topic-mistakes.mts'
 import { narrowPlan, type TopicPlan, withoutShortening } from './topic-plan.mts'
 import { growthWarnings, impossibleFindings, planFindings, shorteningWarnings } from './topic-report.mts'
-import { readTopicsFile, TOPICS_FILE } from './topics-file.mts'
+import { fileFlag, readTopicsFile } from './topics-file.mts'
 import { byPosition } from './yaml-source.mts'
 
 export interface SyncOptions {
@@ -16,7 +16,7 @@ export interface SyncOptions {
   only?: readonly string[]
   /** `plan` changes nothing and finds nothing wrong in what it would change; `check` changes nothing and reports it. */
   mode: 'apply' | 'plan' | 'check'
-  /** Whether a retention may be shortened, upon which the broker deletes records; true unless given. */
+  /** Whether changes may be made upon which the broker deletes records, such as a shorter retention; true unless given. */
   mayShorten?: boolean
   /** To wait for the broker, and again for the changes to take effect. */
   timeoutMs: number
@@ -40,11 +40,11 @@ const SECOND_OPINION_MS = 1_000
  * @throws {OpsError} exit code 2 with every mistake of the file; 3 when the broker does not answer
  */
 export async function syncTopics(settings: Settings, options: SyncOptions): Promise<Synced> {
-  const { file = TOPICS_FILE, only = [], mode, mayShorten = true, timeoutMs, log } = options
+  const { file, only = [], mode, mayShorten = true, timeoutMs, log } = options
   const { topics, mistakes } = readTopicsFile(settings, file)
   const names = topics.map(({ name }) => name)
   for (const name of only.filter((each) => !names.includes(each))) {
-    const hint = './scripts/create-topics.mts --dry-run'
+    const hint = `./scripts/create-topics.mts --dry-run${fileFlag(file)}`
     mistakes.push({
       code: 'USAGE',
       subject: `--only ${name}`,
@@ -72,11 +72,11 @@ export async function syncTopics(settings: Settings, options: SyncOptions): Prom
     const plan = mayShorten ? wanted : withoutShortening(wanted)
     const { clusterId, brokers } = cluster.metadata
     const result = { clusterId, brokers: brokers.length, plan, done: [] as string[] }
-    const warnings = [...growthWarnings(plan), ...shorteningWarnings(wanted, mode === 'apply' && mayShorten)]
-    if (mode === 'check') return { ...result, findings: [...planFindings(plan), ...warnings] }
-    if (mode === 'plan') return { ...result, findings: [...impossibleFindings(plan), ...warnings] }
-    const { done, findings } = await applyTopicPlan(cluster, plan, { timeoutMs, log })
-    return { ...result, done, findings: [...findings, ...impossibleFindings(plan), ...warnings] }
+    const warnings = [...growthWarnings(plan), ...shorteningWarnings(wanted, mode === 'apply' && mayShorten, file)]
+    if (mode === 'check') return { ...result, findings: [...planFindings(plan, file), ...warnings] }
+    if (mode === 'plan') return { ...result, findings: [...impossibleFindings(plan, file), ...warnings] }
+    const { done, findings } = await applyTopicPlan(cluster, plan, { timeoutMs, log, file })
+    return { ...result, done, findings: [...findings, ...impossibleFindings(plan, file), ...warnings] }
   } finally {
     cluster.close()
   }
