@@ -267,6 +267,37 @@ probes('a consumer group that is behind is warned of, and far behind unhealthy',
   assert.equal(await told('kafka'), GOOD)
 })
 
+probes('records that a group has before it without a commit count as lag', async () => {
+  const topic = 'l2-uncommitted'
+  await kafka.admin((admin) => admin.createTopics({ topics: [{ topic, numPartitions: 1 }], waitForLeaders: true }))
+  await kafka.produce(topic, 12_000)
+  const behind = (severity: string, group: string, records: number, uncommitted: number, limit: number) =>
+    `${severity} KAFKA_LAG kafka group ${group}: ${records} records behind, ${uncommitted} of them in partitions with nothing committed, counted from the first record, expected at most ${limit}`
+  assert.equal(await told('kafka'), GOOD)
+  await kafka.whileReading('l2-silent', topic, async () => {
+    assert.equal(await told('kafka'), ['exit 1', behind('error', 'l2-silent', 12_000, 12_000, 10_000)])
+  })
+  await kafka.admin((admin) => admin.deleteGroups(['l2-silent']))
+
+  await kafka.commit('l2-partly', topic, 12_000)
+  await kafka.admin((admin) => admin.createPartitions({ topicPartitions: [{ topic, count: 2 }] }))
+  await kafka.produce(topic, 1000)
+  assert.equal(await told('kafka'), ['exit 0', behind('warning', 'l2-partly', 2000, 1000, 1000)])
+  // Records that are deleted are before nobody.
+  await kafka.admin(async (admin) => {
+    // kafkajs deletes records only of topics that it has asked about.
+    await admin.fetchTopicOffsets(topic)
+    await admin.deleteTopicRecords({ topic, partitions: [{ partition: 1, offset: '999' }] })
+  })
+  const { services } = await health(['--only', 'kafka'])
+  assert.equal(services[0]?.details.groups, [{ group: 'l2-partly', lag: 1001, uncommitted: 1 }])
+  await kafka.admin(async (admin) => {
+    await admin.deleteGroups(['l2-partly'])
+    await admin.deleteTopics({ topics: [topic] })
+  })
+  assert.equal(await told('kafka'), GOOD)
+})
+
 probes('--deep writes to each service and leaves nothing behind', async () => {
   const everything = async () => ({
     topics: await kafka.admin(async (admin) => (await admin.listTopics()).sort()),

@@ -6,7 +6,7 @@ import { OpsError } from '../scripts/lib/findings.mts'
 import type { Cluster } from '../scripts/lib/kafka.mts'
 import { Reader, type Request, Writer } from '../scripts/lib/kafka-codec.mts'
 import type { Metadata, Outcome } from '../scripts/lib/kafka-requests.mts'
-import { committedOffsets, listGroups } from '../scripts/lib/offset-requests.mts'
+import { assignedTopics, committedOffsets, listGroups } from '../scripts/lib/offset-requests.mts'
 import { proveReset } from '../scripts/lib/reset-proof.mts'
 import { clusterMistakes } from '../scripts/lib/topic-mistakes.mts'
 import { planTopics } from '../scripts/lib/topic-plan.mts'
@@ -28,7 +28,16 @@ const seen: Metadata = {
 }
 
 /** API keys of what is asked. */
-const KEYS = { offsets: 2, metadata: 3, committed: 9, coordinator: 10, groups: 16, create: 19, configs: 32 }
+const KEYS = {
+  offsets: 2,
+  metadata: 3,
+  committed: 9,
+  coordinator: 10,
+  assigned: 15,
+  groups: 16,
+  create: 19,
+  configs: 32,
+}
 
 /** Answers by API key, told how often that key was asked before and of which broker. */
 type Answers = Partial<Record<keyof typeof KEYS, (nth: number, broker: unknown) => unknown>>
@@ -99,8 +108,12 @@ proof('does not hold for a partition without a leader', async () => {
 const lag = suite('readLags')
 const behind: Answers = {
   coordinator: () => ({ error: 'NONE', brokerId: 1 }),
-  committed: () => ({ error: 'NONE', offsets: [{ topic: 't', partition: 0, offset: 4 }] }),
-  offsets: () => [end(0, 'NONE', 10)],
+  committed: () => ({
+    error: 'NONE',
+    offsets: [4, 10].map((offset, partition) => ({ topic: 't', partition, offset })),
+  }),
+  assigned: () => ({ error: 'NONE', topics: [] }),
+  offsets: () => [end(0, 'NONE', 10), end(1, 'NONE', 10)],
 }
 /** One of the two brokers knows the group. */
 const listed = (error: string, broker: unknown) => ({ error, groups: error === 'NONE' && broker === 1 ? ['g'] : [] })
@@ -108,22 +121,42 @@ const listed = (error: string, broker: unknown) => ({ error, groups: error === '
 lag('asks again while a coordinator loads its groups', async () => {
   const groups = (nth: number, broker: unknown) => listed(nth < 4 ? 'COORDINATOR_LOAD_IN_PROGRESS' : 'NONE', broker)
   const lags = await readLags(fake({ ...behind, groups }), 5_000)
-  assert.equal(lags, { error: 'NONE', groups: [{ group: 'g', error: 'NONE', lag: 6 }] })
+  assert.equal(lags, { error: 'NONE', groups: [{ group: 'g', error: 'NONE', lag: 6, uncommitted: 0 }] })
 })
 
 lag('says that the list is not whole when it stays so', async () => {
   const groups = (_: number, broker: unknown) =>
     broker === 1 ? listed('NONE', broker) : { error: 'COORDINATOR_LOAD_IN_PROGRESS', groups: [] }
   const lags = await readLags(fake({ ...behind, groups }), 50)
-  assert.equal(lags, { error: 'COORDINATOR_LOAD_IN_PROGRESS', groups: [{ group: 'g', error: 'NONE', lag: 6 }] })
+  assert.equal(lags, {
+    error: 'COORDINATOR_LOAD_IN_PROGRESS',
+    groups: [{ group: 'g', error: 'NONE', lag: 6, uncommitted: 0 }],
+  })
 })
 
 lag('does not take a partition whose end is not told for one without lag', async () => {
   const groups = (_: number, broker: unknown) => listed('NONE', broker)
-  const offsets = () => [end(0, 'NOT_LEADER_OR_FOLLOWER', -1)]
+  const offsets = () => [end(0, 'NOT_LEADER_OR_FOLLOWER', -1), end(1, 'NONE', 10)]
   const lags = await readLags(fake({ ...behind, groups, offsets }), 50)
-  assert.equal(lags.groups, [{ group: 'g', error: 'LEADER_NOT_AVAILABLE', lag: 0 }])
+  assert.equal(lags.groups, [{ group: 'g', error: 'LEADER_NOT_AVAILABLE', lag: 0, uncommitted: 0 }])
 })
+
+lag(
+  'waits until the members of a group without commits have their partitions, and could not tell if they never have',
+  async () => {
+    const groups = (_: number, broker: unknown) => listed('NONE', broker)
+    const committed = () => ({ error: 'NONE', offsets: [] })
+    const offsets = (nth: number) => [0, 1].map((index) => end(index, 'NONE', nth % 2 === 0 ? 10 : 3))
+    const joining = { error: 'REBALANCE_IN_PROGRESS', topics: [] }
+    const assigned = (nth: number) => (nth < 2 ? joining : { error: 'NONE', topics: ['t'] })
+    const joined = await readLags(fake({ ...behind, groups, committed, offsets, assigned }), 5_000)
+    assert.equal(joined.groups, [{ group: 'g', error: 'NONE', lag: 14, uncommitted: 14 }])
+    const never = await readLags(fake({ ...behind, groups, committed, assigned: () => joining }), 50)
+    assert.equal(never.groups, [{ group: 'g', error: 'REBALANCE_IN_PROGRESS', lag: 0, uncommitted: 0 }])
+    const known = await readLags(fake({ ...behind, groups, assigned: () => joining }), 50)
+    assert.equal(known.groups, [{ group: 'g', error: 'NONE', lag: 6, uncommitted: 0 }])
+  },
+)
 
 lag('reads the errors of lists and of committed offsets', () => {
   const loading = new Writer(false)
@@ -139,6 +172,34 @@ lag('reads the errors of lists and of committed offsets', () => {
     partly.string(name).array([0], (index) => partly.int(4, index).int64(-1).int(4, -1).string('').int(2, 3)),
   )
   assert.is(committedOffsets('g').read(new Reader(partly.int(2, 0).bytes(), false)).error, 'UNKNOWN_TOPIC_OR_PARTITION')
+})
+
+lag('reads what members are assigned only of a group that is at rest', () => {
+  const assignment = new Writer(false).int(2, 0).array(['t'], () => {})
+  const bytes = [
+    ...assignment
+      .string('t')
+      .array([0, 1], () => {})
+      .int(4, 0)
+      .int(4, 1)
+      .int(4, -1)
+      .bytes(),
+  ]
+  const read = (state: string, protocol: string, assigned: number[]) => {
+    const to = new Writer(false).int(4, 0)
+    to.array(['g'], (group) => {
+      to.int(2, 0).string(group).string(state).string(protocol).string('range')
+      to.array(['first', 'second'], (member) => {
+        to.string(member).string('client').string('/127.0.0.1').int(4, 0)
+        to.array(member === 'first' ? assigned : [], (byte) => to.int(1, byte > 127 ? byte - 256 : byte))
+      })
+    })
+    return assignedTopics('g').read(new Reader(to.bytes(), false))
+  }
+  assert.equal(read('Stable', 'consumer', bytes), { error: 'NONE', topics: ['t'] })
+  assert.equal(read('Stable', 'sr', bytes), { error: 'NONE', topics: [] })
+  for (const state of ['PreparingRebalance', 'CompletingRebalance'])
+    assert.equal(read(state, 'consumer', []), { error: 'REBALANCE_IN_PROGRESS', topics: [] })
 })
 
 const mistakes = suite('clusterMistakes')

@@ -1,7 +1,7 @@
 /** How far consumer groups are behind. By the plain protocol: health asks at every check, and importing kafkajs would cost more than that. */
 import type { Cluster } from './kafka.mts'
-import { findCoordinator, metadata } from './kafka-requests.mts'
-import { committedOffsets, listGroups } from './offset-requests.mts'
+import { findCoordinator, metadata, type TopicMetadata } from './kafka-requests.mts'
+import { assignedTopics, committedOffsets, listGroups } from './offset-requests.mts'
 import { readOffsets } from './topic-offsets.mts'
 import { waitUntil } from './wait.mts'
 
@@ -9,8 +9,13 @@ export interface GroupLag {
   group: string
   /** `NONE`, or why what it has committed, or an end of its partitions, could not be told. */
   error: string
-  /** Records between its committed offsets and the ends of their partitions. */
+  /**
+   * Records between its committed offsets and the ends of their partitions. Where nothing is committed, of a topic that it commits for or
+   * that its members are assigned, all that the partition keeps: so many a group has before it that begins at the first record.
+   */
   lag: number
+  /** Of these, the ones of partitions for which nothing is committed. */
+  uncommitted: number
 }
 
 export interface Lags {
@@ -19,13 +24,14 @@ export interface Lags {
   groups: GroupLag[]
 }
 
-/** Answers of a broker that has just started, or has just become coordinator or leader. */
+/** Answers of a broker that has just started, or has just become coordinator or leader, and of a group that is about to begin. */
 const PASSING = [
   'COORDINATOR_LOAD_IN_PROGRESS',
   'COORDINATOR_NOT_AVAILABLE',
   'NOT_COORDINATOR',
   'LEADER_NOT_AVAILABLE',
   'NOT_LEADER_OR_FOLLOWER',
+  'REBALANCE_IN_PROGRESS',
 ]
 
 /**
@@ -45,36 +51,76 @@ export async function readLags(cluster: Cluster, waitMs: number): Promise<Lags> 
 async function readOnce(cluster: Cluster): Promise<Lags> {
   const { brokers, topics } = await cluster.send(metadata)
   const lists = await Promise.all(brokers.map(({ id }) => cluster.sendTo(id, listGroups)))
-  const groups = await Promise.all(
-    lists
-      .flatMap((list) => list.groups)
-      .map(async (group) => {
-        const { error, brokerId } = await cluster.send(findCoordinator(group))
-        if (error !== 'NONE') return { group, error, offsets: [] }
-        return { group, ...(await cluster.sendTo(brokerId, committedOffsets(group))) }
-      }),
-  )
-  const read = new Set(groups.flatMap(({ offsets }) => offsets.map(({ topic }) => topic)))
-  const known = topics.filter(({ name }) => read.has(name))
-  const ends = await readOffsets(cluster, 'high', known)
-  // Offsets of a topic that is gone are behind nothing.
-  const exists = new Set(known.flatMap(({ name, partitions }) => partitions.map(({ index }) => `${name}/${index}`)))
+  const positions = await Promise.all(lists.flatMap((list) => list.groups).map((group) => readPosition(cluster, group)))
+  // Topics that are gone leave nothing to read.
+  const known = (names: string[]) => topics.filter(({ name }) => names.includes(name))
+  const [high, low] = await Promise.all([
+    readOffsets(cluster, 'high', known(positions.flatMap((each) => each.topics))),
+    readOffsets(cluster, 'low', known(positions.flatMap((each) => lacking(each, topics)))),
+  ])
   return {
     error: lists.find(({ error }) => error !== 'NONE')?.error ?? 'NONE',
-    groups: groups.map(({ group, error, offsets }) => {
-      // -1: nothing committed.
-      const own = offsets.filter(({ offset, ...at }) => offset >= 0 && exists.has(`${at.topic}/${at.partition}`))
-      const lags = own.map(({ topic, partition, offset }) => {
-        const end = ends.get(`${topic}/${partition}`)?.offset ?? offset
-        // Beyond the end: of a topic that was made anew.
-        return Math.max(0, end - offset)
-      })
-      const open = own.some(({ topic, partition }) => !ends.has(`${topic}/${partition}`))
-      return {
-        group,
-        error: error === 'NONE' && open ? 'LEADER_NOT_AVAILABLE' : error,
-        lag: lags.reduce((sum, lag) => sum + lag, 0),
-      }
-    }),
+    groups: positions.map((position) => lagOf(position, known(position.topics), { high, low })),
+  }
+}
+
+interface Position {
+  group: string
+  error: string
+  /** Those that it commits for, or that its members are assigned. */
+  topics: string[]
+  /** By `topic/partition`. */
+  committed: Map<string, number>
+}
+
+async function readPosition(cluster: Cluster, group: string): Promise<Position> {
+  const coordinator = await cluster.send(findCoordinator(group))
+  if (coordinator.error !== 'NONE') return { group, error: coordinator.error, topics: [], committed: new Map() }
+  const [read, assigned] = await Promise.all([
+    cluster.sendTo(coordinator.brokerId, committedOffsets(group)),
+    cluster.sendTo(coordinator.brokerId, assignedTopics(group)),
+  ])
+  // -1: nothing committed.
+  const own = read.offsets.filter(({ offset }) => offset >= 0)
+  // What is committed tells enough while the members are about to be assigned anew.
+  const unassigned = own.length > 0 ? 'NONE' : assigned.error
+  return {
+    group,
+    error: read.error === 'NONE' ? unassigned : read.error,
+    topics: [...new Set([...own.map(({ topic }) => topic), ...assigned.topics])],
+    committed: new Map(own.map(({ topic, partition, offset }) => [`${topic}/${partition}`, offset])),
+  }
+}
+
+const keysOf = ({ name, partitions }: TopicMetadata): string[] => partitions.map(({ index }) => `${name}/${index}`)
+
+/** Names of the position's topics of which a partition has nothing committed. */
+function lacking({ topics: names, committed }: Position, topics: readonly TopicMetadata[]): string[] {
+  const short = topics.filter((topic) => names.includes(topic.name) && keysOf(topic).some((key) => !committed.has(key)))
+  return short.map(({ name }) => name)
+}
+
+type Offsets = Awaited<ReturnType<typeof readOffsets>>
+
+function lagOf(
+  { group, error, committed }: Position,
+  topics: readonly TopicMetadata[],
+  { high, low }: { high: Offsets; low: Offsets },
+): GroupLag {
+  const lags = topics.flatMap(keysOf).map((key) => {
+    const [own, end] = [committed.get(key), high.get(key)?.offset]
+    const from = own ?? low.get(key)?.offset
+    if (from === undefined || end === undefined) return { open: true, lag: 0, uncommitted: 0 }
+    // Beyond the end: of a topic that was made anew.
+    const lag = Math.max(0, end - from)
+    return { open: false, lag, uncommitted: own === undefined ? lag : 0 }
+  })
+  const sum = (what: 'lag' | 'uncommitted') => lags.reduce((total, each) => total + each[what], 0)
+  const open = lags.some((each) => each.open)
+  return {
+    group,
+    error: error === 'NONE' && open ? 'LEADER_NOT_AVAILABLE' : error,
+    lag: sum('lag'),
+    uncommitted: sum('uncommitted'),
   }
 }

@@ -1,5 +1,5 @@
 /** What the scripts ask Kafka about offsets: where partitions end, and what groups have committed. */
-import type { Request } from './kafka-codec.mts'
+import { Reader, type Request } from './kafka-codec.mts'
 import { errorName } from './kafka-requests.mts'
 
 /** Which offset of a partition: after the last record, of the first that is kept, or of the record with the newest timestamp. */
@@ -128,3 +128,44 @@ export const committedOffsets = (
     return { error: errors.find((each) => each !== 'NONE') ?? 'NONE', offsets }
   },
 })
+
+/**
+ * The topics of which a group's members are assigned partitions; none for a group without members, or of another protocol. While the
+ * members are being assigned, the error is `REBALANCE_IN_PROGRESS`. For the group's coordinator.
+ * @see ConsumerProtocolAssignment.json in Kafka 3.9
+ */
+export const assignedTopics = (groupId: string): Request<{ error: string; topics: string[] }> => ({
+  key: 15,
+  version: 1,
+  flexible: false,
+  write: (to) => to.array([groupId], (id) => to.string(id)),
+  read: (from) => {
+    from.int(4)
+    const [group] = from.array(() => {
+      const error = errorName(from.int(2))
+      from.string()
+      const [state, protocol] = [from.string() ?? '', from.string() ?? '']
+      from.string()
+      const members = from.array(() => {
+        for (const _ of ['member id', 'client id', 'host']) from.string()
+        from.array(() => from.int(1))
+        return Buffer.from(from.array(() => from.int(1)))
+      })
+      return { error: state.endsWith('Rebalance') ? 'REBALANCE_IN_PROGRESS' : error, protocol, members }
+    })
+    const members = group?.error === 'NONE' && group.protocol === 'consumer' ? group.members : []
+    return { error: group?.error ?? 'NONE', topics: [...new Set(members.flatMap(topicsOf))] }
+  },
+})
+
+/** The topics of one member's assignment: a version, then per topic its name and partitions. Empty bytes for nothing assigned. */
+function topicsOf(assignment: Buffer): string[] {
+  if (assignment.length === 0) return []
+  const from = new Reader(assignment, false)
+  from.int(2)
+  return from.array(() => {
+    const topic = from.string() ?? ''
+    from.array(() => from.int(4))
+    return topic
+  })
+}

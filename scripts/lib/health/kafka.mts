@@ -38,11 +38,19 @@ export async function probeKafka(settings: Settings, options: ProbeOptions): Pro
       await findings.attempt('KAFKA_WRITE', 'scratch topic', { expected, hint, timeoutMs }, work)
     }
     const own = topics.filter(({ internal }) => !internal)
-    const totalLag = groups.reduce((sum, { lag }) => sum + lag, 0)
+    const totalLag = groups.reduce((sum, { lag }) => sum + (lag ?? 0), 0)
     const lag = groups.length > 0 ? `, ${groups.length} groups with lag ${totalLag}` : ''
     return {
       summary: `${brokers.length} broker, ${own.length} topics${lag}`,
-      details: { clusterId, controllerId, brokers: brokers.length, topics: own.length, ...partitions, totalLag },
+      details: {
+        clusterId,
+        controllerId,
+        brokers: brokers.length,
+        topics: own.length,
+        ...partitions,
+        totalLag,
+        groups,
+      },
       findings: findings.list,
     }
   } finally {
@@ -85,30 +93,39 @@ function checkPartitions(
   return { offline: offline.length, underReplicated: lacking.length }
 }
 
-/** Every consumer group's lag: records between its committed offsets and the ends of their partitions. */
+/** Every consumer group's lag: records between its committed offsets and the ends of their partitions; null where it could not be told. */
 async function checkGroups(
   cluster: Cluster,
   { lagWarning, lagCritical, timeoutMs }: ProbeOptions,
   findings: Findings,
-): Promise<{ lag: number }[]> {
+): Promise<{ group: string; lag: number | null; uncommitted: number }[]> {
   const { error, groups } = await readLags(cluster, timeoutMs / 2)
   if (error !== 'NONE') {
     const hint = './scripts/health-check.mts --only kafka --wait 30'
     findings.add('unknown', 'KAFKA_GROUPS', { found: error, expected: 'the list of them', hint }, 'consumer groups')
   }
-  for (const { group, error, lag } of groups) {
+  for (const { group, error, lag, uncommitted } of groups) {
     const about = `group ${group}`
+    const critical = lag > lagCritical
     if (error !== 'NONE') {
       const hint = './scripts/health-check.mts --only kafka --wait 30'
       findings.add('unknown', 'KAFKA_GROUP', { found: error, expected: 'its committed offsets', hint }, about)
-    } else if (lag > lagWarning) {
-      const critical = lag > lagCritical
-      const [found, expected] = [`${lag} records behind`, `at most ${critical ? lagCritical : lagWarning}`]
-      const hint = 'start or add consumers of the group, and watch it: ./scripts/health-check.mts --only kafka --watch'
+    } else if (critical || lag > lagWarning) {
+      const watch = './scripts/health-check.mts --only kafka --watch'
+      const found = `${lag} records behind${uncommitted === 0 ? '' : `, ${uncommitted} of them in partitions with nothing committed, counted from the first record`}`
+      const hint =
+        uncommitted === 0
+          ? `start or add consumers of the group, and watch it: ${watch}`
+          : `see that its consumers commit; those that begin at the end (auto.offset.reset=latest) have less to read than that: ${watch}`
+      const expected = `at most ${critical ? lagCritical : lagWarning}`
       findings.add(critical ? 'error' : 'warning', 'KAFKA_LAG', { found, expected, hint }, about)
     }
   }
-  return groups
+  return groups.map(({ group, error, lag, uncommitted }) => ({
+    group,
+    lag: error === 'NONE' ? lag : null,
+    uncommitted,
+  }))
 }
 
 /** What the names of scratch topics begin with; the time follows, in ms. */

@@ -17,11 +17,13 @@ export interface ProbeOptions {
   lagCritical: number
 }
 
+type Detail = string | number | boolean | null
+
 /** What a probe learnt of a service that answered. */
 export interface Probe {
   /** The essentials in a few words, for the service's line. */
   summary: string
-  details: Record<string, string | number | boolean | null>
+  details: Record<string, Detail | readonly Record<string, Detail>[]>
   findings: Finding[]
   /** Set when it is not part of what runs. */
   state?: 'skipped'
