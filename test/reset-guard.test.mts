@@ -2,9 +2,19 @@ import { networkInterfaces } from 'node:os'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ConsumerGroup } from '../scripts/lib/consumer-groups.mts'
+import type { OpsError } from '../scripts/lib/findings.mts'
+import { ingestStatements, queuesOf } from '../scripts/lib/ingest/statements.mts'
 import type { Metadata } from '../scripts/lib/kafka-requests.mts'
-import { activeFindings, guardCluster, isThisMachine, selectTopics } from '../scripts/lib/reset-guard.mts'
+import {
+  activeFindings,
+  guardCluster,
+  isThisMachine,
+  resetCommand,
+  selectTopics,
+  withoutReaders,
+} from '../scripts/lib/reset-guard.mts'
 import { formatBytes, renderSurvey } from '../scripts/lib/reset-survey.mts'
+import { readSettings } from '../scripts/lib/settings.mts'
 
 const machine = suite('isThisMachine')
 
@@ -40,6 +50,17 @@ selects('takes only those that are named', () => {
 selects('refuses a name that is not declared, and one that does not exist', () => {
   assert.throws(() => selectTopics({ ...known, only: ['c'] }), /--only c: found a topic that is not declared/)
   assert.throws(() => selectTopics({ ...known, only: ['d'], all: true }), /--only d: found no such topic/)
+  const hints = ['c', 'd'].map((name) => {
+    try {
+      return selectTopics({ ...known, only: [name], file: '/tmp/t.yml' }).join()
+    } catch (error) {
+      return (error as OpsError).findings[0]?.hint
+    }
+  })
+  assert.equal(hints, [
+    '--all, if it may be deleted for good, or --file with the declaration that names it',
+    './scripts/reset-kafka.mts --dry-run --file /tmp/t.yml',
+  ])
 })
 
 selects.run()
@@ -88,17 +109,56 @@ const group = (changes: Partial<ConsumerGroup>): ConsumerGroup => ({
   ...changes,
 })
 
+const EVERYTHING = { only: [], all: false }
+const commands = suite('resetCommand')
+
+commands('takes no more than the run did, from the same declaration and cluster', () => {
+  assert.is(resetCommand(EVERYTHING), './scripts/reset-kafka.mts')
+  const scope = { only: ['a', 'b'], all: true, file: '/tmp/my topics.yml', clusterId: 'this-one' }
+  const rest = "--all --file '/tmp/my topics.yml' --cluster-id this-one"
+  assert.is(resetCommand(scope), `./scripts/reset-kafka.mts --only a b ${rest}`)
+  assert.is(resetCommand(scope, ['b']), `./scripts/reset-kafka.mts --only b ${rest}`)
+})
+
+commands('comes after what takes the readers away, by a command where it is the built-in ingest', () => {
+  const command = resetCommand(EVERYTHING)
+  assert.is(withoutReaders('readers', command), `stop its programs, then: ${command}`)
+  const groups = queuesOf(ingestStatements(readSettings())).map(({ group: id }) => id)
+  assert.is(groups.length, 4)
+  for (const id of groups)
+    assert.is(
+      withoutReaders(id, command),
+      './scripts/ingest.mts off, then: ./scripts/reset-kafka.mts, then: ./scripts/ingest.mts on',
+    )
+})
+
+commands.run()
+
 const active = suite('activeFindings')
 
 active('finds groups at work, those in a rebalance included', () => {
   const states = ['Stable', 'PreparingRebalance', 'CompletingRebalance', 'Unknown', 'Empty', 'Dead']
-  const found = states.filter((state) => activeFindings([group({ state })], false).length > 0)
+  const found = states.filter((state) => activeFindings([group({ state })], false, EVERYTHING).length > 0)
   assert.equal(found, ['Stable', 'PreparingRebalance', 'CompletingRebalance', 'Unknown'])
 })
 
 active('only warns when forced', () => {
-  const severities = [false, true].map((force) => activeFindings([group({})], force).map(({ severity }) => severity))
-  assert.equal(severities, [['error'], ['warning']])
+  const told = (id: string, only: string[] = []) =>
+    [false, true].map((force) => {
+      const [found] = activeFindings([group({ id })], force, { ...EVERYTHING, only })
+      return [found?.severity, found?.hint]
+    })
+  assert.equal(told('readers', ['a']), [
+    ['error', 'stop its programs, then: ./scripts/reset-kafka.mts --only a; or add --force'],
+    ['warning', 'restart its programs after the reset'],
+  ])
+  assert.equal(told('l2_ingest.quotes'), [
+    [
+      'error',
+      './scripts/ingest.mts off, then: ./scripts/reset-kafka.mts, then: ./scripts/ingest.mts on; or add --force',
+    ],
+    ['warning', './scripts/ingest.mts status (it reads the new topics by itself)'],
+  ])
 })
 
 active.run()

@@ -262,6 +262,40 @@ resets('clears what a group commits while the reset goes on', async () => {
   await assertReset()
 })
 
+resets('leaves the offsets of a group that came to read meanwhile, and hints at no wider a reset', async () => {
+  await fill()
+  let release = () => {}
+  const read = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  let reading: Promise<void> | undefined
+  const { exitCode, stdout } = await runAround(
+    'reset-kafka.mts',
+    ['--file', file, '--yes', '--only', 'trading.signals', '--json'],
+    stack.env,
+    RECREATED,
+    async () => {
+      await kafka.commit('market_data_consumer', 'trading.signals', 4)
+      await new Promise<void>((joined, reject) => {
+        reading = kafka.whileReading('market_data_consumer', 'trading.signals', async () => {
+          joined()
+          await read
+        })
+        reading.catch(reject)
+      })
+    },
+  ).finally(release)
+  await reading
+  const { findings } = JSON.parse(stdout)
+  const hint = `stop its programs, then: ./scripts/reset-kafka.mts --only trading.signals --file ${file}`
+  assert.is(exitCode, 1)
+  // The reader may have seen meanwhile that its offsets stand too high, and committed others.
+  const told = findings.map(({ code, subject, hint: next }: Record<string, unknown>) => `${code} ${subject} ${next}`)
+  assert.equal([...new Set(told)], [`RESET_OFFSETS group market_data_consumer ${hint}`])
+  assert.is((await run(['--yes'])).exitCode, 0)
+  await assertReset()
+})
+
 resets('warns of records that were written to the new topics before it ended', async () => {
   const { exitCode, stdout } = await runAround('reset-kafka.mts', ['--file', file, '--yes'], stack.env, RECREATED, () =>
     kafka.produce('market.features', 1),

@@ -7,13 +7,14 @@ import { type Finding, OpsError } from './findings.mts'
 import type { Cluster } from './kafka.mts'
 import { findCoordinator, metadata } from './kafka-requests.mts'
 import { deleteGroupOffsets } from './offset-requests.mts'
+import { type ResetScope, resetCommand, withoutReaders } from './reset-guard.mts'
 import { applyTopicPlan, BROKER_WAIT_MS, readTopics } from './topic-apply.mts'
 import { planTopics } from './topic-plan.mts'
 import { deleteTopics } from './topic-requests.mts'
 import type { DeclaredTopic } from './topics-file.mts'
 import { waitUntil } from './wait.mts'
 
-export interface ResetOptions {
+export interface ResetOptions extends ResetScope {
   timeoutMs: number
   log: (line: string) => void
 }
@@ -27,8 +28,6 @@ const finding = (code: string, subject: string, found: string, expected: string,
   hint,
 })
 
-export const again = (name: string): string => `./scripts/reset-kafka.mts --only ${name}`
-
 /**
  * Deletes topics and waits until the cluster knows them no more. A topic that does not exist counts as deleted.
  * @returns findings for those that are still there
@@ -41,7 +40,8 @@ export async function destroyTopics(cluster: Cluster, names: string[], options: 
   const findings = [...errors].flatMap(([name, error]) => {
     // Gone already, or on its way: the wait below decides.
     if (['NONE', 'UNKNOWN_TOPIC_OR_PARTITION', 'REQUEST_TIMED_OUT'].includes(error)) return []
-    const hint = error === 'TOPIC_DELETION_DISABLED' ? 'set delete.topic.enable=true in the broker' : again(name)
+    const hint =
+      error === 'TOPIC_DELETION_DISABLED' ? 'set delete.topic.enable=true in the broker' : resetCommand(options, [name])
     return [finding('RESET_NOT_DELETED', name, `Kafka refused: ${error}`, 'it to be deleted', hint)]
   })
   const refused = new Set(findings.map(({ subject }) => subject))
@@ -60,7 +60,7 @@ export async function destroyTopics(cluster: Cluster, names: string[], options: 
       name,
       `there ${options.timeoutMs / 1000} s after its deletion`,
       'it to be gone',
-      again(name),
+      resetCommand(options, [name]),
     )
   })
   return [...findings, ...late]
@@ -73,7 +73,7 @@ export async function destroyTopics(cluster: Cluster, names: string[], options: 
 export async function recreateTopics(
   cluster: Cluster,
   topics: readonly DeclaredTopic[],
-  { timeoutMs, log }: ResetOptions,
+  { timeoutMs, log, file }: ResetOptions,
 ): Promise<Finding[]> {
   log(`Creating ${topics.map(({ name }) => name).join(', ')}`)
   const plan = planTopics(
@@ -83,7 +83,7 @@ export async function recreateTopics(
       topics.map(({ name }) => name),
     ),
   )
-  return (await applyTopicPlan(cluster, plan, { timeoutMs, log: () => {} })).findings
+  return (await applyTopicPlan(cluster, plan, { timeoutMs, log: () => {}, file })).findings
 }
 
 /**
@@ -95,7 +95,7 @@ export async function clearOffsets(
   cluster: Cluster,
   groups: readonly ConsumerGroup[],
   names: readonly string[],
-  { log }: ResetOptions,
+  options: ResetOptions,
 ): Promise<Finding[]> {
   const findings: Finding[] = []
   for (const { id, committed } of groups) {
@@ -103,13 +103,13 @@ export async function clearOffsets(
       .map((name) => ({ name, partitions: committed.filter((c) => c.topic === name).map((c) => c.partition) }))
       .filter(({ partitions }) => partitions.length > 0)
     if (topics.length === 0) continue
-    log(`Clearing the offsets of group ${id}`)
+    options.log(`Clearing the offsets of group ${id}`)
     const { error, brokerId } = await cluster.send(findCoordinator(id))
     const outcome = error === 'NONE' ? await cluster.sendTo(brokerId, deleteGroupOffsets(id, topics)) : error
     // A group that ended meanwhile has no offsets; partitions that the topic had before have none any more.
     if (['NONE', 'GROUP_ID_NOT_FOUND', 'UNKNOWN_TOPIC_OR_PARTITION'].includes(outcome)) continue
     const active = ['GROUP_SUBSCRIBED_TO_TOPIC', 'NON_EMPTY_GROUP'].includes(outcome)
-    const hint = `${active ? 'stop its programs, then: ' : ''}./scripts/reset-kafka.mts`
+    const hint = active ? withoutReaders(id, resetCommand(options)) : resetCommand(options)
     const subject = `group ${id}`
     findings.push(
       finding('RESET_OFFSETS', subject, `offsets that stay: ${outcome}`, 'no offsets of these topics', hint),

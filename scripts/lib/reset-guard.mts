@@ -5,6 +5,28 @@ import type { ConsumerGroup } from './consumer-groups.mts'
 import { configError, type Finding } from './findings.mts'
 import { splitAddress } from './kafka.mts'
 import type { Metadata } from './kafka-requests.mts'
+import { fileFlag } from './topics-file.mts'
+
+/** What a run of the reset was told to reset. */
+export interface ResetScope {
+  only: readonly string[]
+  all: boolean
+  /** Path of the declaration; kafka/topics.yml unless given. */
+  file?: string
+  clusterId?: string
+}
+
+/** The command for another run that takes no more than this one did; with `only`, no more than these of its topics. */
+export function resetCommand(scope: ResetScope, only = scope.only): string {
+  const { all, file, clusterId } = scope
+  return [
+    './scripts/reset-kafka.mts',
+    ...(only.length > 0 ? [` --only ${only.join(' ')}`] : []),
+    ...(all ? [' --all'] : []),
+    fileFlag(file),
+    ...(clusterId === undefined ? [] : [` --cluster-id ${clusterId}`]),
+  ].join('')
+}
 
 export interface Selection {
   /** Every declared topic. */
@@ -15,13 +37,15 @@ export interface Selection {
   only: readonly string[]
   /** Topics that are not declared, too. */
   all: boolean
+  /** Path of the declaration, for the hints, if it is another than kafka/topics.yml. */
+  file?: string | undefined
 }
 
 /**
  * The names of the topics to reset: declared ones, with `all` those of the cluster too; never internal ones.
  * @throws {OpsError} exit code 2, for a name in `only` that is none of them
  */
-export function selectTopics({ declared, present, only, all }: Selection): string[] {
+export function selectTopics({ declared, present, only, all, file }: Selection): string[] {
   const candidates = [...new Set(all ? [...declared, ...present] : declared)]
   const wrong = only.filter((name) => !candidates.includes(name))
   if (wrong.length === 0) return only.length === 0 ? candidates : candidates.filter((name) => only.includes(name))
@@ -29,7 +53,9 @@ export function selectTopics({ declared, present, only, all }: Selection): strin
     wrong.map((name) => {
       const undeclared = !all && present.includes(name)
       const found = undeclared ? 'a topic that is not declared' : 'no such topic'
-      const hint = undeclared ? '--all, if it may be deleted for good' : './scripts/reset-kafka.mts --dry-run'
+      const hint = undeclared
+        ? '--all, if it may be deleted for good, or --file with the declaration that names it'
+        : `./scripts/reset-kafka.mts --dry-run${fileFlag(file)}`
       return { code: 'USAGE', subject: `--only ${name}`, found, expected: candidates.join(' '), hint }
     }),
   )
@@ -79,14 +105,28 @@ export async function guardCluster(
 
 export const isActive = ({ state }: ConsumerGroup): boolean => state !== 'Empty' && state !== 'Dead'
 
+/** What the names of the built-in ingest's groups begin with, as clickhouse/ingest gives them. */
+const INGEST_GROUPS = 'l2_ingest.'
+const isIngest = (groupId: string): boolean => groupId.startsWith(INGEST_GROUPS)
+
+/** How to run `command` while nobody reads as a group. */
+export function withoutReaders(groupId: string, command: string): string {
+  if (!isIngest(groupId)) return `stop its programs, then: ${command}`
+  return `./scripts/ingest.mts off, then: ${command}, then: ./scripts/ingest.mts on`
+}
+
 /** A finding for each group with members at work; warnings when they are to be overridden. */
-export function activeFindings(groups: readonly ConsumerGroup[], force: boolean): Finding[] {
+export function activeFindings(groups: readonly ConsumerGroup[], force: boolean, scope: ResetScope): Finding[] {
+  const forced = (id: string) =>
+    isIngest(id)
+      ? './scripts/ingest.mts status (it reads the new topics by itself)'
+      : 'restart its programs after the reset'
   return groups.filter(isActive).map(({ id, state, members }) => ({
     severity: force ? 'warning' : 'error',
     code: 'GROUP_ACTIVE',
     subject: `group ${id}`,
     found: `${state}, ${members.join(', ') || 'members joining'}`,
     expected: 'no members, whose next commits would stand above the new high watermark',
-    hint: force ? 'restart its programs after the reset' : 'stop its programs, or add --force',
+    hint: force ? forced(id) : `${withoutReaders(id, resetCommand(scope))}; or add --force`,
   }))
 }

@@ -4,7 +4,7 @@ import type { Finding } from './findings.mts'
 import type { Cluster } from './kafka.mts'
 import { metadata, type TopicMetadata } from './kafka-requests.mts'
 import type { PartitionOffset } from './offset-requests.mts'
-import { again } from './reset-apply.mts'
+import { type ResetScope, resetCommand, withoutReaders } from './reset-guard.mts'
 import type { TopicLoss } from './reset-survey.mts'
 import { readTopicPlan } from './topic-apply.mts'
 import { readOffsets } from './topic-offsets.mts'
@@ -20,6 +20,7 @@ const NO_ID = '0'.repeat(32)
  * @param before the topics as they were
  * @param groups read after the topics were made
  * @param timeoutMs to wait for partitions that do not tell where they end; one that still does not is not proven
+ * @param scope what the run was told to reset, for the hints; everything declared unless given
  */
 export async function proveReset(
   cluster: Cluster,
@@ -27,18 +28,19 @@ export async function proveReset(
   before: readonly TopicLoss[],
   groups: readonly ConsumerGroup[],
   timeoutMs: number,
+  scope: ResetScope = { only: [], all: false },
 ): Promise<Finding[]> {
   const names = topics.map(({ name }) => name)
-  const findings = planFindings(await readTopicPlan(cluster, topics))
+  const findings = planFindings(await readTopicPlan(cluster, topics), scope.file)
   const { now, ends, unread } = await readEnds(cluster, names, timeoutMs)
   for (const [name, partitions] of unread) {
     const found = `no high watermark of partitions ${partitions.join(', ')} in ${timeoutMs / 1000} s`
-    const hint = `./scripts/health-check.mts --only kafka, then: ${again(name)}`
+    const hint = `./scripts/health-check.mts --only kafka, then: ${resetCommand(scope, [name])}`
     const expected = 'a high watermark of 0 of each'
     findings.push({ severity: 'unknown', code: 'RESET_UNPROVEN', subject: name, found, expected, hint })
   }
   const report = (severity: Finding['severity'], code: string, subject: string, found: string, expected: string) =>
-    findings.push({ severity, code, subject, found, expected, hint: again(subject) })
+    findings.push({ severity, code, subject, found, expected, hint: resetCommand(scope, [subject]) })
   for (const { name, id } of now) {
     const old = before.find((topic) => topic.name === name)
     if (old && id === old.id && id !== NO_ID)
@@ -60,7 +62,7 @@ export async function proveReset(
     if (beyond.length === 0) continue
     const subject = `group ${id}`
     const found = `${beyond.length} committed offsets beyond the end of their partitions`
-    const hint = 'stop its programs, then: ./scripts/reset-kafka.mts'
+    const hint = withoutReaders(id, resetCommand(scope))
     findings.push({ severity: 'error', code: 'RESET_OFFSETS', subject, found, expected: 'none', hint })
   }
   return findings

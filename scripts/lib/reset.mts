@@ -4,7 +4,7 @@ import { canAsk, confirmWord } from './confirm.mts'
 import { configError, exitCodeOf, type Finding } from './findings.mts'
 import { type Cluster, openCluster } from './kafka.mts'
 import { clearOffsets, destroyTopics, interrupted, recreateTopics } from './reset-apply.mts'
-import { activeFindings, guardCluster, selectTopics } from './reset-guard.mts'
+import { activeFindings, guardCluster, type ResetScope, selectTopics } from './reset-guard.mts'
 import { proveReset } from './reset-proof.mts'
 import { readGroupsOf, readSurvey, renderSurvey, type Survey } from './reset-survey.mts'
 import type { Settings } from './settings.mts'
@@ -14,15 +14,10 @@ import { planTopics } from './topic-plan.mts'
 import { type DeclaredTopic, readDeclaredTopics } from './topics-file.mts'
 import { byPosition } from './yaml-source.mts'
 
-export interface ResetRequest {
+export interface ResetRequest extends ResetScope {
   yes: boolean
   force: boolean
   dryRun: boolean
-  only: readonly string[]
-  all: boolean
-  clusterId?: string
-  /** Path of the declaration; kafka/topics.yml unless given. */
-  file?: string
   timeoutMs: number
   log: (line: string) => void
 }
@@ -48,12 +43,12 @@ export async function resetKafka(settings: Settings, request: ResetRequest): Pro
     await guardCluster(cluster.metadata, settings.KAFKA_BOOTSTRAP_SERVERS, clusterId)
     const present = cluster.metadata.topics.filter(({ internal }) => !internal).map(({ name }) => name)
     const declaredNames = declared.map(({ name }) => name)
-    const names = selectTopics({ declared: declaredNames, present, only, all })
+    const names = selectTopics({ declared: declaredNames, present, only, all, file })
     const topics = declared.filter(({ name }) => names.includes(name))
     await checkDeclaration(cluster, topics, timeoutMs)
     const survey = await readSurvey(cluster, settings, names, declaredNames, timeoutMs)
     const text = renderSurvey(survey)
-    const active = activeFindings(survey.groups, force)
+    const active = activeFindings(survey.groups, force, request)
     if (dryRun) return { findings: active, text, data: { survey } }
     log(text)
     if (exitCodeOf(active) !== 0) return { findings: active, data: { survey } }
@@ -61,7 +56,7 @@ export async function resetKafka(settings: Settings, request: ResetRequest): Pro
       const answer = await confirmWord(`${question(survey)} Type "${WORD}" to go on [No]: `, WORD)
       if (!answer) return declined({ survey })
       // Minutes may have gone by since the survey.
-      const since = activeFindings(await readGroupsOf(settings, names, timeoutMs), force)
+      const since = activeFindings(await readGroupsOf(settings, names, timeoutMs), force, request)
       if (exitCodeOf(since) !== 0) return { findings: since, data: { survey } }
     }
     uncover()
@@ -114,7 +109,7 @@ async function carryOut(
     ...kept,
     ...failed,
     ...uncleared,
-    ...(await proveReset(cluster, made, survey.topics, groups, options.timeoutMs)),
+    ...(await proveReset(cluster, made, survey.topics, groups, options.timeoutMs, options)),
   ]
 }
 
