@@ -5,7 +5,7 @@
  */
 import { runCommand } from './lib/cli.mts'
 import { writeEnvValues } from './lib/env-file.mts'
-import { configError, type Paint } from './lib/findings.mts'
+import { configError, OpsError, type Paint } from './lib/findings.mts'
 import { type PortChange, renderPorts, staleFindings } from './lib/port-findings.mts'
 import { type PortReport, type PortState, readPortStates, type StackMode } from './lib/ports.mts'
 import { ROOT, readSettings } from './lib/settings.mts'
@@ -23,9 +23,9 @@ await runCommand({
   example: './scripts/check-ports.mts --write-env',
   exitCodes: {
     0: 'all ports are free or held by this stack',
-    1: 'a port is taken, or its address is not on this machine',
+    1: 'a port is taken, or its address is not on this machine, or .env could not be written',
     2: 'wrong use, or a mistake in the compose file or .env',
-    3: 'could not tell: no permission to try a port, or a compose file that needs Docker Compose',
+    3: 'could not tell: no permission to try a port or to see who holds it, or a compose file that needs Docker Compose',
   },
   run: async ({ options, paint, log }) => {
     if (options.docker && options.embedded) {
@@ -40,8 +40,13 @@ await runCommand({
     const before = await readPortStates(readSettings(), choice)
     const changes = options['write-env'] ? changesOf(before.ports) : []
     if (changes.length === 0) return reportOf(before, paint)
+    try {
+      writeEnvValues(ROOT, Object.fromEntries(changes.map(({ variable, to }) => [variable, String(to)])))
+    } catch (error) {
+      if (!(error instanceof OpsError)) throw error
+      return { ...reportOf(before, paint), findings: [...before.findings, ...error.findings] }
+    }
     for (const { variable, to } of changes) log(`.env: ${variable}=${to}`)
-    writeEnvValues(ROOT, Object.fromEntries(changes.map(({ variable, to }) => [variable, String(to)])))
     const after = reportOf(await readPortStates(readSettings(), choice), paint)
     return {
       ...after,

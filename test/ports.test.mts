@@ -175,7 +175,15 @@ command('refuses an address that this machine does not have', async () => {
   const { exitCode, report } = await check('--docker', '--json')
   assert.is(exitCode, 1)
   assert.is(report.findings.filter(({ code }) => code === 'PORT_ADDRESS').length, 6)
-  assert.match(report.findings[0]?.hint ?? '', /^edit docker-compose\.yml:\d+, or \.env: BIND_ADDRESS=127\.0\.0\.1$/)
+  assert.match(
+    report.findings[0]?.hint ?? '',
+    /^edit \.env: BIND_ADDRESS=127\.0\.0\.1, or edit docker-compose\.yml:\d+$/,
+  )
+  const shell = await (await place('', {}, { BIND_ADDRESS: '192.0.2.1' })).check('--docker', '--json')
+  assert.match(
+    shell.report.findings[0]?.hint ?? '',
+    /^export BIND_ADDRESS=127\.0\.0\.1, or edit docker-compose\.yml:\d+$/,
+  )
 })
 
 command('warns of what other machines can reach without a password of its own', async () => {
@@ -196,6 +204,17 @@ command('warns of what other machines can reach without a password of its own', 
     redis: 'an empty REDIS_PASSWORD',
   })
   assert.equal(await exposed('CLICKHOUSE_PASSWORD=hushhush\nREDIS_PASSWORD=hushhush'), open)
+})
+
+command('hints at .env only for what the shell does not set, since that wins', async () => {
+  const hints = async (settings: string, env: NodeJS.ProcessEnv) => {
+    const { report } = await (await place(settings, {}, env)).check('--embedded', '--json')
+    return Object.fromEntries(report.findings.map(({ subject, hint }) => [subject, hint]))
+  }
+  const inFile = await hints('BIND_ADDRESS=0.0.0.0', {})
+  assert.equal([inFile.kafka, inFile.redis], ['edit .env: BIND_ADDRESS=127.0.0.1', "edit .env: REDIS_PASSWORD='…'"])
+  const inShell = await hints('', { BIND_ADDRESS: '0.0.0.0', REDIS_PASSWORD: '' })
+  assert.equal([inShell.kafka, inShell.redis], ['export BIND_ADDRESS=127.0.0.1', "export REDIS_PASSWORD='…'"])
 })
 
 command('finds a loopback port taken when all addresses are to be published', async () => {
@@ -449,6 +468,11 @@ embedded('its recorded processes are ours; a later process of the same PID is no
     )
     record(held.pid, 'another age')
     assert.equal([(await check('--json')).report.findings[0]?.code], ['PORT_TAKEN'])
+    for (const content of ['', '{"name":"redis","pid":', '{}', 'null', '7']) {
+      writeFileSync(path.join(root, '.embedded/data/run/redis.json'), content)
+      const broken = await check('--json')
+      assert.equal([broken.exitCode, broken.report.findings[0]?.code], [1, 'PORT_TAKEN'], content)
+    }
   } finally {
     await held.end()
   }
@@ -470,11 +494,11 @@ const others = suite('check-ports as an ordinary user')
 const asRoot = process.getuid?.() === 0 ? others : others.skip
 
 /** Runs the check without what root may do; a user id alone would keep it. */
-function checkAsNobody({ env }: Place, values: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+function checkAsNobody({ env }: Place, values: NodeJS.ProcessEnv = {}, more = ['--docker']): Promise<Outcome> {
   chmodSync(root, 0o755)
   chmodSync(path.join(root, '.env'), 0o644)
   const script = path.join(root, 'scripts/check-ports.mts')
-  const args = ['--reuid', '65534', '--regid', '65534', '--clear-groups', script, '--docker', '--json']
+  const args = ['--reuid', '65534', '--regid', '65534', '--clear-groups', script, ...more, '--json']
   return runFile('setpriv', args, { env: { ...env, HOME: '/nonexistent', ...values }, cwd: root })
 }
 
@@ -486,6 +510,64 @@ asRoot('finds a port of another user taken, and says how to see by whom', async 
     const { findings } = JSON.parse(stdout) as { findings: Finding[] }
     assert.equal([exitCode, findings.length], [1, 1])
     assert.is(findings[0]?.found, 'taken by a process of user root (owner not visible, run with sudo)')
+  } finally {
+    await held.end()
+  }
+})
+
+asRoot('cannot tell whether a port is held by the running stack of another user, and does not move it', async () => {
+  const here = await place()
+  const held = await hold('127.0.0.1', here.ports.REDIS_PORT)
+  try {
+    record(held.pid, bornAt(held.pid))
+    const before = readFileSync(path.join(root, '.env'), 'utf8')
+    for (const more of [[], ['--docker'], ['--write-env']]) {
+      const { exitCode, stdout } = await checkAsNobody(here, {}, more)
+      const { ports, findings, changes } = JSON.parse(stdout)
+      assert.equal([exitCode, findings.length, changes], [3, 1, []])
+      const { code, found, hint } = findings[0]
+      assert.equal([code, hint], ['PORT_UNKNOWN', 'sudo ./scripts/check-ports.mts'])
+      assert.match(found, 'held by a process of user root (owner not visible, run with sudo), which may be this stack')
+      const redis = state(ports, here.ports.REDIS_PORT)
+      assert.equal([redis?.state, redis?.next], ['unknown', undefined])
+    }
+    assert.is(readFileSync(path.join(root, '.env'), 'utf8'), before)
+    // That it runs says nothing of a port of another service.
+    const other = await hold('127.0.0.1', here.ports.KAFKA_LISTENER_PORT)
+    const { exitCode, stdout } = await checkAsNobody(here)
+    await other.end()
+    assert.equal(
+      [
+        exitCode,
+        codes(JSON.parse(stdout).findings)
+          .map(([, code]) => code)
+          .sort(),
+      ],
+      [1, ['PORT_TAKEN', 'PORT_UNKNOWN']],
+    )
+  } finally {
+    await held.end()
+  }
+})
+
+asRoot('--write-env tells what it may not write, and how to go on without', async () => {
+  const here = await place()
+  const held = await hold('127.0.0.1', here.ports.REDIS_PORT)
+  try {
+    const before = readFileSync(path.join(root, '.env'), 'utf8')
+    const { exitCode, stdout, stderr } = await checkAsNobody(here, {}, ['--write-env'])
+    const { ports, findings, changes } = JSON.parse(stdout)
+    assert.equal([exitCode, stderr, changes], [1, '', []])
+    assert.equal(codes(findings), [
+      ['error', 'PORT_TAKEN', `port ${here.ports.REDIS_PORT} (redis)`],
+      ['error', 'ENV_NOT_WRITTEN', '.env'],
+    ])
+    assert.match(findings[1].found, /^EACCES: permission denied/)
+    const next = state(ports, here.ports.REDIS_PORT)?.next
+    assert.is(findings[1].hint, `export REDIS_PORT=${next}, or run it as a user who may write to ${root}`)
+    assert.is(readFileSync(path.join(root, '.env'), 'utf8'), before)
+    const hinted = await checkAsNobody(here, { REDIS_PORT: String(next) }, [])
+    assert.is(hinted.exitCode, 0, hinted.stdout)
   } finally {
     await held.end()
   }

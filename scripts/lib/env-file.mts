@@ -12,7 +12,7 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 import { parse } from 'dotenv'
-import { configError } from './findings.mts'
+import { configError, OpsError, reason } from './findings.mts'
 
 /** One assignment of a .env file. */
 export interface EnvEntry {
@@ -124,6 +124,8 @@ export function setEnvValues(content: string, values: Record<string, string>): s
 /**
  * Writes values to the .env file of `root`, which is made from .env.template if there is none: whole or not at all, with the
  * owner and permissions it had, and through a symlink. A new one can be read by its owner alone, since it holds passwords.
+ * @param values shown in the hint when they cannot be written: no secrets
+ * @throws {OpsError} exit code 1, where this user may not write
  */
 export function writeEnvValues(root: string, values: Record<string, string>): void {
   const link = path.join(root, '.env')
@@ -133,14 +135,22 @@ export function writeEnvValues(root: string, values: Record<string, string>): vo
   const { uid, gid, mode } = statSync(source)
   const content = setEnvValues(readFileSync(source, 'utf8'), values)
   const beside = `${file}.${process.pid}.new`
-  writeFileSync(beside, content, { mode: 0o600, flag: 'wx' })
   try {
+    writeFileSync(beside, content, { mode: 0o600, flag: 'wx' })
     if (source === file) chmodSync(beside, mode)
     // Under sudo the file would be root's, and its user could not read it any more.
     if (process.getuid?.() === 0) chownSync(beside, uid, gid)
     renameSync(beside, file)
   } catch (error) {
-    rmSync(beside)
-    throw error
+    rmSync(beside, { force: true })
+    if (!['EACCES', 'EPERM', 'EROFS'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+    const exports = Object.entries(values).map(([name, value]) => `${name}=${value}`)
+    const hint = `export ${exports.join(' ')}, or run it as a user who may write to ${path.dirname(file)}`
+    const [found, expected] = [reason(error), 'a folder that this user may write to']
+    throw new OpsError(
+      1,
+      [{ severity: 'error', code: 'ENV_NOT_WRITTEN', subject: '.env', found, expected, hint }],
+      error,
+    )
   }
 }

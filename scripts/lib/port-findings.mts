@@ -8,6 +8,10 @@ import type { Finding, Paint } from './findings.mts'
 import { ownerText } from './port-owner.mts'
 import type { PortState, StackMode } from './ports.mts'
 
+/** How to give a variable another value: what the shell sets wins over .env. */
+export const setHint = (variable: string, value: string, env: NodeJS.ProcessEnv): string =>
+  env[variable] === undefined ? `edit .env: ${variable}=${value}` : `export ${variable}=${value}`
+
 /** What stands in the way of a start in `mode`, and what only looks odd; nothing for a port that is free or ours. */
 export function stateFindings(ports: readonly PortState[], mode: StackMode, env: NodeJS.ProcessEnv): Finding[] {
   return ports.flatMap((port) => stateFinding(port, mode, env) ?? [])
@@ -22,11 +26,13 @@ function stateFinding(port: PortState, mode: StackMode, env: NodeJS.ProcessEnv):
   }
   if (state === 'absent') {
     const found = `${port.address}, which is no address of this machine`
-    const hint = `edit ${port.origin}, or .env: BIND_ADDRESS=127.0.0.1`
+    const hint = `${setHint('BIND_ADDRESS', '127.0.0.1', env)}, or edit ${port.origin}`
     return { severity: 'error', code: 'PORT_ADDRESS', ...about, found, expected: 'an address of this machine', hint }
   }
   if (state === 'unknown') {
-    const found = 'that this user may not try it'
+    const found = owner
+      ? `held by ${ownerText(owner)}, which may be this stack's own ${port.service}: that runs`
+      : 'that this user may not try it'
     return { severity: 'unknown', code: 'PORT_UNKNOWN', ...about, found, hint: 'sudo ./scripts/check-ports.mts' }
   }
   if (owner && (owner.kind === 'container') !== (mode === 'docker')) {
@@ -48,15 +54,19 @@ function takenHint({ variable, next, origin, owner }: PortState, env: NodeJS.Pro
   const end = owner?.kind === 'container' ? `docker stop ${owner.container}` : 'end what holds it'
   if (variable === undefined) return `${end}, or edit ${origin}`
   if (next === undefined) return end
-  // What the shell sets wins over .env.
-  if (env[variable] !== undefined) return `export ${variable}=${next}, or ${end}`
+  if (env[variable] !== undefined) return `${setHint(variable, String(next), env)}, or ${end}`
   return `./scripts/check-ports.mts --write-env (sets ${variable}=${next}), or ${end}`
 }
 
 const LOOPBACK = /^(127\.|::1$)/
 
 /** Warnings for services that other machines can reach without a password of their own: none, an empty one, or the template's. */
-export function exposedFindings(ports: readonly ComposePort[], project: ComposeProject, root: string): Finding[] {
+export function exposedFindings(
+  ports: readonly ComposePort[],
+  project: ComposeProject,
+  root: string,
+  env: NodeJS.ProcessEnv,
+): Finding[] {
   const template = path.join(root, '.env.template')
   const defaults = existsSync(template) ? parseEnvFile(readFileSync(template, 'utf8'), '.env.template') : []
   const exposed = ports.filter(({ hostIp }) => !LOOPBACK.test(hostIp))
@@ -77,7 +87,7 @@ export function exposedFindings(ports: readonly ComposePort[], project: ComposeP
         subject: service,
         found: `${open.map(({ hostIp, first }) => `${hostIp || '*'}:${first}`).join(', ')} open to other machines with ${password}`,
         expected: 'a password of its own, or 127.0.0.1',
-        hint: name === undefined ? 'edit .env: BIND_ADDRESS=127.0.0.1' : `edit .env: ${name}='…'`,
+        hint: name === undefined ? setHint('BIND_ADDRESS', '127.0.0.1', env) : setHint(name, "'…'", env),
       },
     ]
   })

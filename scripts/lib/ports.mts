@@ -6,7 +6,7 @@ import { findDocker } from './docker.mts'
 import { isAlive, readRecords } from './embedded/processes.mts'
 import type { EmbeddedName } from './embedded/services.mts'
 import { configError, type Finding } from './findings.mts'
-import { exposedFindings, stateFindings } from './port-findings.mts'
+import { exposedFindings, setHint, stateFindings } from './port-findings.mts'
 import { findHolder, type Owner, overlaps, readContainerPorts } from './port-owner.mts'
 import { probe } from './port-probe.mts'
 import type { Protocol } from './port-spec.mts'
@@ -19,7 +19,10 @@ export interface PortState extends Pick<ComposePort, 'service' | 'variable' | 'p
   /** Address on this machine; empty means all, IPv4 and IPv6. */
   address: string
   port: number
-  /** `absent`: this machine does not have the address. `unknown`: this user may not try. */
+  /**
+   * `absent`: this machine does not have the address. `unknown`: this user may not try, or may not see whether who holds it is this
+   * stack, whose process runs.
+   */
   state: 'free' | 'ours' | 'taken' | 'absent' | 'unknown'
   /** Who holds it, as far as this user may see. */
   owner?: Owner
@@ -55,9 +58,13 @@ export async function readPortStates(
   const byDocker = async () => containers !== undefined && alive().length === 0 && !('missing' in (await findDocker()))
   const mode = options.mode ?? ((await byDocker()) ? 'docker' : 'embedded')
   const wanted = wantedPorts(project, settings, mode)
-  refuseTwins(wanted)
-  const isOurs = (owner: Owner | undefined) =>
-    owner?.kind === 'container' ? owner.project === project.name : alive().some(({ pid }) => pid === owner?.pid)
+  refuseTwins(wanted, env)
+  // Undefined where the service runs and this user may not see whether it is the owner.
+  const isOurs = (owner: Owner | undefined, service: string): boolean | undefined => {
+    if (owner?.kind === 'container') return owner.project === project.name
+    if (owner?.pid === undefined && alive().some(({ name }) => name === service)) return undefined
+    return alive().some(({ pid }) => pid === owner?.pid)
+  }
   const look: Look = async (protocol, address, port) => {
     const place = [protocol, address, port] as const
     const holder = findHolder(containers ?? [], ...place) ?? findHolder(await readSockets(new Set([port])), ...place)
@@ -74,7 +81,7 @@ export async function readPortStates(
     state.next = next
     reserved.add(next)
   }
-  return { mode, ports, findings: [...stateFindings(ports, mode, env), ...exposedFindings(wanted, project, root)] }
+  return { mode, ports, findings: [...stateFindings(ports, mode, env), ...exposedFindings(wanted, project, root, env)] }
 }
 
 function wantedPorts(project: ComposeProject, settings: Settings, mode: StackMode): ComposePort[] {
@@ -90,12 +97,12 @@ function wantedPorts(project: ComposeProject, settings: Settings, mode: StackMod
 }
 
 /** @throws {OpsError} exit code 2 when two services publish the same port */
-function refuseTwins(wanted: readonly ComposePort[]): void {
+function refuseTwins(wanted: readonly ComposePort[], env: NodeJS.ProcessEnv): void {
   const mistakes = wanted.flatMap((port, index) => {
     const twin = wanted.slice(0, index).find((other) => isTwin(port, other))
     if (!twin) return []
     const found = `port ${port.first} for ${port.service}, which ${twin.service} publishes at ${twin.origin}`
-    const hint = port.variable ? `edit .env: ${port.variable}=…` : `edit ${port.origin}`
+    const hint = port.variable ? setHint(port.variable, '…', env) : `edit ${port.origin}`
     return [{ code: 'PORT_TWICE', subject: port.origin, found, expected: 'a port of its own', hint }]
   })
   if (mistakes.length > 0) throw configError(mistakes)
@@ -111,24 +118,27 @@ type Look = (protocol: Protocol, address: string, port: number) => Promise<Owner
 async function readState(
   { service, variable, protocol, origin, hostIp: address, first, last }: ComposePort,
   look: Look,
-  isOurs: (owner: Owner | undefined) => boolean,
+  isOurs: (owner: Owner | undefined, service: string) => boolean | undefined,
 ): Promise<PortState> {
   const { outcome, port } = await probeRange(protocol, address, first, last)
   const base = { service, variable, protocol, origin, address, port }
   if (outcome === 'absent') return { ...base, state: 'absent' }
   const owner = outcome === 'free' ? undefined : await look(protocol, address, port)
-  const ours = isOurs(owner)
+  const ours = outcome !== 'free' && isOurs(owner, service)
   if (outcome !== 'free' && !ours) {
     if (outcome === 'denied' && !owner) return { ...base, state: 'unknown' }
     // Another look at the same moment, such as a start next door, binds too: whoever holds the port still holds it later.
     await delay(100)
-    if ((await probe(protocol, address, port)) !== 'free') return { ...base, state: 'taken', ...(owner && { owner }) }
+    if ((await probe(protocol, address, port)) !== 'free') {
+      if (ours === undefined) return { ...base, state: 'unknown', owner: owner ?? { kind: 'process' } }
+      return { ...base, state: 'taken', ...(owner && { owner }) }
+    }
   }
   const state: PortState = { ...base, state: ours ? 'ours' : 'free', ...(ours && owner && { owner }) }
   const alsoLocalhost = protocol === 'tcp' && (address === '127.0.0.1' || address === '0.0.0.0')
   if (!alsoLocalhost || (await probe('tcp', '::1', port, 'linux')) !== 'taken') return state
   const localhostOwner = await look('tcp', '::1', port)
-  return isOurs(localhostOwner) ? state : { ...state, localhostOwner: localhostOwner ?? { kind: 'process' } }
+  return isOurs(localhostOwner, service) ? state : { ...state, localhostOwner: localhostOwner ?? { kind: 'process' } }
 }
 
 /** The first port of a range that is not taken, as the engine takes it; the first of all if every one is. */

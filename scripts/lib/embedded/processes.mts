@@ -69,12 +69,32 @@ export function isAlive(record: ProcessRecord): boolean {
   return bornAt(record.pid) === record.born
 }
 
-/** The records in a data folder, dead processes included; empty for a folder that never ran anything. */
+/** When a process began that never did: no living process is known by it. */
+const NEVER = 'never'
+
+/**
+ * The records in a data folder, dead processes included; empty for a folder that never ran anything. One that holds no record, as a
+ * power failure may leave it, counts as that of a dead process.
+ */
 export function readRecords(dataDir: string): ProcessRecord[] {
   if (!existsSync(runFolder(dataDir))) return []
   return readdirSync(runFolder(dataDir))
     .filter((file) => file.endsWith('.json'))
-    .map((file) => JSON.parse(readFileSync(path.join(runFolder(dataDir), file), 'utf8')) as ProcessRecord)
+    .map((file) => {
+      const name = path.basename(file, '.json')
+      const text = readFileSync(path.join(runFolder(dataDir), file), 'utf8')
+      return parseRecord(text) ?? { name, pid: 0, born: NEVER, log: logFile(dataDir, name) }
+    })
+}
+
+function parseRecord(text: string): ProcessRecord | undefined {
+  try {
+    const record: Partial<ProcessRecord> | null = JSON.parse(text)
+    return typeof record?.pid === 'number' && typeof record.born === 'string' ? (record as ProcessRecord) : undefined
+  } catch {
+    // No JSON: empty, or cut off.
+    return undefined
+  }
 }
 
 /** Starts a process that survives this one, its output in its log file, and records it. */
@@ -94,7 +114,7 @@ export function launch(dataDir: string, { name, command, args, env, cwd, stdin }
   child.stdin?.end(stdin)
   child.unref()
   const pid = child.pid ?? 0
-  const record = { name, pid, born: (pid && bornAt(pid)) || 'never', log }
+  const record = { name, pid, born: (pid && bornAt(pid)) || NEVER, log }
   const file = recordFile(dataDir, name)
   // Written beside and renamed: a record is whole or not there.
   writeFileSync(`${file}.tmp`, JSON.stringify(record))
