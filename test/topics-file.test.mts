@@ -125,6 +125,14 @@ parses('goes by Kafka’s rule for names', () => {
   assert.equal(accepted, Array(6).fill(false))
 })
 
+parses('takes a value as long as Kafka does, and no longer', () => {
+  const content = (bytes: number) => SOUND.replace('lz4', 'x'.repeat(bytes))
+  assert.equal(mistakesOf(content(32_767)), [])
+  const [mistake, ...more] = mistakesOf(content(32_768))
+  assert.match(mistake ?? '', / YAML_VALUE: 32768 bytes$/)
+  assert.equal(more, [])
+})
+
 parses('accepts numbers up to their bounds and nothing beyond', () => {
   const wrong = (from: string, to: string) => mistakesOf(SOUND.replace(from, to)).length
   const partitions = (text: string) => wrong('partitions: 3', `partitions: ${text}`)

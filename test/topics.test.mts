@@ -358,7 +358,7 @@ wrong('exits 3 and names the cause when no broker answers in time', async () => 
   )
   const unknown = await at('no-such-host.invalid:9092')
   assert.is(unknown.exitCode, 3)
-  assert.match(unknown.stderr, /found unknown host name/)
+  assert.match(unknown.stderr, /found unknown host name, .*\n {4}→ edit \.env: KAFKA_BOOTSTRAP_SERVERS=…\n$/)
 })
 
 wrong('exits 3 when the broker falls silent, and again once it is dead in the middle of a change', async () => {
@@ -368,9 +368,27 @@ wrong('exits 3 when the broker falls silent, and again once it is dead in the mi
   try {
     const silent = await run(['--timeout', '2'])
     assert.is(silent.exitCode, 3)
-    assert.match(silent.stderr, /found timed out, expected a Kafka broker that answers within 2 s/)
+    assert.match(
+      silent.stderr,
+      /found timed out, expected a Kafka broker that answers within 2 s .*\n {4}→ \.\/scripts\/health-check\.mts\n$/,
+    )
   } finally {
     process.kill(pid, 'SIGCONT')
+  }
+  // Without ZooKeeper the broker still tells its topics, but not how they are configured.
+  const zookeeper = runningEmbedded(settings.EMBEDDED_DATA_DIR).find(({ name }) => name === 'zookeeper')?.pid
+  assert.ok(zookeeper)
+  process.kill(zookeeper, 'SIGSTOP')
+  try {
+    for (const script of ['create-topics.mts', 'reset-kafka.mts']) {
+      const half = await runScript(script, ['--timeout', '2', ...(script === 'reset-kafka.mts' ? ['--yes'] : [])], {
+        env,
+      })
+      assert.is(half.exitCode, 3)
+      assert.match(half.stderr, /found timed out, .*\[KAFKA_UNREACHABLE\]\n {4}→ \.\/scripts\/health-check\.mts\n$/)
+    }
+  } finally {
+    process.kill(zookeeper, 'SIGCONT')
   }
   // Stopped with the change about to leave, it finds the broker dead when it goes on.
   const file = declaring({ name: 's.one' })

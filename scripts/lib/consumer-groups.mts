@@ -1,5 +1,5 @@
 /** Kafka's consumer groups: who is in them, what they read, and what they have committed. */
-import { type KafkajsClients, unreachable } from './kafka.mts'
+import { ASK_HEALTH, type KafkajsClients, unreachable } from './kafka.mts'
 import { Reader } from './kafka-codec.mts'
 import type { Settings } from './settings.mts'
 
@@ -42,7 +42,7 @@ export async function readGroups(
       })),
     )
   } catch (error) {
-    throw unreachable(servers.join(','), error, timeoutMs)
+    throw unreachable(servers.join(','), error, timeoutMs, ASK_HEALTH)
   }
 }
 

@@ -13,10 +13,24 @@ import { waitUntil } from './wait.mts'
 
 type Servers = Pick<Settings, 'KAFKA_BOOTSTRAP_SERVERS'>
 
+/** What to do about a broker that has a fault but not a wrong address. */
+export const ASK_HEALTH = './scripts/health-check.mts'
+const NO_CONTROLLER = 'no controller is elected yet'
+const NO_TOPICS = 'the broker does not know its topics yet'
+
+/** What mends that none of `addresses`, comma-separated, answers for the cause `found`. */
+function mendOf(addresses: string, found: string): string {
+  if (found.includes('connection refused')) return 'npm start'
+  const local = addresses.split(',').every((address) => /^(localhost|127\.[\d.]+|\[::1\]):/.test(address))
+  // Whoever says the first two is a broker; and on this machine only what hangs, or is stopped, gives no answer at all.
+  const right = found.includes(NO_CONTROLLER) || found.includes(NO_TOPICS) || (local && found.includes('timed out'))
+  return right ? ASK_HEALTH : 'edit .env: KAFKA_BOOTSTRAP_SERVERS=…'
+}
+
 /** The {@link OpsError} of a broker that does not answer: exit code 3. */
 export function unreachable(address: string, error: unknown, timeoutMs: number, mend?: string): OpsError {
   const found = networkCause(error)
-  const hint = mend ?? (found.includes('connection refused') ? 'npm start' : 'edit .env: KAFKA_BOOTSTRAP_SERVERS=…')
+  const hint = mend ?? mendOf(address, found)
   const expected = `a Kafka broker that answers within ${timeoutMs / 1000} s`
   return cannotTell({ code: 'KAFKA_UNREACHABLE', subject: `kafka ${address}`, found, expected, hint }, error)
 }
@@ -86,11 +100,11 @@ async function tryServer(
   const wire = await connectWire(host, port, timeoutMs)
   try {
     const seen = await wire.send(metadata, timeoutMs)
-    if (!seen.brokers.some(({ id }) => id === seen.controllerId)) throw new Error('no controller is elected yet')
+    if (!seen.brokers.some(({ id }) => id === seen.controllerId)) throw new Error(NO_CONTROLLER)
     // A broker that has just started answers before its controller has told it of any topic, and then knows none; the
     // partitions on its disk give that away.
     if (!topicless && seen.topics.length === 0 && (await wire.send(describeLogDirs, timeoutMs)).size > 0) {
-      throw new Error('the broker does not know its topics yet')
+      throw new Error(NO_TOPICS)
     }
     return { address, wire, seen }
   } catch (error) {
@@ -111,7 +125,8 @@ function clusterOf(
       if (!wires.has(target)) wires.set(target, connectWire(host, port, timeoutMs))
       return await ((await wires.get(target)) as Wire).send(request, timeoutMs)
     } catch (error) {
-      if (target === address) throw unreachable(target, error, timeoutMs)
+      // It has answered at this address before.
+      if (target === address) throw unreachable(target, error, timeoutMs, ASK_HEALTH)
       const mend = 'set KAFKA_ADVERTISED_HOST in .env to an address that clients reach, then restart Kafka'
       throw unreachable(`${target} (the address that it advertises)`, error, timeoutMs, mend)
     }

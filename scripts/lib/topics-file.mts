@@ -50,6 +50,9 @@ const PARTITIONS = { min: 1, max: 10_000, whole: true }
 const REPLICATION = { min: 1, max: 32_767, whole: true }
 const DURATION = { min: 0.001, max: 876_000, whole: false }
 
+/** Kafka's protocol has 15 bits for the length of a value. */
+const MAX_BYTES = 32_767
+
 /** Kafka's rule for topic names. @see org.apache.kafka.common.internals.Topic (3.9) */
 const LEGAL_NAME = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/
 const INTERNAL_NAMES = ['__consumer_offsets', '__transaction_state']
@@ -129,7 +132,9 @@ function readTopic(source: YamlSource, node: unknown): DeclaredTopic {
     if (twin && fields.has(twin)) source.report('TOPIC_TWICE', subject, `${kafkaKey} beside ${twin}`, 'one of the two')
     topic.at[kafkaKey] = source.at(pair.key)
     const text = source.text(pair.value, subject, 'a value')
-    if (text !== undefined) topic.config[kafkaKey] = text
+    const bytes = Buffer.byteLength(text ?? '')
+    if (bytes > MAX_BYTES) source.report('YAML_VALUE', subject, `${bytes} bytes`, `at most ${MAX_BYTES}`)
+    else if (text !== undefined) topic.config[kafkaKey] = text
   }
   return topic
 }
