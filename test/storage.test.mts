@@ -265,6 +265,30 @@ bars('are right at once, after corrections, and after the roll-up', async () => 
   assert.equal(await rows("SELECT count() FROM market_ticks WHERE symbol = 'BARS'"), [[11]])
 })
 
+bars('and the last trades take trades of one microsecond in the order of the feed', async () => {
+  const inOrder = (symbol: string, prices: number[], tickIds: number[]) =>
+    prices.map((price, index) => trade(symbol, '30:00', price, 1, tickIds[index] ?? 0, { sequence: index + 1 }))
+  await insert('market_ticks', inOrder('FEED', [11, 10, 12, 11.5], []))
+  // Tick ids are not monotonic; without a place in the feed they are all there is.
+  await insert('market_ticks', inOrder('IDS', [11, 10, 12, 11.5], [9, 5, 7, 6]))
+  await insert('market_ticks', [trade('ONLY', '30:00', 11.5, 1, 4), trade('ONLY', '30:00', 11, 1, 3)])
+  const lastOf = async (symbol: string, trades: number) =>
+    (await rows(`SELECT toFloat64(price) FROM market_last_trades(symbol = '${symbol}', trades = ${trades})`)).flat()
+  const check = async () => {
+    for (const symbol of ['FEED', 'IDS'])
+      assert.equal(await rows(BARS(symbol)), [['14:30', 11, 12, 10, 11.5, 4, '11.125', 4]])
+    assert.equal(await rows(BARS('ONLY')), [['14:30', 11, 11.5, 11, 11.5, 2, '11.25', 2]])
+  }
+  await check()
+  for (const symbol of ['FEED', 'IDS']) {
+    assert.equal(await lastOf(symbol, 9), [11.5, 12, 10, 11])
+    assert.equal(await lastOf(symbol, 1), [11.5])
+  }
+  assert.equal(await lastOf('ONLY', 1), [11.5])
+  await rollUp('bars')
+  await check()
+})
+
 bars('have what an INSERT stored that broke, and no VWAP where nothing was traded', async () => {
   const select =
     "SELECT 'BRKN', toDateTime64('2026-01-05 16:00:00', 6, 'UTC') + number / 100, 1, throwIf(number >= 9000), number FROM numbers(10000)"
@@ -512,6 +536,40 @@ documented('has examples that run', async () => {
   const examples = [...text.matchAll(/^```sql\n(.*?)^```/gms)].map(([, sql = '']) => sql)
   assert.ok(examples.length > 5)
   for (const sql of examples) await (sql.startsWith('INSERT') ? client.command({ query: sql }) : rows(sql))
+})
+
+documented('deletes a generated market as docs/ingest.md says', async () => {
+  const text = readFileSync(path.join(ROOT, 'docs', 'ingest.md'), 'utf8')
+  const [, bySource = '', sources = '', bySymbol = '', symbols = ''] =
+    /`(DELETE FROM … WHERE source = [^`]+)` for (.+?), and `(DELETE FROM … WHERE symbol [^`]+)` for\n?(.+?)\.\n/s.exec(
+      text,
+    ) ?? []
+  const names = (list: string) => [...list.matchAll(/`(\w+)`/g)].map(([, name = '']) => name)
+  assert.equal(names(sources), ['market_ticks', 'market_l1', 'market_l2'])
+  await insert('market_ticks', [trade('SIM0001', '30:00', 1, 1, 1, { source: 'generated' })])
+  const event = {
+    symbol: 'SIM0001',
+    timestamp: '2026-01-05T14:30:00Z',
+    side: 'bid',
+    price: 1,
+    size: 1,
+    operation: 'insert',
+  }
+  await insert('market_l2', [
+    { ...event, source: 'generated' },
+    { ...event, symbol: 'KEPT' },
+  ])
+  for (const [query, list] of [
+    [bySource, sources],
+    [bySymbol, symbols],
+  ] as const)
+    for (const table of names(list)) await client.command({ query: query.replace('…', table) })
+  for (const table of names(sources + symbols))
+    assert.equal(await rows(`SELECT count() FROM ${table} WHERE symbol LIKE 'SIM%'`), [[0]], table)
+  assert.equal(
+    await rows("SELECT symbol, count() FROM market_l2 WHERE symbol IN ('KEPT', 'SIM0001') GROUP BY symbol"),
+    [['KEPT', 1]],
+  )
 })
 
 const suites = [writers, once, bars, latest, documented, book]

@@ -32,8 +32,8 @@ CREATE TABLE IF NOT EXISTS market_ticks
     -- A `delete` takes back the trade whose tick_id (and symbol, timestamp, price, size, conditions) it repeats; without a tick_id it
     -- cannot say which. An `insert` is a trade that the exchange adds later. All stay stored: market_trades shows what holds.
     correction Enum8('none' = 0, 'insert' = 1, 'delete' = 2) CODEC(ZSTD(1)),
-    -- Computed when read: orders the trades of a symbol, for the first and the last of an interval.
-    position UInt128 ALIAS bitOr(bitShiftLeft(toUInt128(toUnixTimestamp64Micro(timestamp)), 64), tick_id),
+    -- Computed when read: orders the trades of a symbol, for the first and the last of an interval. Tick ids are not monotonic.
+    position UInt128 ALIAS bitOr(bitShiftLeft(toUInt128(toUnixTimestamp64Micro(timestamp)), 64), if(sequence = 0, tick_id, sequence)),
     -- Finds the few corrections without reading the column of all trades.
     INDEX correction_set correction TYPE set(3) GRANULARITY 4,
     -- Tells the built-in ingest in no time that what it is about to store is not there yet: parts end before it begins.

@@ -48,4 +48,6 @@ ORDER BY (symbol, timestamp, sequence)
 SETTINGS
     non_replicated_deduplication_window = 1000,
     -- With a retention, drop whole days instead of rewriting parts row by row.
-    ttl_only_drop_parts = 1
+    ttl_only_drop_parts = 1,
+    -- DELETE FROM is refused on a table with a projection, unless it may make the projection anew.
+    lightweight_mutation_projection_mode = 'rebuild'
