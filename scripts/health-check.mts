@@ -7,12 +7,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { refuseTogether, runCommand } from './lib/cli.mts'
 import { configError, exitCodeOf, renderFindings } from './lib/findings.mts'
-import { readHealth, renderHealth, renderLogs, type StackHealth } from './lib/health/health.mts'
+import { readHealth, renderHealth, type StackHealth } from './lib/health/health.mts'
 import { type ProbeOptions, SERVICES, type ServiceName } from './lib/health/probe.mts'
+import { readUntilHealthy, renderLogs } from './lib/health/repeat.mts'
 import { readSettings } from './lib/settings.mts'
-import { waitUntil } from './lib/wait.mts'
 
 const WATCH_MS = 2_000
+const [LAG_WARNING, LAG_CRITICAL] = [1_000, 10_000]
 
 await runCommand({
   name: './scripts/health-check.mts',
@@ -38,16 +39,14 @@ await runCommand({
       value: 'RECORDS',
       min: 0,
       max: 1e15,
-      default: 1000,
-      help: 'consumer lag that is worth a look',
+      help: `consumer lag above which it is worth a look (default ${LAG_WARNING})`,
     },
     'lag-critical': {
       type: 'number',
       value: 'RECORDS',
       min: 0,
       max: 1e15,
-      default: 10_000,
-      help: 'consumer lag that is unhealthy',
+      help: `consumer lag above which it is unhealthy (default ${LAG_CRITICAL})`,
     },
   },
   example: './scripts/health-check.mts --wait 60',
@@ -58,44 +57,67 @@ await runCommand({
     3: 'could not tell, and nothing is known to be bad',
   },
   run: async ({ options, paint, json, log }) => {
-    const unknown = options.only.filter((name) => !(SERVICES as readonly string[]).includes(name))
-    if (unknown.length > 0) {
-      const [found, expected] = [unknown.join(', '), `of ${SERVICES.join(', ')}`]
-      throw configError([
-        { code: 'USAGE', subject: '--only', found, expected, hint: './scripts/health-check.mts --help' },
-      ])
-    }
+    refuseWrongUse(options)
     const flags = { '--watch': options.watch, '--json': json, '--wait': options.wait > 0 }
     if (options.watch) refuseTogether(flags, './scripts/health-check.mts --watch')
     const settings = readSettings()
     const probeOptions: ProbeOptions = {
       timeoutMs: options.timeout * 1000,
       deep: options.deep,
-      lagWarning: options['lag-warning'],
-      lagCritical: options['lag-critical'],
+      lagWarning: options['lag-warning'] ?? LAG_WARNING,
+      lagCritical: options['lag-critical'] ?? LAG_CRITICAL,
     }
-    const read = () => readHealth(settings, options.only as ServiceName[], probeOptions)
+    const read = (leftMs = Number.POSITIVE_INFINITY) =>
+      readHealth(settings, options.only as ServiceName[], { ...probeOptions, leftMs })
     const report = (health: StackHealth) => ({
       findings: health.findings,
       text: renderHealth(health, paint),
       data: { mode: health.mode, services: health.services.map(({ findings, ...service }) => service) },
     })
-    while (options.watch) {
-      const { text, findings } = report(await read())
-      process.stdout.write([new Date().toISOString(), text, renderFindings(findings, paint), ''].join('\n'))
-      await delay(WATCH_MS)
-    }
-    let health = await read()
-    if (options.wait > 0 && exitCodeOf(health.findings) !== 0) {
-      log(`Waiting up to ${options.wait} s for the stack to become healthy`)
-      const again = async () => {
-        health = await read()
-        return exitCodeOf(health.findings) === 0
+    if (options.watch) {
+      let seen = true
+      process.stdout.once('error', () => {
+        seen = false
+      })
+      for (;;) {
+        const health = await read()
+        const { text, findings } = report(health)
+        process.stdout.write([new Date().toISOString(), text, renderFindings(findings, paint), ''].join('\n'))
+        await delay(WATCH_MS)
+        if (!seen) return report(health)
       }
-      await waitUntil(again, { timeoutMs: options.wait * 1000, pollMs: 500 })
-      const logs = exitCodeOf(health.findings) === 0 ? '' : await renderLogs(settings, health)
-      if (logs) log(logs)
     }
+    if (options.wait === 0) return report(await read())
+    const health = await readUntilHealthy(read, options.wait * 1000, () =>
+      log(`Waiting up to ${options.wait} s for the stack to become healthy`),
+    )
+    const logs = exitCodeOf(health.findings) === 0 ? '' : await renderLogs(settings, health)
+    if (logs) log(logs)
     return report(health)
   },
 })
+
+interface Given {
+  only: string[]
+  deep: boolean
+  'lag-warning': number | undefined
+  'lag-critical': number | undefined
+}
+
+/** @throws {OpsError} exit code 2 for flags that name nothing that can be checked, or limits that exclude one another */
+function refuseWrongUse({ only, deep, 'lag-warning': warning, 'lag-critical': critical }: Given): void {
+  const refuse = (subject: string, found: string, expected: string, hint = './scripts/health-check.mts --help') => {
+    throw configError([{ code: 'USAGE', subject, found, expected, hint }])
+  }
+  const unknown = only.filter((name) => !(SERVICES as readonly string[]).includes(name))
+  if (unknown.length > 0) refuse('--only', unknown.join(', '), `of ${SERVICES.join(', ')}`)
+  if (only.includes('canary') && !deep)
+    refuse(
+      '--only canary',
+      'no --deep',
+      'both: a canary writes',
+      `./scripts/health-check.mts --only ${only.join(' ')} --deep`,
+    )
+  if (warning !== undefined && critical !== undefined && warning > critical)
+    refuse('--lag-warning', `${warning}, above --lag-critical ${critical}`, 'at most --lag-critical')
+}

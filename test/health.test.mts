@@ -94,6 +94,9 @@ probes('a good stack is healthy, and Kafka UI no part of it', async () => {
   assert.equal(states, [...four, 'kafka-ui skipped'])
   const details = Object.fromEntries(services.map((each) => [each.service, each.details]))
   assert.equal([details.zookeeper?.mode, details.zookeeper?.version], ['standalone', '3.8.6'])
+  // Kafka's; the connections that ask are none.
+  assert.is(details.zookeeper?.sessions, 1)
+  assert.is(services[0]?.summary, 'standalone, 1 session')
   assert.equal([details.kafka?.brokers, details.kafka?.topics, details.kafka?.offline], [1, 5, 0])
   assert.equal([details.redis?.maxMemoryPolicy, details.redis?.appendOnly], ['allkeys-lru', true])
 })
@@ -256,10 +259,12 @@ probes('a consumer group that is behind is warned of, and far behind unhealthy',
   assert.equal(await told('kafka'), ['exit 0', behind('warning', 1001, 1000)])
   assert.equal(await told('kafka', {}, ['--lag-warning', '1001']), GOOD)
   assert.equal(await told('kafka', {}, ['--lag-critical', '1000']), ['exit 1', behind('error', 1001, 1000)])
+  assert.equal(await told('kafka', {}, ['--lag-critical', '500']), ['exit 1', behind('error', 1001, 500)])
   await kafka.produce(topic, 8999)
   assert.equal(await told('kafka'), ['exit 0', behind('warning', 10_000, 1000)])
   await kafka.produce(topic, 1)
   assert.equal(await told('kafka'), ['exit 1', behind('error', 10_001, 10_000)])
+  assert.equal(await told('kafka', {}, ['--lag-warning', '20000']), ['exit 1', behind('error', 10_001, 10_000)])
   await kafka.admin(async (admin) => {
     await admin.deleteGroups(['l2-behind'])
     await admin.deleteTopics({ topics: [topic] })
@@ -416,6 +421,8 @@ probes('unknown services and flags are refused', async () => {
   for (const [flags, subject] of [
     [['--watch', '--wait', '5'], '--watch --wait'],
     [['--watch', '--json'], '--watch --json'],
+    [['--lag-warning', '20000', '--lag-critical', '10000'], '--lag-warning'],
+    [['--only', 'canary', 'redis'], '--only canary redis --deep'],
   ] as const) {
     const { exitCode, stdout, stderr } = await check([...flags])
     assert.equal([exitCode, `${stdout}${stderr}`.includes(subject)], [2, true])
@@ -423,6 +430,7 @@ probes('unknown services and flags are refused', async () => {
   const help = await check(['--help'])
   assert.equal([help.exitCode, help.stderr], [0, ''])
   assert.match(help.stdout, '--lag-warning RECORDS')
+  assert.match(help.stdout, '(default 10000)')
 })
 
 probes('a host that nobody knows is "could not tell", and only where nothing is known to be bad', async () => {
@@ -439,6 +447,21 @@ probes('a host that nobody knows is "could not tell", and only where nothing is 
   assert.equal(states, ['healthy', 'healthy', 'healthy', 'unknown', 'skipped'])
   const both = await health(['--only', 'redis', 'clickhouse'], { REDIS_HOST: host, CLICKHOUSE_PASSWORD: 'wr-ong' })
   assert.is(both.exitCode, 1)
+})
+
+probes('an ingest of which ClickHouse does not tell is neither off nor healthy', async () => {
+  assert.equal(await told('ingest'), GOOD)
+  const expected = 'expected a ClickHouse that says whether it is on'
+  assert.equal(await told('ingest', { CLICKHOUSE_PORT: '1' }), [
+    'exit 3',
+    `unknown INGEST_UNTOLD ingest: no answer from ClickHouse at 127.0.0.1:1: connection refused, ${expected}`,
+  ])
+  const [exit, refusal] = await told('ingest', { CLICKHOUSE_PASSWORD: 'wr-ong' })
+  assert.is(exit, 'exit 1')
+  assert.match(refusal as string, /^error CLICKHOUSE_AUTH clickhouse: a refused login/)
+  // Beside ClickHouse's own probe that says it already.
+  const { services, findings } = await health([], { CLICKHOUSE_PORT: '1' })
+  assert.equal([services.map(({ service }) => service).includes('ingest'), findings.length], [false, 1])
 })
 
 probes('services that hang are unhealthy, and healthy when they go on', async () => {
@@ -528,6 +551,17 @@ alone('--wait runs out and says why', async () => {
   assert.match(stdout, /^zookeeper +unhealthy .*\nredis +healthy .*\n✗ zookeeper: found no answer from port /)
 })
 
+alone('--wait keeps to its time beside a service that hangs', async () => {
+  const pid = pids(stack.settings).redis as number
+  process.kill(pid, 'SIGSTOP')
+  const startMs = performance.now()
+  const { exitCode } = await check(['--only', 'redis', '--wait', '2'])
+  const tookMs = performance.now() - startMs
+  process.kill(pid, 'SIGCONT')
+  // Without a limit of its own each look would take the 5 s of --timeout, and there are two: that it ended before tells them apart.
+  assert.equal([exitCode, tookMs < 5_000], [1, true])
+})
+
 alone('--watch goes on, with findings, until it is ended', async () => {
   const child = spawn(path.join(ROOT, 'scripts', 'health-check.mts'), ['--only', 'redis', 'zookeeper', '--watch'], {
     env: { ...stack.env, ...NO_DOCKER },
@@ -540,6 +574,17 @@ alone('--watch goes on, with findings, until it is ended', async () => {
   const [exitCode, signal] = await once(child, 'close')
   assert.equal([exitCode, signal], [null, 'SIGINT'])
   assert.match(stdout, /^\d{4}-\d\d-\d\dT[^\n]*\nzookeeper +unhealthy [^\n]*\nredis +healthy /)
+})
+
+alone('--watch ends when nobody reads it any more', async () => {
+  const child = spawn(path.join(ROOT, 'scripts', 'health-check.mts'), ['--only', 'redis', 'zookeeper', '--watch'], {
+    env: { ...stack.env, ...NO_DOCKER },
+  })
+  child.stdout.once('data', () => child.stdout.destroy())
+  const timer = setTimeout(() => child.kill('SIGKILL'), 30_000)
+  const [exitCode, signal] = await once(child, 'exit')
+  clearTimeout(timer)
+  assert.equal([exitCode, signal], [1, null])
 })
 
 alone('a service that was killed shows the end of its log', async () => {
@@ -630,7 +675,15 @@ function fakeDocker(state: Record<string, unknown>, percent: string): NodeJS.Pro
     Name: '/l2_redis',
     RestartCount: 0,
     Config: { Labels: { 'com.docker.compose.service': 'redis' } },
-    State: { Status: 'running', ExitCode: 0, OOMKilled: false, Error: '', StartedAt: '2026-01-01T00:00:00Z', ...state },
+    State: {
+      Status: 'running',
+      ExitCode: 0,
+      OOMKilled: false,
+      Error: '',
+      StartedAt: '2026-01-01T00:00:00Z',
+      FinishedAt: '2026-01-01T01:00:00Z',
+      ...state,
+    },
   }
   const stats = { Name: 'l2_redis', MemPerc: percent, MemUsage: '1.9GiB / 2GiB' }
   const answers = {
@@ -656,6 +709,29 @@ contained('warns of one that has little memory left, with --deep', async () => {
   ])
   const { findings, services } = await health(['--only', 'redis', '--deep'], fakeDocker({}, '90.00%'))
   assert.equal([findings, services[0]?.details.memoryPercent, services[0]?.details.memory], [[], 90, '1.9GiB / 2GiB'])
+})
+
+contained('one that does not run is unhealthy, whoever answers on its port', async () => {
+  const Health = { Status: 'unhealthy', Log: [{ Output: 'old' }] }
+  for (const [Status, mend] of [
+    ['exited', 'docker-compose up -d'],
+    ['paused', 'docker-compose unpause redis'],
+  ]) {
+    const { exitCode, findings } = await health(['--only', 'redis'], fakeDocker({ Status, Health }, '0%'))
+    assert.is(exitCode, 1)
+    assert.equal(
+      findings.map(({ code, subject, found, expected, hint }) => [code, subject, found, expected, hint]),
+      [
+        [
+          'CONTAINER_STATE',
+          'redis container',
+          `${Status}, though its port answers`,
+          'running',
+          `npm run ports, then: ${mend}`,
+        ],
+      ],
+    )
+  }
 })
 
 contained('tells of a silent one what its health check says, and after --wait the end of its log', async () => {

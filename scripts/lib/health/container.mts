@@ -23,7 +23,11 @@ export async function explainByContainer(
   const log = `docker logs ${container.name}`
   // It serves again: worth a look, not a failure.
   if (container.oomKilled) others.push({ severity: 'warning', subject, ...outOfMemory(service) })
-  if (container.health === 'unhealthy') {
+  if (container.state !== 'running') {
+    const found = `${container.state}, though its port answers`
+    const hint = `npm run ports, then: ${mendOf(service, container)}`
+    others.push({ severity: 'error', code: 'CONTAINER_STATE', subject, found, expected: 'running', hint })
+  } else if (container.health === 'unhealthy') {
     const found = `unhealthy${container.healthOutput ? `: ${container.healthOutput.slice(0, 200)}` : ''}`
     others.push({ severity: 'error', code: 'CONTAINER_HEALTH', subject, found, expected: 'healthy', hint: log })
   }

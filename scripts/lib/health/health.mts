@@ -1,5 +1,5 @@
 /** The health of the whole stack: every service probed in parallel, each against its own deadline. */
-import { containerLog, readContainers, readMemory } from '../docker.mts'
+import { readContainers, readMemory } from '../docker.mts'
 import { isAlive, lastLines, readRecords } from '../embedded/processes.mts'
 import { exitCodeOf, type Finding, OpsError, type Paint } from '../findings.mts'
 import { knownCause } from '../known-causes.mts'
@@ -29,24 +29,37 @@ export interface StackHealth {
 
 type Ask = (settings: Settings, options: ProbeOptions) => Promise<Probe>
 
-/** Probes are imported when they are run: a client costs up to 0.1 s. */
-const PROBES: Record<ServiceName, () => Promise<Ask>> = {
+/** Probes and the clients that they use, imported only when they are asked for: a client costs up to 0.1 s. */
+const PROBES: Record<ServiceName, (deep: boolean) => Promise<Ask>> = {
   zookeeper: async () => (await import('./zookeeper.mts')).probeZookeeper,
-  kafka: async () => (await import('./kafka.mts')).probeKafka,
-  clickhouse: async () => (await import('./clickhouse.mts')).probeClickHouse,
-  redis: async () => (await import('./redis.mts')).probeRedis,
+  kafka: async (deep) => {
+    if (deep) await import('kafkajs')
+    return (await import('./kafka.mts')).probeKafka
+  },
+  clickhouse: async () => {
+    await import('@clickhouse/client')
+    return (await import('./clickhouse.mts')).probeClickHouse
+  },
+  redis: async () => {
+    await import('ioredis')
+    return (await import('./redis.mts')).probeRedis
+  },
   'kafka-ui': async () => (await import('./kafka-ui.mts')).probeKafkaUi,
-  ingest: async () => (await import('./ingest.mts')).probeIngest,
+  ingest: async () => {
+    await import('@clickhouse/client')
+    return (await import('./ingest.mts')).probeIngest
+  },
   canary: async () => (await import('./canary.mts')).probeCanary,
 }
 
-let imported: Promise<unknown> = Promise.resolve()
-
-/** Imports one probe after the other: of two imported at once, jiti 2.7 gives one the modules they share before these are run. */
-function importProbe(service: ServiceName): Promise<Ask> {
-  const ask = imported.then(PROBES[service])
-  imported = ask.catch(() => {})
-  return ask
+/**
+ * The probes of the services. All are there before the first is asked, so that no probe's time is spent on the import of another. One is
+ * imported after the other: of two imported at once, jiti 2.7 gives one the modules they share before these are run.
+ */
+async function importProbes(services: readonly ServiceName[], deep: boolean): Promise<Map<ServiceName, Ask>> {
+  const asks = new Map<ServiceName, Ask>()
+  for (const service of services) asks.set(service, await PROBES[service](deep))
+  return asks
 }
 
 /** Deadlines of one question that a probe gets for all that it asks. A canary waits for others to carry it. */
@@ -54,6 +67,9 @@ const PATIENCE = 2
 /** With `deep` one deadline more, for the writing. */
 const DEEP_PATIENCE = 3
 const CANARY_PATIENCE = 6
+/** Milliseconds that one question gets however little time is left: a healthy service that is busy answers in that. */
+const LEAST_MS = 500
+const CANARY_LEAST_MS = 1_000
 
 function addressOf(service: ServiceName, settings: Settings): string {
   return {
@@ -78,20 +94,25 @@ export async function readHealth(
     only.length === 0 ? options.deep || service !== 'canary' : only.includes(service),
   )
   const embedded = records.some(isAlive)
+  const present = asked.filter((service) => !embedded || service !== 'kafka-ui')
+  const asks = await importProbes(present, options.deep)
   const [containers, memory, probed] = await Promise.all([
     embedded ? [] : readContainers(),
     // It takes 2 s, as writing does, so with `deep` it costs nothing.
     embedded || !options.deep ? undefined : readMemory(2 * options.timeoutMs),
     Promise.all(
-      asked.map((service) => (embedded && service === 'kafka-ui' ? skip(service) : probe(service, settings, options))),
+      asked.map((service) => {
+        const ask = asks.get(service)
+        return ask ? probe(service, ask, settings, options) : skip(service)
+      }),
     ),
   ])
   // An embedded stack that was killed as a whole has left its records.
   const mode: Mode = containers.length > 0 ? 'docker' : records.length > 0 ? 'embedded' : 'unknown'
   const services = probed
     .map((health) => (mode === 'embedded' && health.service === 'kafka-ui' ? skip(health.service) : health))
-    // Off by default, and then no part of the stack.
-    .filter(({ service, state }) => service !== 'ingest' || state !== 'skipped' || only.includes('ingest'))
+    // Off by default, and then no part of the stack; and why ClickHouse does not say, its own probe tells.
+    .filter(({ service, state }) => service !== 'ingest' || state === 'healthy' || only.includes('ingest'))
   for (const health of services) {
     const container = containers.find(({ service }) => service === health.service)
     if (container) health.findings = await explainByContainer(health.service, container, health.findings)
@@ -115,7 +136,12 @@ function stateOf({ state, findings }: ServiceHealth): ServiceHealth['state'] {
   return ({ 0: 'healthy', 1: 'unhealthy', 2: 'unhealthy', 3: 'unknown' } as const)[exitCodeOf(findings)]
 }
 
-async function probe(service: ServiceName, settings: Settings, options: ProbeOptions): Promise<ServiceHealth> {
+async function probe(
+  service: ServiceName,
+  ask: Ask,
+  settings: Settings,
+  options: ProbeOptions,
+): Promise<ServiceHealth> {
   const startMs = performance.now()
   const health = (probed: Probe): ServiceHealth => ({
     service,
@@ -126,11 +152,16 @@ async function probe(service: ServiceName, settings: Settings, options: ProbeOpt
   const silent = (error: unknown) =>
     health({ summary: 'no answer', details: {}, findings: [unanswered(service, addressOf(service, settings), error)] })
   // A probe asks several questions: together they get a multiple of the time of one.
-  const timeoutMs =
-    options.timeoutMs * (service === 'canary' ? CANARY_PATIENCE : options.deep ? DEEP_PATIENCE : PATIENCE)
+  const patience = service === 'canary' ? CANARY_PATIENCE : options.deep ? DEEP_PATIENCE : PATIENCE
+  const leastMs = service === 'canary' ? CANARY_LEAST_MS : LEAST_MS
+  const questionMs = Math.min(
+    options.timeoutMs,
+    Math.max(leastMs, (options.leftMs ?? Number.POSITIVE_INFINITY) / patience),
+  )
+  const timeoutMs = questionMs * patience
   try {
-    const probed = importProbe(service).then((ask) => ask(settings, options))
-    return health(await inTime(probed, timeoutMs, `timed out after ${timeoutMs / 1000} s`))
+    const asked = ask(settings, { ...options, timeoutMs: questionMs })
+    return health(await inTime(asked, timeoutMs, `timed out after ${Math.round(timeoutMs) / 1000} s`))
   } catch (error) {
     // Mistakes in our own files are the user's to mend, not the service's.
     if (error instanceof OpsError && error.exitCode === 2) throw error
@@ -153,28 +184,6 @@ function explain(health: ServiceHealth, settings: Settings): void {
   } else if (log.length > 0) {
     silent.found += `; its log ends with "${log.at(-1)?.slice(0, 200)}"`
   }
-}
-
-/** Lines of a log that are shown of a service that is not healthy. */
-const LAST_LINES = 5
-
-/** The ends of the logs of services that are not healthy, for people; empty for none. */
-export async function renderLogs(settings: Settings, { mode, services }: StackHealth): Promise<string> {
-  const containers = mode === 'docker' ? await readContainers() : []
-  const records = readRecords(settings.EMBEDDED_DATA_DIR)
-  const ends = services.map(async ({ service, state }) => {
-    if (state === 'healthy' || state === 'skipped') return ''
-    const container = containers.find((each) => each.service === service)
-    const record = records.find(({ name }) => name === service)
-    const lines = container
-      ? await containerLog(container.name, LAST_LINES)
-      : record
-        ? lastLines(record.log, LAST_LINES)
-        : []
-    const shown = lines.filter(Boolean).map((line) => `  ${line.slice(0, 300)}`)
-    return shown.length > 0 ? [`The log of ${service} ends with`, ...shown].join('\n') : ''
-  })
-  return (await Promise.all(ends)).filter(Boolean).join('\n')
 }
 
 const STATE_STYLES = { healthy: 'green', unhealthy: 'red', unknown: 'yellow', skipped: 'dim' } as const

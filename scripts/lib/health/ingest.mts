@@ -1,19 +1,21 @@
 import type { ClickHouseClient } from '@clickhouse/client'
-import { connectClickHouse } from '../clickhouse.mts'
-import { OpsError } from '../findings.mts'
+import { connectClickHouse, refusalOf } from '../clickhouse.mts'
+import { type Finding, OpsError } from '../findings.mts'
 import { statusFindings } from '../ingest/report.mts'
 import { type IngestObject, judgeObjects, readObjects } from '../ingest/state.mts'
 import { ingestStatements } from '../ingest/statements.mts'
 import { readStatus } from '../ingest/status.mts'
 import type { Settings } from '../settings.mts'
+import { networkCause } from '../tcp.mts'
 import type { Probe, ProbeOptions } from './probe.mts'
 
 /** Whether the built-in ingest reads and stores, where it is switched on. Its lag is judged with that of all consumer groups, by Kafka's probe. */
 export async function probeIngest(settings: Settings, { timeoutMs }: ProbeOptions): Promise<Probe> {
   const client = await connectClickHouse(settings, timeoutMs)
   try {
-    const objects = await objectsOf(client)
-    if (!objects) return { state: 'skipped', summary: 'ClickHouse gives no answer', details: {}, findings: [] }
+    const objects = await objectsOf(client, settings)
+    if (!Array.isArray(objects))
+      return { state: 'unknown', summary: 'ClickHouse does not say', details: {}, findings: [objects] }
     if (judgeObjects(ingestStatements(settings), objects).state === 'off')
       return { state: 'skipped', summary: 'off: ./scripts/ingest.mts on', details: {}, findings: [] }
     const status = await readStatus(client, settings, { timeoutMs, rates: false })
@@ -33,12 +35,15 @@ export async function probeIngest(settings: Settings, { timeoutMs }: ProbeOption
   }
 }
 
-/** Undefined when ClickHouse does not say: its own probe tells why. */
-async function objectsOf(client: ClickHouseClient): Promise<IngestObject[] | undefined> {
+/** The finding that says why ClickHouse does not tell, as its own probe does too. */
+async function objectsOf(client: ClickHouseClient, settings: Settings): Promise<IngestObject[] | Finding> {
   try {
     return await readObjects(client)
-  } catch {
-    // Refused, wrong password, no such database, no answer in time.
-    return undefined
+  } catch (error) {
+    const refusal = refusalOf(settings, error)
+    if (refusal) return { severity: 'error', ...refusal }
+    const found = `no answer from ClickHouse at ${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}: ${networkCause(error)}`
+    const [expected, hint] = ['a ClickHouse that says whether it is on', './scripts/health-check.mts --only clickhouse']
+    return { severity: 'unknown', code: 'INGEST_UNTOLD', subject: 'ingest', found, expected, hint }
   }
 }

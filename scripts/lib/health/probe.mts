@@ -10,9 +10,11 @@ export type ServiceName = (typeof SERVICES)[number]
 export interface ProbeOptions {
   /** Deadline of each question that a probe asks, in ms. */
   timeoutMs: number
+  /** Milliseconds that are left for all that is asked, if they are few: they shorten `timeoutMs`. */
+  leftMs?: number
   /** Write and read scratch data too. */
   deep: boolean
-  /** Records of consumer lag from which on a group is a warning, and an error. */
+  /** Records of consumer lag above which a group is a warning, and an error. */
   lagWarning: number
   lagCritical: number
 }
@@ -25,8 +27,8 @@ export interface Probe {
   summary: string
   details: Record<string, Detail | readonly Record<string, Detail>[]>
   findings: Finding[]
-  /** Set when it is not part of what runs. */
-  state?: 'skipped'
+  /** Set when it is not part of what runs, or when another service does not say whether it is. */
+  state?: 'skipped' | 'unknown'
 }
 
 /** Milliseconds after which scratch data is what a check left behind that was killed. */

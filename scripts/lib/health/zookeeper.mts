@@ -25,7 +25,8 @@ export async function probeZookeeper(settings: Settings, { timeoutMs }: ProbeOpt
     version: values.get('zk_version')?.split('-')[0] ?? 'unknown',
     mode,
     averageLatencyMs: number('zk_avg_latency'),
-    sessions: number('zk_num_alive_connections'),
+    // Of clients such as Kafka. Connections would count this probe's own.
+    sessions: number('zk_global_sessions') + number('zk_local_sessions'),
     nodes: number('zk_znode_count'),
   }
   if (!['standalone', 'leader', 'follower'].includes(mode)) {
@@ -37,5 +38,8 @@ export async function probeZookeeper(settings: Settings, { timeoutMs }: ProbeOpt
     const hint = 'look for a busy disk: iostat -x 1'
     findings.add('warning', 'ZOOKEEPER_SLOW', { found, expected: `at most ${SLOW_MS} ms`, hint }, 'latency')
   }
-  return { summary: `${mode}, ${details.sessions} connections`, details, findings: findings.list }
+  const { sessions } = details
+  // Versions before 3.6 do not tell.
+  const told = Number.isNaN(sessions) ? '' : `, ${sessions} ${sessions === 1 ? 'session' : 'sessions'}`
+  return { summary: `${mode}${told}`, details, findings: findings.list }
 }

@@ -1,0 +1,53 @@
+/** Health that is asked for again and again, and what is shown when that did not help. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { containerLog, readContainers } from '../docker.mts'
+import { lastLines, readRecords } from '../embedded/processes.mts'
+import { exitCodeOf } from '../findings.mts'
+import type { Settings } from '../settings.mts'
+import type { StackHealth } from './health.mts'
+
+const POLL_MS = 500
+
+/**
+ * The health as soon as it is good, or as it was when it was last read before `waitMs` had passed.
+ * @param read told the milliseconds that are left
+ * @param onWait called once, when the first answer is not good
+ */
+export async function readUntilHealthy(
+  read: (leftMs: number) => Promise<StackHealth>,
+  waitMs: number,
+  onWait: () => void,
+): Promise<StackHealth> {
+  const deadline = performance.now() + waitMs
+  const leftMs = () => deadline - performance.now()
+  let health = await read(leftMs())
+  if (exitCodeOf(health.findings) !== 0) onWait()
+  // A question asked any later would end after the deadline.
+  while (exitCodeOf(health.findings) !== 0 && leftMs() >= POLL_MS) {
+    await delay(Math.min(POLL_MS, leftMs() - POLL_MS))
+    health = await read(leftMs())
+  }
+  return health
+}
+
+/** Lines of a log that are shown of a service that is not healthy. */
+const LAST_LINES = 5
+
+/** The ends of the logs of services that are not healthy, for people; empty for none. */
+export async function renderLogs(settings: Settings, { mode, services }: StackHealth): Promise<string> {
+  const containers = mode === 'docker' ? await readContainers() : []
+  const records = readRecords(settings.EMBEDDED_DATA_DIR)
+  const ends = services.map(async ({ service, state }) => {
+    if (state === 'healthy' || state === 'skipped') return ''
+    const container = containers.find((each) => each.service === service)
+    const record = records.find(({ name }) => name === service)
+    const lines = container
+      ? await containerLog(container.name, LAST_LINES)
+      : record
+        ? lastLines(record.log, LAST_LINES)
+        : []
+    const shown = lines.filter(Boolean).map((line) => `  ${line.slice(0, 300)}`)
+    return shown.length > 0 ? [`The log of ${service} ends with`, ...shown].join('\n') : ''
+  })
+  return (await Promise.all(ends)).filter(Boolean).join('\n')
+}
