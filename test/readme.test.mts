@@ -22,7 +22,7 @@ function commandsNamed(): string[] {
 
 /** The script file that a command runs and its flags, or undefined for commands that are not ours. */
 function ours(command: string): { script: string; flags: string[] } | undefined {
-  const npm = /^npm (?:run )?(?!run\b)([\w:]+)(.*)/.exec(command)
+  const npm = /^npm (?:run (?:--silent )?)?(?!run\b)([\w:]+)(.*)/.exec(command)
   const direct = /^\.\/scripts\/([\w-]+\.mts)(.*)/.exec(command)
   const [, name = '', rest = ''] = npm ?? direct ?? []
   if (!name) return undefined
