@@ -144,6 +144,25 @@ for (const [answer, keys] of Object.entries(answers)) {
   })
 }
 
+asks('takes Ctrl-C between the loss and the question for No', async () => {
+  const shown = { question: /committed offsets: 2/, keys: '\x03' }
+  const { exitCode, screen } = await runOnTerminal('reset-kafka.mts', ['--file', file], stack.env, shown)
+  assert.is(exitCode, 1, screen)
+  assert.match(screen, /Declined: nothing was changed/)
+  assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
+})
+
+asks('takes nothing for an answer that was typed before the loss is shown, whole or in part', async () => {
+  const { exitCode, screen } = await runOnTerminal('reset-kafka.mts', ['--file', file], stack.env, {
+    early: 'reset\rreset\rrese',
+    question: QUESTION,
+    keys: 't\r',
+  })
+  assert.is(exitCode, 1, screen)
+  assert.match(screen, /Declined: nothing was changed/)
+  assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
+})
+
 asks('takes an interrupt before the question for No', async () => {
   // At the first request about offsets (2), the survey is under way.
   const { exitCode, stderr } = await run(['--yes'], { env: signalAt(stack.env, '2:1:before:SIGINT') })

@@ -1,16 +1,37 @@
 import { createInterface } from 'node:readline/promises'
+import { setTimeout as delay, setImmediate as poll } from 'node:timers/promises'
 
 /** Milliseconds to answer in: what was shown before the question goes out of date. */
 const ANSWER_MS = 300_000
 
+/** Milliseconds for what was typed before the question to arrive. */
+const EARLY_MS = 100
+
 /** Whether there is someone to ask: the question goes to stderr, the answer comes from stdin. */
 export const canAsk = (): boolean => process.stdin.isTTY === true && process.stderr.isTTY === true
 
+const CTRL_C = '\x03'
+
+/** Takes what has been typed so far off the terminal, which would keep it for whoever reads next, unended lines included. */
+async function takeEarly(): Promise<string> {
+  let typed = ''
+  const take = (chunk: Buffer) => {
+    typed += chunk
+  }
+  process.stdin.setRawMode(true).on('data', take)
+  await delay(EARLY_MS)
+  // Should that time have passed before the first look at the terminal, this comes after it.
+  await poll()
+  process.stdin.off('data', take).pause().setRawMode(false)
+  return typed
+}
+
 /**
- * True only when exactly `word` is typed. Enter, anything else, Ctrl-C, Ctrl-D, a closed terminal and no answer in five minutes all
+ * True only when exactly `word` is typed, after the question. Enter, anything else, Ctrl-C, Ctrl-D, a closed terminal and no answer in five minutes all
  * mean No.
  */
 export async function confirmWord(question: string, word: string): Promise<boolean> {
+  if ((await takeEarly()).includes(CTRL_C)) return false
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
   const stop = new AbortController()
   // Ctrl-C and Ctrl-D: without a listener readline would leave the question open for ever.

@@ -12,12 +12,15 @@ export interface TerminalOutcome {
 /** Milliseconds for the question to appear. */
 const QUESTION_MS = 60_000
 
-/** Runs `scripts/<script>` and types `keys` as soon as the screen matches `question`. Arguments may not hold spaces or quotes. */
+/**
+ * Runs `scripts/<script>` and types `keys` as soon as the screen matches `question`, and `early` before anything is shown. Arguments may
+ * not hold spaces or quotes.
+ */
 export function runOnTerminal(
   script: string,
   args: string[],
   env: NodeJS.ProcessEnv,
-  { question, keys }: { question: RegExp; keys: string },
+  { question, keys, early = '' }: { question: RegExp; keys: string; early?: string },
 ): Promise<TerminalOutcome> {
   const command = [path.join(ROOT, 'scripts', script), ...args]
   const linux = ['--quiet', '--return', '--command', command.join(' '), '/dev/null']
@@ -25,6 +28,7 @@ export function runOnTerminal(
     env,
     cwd: ROOT,
   })
+  child.stdin.write(early)
   return new Promise((resolve, reject) => {
     let screen = ''
     let typed = false
