@@ -303,13 +303,15 @@ probes('records that a group has before it without a commit count as lag', async
   assert.equal(await told('kafka'), GOOD)
 })
 
+/** What a check could leave behind. */
+const everything = async () => ({
+  topics: await kafka.admin(async (admin) => (await admin.listTopics()).sort()),
+  groups: await kafka.admin(async (admin) => (await admin.listGroups()).groups.map(({ groupId }) => groupId).sort()),
+  tables: await (await clickhouse.query({ query: 'SHOW TABLES', format: 'JSONEachRow' })).json(),
+  keys: (await redis.keys('*')).sort(),
+})
+
 probes('--deep writes to each service and leaves nothing behind', async () => {
-  const everything = async () => ({
-    topics: await kafka.admin(async (admin) => (await admin.listTopics()).sort()),
-    groups: await kafka.admin(async (admin) => (await admin.listGroups()).groups.map(({ groupId }) => groupId).sort()),
-    tables: await (await clickhouse.query({ query: 'SHOW TABLES', format: 'JSONEachRow' })).json(),
-    keys: (await redis.keys('*')).sort(),
-  })
   const [before, commands] = [await everything(), await redis.info('commandstats')]
   assert.is((await health(['--deep'])).exitCode, 0)
   assert.equal(await everything(), before)
@@ -317,6 +319,22 @@ probes('--deep writes to each service and leaves nothing behind', async () => {
   // One by the probe of Redis, one by the canary.
   assert.is(sets(await redis.info('commandstats')) - sets(commands), 2)
 })
+
+for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  probes(`--deep leaves nothing behind when ${name} ends it`, async () => {
+    const before = await everything()
+    const child = spawn(path.join(ROOT, 'scripts', 'health-check.mts'), ['--deep', '--only', 'canary'], {
+      env: { ...stack.env, ...NO_DOCKER },
+    })
+    const ended = once(child, 'close')
+    const query = "SELECT 1 FROM system.tables WHERE name LIKE 'canary\\\\_%\\\\_queue'"
+    const made = async () => (await (await clickhouse.query({ query, format: 'JSONEachRow' })).json()).length > 0
+    assert.ok(await waitUntil(made, { timeoutMs: 30_000, pollMs: 10 }))
+    child.kill(name)
+    assert.equal(await ended, [null, name])
+    assert.equal(await everything(), before)
+  })
+}
 
 probes('--deep tells of a write that fails beside what else is wrong', async () => {
   await redis.config('SET', 'maxmemory-policy', 'noeviction')

@@ -8,6 +8,7 @@ import { ingestStatements } from '../ingest/statements.mts'
 import { type KafkajsClients, openKafkajs } from '../kafka.mts'
 import type { Settings } from '../settings.mts'
 import { waitUntil } from '../wait.mts'
+import { type DeferredEnd, deferEnd } from './deferred-end.mts'
 import { isLeftover, LEFTOVER_MS, type Probe, type ProbeOptions } from './probe.mts'
 import { redisClient } from './redis.mts'
 
@@ -15,6 +16,7 @@ import { redisClient } from './redis.mts'
 const TOPIC_PREFIX = 'l2-canary-'
 const TABLE_PREFIX = 'canary_'
 const SYMBOL = 'CANARY'
+const CLEAN_UP = 'clean up'
 /** The hops of the path itself. */
 const SHOWN = ['to kafka', 'to clickhouse', 'redis']
 
@@ -27,8 +29,10 @@ export async function probeCanary(settings: Settings, { timeoutMs, deep }: Probe
   if (!deep) return { state: 'skipped', summary: 'with --deep', details: {}, findings: [] }
   const hops: Record<string, number> = {}
   const findings: Finding[] = []
+  const end = deferEnd()
   /** One hop: how long it took, or a finding. */
   const hop = async (name: string, expected: string, work: () => Promise<unknown>): Promise<boolean> => {
+    if (end.asked() && name !== CLEAN_UP) return false
     const startMs = performance.now()
     try {
       await work()
@@ -60,17 +64,20 @@ export async function probeCanary(settings: Settings, { timeoutMs, deep }: Probe
     await removeLeftovers(settings, client, kafka, timeoutMs)
     const [cage, topic] = [`${TABLE_PREFIX}${id}`, `${TOPIC_PREFIX}${id}`]
     const ready = await hop('prepare', 'a topic and tables of its own, and ClickHouse reading', () =>
-      prepare(settings, client, kafka, { topic, cage, timeoutMs }),
+      prepare(settings, client, kafka, { topic, cage, timeoutMs, end }),
     )
     const sent = ready && (await hop('to kafka', 'an acknowledged message', () => send(kafka, topic)))
     if (sent)
-      await hop('to clickhouse', 'a row in its table', () => arrive(client, cage, settings.INGEST_FLUSH_MS + timeoutMs))
+      await hop('to clickhouse', 'a row in its table', () =>
+        arrive(client, cage, { timeoutMs: settings.INGEST_FLUSH_MS + timeoutMs, end }),
+      )
     const connected = await hop('connect to redis', 'a Redis that answers', () => redis.connect())
     if (connected) await hop('redis', 'a key set and read', () => throughRedis(redis, id))
-    await hop('clean up', 'nothing left behind', () => remove(settings, client, kafka, id, timeoutMs))
+    await hop(CLEAN_UP, 'nothing left behind', () => remove(settings, client, kafka, id, timeoutMs))
   } finally {
     redis.disconnect()
     await Promise.all([client.close(), kafka.close()])
+    end.resume()
   }
   const summary = SHOWN.filter((name) => name in hops).map((name) => `${name} ${hops[name]} ms`)
   return { summary: summary.join(', ') || 'lost', details: hops, findings }
@@ -98,13 +105,13 @@ async function prepare(
   settings: Settings,
   client: ClickHouseClient,
   kafka: KafkajsClients,
-  { topic, cage, timeoutMs }: { topic: string; cage: string; timeoutMs: number },
+  { topic, cage, timeoutMs, end }: { topic: string; cage: string; timeoutMs: number; end: DeferredEnd },
 ): Promise<void> {
   const admin = await kafka.admin()
   await admin.createTopics({ topics: [{ topic, numPartitions: 1, replicationFactor: 1 }], waitForLeaders: true })
   for (const query of canaryStatements(settings, topic, cage)) await client.command({ query })
   const query = `SELECT 1 FROM system.kafka_consumers WHERE table = '${cage}_queue' AND length(assignments.topic) > 0`
-  if (!(await waitUntil(() => any(client, query), { timeoutMs: 2 * timeoutMs, pollMs: 50 })))
+  if (!(await waitUntil(async () => end.asked() || any(client, query), { timeoutMs: 2 * timeoutMs, pollMs: 50 })))
     throw new Error(
       `ClickHouse does not read the topic after ${(2 * timeoutMs) / 1000} s${await complaint(client, cage)}`,
     )
@@ -122,9 +129,13 @@ async function send(kafka: KafkajsClients, topic: string): Promise<void> {
   await producer.send({ topic, acks: -1, messages: [{ key: SYMBOL, value }] })
 }
 
-async function arrive(client: ClickHouseClient, cage: string, timeoutMs: number): Promise<void> {
+async function arrive(
+  client: ClickHouseClient,
+  cage: string,
+  { timeoutMs, end }: { timeoutMs: number; end: DeferredEnd },
+): Promise<void> {
   const query = `SELECT 1 FROM ${cage}_rows WHERE symbol = '${SYMBOL}' AND price = toDecimal64('1.00000001', 8)`
-  if (!(await waitUntil(() => any(client, query), { timeoutMs, pollMs: 10 })))
+  if (!(await waitUntil(async () => end.asked() || any(client, query), { timeoutMs, pollMs: 10 })))
     throw new Error(`not in its table after ${timeoutMs / 1000} s${await complaint(client, cage)}`)
 }
 
