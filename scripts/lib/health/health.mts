@@ -40,16 +40,17 @@ const PROBES: Record<ServiceName, (deep: boolean) => Promise<Ask>> = {
     await import('@clickhouse/client')
     return (await import('./clickhouse.mts')).probeClickHouse
   },
-  redis: async () => {
-    await import('ioredis')
-    return (await import('./redis.mts')).probeRedis
-  },
+  redis: async () => (await import('./redis.mts')).probeRedis,
   'kafka-ui': async () => (await import('./kafka-ui.mts')).probeKafkaUi,
   ingest: async () => {
     await import('@clickhouse/client')
     return (await import('./ingest.mts')).probeIngest
   },
-  canary: async () => (await import('./canary.mts')).probeCanary,
+  canary: async () => {
+    await import('@clickhouse/client')
+    await import('kafkajs')
+    return (await import('./canary.mts')).probeCanary
+  },
 }
 
 /**
