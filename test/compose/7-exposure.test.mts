@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
-import { compose, containerOf, docker, inspect, output, SERVICES, up, writeEnv } from './engine.mts'
+import { compose, containerOf, DEFAULT_PORTS, docker, inspect, output, SERVICES, up, writeEnv } from './engine.mts'
 import { proof } from './proof.mts'
 import { type Access, prepare, readAll, STORES, writeSome } from './writer.mts'
 
@@ -28,7 +28,6 @@ const ACCESS: Access = {
   clickhouse: { url: 'http://127.0.0.1:18123/', user: 'other_user', password: 'xyzzy <&> "ClickHouse"' },
   redis: { port: 16380, password: 'xyzzy-"Re\\dis"' },
 }
-const DEFAULT_PORTS = [2181, 6380, 8080, 8123, 9000, 9092]
 
 /** Addresses of the host's listening TCP sockets by port, from the kernel's own tables. */
 function listening(): Map<number, string[]> {

@@ -196,6 +196,16 @@ test('health-check --deep tells what memory a container uses, and names one that
   assert.equal((await deep()).findings, [])
 })
 
+test('npm start without a Kafka UI that works: exit 1, and all the rest is there', async () => {
+  await removeStack()
+  writeEnv({ KAFKA_UI_MEMORY_LIMIT: '6m' })
+  const { exitCode, findings } = await reported('start.mts')
+  assert.equal([exitCode, findings.map(({ subject }) => subject.split(' ')[0])], [1, ['kafka-ui']])
+  assert.match((await script('create-topics.mts', '--check')).stdout, 'Nothing to do')
+  writeEnv()
+  assert.is((await reported('start.mts')).exitCode, 0)
+})
+
 test('check-ports names who holds a taken port: a process, and a container', async () => {
   await compose('down')
   const holder = spawn(process.execPath, [

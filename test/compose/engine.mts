@@ -10,6 +10,9 @@ export const PROJECT = 'l2'
 export const SERVICES = ['zookeeper', 'kafka', 'clickhouse', 'redis', 'kafka-ui'] as const
 export type Service = (typeof SERVICES)[number]
 
+/** What docker-compose.yml publishes where no setting says otherwise. */
+export const DEFAULT_PORTS = [2181, 6380, 8080, 8123, 9000, 9092]
+
 /** Label of the containers that a test starts beside the stack. */
 export const HELPER = 'l2.compose-test'
 

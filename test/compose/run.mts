@@ -6,14 +6,15 @@
  * NAME only; --stand-ins never tries to pull an image; --clean first deletes the containers and volumes of the compose
  * project l2, which an interrupted run leaves and without which this refuses to run beside them.
  *
- * Exit codes: 0 all proved, 1 not, 2 wrong use, 3 no engine, or a stack of that name is there already.
+ * Exit codes: 0 all proved, 1 not, 2 wrong use, 3 no engine, a stack of that name is there already, or its ports are taken.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { probe } from '../../scripts/lib/port-probe.mts'
 import { ROOT } from '../../scripts/lib/settings.mts'
-import { PROJECT, run, volumes } from './engine.mts'
+import { DEFAULT_PORTS, PROJECT, run, volumes } from './engine.mts'
 import { chooseImages, type Image } from './images.mts'
 import { openFilesLimit, present, removeAll } from './machine.mts'
 import type { Proved } from './proof.mts'
@@ -61,6 +62,12 @@ async function main(args: string[]): Promise<void> {
       `a compose project ${PROJECT} is there already (${there.map(({ name }) => name).join(', ')})`,
       hint,
     )
+  }
+  const taken: number[] = []
+  for (const port of DEFAULT_PORTS) if ((await probe('tcp', '127.0.0.1', port)) === 'taken') taken.push(port)
+  if (taken.length > 0) {
+    // Not only in the way: what answers there may be a stack of the user, whose topics a proof would reset.
+    return refuse(3, `ports that are taken: ${taken.join(', ')}`, 'npm run ports (says by whom); npm stop')
   }
   await prove(await chooseImages(flags.includes('--stand-ins'), print), files)
 }
