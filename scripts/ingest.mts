@@ -7,7 +7,7 @@
 import { runCommand } from './lib/cli.mts'
 import { withClickHouse } from './lib/clickhouse.mts'
 import { configError } from './lib/findings.mts'
-import { renderStatus, statusFindings } from './lib/ingest/report.mts'
+import { NO_LAG_LIMITS, renderStatus, statusFindings } from './lib/ingest/report.mts'
 import { readStatus } from './lib/ingest/status.mts'
 import { switchOff, switchOn } from './lib/ingest/switch.mts'
 import { readSettings } from './lib/settings.mts'
@@ -49,6 +49,10 @@ yours that writes the same tables would store every row a second time.`,
       const finding = { code: 'USAGE', subject: 'argument', found, expected: `one of ${WORDS.join(', ')}` }
       throw configError([{ ...finding, hint: './scripts/ingest.mts --help' }])
     }
+    if (options['skip-backlog'] && known !== 'on') {
+      const finding = { code: 'USAGE', subject: '--skip-backlog', found: `with ${known}`, expected: 'with on' }
+      throw configError([{ ...finding, hint: './scripts/ingest.mts --help' }])
+    }
     const settings = readSettings()
     const timeoutMs = options.timeout * 1000
     return withClickHouse(settings, timeoutMs, async (client) => {
@@ -61,7 +65,8 @@ yours that writes the same tables would store every row a second time.`,
       const status = await readStatus(client, settings, { timeoutMs, rates: known === 'status' })
       const done = switched && (switched.changed.length === 0 ? 'Nothing to do' : `Switched ${known}`)
       return {
-        findings: statusFindings(status),
+        // With on, a backlog is what it begins with.
+        findings: statusFindings(status, known === 'on' ? NO_LAG_LIMITS : undefined),
         text: [done, renderStatus(status, paint)].filter(Boolean).join('\n'),
         data: { ...status, ...switched },
       }

@@ -56,7 +56,12 @@ switching('names every table and topic that it lacks, and changes nothing', asyn
   assert.is(exitCode, 1)
   assert.equal(
     findings.map(({ code, subject }) => `${code} ${subject}`),
-    ['INGEST_TABLE market_ticks', 'INGEST_TABLE market_l1', 'INGEST_TABLE market_l2', 'INGEST_TOPIC market.features'],
+    [
+      ...['market_ticks', 'market_rollup_state', 'market_l1', 'market_l1_latest', 'market_l2'].map(
+        (table) => `INGEST_TABLE ${table}`,
+      ),
+      'INGEST_TOPIC market.features',
+    ],
   )
   assert.equal(await ingest.rows('SHOW TABLES FROM elsewhere'), [])
   await ingest.clickhouse.command({ query: 'DROP DATABASE elsewhere' })
@@ -371,6 +376,38 @@ rejecting('a message as large as the topic takes is kept whole; a larger one the
   assert.equal(await ingest.rows('SELECT max(length(message)) FROM market_rejects'), [[large.length]])
   const refused = await ingest.send(TOPICS.trades, ['x'.repeat(limit + 1)]).catch((error) => error)
   assert.match(String(refused), /larger than the max message size/)
+  await ingest.clickhouse.command({ query: 'TRUNCATE TABLE market_rejects' })
+})
+rejecting('a time that is none, rather than one that was never sent', async () => {
+  const times = [
+    '10:00:00.123456',
+    '2026-11-23T25:00:00',
+    '2026-11-23T10:61:00',
+    'Nov 23 10:00:00',
+    '11/12/2026 10:00:00',
+    '2026-00-10',
+    '2026-11-00T10:00:00',
+    '0000-11-23T10:00:00',
+    '2026-11-23T10:00:00\t',
+    '2026-11-23T10:00:00+05:60',
+    1_795_428_000_123,
+    // The tables of minutes end on that day.
+    '2106-02-07',
+    4_294_944_000,
+  ]
+  for (const [topic, message] of [
+    [TOPICS.trades, trade],
+    [TOPICS.quotes, quote],
+    [TOPICS.l2, event],
+  ] as const) {
+    const messages = times.map((timestamp) => JSON.stringify(message({ timestamp })))
+    await ingest.send(topic, messages, { partition: 0 })
+    await ingest.settles('market_rejects', `topic = '${topic}'`, times.length)
+    assert.equal(
+      await ingest.rows(`SELECT error, message FROM market_rejects WHERE topic = '${topic}' ORDER BY offset`),
+      messages.map((each) => ['cannot use: timestamp', each]),
+    )
+  }
   await ingest.clickhouse.command({ query: 'TRUNCATE TABLE market_rejects' })
 })
 rejecting.run()

@@ -1,8 +1,12 @@
-/** The consumer groups of queues that were dropped. */
-import { type Cluster, openCluster, openKafkajs } from '../kafka.mts'
+/** The consumer groups of the queues. */
+import type { ClickHouseClient } from '@clickhouse/client'
+import type { GroupDescription } from 'kafkajs'
+import { type Finding, OpsError } from '../findings.mts'
+import { ASK_HEALTH, type Cluster, openCluster, openKafkajs, unreachable } from '../kafka.mts'
 import type { Request } from '../kafka-codec.mts'
 import { errorName, findCoordinator } from '../kafka-requests.mts'
 import type { Settings } from '../settings.mts'
+import { waitUntil } from '../wait.mts'
 
 /** Ends a member's part in its group; answers with the error. For the group's coordinator. */
 const leaveGroup = (groupId: string, memberId: string): Request<string> => ({
@@ -45,4 +49,70 @@ async function dismiss(cluster: Cluster, groupId: string, memberId: string): Pro
   const { brokerId } = await cluster.send(findCoordinator(groupId))
   // A member that is gone already, or a group that is on its way to another coordinator, times out by itself.
   await cluster.sendTo(brokerId, leaveGroup(groupId, memberId))
+}
+
+/** Milliseconds. Members of a server that was killed stay for 6 s (session_timeout_ms in clickhouse/config.d/ingest.xml). */
+const SESSION_MS = 8_000
+
+interface Other {
+  group: string
+  /** Whose it is: a database of this ClickHouse, or what Kafka knows of the client. */
+  name: string
+  database?: string
+}
+
+/**
+ * Makes sure that the groups have no members but the consumers of this database's queues: of two ingests in one group, each gets only
+ * a part of the messages.
+ * @throws {OpsError} exit code 1, naming the others; 3 when Kafka does not answer
+ */
+export async function refuseOthers(
+  client: ClickHouseClient,
+  settings: Settings,
+  groupIds: readonly string[],
+  timeoutMs: number,
+): Promise<void> {
+  const kafka = await openKafkajs(settings, { timeoutMs })
+  let others: Other[] = []
+  try {
+    const admin = await kafka.admin()
+    const told = async () => {
+      const { groups } = await admin.describeGroups([...groupIds]).catch((error: unknown) => {
+        throw unreachable(settings.KAFKA_BOOTSTRAP_SERVERS.join(','), error, timeoutMs, ASK_HEALTH)
+      })
+      others = await othersAmong(client, groups)
+      return others.length === 0 || others.some(({ database }) => database)
+    }
+    // Only a member that this server knows nothing of may be a dead one's.
+    await waitUntil(told, { timeoutMs: Math.min(SESSION_MS, timeoutMs), pollMs: 500 })
+    if (others.length === 0) return
+  } finally {
+    await kafka.close()
+  }
+  const database = others.find((other) => other.database)?.database
+  const unique = (names: string[]) => [...new Set(names)].join(', ')
+  const finding: Finding = {
+    severity: 'error',
+    code: 'INGEST_ELSEWHERE',
+    subject: unique(others.map(({ group }) => group)),
+    found: `read by ${unique(others.map(({ name }) => name))}`,
+    expected: `no other reader than database ${settings.CLICKHOUSE_DATABASE}: each would get only a part of the messages`,
+    hint: database ? `CLICKHOUSE_DATABASE=${database} ./scripts/ingest.mts off` : 'there: ./scripts/ingest.mts off',
+  }
+  throw new OpsError(1, [finding])
+}
+
+/** The members that are no consumers of the current database. */
+async function othersAmong(client: ClickHouseClient, groups: readonly GroupDescription[]): Promise<Other[]> {
+  const query = 'SELECT consumer_id AS id, database, database = currentDatabase() AS own FROM system.kafka_consumers'
+  const answer = await client.query({ query, format: 'JSONEachRow' })
+  const rows = await answer.json<{ id: string; database: string; own: number }>()
+  const consumers = new Map(rows.map((row) => [row.id, row]))
+  return groups.flatMap(({ groupId: group, members }) =>
+    members.flatMap(({ memberId, clientId, clientHost }): Other[] => {
+      const consumer = consumers.get(memberId)
+      if (!consumer) return [{ group, name: `${clientId} at ${clientHost.replace(/^\//, '')}` }]
+      return consumer.own ? [] : [{ group, name: `database ${consumer.database}`, database: consumer.database }]
+    }),
+  )
 }

@@ -2,8 +2,27 @@
 import type { Finding, Paint } from '../findings.mts'
 import type { IngestStatus } from './status.mts'
 
-/** What is wrong, or worth a look. Lag is left to health-check, which judges all consumer groups alike. */
-export function statusFindings({ state, differing, topics, failures, rejects }: IngestStatus): Finding[] {
+/** What makes consumers that read nothing anew. */
+export const ANEW = './scripts/ingest.mts off && ./scripts/ingest.mts on'
+
+/** Lag in messages of one topic above which it is worth a look, and unhealthy. */
+export interface LagLimits {
+  lagWarning: number
+  lagCritical: number
+}
+
+/** health-check's defaults. */
+const LAG_LIMITS: LagLimits = { lagWarning: 1_000, lagCritical: 10_000 }
+/** For where a backlog is what is expected. */
+export const NO_LAG_LIMITS: LagLimits = { lagWarning: Number.POSITIVE_INFINITY, lagCritical: Number.POSITIVE_INFINITY }
+/** Seconds. What is read at the present pace in this time is on its way: messages are committed block by block. */
+const ON_ITS_WAY_S = 5
+
+/** What is wrong, or worth a look. */
+export function statusFindings(
+  { state, differing, topics, failures, rejects }: IngestStatus,
+  { lagWarning, lagCritical } = LAG_LIMITS,
+): Finding[] {
   const findings: Finding[] = []
   const add = (
     severity: Finding['severity'],
@@ -41,17 +60,25 @@ export function statusFindings({ state, differing, topics, failures, rejects }: 
       'if it stores what it reads: ./scripts/ingest.mts off',
     )
   }
-  for (const { table, ageSeconds, text } of failures) {
-    // The server's own words, without the stack trace that it puts below them.
-    const words = text.split('\n')[0]?.slice(0, 300) ?? ''
-    add(
-      'error',
-      'INGEST_FAILS',
-      table,
-      `${ageSeconds} s ago: ${words}`,
-      'no failure in the last minute',
-      'docker logs l2_clickhouse, or .embedded/data/logs/clickhouse.log',
+  // What is missing explains why nothing is read.
+  const short =
+    state === 'partial' ? [] : topics.filter(({ partitions, partitionsRead }) => partitionsRead < partitions)
+  for (const { topic, partitions, partitionsRead } of short) {
+    const found = `${partitionsRead} of ${partitions} partitions read`
+    add('error', 'INGEST_NOT_READING', topic, found, 'all of them', ANEW)
+  }
+  for (const { topic, lag, messagesPerSecond } of topics) {
+    const [warning, critical] = [lagWarning, lagCritical].map(
+      (limit) => lag > Math.max(limit, ON_ITS_WAY_S * messagesPerSecond),
     )
+    if (!warning && !critical) continue
+    const expected = `at most ${critical ? lagCritical : lagWarning}`
+    const hint = `if it does not shrink: ${ANEW}`
+    add(critical ? 'error' : 'warning', 'INGEST_LAG', topic, `${lag} messages not stored yet`, expected, hint)
+  }
+  for (const { table, ageSeconds, text } of failures) {
+    const hint = 'docker logs l2_clickhouse, or .embedded/data/logs/clickhouse.log'
+    add('error', 'INGEST_FAILS', table, `${ageSeconds} s ago: ${text}`, 'no failure since', hint)
   }
   const rejected = topics.filter((topic) => topic.rejectsToday > 0)
   if (rejected.length > 0) {

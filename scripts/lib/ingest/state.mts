@@ -11,12 +11,16 @@ export interface IngestObject {
   comment: string
 }
 
-/** The objects in the market database that only move messages, Kafka tables first: the order in which nothing gets lost by dropping. */
+/**
+ * The objects in the market database that only move messages, Kafka tables first: the order in which nothing gets lost by dropping.
+ * A name alone makes none of them: a table of the user's may begin like ours. They hold no rows, and carry a {@link Statement}'s version.
+ */
 export async function readObjects(client: ClickHouseClient): Promise<IngestObject[]> {
   const answer = await client.query({
     query: `
       SELECT name, engine, comment FROM system.tables
       WHERE database = currentDatabase() AND startsWith(name, '${PREFIX}')
+          AND engine IN ('Kafka', 'MaterializedView', 'Null') AND match(comment, '^[0-9a-f]{16}$')
       ORDER BY engine = 'Kafka' DESC, engine = 'MaterializedView' DESC, name`,
     format: 'JSONEachRow',
   })

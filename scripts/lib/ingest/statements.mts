@@ -42,19 +42,39 @@ export function ingestStatements(settings: Settings): Statement[] {
     })
 }
 
+/** What a view inserts, and into which table. */
+export interface View {
+  name: string
+  table: string
+  columns: string[]
+}
+
+/** The views among the statements. */
+export function viewsOf(statements: readonly Statement[]): View[] {
+  return statements.flatMap(({ name, sql }) => {
+    const table = /^CREATE MATERIALIZED VIEW IF NOT EXISTS \w+ TO (\w+)/m.exec(sql)?.[1]
+    return table ? [{ name, table, columns: selected(sql) }] : []
+  })
+}
+
+/** The names of what a statement selects: the last word of each expression, with or without AS. */
+function selected(sql: string): string[] {
+  let list = /^SELECT(?: DISTINCT)?\s([\s\S]*?)\nFROM /m.exec(sql.replaceAll(/--.*/g, ''))?.[1] ?? ''
+  // From the inside out, so that only the commas between the expressions are left.
+  for (let before = ''; before !== list; ) [before, list] = [list, list.replaceAll(/\([^()]*\)/g, '')]
+  return list.split(',').map((expression) => /\w+$/.exec(expression.trim())?.[0] ?? '')
+}
+
 /** The queues among the statements. */
 export function queuesOf(statements: readonly Statement[]): Queue[] {
   const setting = (sql: string, name: string) => new RegExp(`${name} = '([^']+)'`).exec(sql)?.[1] ?? ''
-  const target = (view: string) =>
-    /^CREATE MATERIALIZED VIEW IF NOT EXISTS \w+ TO (\w+)/m.exec(
-      statements.find(({ name }) => name === view)?.sql ?? '',
-    )?.[1] ?? ''
+  const views = viewsOf(statements)
   return statements
     .filter(({ sql }) => sql.includes('ENGINE = Kafka'))
     .map(({ name, sql }) => ({
       name,
       topics: setting(sql, 'kafka_topic_list').split(','),
       group: setting(sql, 'kafka_group_name'),
-      table: target(name.replace(/_queue$/, '_store')),
+      table: views.find((view) => view.name === name.replace(/_queue$/, '_store'))?.table ?? '',
     }))
 }

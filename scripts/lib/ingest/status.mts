@@ -5,35 +5,28 @@ import { readGroups } from '../consumer-groups.mts'
 import { type Cluster, openCluster, openKafkajs } from '../kafka.mts'
 import type { Settings } from '../settings.mts'
 import { readOffsets } from '../topic-offsets.mts'
+import { waitUntil } from '../wait.mts'
+import { type Consumer, countRead, positionsOf, readConsumers, SETTLE_MS } from './consumers.mts'
+import { type Reject, type RejectCounts, readRejects } from './rejects.mts'
 import { type IngestState, judgeObjects, readObjects } from './state.mts'
 import { ingestStatements, type Queue, queuesOf } from './statements.mts'
 
-export interface TopicStatus {
+export interface TopicStatus extends RejectCounts {
   topic: string
   table: string
   /** False: Kafka has no such topic. */
   exists: boolean
+  partitions: number
+  /** Partitions that a consumer has. */
+  partitionsRead: number
   /** Messages between what is stored and the end of the topic; what is still kept of them, while nothing was read yet. */
   lag: number
-  /** Messages read per second, over {@link SAMPLE_MS}; of all topics of its queue together. */
+  /** Messages read per second, over {@link SAMPLE_MS}. */
   messagesPerSecond: number
   /** Consumer groups of others with members that read it now. */
   otherReaders: string[]
   /** Milliseconds since 1970 of the newest message in the topic, by its producer's clock; undefined for an empty topic. */
   newestMs?: number
-  rejects: number
-  /** Of these, sent in the last 24 hours. */
-  rejectsToday: number
-}
-
-export interface Reject {
-  topic: string
-  partition: number
-  offset: number
-  timestamp: string
-  error: string
-  /** The first {@link SAMPLE_CHARACTERS} characters of the message. */
-  message: string
 }
 
 export interface ConsumerFailure {
@@ -49,19 +42,17 @@ export interface IngestStatus {
   topics: TopicStatus[]
   /** The newest ones. */
   rejects: Reject[]
-  /** What consumers complained of last, if it was within {@link FAILURE_S}. */
+  /** What consumers complained of last, if it was so lately that it still holds. */
   failures: ConsumerFailure[]
 }
 
 /** Milliseconds between the two looks at the consumers' counters that give the rates. */
 export const SAMPLE_MS = 1_000
-const SAMPLE_COUNT = 5
-const SAMPLE_CHARACTERS = 100
-/** Seconds that a consumer's complaint counts as one about the present. */
-const FAILURE_S = 60
+/** Seconds beyond a flush that a complaint counts as one about the present. A consumer that fails tries again at each flush, and complains anew. */
+const FAILURE_S = 10
 
 /**
- * The status now; takes {@link SAMPLE_MS} while it is on.
+ * The status now; takes {@link SAMPLE_MS} while it is on, and up to {@link SETTLE_MS} more while partitions are without a consumer.
  * @param options.rates false: do not wait for the rates, which are then 0
  * @throws {OpsError} exit code 3, when Kafka does not answer
  */
@@ -73,35 +64,66 @@ export async function readStatus(
   const statements = ingestStatements(settings)
   const queues = queuesOf(statements)
   const { state, differing } = judgeObjects(statements, await readObjects(client))
-  const before = rates && state !== 'off' ? await readCounters(client) : undefined
+  const tables = queues.map(({ name }) => name)
+  const before = rates && state !== 'off' ? positionsOf(await readConsumers(client, tables)) : undefined
   const startMs = performance.now()
   const [positions, rejected] = await Promise.all([
     readPositions(settings, queues, timeoutMs),
     readRejects(client),
     before ? delay(SAMPLE_MS) : undefined,
   ])
-  const after = await readCounters(client)
+  let consumers = await readConsumers(client, tables)
+  const after = positionsOf(consumers)
   const seconds = (performance.now() - startMs) / 1000
-  const rate = (name: string) =>
-    before ? Math.max(0, Math.round(((after.read.get(name) ?? 0) - (before.read.get(name) ?? 0)) / seconds)) : 0
+  const partitions = sum([...positions.values()].map((position) => position.partitions))
+  if (state === 'on' || state === 'outdated') {
+    const settled = async () => {
+      consumers = await readConsumers(client, tables)
+      return countRead(consumers) >= partitions
+    }
+    if (countRead(consumers) < partitions)
+      await waitUntil(settled, { timeoutMs: Math.min(SETTLE_MS, timeoutMs), pollMs: 500 })
+  }
+  const read = positionsOf(consumers)
   return {
     state,
     differing,
-    failures: after.failures,
+    failures: failuresOf(consumers, FAILURE_S + settings.INGEST_FLUSH_MS / 1000),
     rejects: rejected.newest,
-    topics: queues.flatMap(({ name, topics, table }) =>
+    topics: queues.flatMap(({ topics, table }) =>
       topics.map((topic) => ({
         topic,
         table,
-        ...(positions.get(topic) ?? { exists: false, lag: 0, otherReaders: [] }),
-        messagesPerSecond: rate(name),
+        ...(positions.get(topic) ?? { exists: false, partitions: 0, lag: 0, otherReaders: [] }),
+        partitionsRead: read.get(topic)?.size ?? 0,
+        messagesPerSecond: Math.round(advance(before?.get(topic), after.get(topic)) / seconds),
         ...(rejected.counts.get(topic) ?? { rejects: 0, rejectsToday: 0 }),
       })),
     ),
   }
 }
 
-type Position = Pick<TopicStatus, 'exists' | 'lag' | 'otherReaders' | 'newestMs'>
+const sum = (numbers: readonly number[]) => numbers.reduce((total, each) => total + each, 0)
+
+/** Messages between two places in a topic, as far as both are known. */
+function advance(from: ReadonlyMap<number, number> = new Map(), to: ReadonlyMap<number, number> = new Map()): number {
+  const steps = [...to].map(([partition, position]) => {
+    const start = from.get(partition) ?? -1
+    return start < 0 ? 0 : Math.max(0, position - start)
+  })
+  return sum(steps)
+}
+
+/** The newest complaint of each table's consumers that is not older than this. */
+function failuresOf(consumers: readonly Consumer[], maxAgeSeconds: number): ConsumerFailure[] {
+  const recent = consumers
+    .filter(({ complaint, complaintAgeSeconds }) => complaint !== '' && complaintAgeSeconds <= maxAgeSeconds)
+    .sort((a, b) => a.complaintAgeSeconds - b.complaintAgeSeconds)
+    .map(({ table, complaint, complaintAgeSeconds }) => ({ table, ageSeconds: complaintAgeSeconds, text: complaint }))
+  return recent.filter(({ table }, index) => recent.findIndex((other) => other.table === table) === index)
+}
+
+type Position = Pick<TopicStatus, 'exists' | 'partitions' | 'lag' | 'otherReaders' | 'newestMs'>
 
 async function readPositions(
   settings: Settings,
@@ -131,7 +153,10 @@ async function readPositions(
         const otherReaders = groups
           .filter(({ id, subscribed }) => !own.includes(id) && subscribed?.includes(name))
           .map(({ id }) => id)
-        return [name, { exists: true, lag, otherReaders, ...(newestMs >= 0 ? { newestMs } : {}) }]
+        return [
+          name,
+          { exists: true, partitions: partitions.length, lag, otherReaders, ...(newestMs >= 0 ? { newestMs } : {}) },
+        ]
       }),
     )
   } finally {
@@ -145,56 +170,4 @@ async function readEnds(cluster: Cluster, topics: Cluster['metadata']['topics'])
     (['low', 'high', 'newest'] as const).map((which) => readOffsets(cluster, which, topics)),
   )
   return { low: low ?? new Map(), high: high ?? new Map(), newest: newest ?? new Map() }
-}
-
-/** Messages read by each queue since it began, and the newest complaint of its consumers. */
-async function readCounters(
-  client: ClickHouseClient,
-): Promise<{ read: Map<string, number>; failures: ConsumerFailure[] }> {
-  const answer = await client.query({
-    query: `
-      SELECT table, toFloat64(sum(num_messages_read)) AS read,
-          toFloat64(dateDiff('second', max(exceptions.time[-1]), now())) AS ageSeconds,
-          argMax(exceptions.text[-1], exceptions.time[-1]) AS text
-      FROM system.kafka_consumers
-      WHERE database = currentDatabase() AND startsWith(table, 'ingest_')
-      GROUP BY table`,
-    format: 'JSONEachRow',
-  })
-  const rows = await answer.json<ConsumerFailure & { read: number }>()
-  return {
-    read: new Map(rows.map(({ table, read }) => [table, read])),
-    failures: rows
-      .filter(({ text, ageSeconds }) => text !== '' && ageSeconds <= FAILURE_S)
-      .map(({ table, text, ageSeconds }) => ({ table, text, ageSeconds })),
-  }
-}
-
-type RejectCounts = Pick<TopicStatus, 'rejects' | 'rejectsToday'>
-
-async function readRejects(client: ClickHouseClient): Promise<{ counts: Map<string, RejectCounts>; newest: Reject[] }> {
-  const exists = await client.query({ query: 'EXISTS TABLE market_rejects', format: 'JSONEachRow' })
-  const [{ result } = { result: 0 }] = await exists.json<{ result: number }>()
-  if (result === 0) return { counts: new Map(), newest: [] }
-  const [counts, newest] = await Promise.all([
-    client.query({
-      query: `
-        SELECT topic, toFloat64(count()) AS rejects, toFloat64(countIf(timestamp > now() - INTERVAL 1 DAY)) AS rejectsToday
-        FROM market_rejects FINAL GROUP BY topic`,
-      format: 'JSONEachRow',
-    }),
-    client.query({
-      query: `
-        SELECT topic, partition, toFloat64(offset) AS offset, timestamp, error,
-            leftUTF8(toValidUTF8(message), ${SAMPLE_CHARACTERS}) AS message
-        FROM market_rejects FINAL
-        ORDER BY market_rejects.timestamp DESC, topic, market_rejects.offset DESC LIMIT ${SAMPLE_COUNT}`,
-      format: 'JSONEachRow',
-    }),
-  ])
-  const rows = await counts.json<RejectCounts & { topic: string }>()
-  return {
-    counts: new Map(rows.map(({ topic, rejects, rejectsToday }) => [topic, { rejects, rejectsToday }])),
-    newest: await newest.json<Reject>(),
-  }
 }

@@ -1,10 +1,13 @@
 /** Switches the built-in ingest on and off. */
 import type { ClickHouseClient } from '@clickhouse/client'
-import { type Finding, OpsError, reason } from '../findings.mts'
-import { openCluster, openKafkajs } from '../kafka.mts'
+import { OpsError } from '../findings.mts'
+import { openKafkajs } from '../kafka.mts'
 import type { Settings } from '../settings.mts'
 import { waitUntil } from '../wait.mts'
-import { dismissMembers } from './groups.mts'
+import { type Consumer, countRead, readConsumers, SETTLE_MS } from './consumers.mts'
+import { dismissMembers, refuseOthers } from './groups.mts'
+import { checkNeeds } from './needs.mts'
+import { ANEW } from './report.mts'
 import { type IngestState, judgeObjects, readObjects } from './state.mts'
 import { ingestStatements, type Queue, queuesOf } from './statements.mts'
 
@@ -20,7 +23,8 @@ export interface Switched {
 }
 
 /**
- * Makes the built-in ingest read the topics, from where it stood: what is missing or differs from clickhouse/ingest is made anew.
+ * Makes the built-in ingest read the topics, from where it stood: what is missing, differs from clickhouse/ingest or reads nothing is made
+ * anew.
  * @param options.skipBacklog begin with what is sent from now on, where nothing was read before
  * @throws {OpsError} exit code 1 when the services lack what it needs, or it does not come to read in time; 3 when one does not answer
  */
@@ -33,9 +37,14 @@ export async function switchOn(
   const queues = queuesOf(statements)
   const objects = await readObjects(client)
   const { state: before } = judgeObjects(statements, objects)
-  const partitions = await checkNeeds(client, settings, queues, timeoutMs)
+  const partitions = await checkNeeds(client, settings, statements, objects, timeoutMs)
+  const groups = queues.map(({ group }) => group)
+  await refuseOthers(client, settings, groups, timeoutMs)
   const changed: string[] = []
-  if (before !== 'on') {
+  const settleMs = Math.min(SETTLE_MS, timeoutMs)
+  const stuck = before === 'on' && (await waitForAssignment(client, queues, partitions, settleMs))
+  if (stuck) log(`Only ${countRead(stuck)} of ${partitions} partitions are read: making it anew`)
+  if (before !== 'on' || stuck) {
     await dropAll(
       client,
       settings,
@@ -49,8 +58,12 @@ export async function switchOn(
     }
     log(`Waiting until all ${partitions} partitions are read`)
   }
-  await waitForAssignment(client, partitions, timeoutMs)
-  return { before, changed }
+  const idle = await waitForAssignment(client, queues, partitions, timeoutMs)
+  if (!idle) return { before, changed }
+  const complaint = idle.find((consumer) => consumer.complaint)?.complaint
+  const found = `${countRead(idle)} of ${partitions} partitions read after ${timeoutMs / 1000} s${complaint ? `; ${complaint}` : ''}`
+  const finding = { code: 'INGEST_NOT_READING', subject: 'ingest', found, expected: 'all of them', hint: ANEW }
+  throw new OpsError(1, [{ severity: 'error', ...finding }])
 }
 
 /**
@@ -78,54 +91,6 @@ async function dropAll(
   await dismissMembers(settings, groups, timeoutMs)
 }
 
-/** The number of partitions that there are to read. @throws {OpsError} exit code 1, naming everything that is missing */
-async function checkNeeds(
-  client: ClickHouseClient,
-  settings: Settings,
-  queues: readonly Queue[],
-  timeoutMs: number,
-): Promise<number> {
-  const findings: Finding[] = []
-  const lack = (code: string, subject: string, found: string, expected: string, hint: string) =>
-    findings.push({ severity: 'error', code, subject, found, expected, hint })
-  const answer = await client.query({
-    query: `
-      SELECT (SELECT groupArray(macro) FROM system.macros) AS macros,
-             (SELECT groupArray(name) FROM system.tables WHERE database = currentDatabase()) AS tables`,
-    format: 'JSONEachRow',
-  })
-  const [seen] = await answer.json<{ macros: string[]; tables: string[] }>()
-  if (!seen?.macros.includes('l2_kafka')) {
-    const hint = 'docker-compose up -d clickhouse, or: npm stop, then npm start'
-    lack(
-      'INGEST_CONFIG',
-      'clickhouse',
-      'a server that does not know where Kafka is',
-      'clickhouse/config.d/ingest.xml',
-      hint,
-    )
-  }
-  for (const { table } of queues.filter(({ table }) => table !== 'market_messages' && !seen?.tables.includes(table)))
-    lack('INGEST_TABLE', table, 'no such table', `${table} in ${settings.CLICKHOUSE_DATABASE}`, 'npm run schema')
-  const cluster = await openCluster(settings, { timeoutMs })
-  cluster.close()
-  let partitions = 0
-  for (const { topics, table } of queues) {
-    for (const name of topics) {
-      const count = cluster.metadata.topics.find((topic) => topic.name === name)?.partitions.length ?? 0
-      partitions += count
-      if (count === 0) lack('INGEST_TOPIC', name, 'no such topic', 'a topic to read', './scripts/create-topics.mts')
-      // The two small topics have one consumer, whatever the setting.
-      else if (table !== 'market_messages' && settings.INGEST_CONSUMERS > count) {
-        const found = `${count} partitions for ${settings.INGEST_CONSUMERS} consumers`
-        lack('INGEST_CONSUMERS', name, found, 'a partition for each', `edit .env: INGEST_CONSUMERS=${count}`)
-      }
-    }
-  }
-  if (findings.length > 0) throw new OpsError(1, findings)
-  return partitions
-}
-
 /** Commits the ends of all topics for groups that have committed nothing yet. */
 async function commitEnds(settings: Settings, queues: readonly Queue[], timeoutMs: number): Promise<void> {
   const kafkajs = await openKafkajs(settings, { timeoutMs })
@@ -145,41 +110,18 @@ async function commitEnds(settings: Settings, queues: readonly Queue[], timeoutM
   }
 }
 
-interface Reading {
-  /** Partitions that consumers have. */
-  assigned: number
-  /** Consumers that have none yet. */
-  idle: number
-  lastException: string
-}
-
-/** Waits until consumers have all partitions, and each of them some. Those of a server that was killed keep theirs for 6 s. */
-async function waitForAssignment(client: ClickHouseClient, partitions: number, timeoutMs: number): Promise<void> {
-  const read = async (): Promise<Reading> => {
-    const answer = await client.query({
-      query: `
-        SELECT toUInt32(sum(length(assignments.partition_id))) AS assigned,
-            toUInt32(countIf(empty(assignments.partition_id))) AS idle, max(exceptions.text[-1]) AS lastException
-        FROM system.kafka_consumers WHERE database = currentDatabase() AND startsWith(table, 'ingest_')`,
-      format: 'JSONEachRow',
-    })
-    return (await answer.json<Reading>())[0] ?? { assigned: 0, idle: 0, lastException: '' }
-  }
-  let seen: Reading | undefined
+/** Waits until consumers have all partitions, and each of them some; the last look, if that does not come about in time. */
+async function waitForAssignment(
+  client: ClickHouseClient,
+  queues: readonly Queue[],
+  partitions: number,
+  timeoutMs: number,
+): Promise<Consumer[] | undefined> {
+  const tables = queues.map(({ name }) => name)
+  let consumers: Consumer[] = []
   const all = async () => {
-    seen = await read()
-    return seen.assigned >= partitions && seen.idle === 0
+    consumers = await readConsumers(client, tables)
+    return countRead(consumers) >= partitions && consumers.every(({ assigned }) => assigned.length > 0)
   }
-  if (await waitUntil(all, { timeoutMs, pollMs: 100 })) return
-  const cause = seen?.lastException ? `; ${reason(seen.lastException).slice(0, 300)}` : ''
-  throw new OpsError(1, [
-    {
-      severity: 'error',
-      code: 'INGEST_NOT_READING',
-      subject: 'ingest',
-      found: `${seen?.assigned} of ${partitions} partitions read after ${timeoutMs / 1000} s${cause}`,
-      expected: 'all of them',
-      hint: './scripts/ingest.mts status',
-    },
-  ])
+  return (await waitUntil(all, { timeoutMs, pollMs: 100 })) ? undefined : consumers
 }
