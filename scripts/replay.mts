@@ -4,9 +4,10 @@
  * Plays recorded market data, or a generated market, into the raw topics. It sends messages and changes nothing else; Parquet files pass
  * through a temporary table of ClickHouse's.
  */
-import { runCommand } from './lib/cli.mts'
+import { refuseTogether, runCommand } from './lib/cli.mts'
 import { configError, type Finding } from './lib/findings.mts'
 import type { Kind } from './lib/replay/fields.mts'
+import type { Pace } from './lib/replay/play.mts'
 import { renderPlayed, replay } from './lib/replay/replay.mts'
 import { readSettings } from './lib/settings.mts'
 
@@ -24,8 +25,7 @@ merged by time. With --generate a market that never was: books, quotes and trade
       value: 'TIMES',
       min: 0.001,
       max: 1e6,
-      default: 1,
-      help: 'so many times as fast as it happened',
+      help: 'so many times as fast as it happened (default 1)',
     },
     rate: {
       type: 'number',
@@ -37,15 +37,15 @@ merged by time. With --generate a market that never was: books, quotes and trade
     fast: { type: 'boolean', help: 'as fast as it goes' },
     kind: { type: 'string', value: KINDS.join('|'), help: 'what the files hold, where their columns do not tell' },
     strict: { type: 'boolean', help: 'end at the first line that cannot be used' },
-    symbols: { type: 'number', value: 'N', min: 1, max: 10_000, default: 20, help: 'generated symbols' },
-    count: { type: 'number', value: 'N', min: 1, max: 1e9, default: 60_000, help: 'generated messages' },
+    // Their defaults are said here alone: one that is given is refused where it would mean nothing.
+    symbols: { type: 'number', value: 'N', min: 1, max: 10_000, help: 'generated symbols (default 20)' },
+    count: { type: 'number', value: 'N', min: 1, max: 1e9, help: 'generated messages (default 60000)' },
     seed: {
       type: 'number',
       value: 'N',
       min: 0,
       max: 4_294_967_295,
-      default: 1,
-      help: 'equal seeds make equal markets',
+      help: 'equal seeds make equal markets (default 1)',
     },
     timeout: { type: 'number', value: 'SECONDS', min: 1, max: 3600, default: 120, help: 'how long Kafka may be away' },
   },
@@ -56,25 +56,27 @@ merged by time. With --generate a market that never was: books, quotes and trade
     2: 'wrong use or settings, or a file that cannot be read',
     3: 'could not tell: Kafka stayed away, the last batch may be there or not',
   },
-  run: async ({ options, args, log, paint }) => {
+  run: async ({ options, args: files, log, paint }) => {
+    const { generate, fast, speed = 1, rate, kind, symbols = 20, count = 60_000, seed = 1 } = options
+    const hint = 'npm run replay -- --help'
+    const given = (name: keyof typeof options) => options[name] !== undefined
+    refuseTogether({ '--fast': fast, '--rate': given('rate'), '--speed': given('speed') }, hint)
+    refuseTogether({ '--generate': generate, '--kind': given('kind') }, hint)
+    const ofMarkets = { generate, symbols: given('symbols'), count: given('count'), seed: given('seed') }
+    for (const [name, is] of Object.entries(ofMarkets))
+      refuseTogether({ 'FILE…': files.length > 0, [`--${name}`]: is }, hint)
     const wrong: Omit<Finding, 'severity'>[] = []
     const report = (subject: string, found: string, expected: string) =>
-      wrong.push({ code: 'USAGE', subject, found, expected, hint: 'npm run replay -- --help' })
-    if (options.generate === args.length > 0)
-      report('FILE…', options.generate ? 'files and --generate' : 'none', 'files, or --generate')
-    if (options.fast && options.rate !== undefined) report('--fast --rate', 'both', 'one of them')
-    if (options.kind !== undefined && !KINDS.includes(options.kind))
-      report('--kind', `"${options.kind}"`, KINDS.join(', '))
+      wrong.push({ code: 'USAGE', subject, found, expected, hint })
+    if (!generate && files.length === 0) report('FILE…', 'none', 'files, or --generate')
+    if (kind !== undefined && !KINDS.includes(kind)) report('--kind', `"${kind}"`, KINDS.join(', '))
     if (wrong.length > 0) throw configError(wrong)
+    const spread: Pace = rate === undefined ? { kind: 'recorded', speed } : { kind: 'rate', perSecond: rate }
     const { played, ...outcome } = await replay(readSettings(), {
-      files: args,
-      kind: options.kind as Kind | undefined,
-      market: options.generate ? { symbols: options.symbols, count: options.count, seed: options.seed } : undefined,
-      pace: options.fast
-        ? { kind: 'fast' }
-        : options.rate !== undefined
-          ? { kind: 'rate', perSecond: options.rate }
-          : { kind: 'recorded', speed: options.speed },
+      files,
+      kind: kind as Kind | undefined,
+      market: generate ? { symbols, count, seed } : undefined,
+      pace: fast ? { kind: 'fast' } : spread,
       strict: options.strict,
       timeoutMs: options.timeout * 1000,
       log,

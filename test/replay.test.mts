@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import kafkajs from 'kafkajs'
@@ -17,7 +17,9 @@ import type { Entry, Recording } from '../scripts/lib/replay/files.mts'
 import { generateMarket } from '../scripts/lib/replay/market.mts'
 import { mergeRecordings } from '../scripts/lib/replay/merge.mts'
 import { type Message, messageOf, messageOfLine, parseTime } from '../scripts/lib/replay/message.mts'
-import { play } from '../scripts/lib/replay/play.mts'
+import { readParquet } from '../scripts/lib/replay/parquet.mts'
+import { type Pace, play } from '../scripts/lib/replay/play.mts'
+import { marketStartMs } from '../scripts/lib/replay/replay.mts'
 import { openSender } from '../scripts/lib/replay/sender.mts'
 import { ROOT } from '../scripts/lib/settings.mts'
 import { syncTopics } from '../scripts/lib/topics.mts'
@@ -85,14 +87,53 @@ reading('times: ISO with and without offset, UTC without, seconds since 1970', (
   ])
     assert.is(parseTime(text), expected, text)
   assert.is(parseTime('2026-11-23'), 1_795_392_000_000_000)
-  for (const text of ['', 'now', '12', '2026-13-01T00:00:00', '2026-11-23T25:00'])
+  for (const text of [
+    '',
+    'now',
+    '12',
+    '10:00:00.123456',
+    'Nov 23 10:00:00',
+    '11/12/2026',
+    '1795428000123',
+    '1795428000.',
+  ])
     assert.throws(() => parseTime(text), /timestamp: /)
 })
 
-reading('times that the tables cannot hold, and days that no calendar has, are none', () => {
-  assert.is(parseTime('2148-12-31T23:59:59'), 5_648_745_599_000_000)
+reading('times that the tables cannot hold, and days and minutes that nobody has, are none', () => {
+  assert.is(parseTime('2106-02-06T23:59:59'), 4_294_943_999_000_000)
+  assert.is(parseTime('4294943999.999999'), 4_294_943_999_999_999)
   assert.is(parseTime('2024-02-29'), 1_709_164_800_000_000)
-  for (const text of ['1970-01-01T23:59:59', '2149-01-01', '2026-02-30', '2026-02-29T10:00:00', '2026-11-23t10:00:00'])
+  for (const text of [
+    '1970-01-01T23:59:59',
+    '2106-02-07',
+    '4294944000',
+    '2026-02-30',
+    '2026-02-29T10:00:00',
+    '0000-11-23',
+    '2026-00-10',
+    '2026-13-01T00:00:00',
+    '2026-11-00',
+    '2026-11-23T24:00:00',
+    '2026-11-23T10:61:00',
+    '2026-11-23T10:00:60',
+    '2026-11-23T10:00+24:00',
+    '2026-11-23T10:00+05:60',
+  ])
+    assert.throws(() => parseTime(text), /timestamp: /)
+})
+
+reading('times are written as ISO 8601 has it, and nothing is around them', () => {
+  for (const text of [
+    '2026-11-23t10:00:00',
+    '2026-11-23T10',
+    '2026-11-23T10:00.5',
+    '2026-11-23T10:00:00\t',
+    '2026-11-23T10:00:00 ',
+    ' 2026-11-23T10:00:00',
+    '2026-11-23T10:00:00\tZ',
+    '2026-11-23T10:00:00  +05:30',
+  ])
     assert.throws(() => parseTime(text), /timestamp: /)
 })
 
@@ -282,6 +323,15 @@ market('a book rebuilt from its events is never crossed, and quotes and trades a
   assert.is(books.size, 5)
 })
 
+market('begins so that nothing in it is to come when it is sent', () => {
+  const startMs = (pace: Pace) => marketStartMs(100_000, { count: 20_000, rate: 1_000, pace })
+  assert.is(startMs({ kind: 'fast' }), 80_000)
+  assert.is(startMs({ kind: 'rate', perSecond: 1_000 }), 100_000)
+  assert.is(startMs({ kind: 'recorded', speed: 20 }), 81_000)
+  assert.is(startMs({ kind: 'recorded', speed: 1 }), 100_000)
+  assert.is(startMs({ kind: 'recorded', speed: 0.5 }), 100_000)
+})
+
 market('says that it is one, and keeps the rate by its own clock', () => {
   const messages = marketOf(1_000)
   assert.ok(messages.every(({ source, symbol }) => source === 'generated' && /^SIM\d{4}$/.test(symbol)))
@@ -438,6 +488,17 @@ const fileOf = (name: string, content: string | Buffer): string => {
   return file
 }
 
+/** A Parquet file of what a query finds. */
+async function parquetOf(name: string, query: string): Promise<string> {
+  const login = `${stack.settings.CLICKHOUSE_USER}:${stack.settings.CLICKHOUSE_PASSWORD}`
+  const response = await fetch(`http://127.0.0.1:${stack.settings.CLICKHOUSE_HTTP_PORT}/`, {
+    method: 'POST',
+    headers: { Authorization: `Basic ${Buffer.from(login).toString('base64')}` },
+    body: `${query} FORMAT Parquet`,
+  })
+  return fileOf(name, Buffer.from(await response.arrayBuffer()))
+}
+
 /** Every record of a topic: key, value and codec, in the order of each partition. */
 async function readTopic(topic: string): Promise<{ key: string; value: string; partition: number }[]> {
   kafkajs.CompressionCodecs[kafkajs.CompressionTypes.LZ4] = () => ({
@@ -504,17 +565,13 @@ command('JSON lines and CSV, merged by time, are in the topics as sent, keyed by
 })
 
 command('Parquet, in the order of the file, with IQFeed’s own codes', async () => {
-  const query = `SELECT 'P' AS symbol, toDateTime64('2026-11-23 10:00:00', 6, 'UTC') + toIntervalMicrosecond(45000 - number) AS timestamp,
+  const file = await parquetOf(
+    'book.parquet',
+    `SELECT 'P' AS symbol, toDateTime64('2026-11-23 10:00:00', 6, 'UTC') + toIntervalMicrosecond(45000 - number) AS timestamp,
       [3, 4, 5][number % 3 + 1]::UInt8 AS message_type, (number % 2 + 1)::UInt8 AS side_code, toDecimal64(number, 8) / 100 AS price,
       number::UInt32 AS size, 'NSDQ' AS market_maker, number AS unknown_column
-    FROM numbers(45000) FORMAT Parquet`
-  const login = `${stack.settings.CLICKHOUSE_USER}:${stack.settings.CLICKHOUSE_PASSWORD}`
-  const response = await fetch(`http://127.0.0.1:${stack.settings.CLICKHOUSE_HTTP_PORT}/`, {
-    method: 'POST',
-    headers: { Authorization: `Basic ${Buffer.from(login).toString('base64')}` },
-    body: query,
-  })
-  const file = fileOf('book.parquet', Buffer.from(await response.arrayBuffer()))
+    FROM numbers(45000)`,
+  )
   const { exitCode, topics } = await replayJson([file, '--fast'])
   assert.equal([exitCode, topics['iqfeed.l2.raw'].acknowledged], [0, 45_000])
   const sent = await readTopic('iqfeed.l2.raw')
@@ -526,6 +583,14 @@ command('Parquet, in the order of the file, with IQFeed’s own codes', async ()
     sent[12_345]?.value,
     '{"symbol":"P","timestamp":"2026-11-23T10:00:00.032655","market_maker":"NSDQ","operation":0,"side":1,"price":123.45,"size":12345}',
   )
+})
+
+command('Parquet: signs of life and questions for rows take turns, since a session answers one at a time', async () => {
+  const query = "SELECT 'K' AS symbol, 1795428000 + number AS timestamp, 1 AS price, 1 AS size FROM numbers(100000)"
+  const file = await parquetOf('slow.parquet', query)
+  let rows = 0
+  for await (const batch of readParquet(file, undefined, stack.settings, 10).entries) rows += batch.length
+  assert.is(rows, 100_000)
 })
 
 command('a line that cannot be used names file and line, and is counted; strict ends there', async () => {
@@ -667,7 +732,8 @@ command('what it sends, the ingest stores; what it names, the ingest rejects', a
       '1795428000.5',
       1_795_428_000.000_001,
       '1970-01-02',
-      '2148-12-31T23:59:59.999999',
+      '2106-02-06T23:59:59.999999',
+      '4294943999.999999',
     ].flatMap((timestamp) => [trade({ timestamp }), trade({ timestamp, bid: 1 })].map((each) => JSON.stringify(each))),
     ...[...numbers, '-1.5', '1e-30', '9999999999.9', '1.00000000000000001'].flatMap(
       bothForms((value) => `{${base},"trade_price":${value},"trade_size":1,"conditions":"x"}`),
@@ -691,9 +757,24 @@ command('what it sends, the ingest stores; what it names, the ingest rejects', a
   ]
   const bad = {
     trades: [
-      ...['2026-02-30', '2026-11-23t10:00:00', '2149-01-01', '1970-01-01T23:00:00'].map((timestamp) =>
-        trade({ timestamp }),
-      ),
+      ...[
+        '2026-02-30',
+        '2026-11-23t10:00:00',
+        '2106-02-07',
+        '1970-01-01T23:00:00',
+        '10:00:00.123456',
+        '2026-11-23T24:00:00',
+        '2026-11-23T10:61:00',
+        '2026-11-23T10:00:60',
+        '2026-11-23T10:00.5',
+        '2026-00-10',
+        '2026-11-00',
+        '0000-11-23T10:00:00',
+        '2026-11-23T10:00:00\t',
+        '2026-11-23T10:00:00+24:00',
+        '11/12/2026 10:00:00',
+        1_795_428_000_123,
+      ].map((timestamp) => trade({ timestamp })),
       ...[-1, 1.5, 4_294_967_296, true, {}].map((trade_size) => trade({ trade_size })),
       ...[1e10, true].map((trade_price) => trade({ trade_price })),
       trade({ correction: 'x' }),
@@ -733,15 +814,31 @@ command('what it sends, the ingest stores; what it names, the ingest rejects', a
 
 command('wrong use, and files that are not there or tell nothing, end it before it begins', async () => {
   const nothing = fileOf('nothing.csv', 'a,b\n1,2\n')
+  // A file like any other to who asks, but nothing is mapped at its beginning.
+  const [dead, deadParquet] = ['dead.csv', 'dead.parquet'].map((name) => {
+    const link = path.join(folder, name)
+    symlinkSync('/proc/self/mem', link)
+    return link
+  }) as [string, string]
   for (const [args, expected] of [
     [[], /expected files, or --generate/],
-    [['--generate', 'x.csv'], /files and --generate/],
+    [['--generate', 'x.csv'], /FILE… --generate: found together/],
     [['--generate', '--fast', '--rate', '1'], /expected one of them/],
     [['no-such.jsonl', 'other.txt', '--fast'], /no-such\.jsonl[\s\S]*other\.txt/],
     [[fileOf('x.txt', '')], /expected a name that ends in \.jsonl/],
     [[nothing, '--kind', 'bars'], /expected trades, quotes, l2/],
     [[nothing, '--fast'], /found the columns a, b/],
     [[fileOf('quote.csv', '\nsymbol,"price\nA,1\n'), '--fast'], /quote\.csv:2[\s\S]*found a quote that does not/],
+    [[dead, '--fast'], /dead\.csv: found EIO.*\[REPLAY_FILE\]/],
+    [[deadParquet, '--fast'], /dead\.parquet: found EIO.*\[REPLAY_FILE\]/],
+    [[fileOf('empty.parquet', ''), '--fast'], /empty\.parquet: found .*\[REPLAY_FILE\]/],
+    [[fileOf('text.parquet', 'a,b\n1,2\n'), '--fast'], /text\.parquet: found .*\[REPLAY_FILE\]/],
+    [[nothing, '--count', '5'], /FILE… --count: found together/],
+    [[nothing, '--symbols', '5'], /FILE… --symbols: found together/],
+    [[nothing, '--seed', '5'], /FILE… --seed: found together/],
+    [[nothing, '--speed', '2', '--rate', '5'], /--rate --speed: found together/],
+    [[nothing, '--speed', '2', '--fast'], /--fast --speed: found together/],
+    [['--generate', '--kind', 'l2'], /--generate --kind: found together/],
   ] as const) {
     const { exitCode, stdout, stderr } = await replay([...args])
     assert.is(exitCode, 2, stderr)
@@ -784,6 +881,15 @@ command('a generated market at a rate takes its time, in lz4, and ends with a su
     .flatMap((folder) => readdirSync(path.join(logs, folder)).map((file) => path.join(logs, folder, file)))
     .filter((file) => file.endsWith('.log') && readFileSync(file).includes(frame))
   assert.ok(compressed.length > 0)
+})
+
+command('a generated market that is played faster than it happens is over when its play is', async () => {
+  const { exitCode } = await replay(['--generate', '--count', '20000', '--speed', '20', '--seed', '9'])
+  const endMs = Date.now()
+  assert.is(exitCode, 0)
+  const quotes = (await readTopic('iqfeed.quotes.raw')).map(({ value }) => JSON.parse(value))
+  const times = quotes.filter(({ source }) => source === 'generated').map(({ timestamp }) => Date.parse(timestamp))
+  assert.ok(Math.max(...times) <= endMs)
 })
 
 command('Ctrl-C ends it after what is on its way, with a summary and exit code 1', async () => {

@@ -91,8 +91,12 @@ WITH
         String, trade_conditions String, tick_id String, bid_price String, ask_price String, basis String, correction
         String, source String
     )') AS json,
-    -- Fewer than nine characters are neither a date nor seconds since 1970: `12` would be read as a day of this month.
-    parseDateTime64BestEffortOrNull(if(length(json.timestamp) < 9, '', json.timestamp), 6, 'UTC') AS time,
+    -- ISO 8601 or seconds since 1970. Of other text the parser makes times that nobody sent: of `12` a day of this month, of
+    -- `10:00:00` one of this year's first day, of hour 25 the next day.
+    parseDateTime64BestEffortOrNull(if(match(
+        json.timestamp,
+        '^((19[7-9]|20[0-9]|210)[0-9]-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,9})?)?)?( ?(Z|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?))?|[0-9]{9,10}([.][0-9]+)?)$'
+    ), json.timestamp, ''), 6, 'UTC') AS time,
     toDecimal64OrNull(json.trade_price, 8) AS price,
     toUInt32OrNull(json.trade_size) AS size,
     toUInt64OrNull(if(json.total_volume = '', '0', json.total_volume)) AS total_volume,
@@ -103,7 +107,8 @@ WITH
     if(json.correction = '', 'none', lower(json.correction)) AS correction,
     [
         json.symbol = '',
-        ifNull(time < toDateTime64('1970-01-02', 6, 'UTC') OR time >= toDateTime64('2149-01-01', 6, 'UTC'), 1),
+        -- On 2106-02-07 the seconds end that DateTime counts: the tables of minutes would show a later trade in another century.
+        ifNull(time < toDateTime64('1970-01-02', 6, 'UTC') OR time >= toDateTime64('2106-02-07', 6, 'UTC'), 1),
         price IS NULL,
         size IS NULL,
         total_volume IS NULL,

@@ -97,8 +97,11 @@ WITH
         symbol String, timestamp String, bid_price String, bid_size String, ask_price String, ask_size String,
         bid_market_center String, ask_market_center String, tick_id String, source String
     )') AS json,
-    -- Fewer than nine characters are neither a date nor seconds since 1970: `12` would be read as a day of this month.
-    parseDateTime64BestEffortOrNull(if(length(json.timestamp) < 9, '', json.timestamp), 6, 'UTC') AS time,
+    -- As for the trades.
+    parseDateTime64BestEffortOrNull(if(match(
+        json.timestamp,
+        '^((19[7-9]|20[0-9]|210)[0-9]-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,9})?)?)?( ?(Z|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?))?|[0-9]{9,10}([.][0-9]+)?)$'
+    ), json.timestamp, ''), 6, 'UTC') AS time,
     json.bid_price = '' AND json.bid_size = '' AS no_bid,
     json.ask_price = '' AND json.ask_size = '' AS no_ask,
     toDecimal64OrNull(if(no_bid, '0', json.bid_price), 8) AS bid,
@@ -110,7 +113,7 @@ WITH
     toUInt64OrNull(if(json.tick_id = '', '0', json.tick_id)) AS tick_id,
     [
         json.symbol = '',
-        ifNull(time < toDateTime64('1970-01-02', 6, 'UTC') OR time >= toDateTime64('2149-01-01', 6, 'UTC'), 1),
+        ifNull(time < toDateTime64('1970-01-02', 6, 'UTC') OR time >= toDateTime64('2106-02-07', 6, 'UTC'), 1),
         bid IS NULL OR (no_bid AND no_ask),
         bid_size IS NULL,
         ask IS NULL OR (no_bid AND no_ask),

@@ -87,8 +87,11 @@ WITH
         symbol String, timestamp String, side String, price String, size String, operation String, level String,
         market_maker String, order_id String, order_count String, tick_id String, source String
     )') AS json,
-    -- Fewer than nine characters are neither a date nor seconds since 1970: `12` would be read as a day of this month.
-    parseDateTime64BestEffortOrNull(if(length(json.timestamp) < 9, '', json.timestamp), 6, 'UTC') AS time,
+    -- As for the trades.
+    parseDateTime64BestEffortOrNull(if(match(
+        json.timestamp,
+        '^((19[7-9]|20[0-9]|210)[0-9]-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,9})?)?)?( ?(Z|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?))?|[0-9]{9,10}([.][0-9]+)?)$'
+    ), json.timestamp, ''), 6, 'UTC') AS time,
     transform(lower(json.operation), ['0', '1', '2', '3', 'insert', 'update', 'delete', 'clear'], ['insert', 'update', 'delete', 'clear', 'insert', 'update', 'delete', 'clear'], '') AS operation,
     operation IN ('delete', 'clear') AS removes,
     -- A clear is of the whole book, so it needs no side.
@@ -101,7 +104,7 @@ WITH
     toUInt64OrNull(if(json.tick_id = '', '0', json.tick_id)) AS tick_id,
     [
         json.symbol = '',
-        ifNull(time < toDateTime64('1970-01-02', 6, 'UTC') OR time >= toDateTime64('2149-01-01', 6, 'UTC'), 1),
+        ifNull(time < toDateTime64('1970-01-02', 6, 'UTC') OR time >= toDateTime64('2106-02-07', 6, 'UTC'), 1),
         side = '',
         price IS NULL,
         size IS NULL,

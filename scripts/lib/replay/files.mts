@@ -56,11 +56,16 @@ interface Progress {
 async function* readLines(file: string, progress: Progress): AsyncGenerator<{ line: number; text: string }[]> {
   let rest = ''
   let line = 0
-  for await (const chunk of createReadStream(file, { encoding: 'utf8', highWaterMark: 1024 * 1024 })) {
-    progress.readBytes += Buffer.byteLength(chunk)
-    const parts = (rest + chunk).split('\n')
-    rest = parts.pop() ?? ''
-    yield numbered(parts)
+  const stream = createReadStream(file, { encoding: 'utf8', highWaterMark: 1024 * 1024 })
+  try {
+    for await (const chunk of stream) {
+      progress.readBytes += Buffer.byteLength(chunk)
+      const parts = (rest + chunk).split('\n')
+      rest = parts.pop() ?? ''
+      yield numbered(parts)
+    }
+  } catch (error) {
+    throw unreadable(file, error)
   }
   yield numbered([rest])
 
@@ -117,6 +122,12 @@ function headerOf(file: string, line: number, text: string): string[] {
       { code: 'REPLAY_COLUMNS', subject: `${file}:${line}`, found, expected: 'names of columns', hint },
     ])
   }
+}
+
+/** The error for a file that is there but cannot be read. */
+export function unreadable(file: string, error: unknown): Error {
+  const [found, expected] = [reason(error), 'a file that can be read']
+  return configError([{ code: 'REPLAY_FILE', subject: file, found, expected, hint: `ls -l ${file}` }])
 }
 
 /** The finding of a file whose columns do not tell what it holds. */

@@ -9,14 +9,19 @@ export interface Message {
   timeUs: number
 }
 
-const ISO = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?)?\s*(Z|[+-]\d\d(?::?\d\d)?)?$/
-/** What the tables can hold, in microseconds since 1970: the second day of 1970 up to the end of 2148. */
-const TIMES_US = { min: Date.UTC(1970, 0, 2) * 1000, end: Date.UTC(2149, 0, 1) * 1000 }
+/** With the seconds below, what clickhouse/ingest takes, which has both as one pattern. */
+const ISO =
+  /^((?:19[7-9]|20\d|210)\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01]))(?:[T ]((?:[01]\d|2[0-3]):[0-5]\d)(?:(:[0-5]\d)(?:\.(\d{1,9}))?)?)?(?: ?(Z|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?))?$/
+/**
+ * In microseconds since 1970: from its second day up to 2106-02-07, on which the seconds end that DateTime counts. The tables of minutes
+ * would show a later trade in another century.
+ */
+const TIMES_US = { min: Date.UTC(1970, 0, 2) * 1000, end: Date.UTC(2106, 1, 7) * 1000 }
 
 /**
  * Microseconds since 1970 of a timestamp as the programs write it: ISO 8601, UTC when it has no offset, or seconds since 1970.
  * "2026-11-23T10:00:00.000001" → 1795428000000001
- * @throws {RangeError} for anything else, and for what is before 1970-01-02 or after 2148
+ * @throws {RangeError} for anything else, and for what is before 1970-01-02 or after 2106-02-06
  */
 export function parseTime(text: string): number {
   const timeUs = /^\d{9,10}(\.\d+)?$/.test(text) ? Math.round(Number(text) * 1e6) : isoTimeUs(text)
@@ -26,11 +31,11 @@ export function parseTime(text: string): number {
 
 /** NaN for what is no time. */
 function isoTimeUs(text: string): number {
-  const [, day = '', time = '00:00', fraction = '', zone = 'Z'] = ISO.exec(text) ?? []
+  const [, day = '', minute = '00:00', second = '', fraction = '', zone = 'Z'] = ISO.exec(text) ?? []
   const offset = zone.length === 3 ? `${zone}:00` : zone.length === 5 ? `${zone.slice(0, 3)}:${zone.slice(3)}` : zone
   // Date.parse takes 30 February for 2 March.
   if (Number(day.slice(8)) > 28 && new Date(Date.parse(day) || 0).toISOString().slice(0, 10) !== day) return Number.NaN
-  return Date.parse(`${day}T${time}${offset}`) * 1000 + Number(fraction.padEnd(6, '0').slice(0, 6))
+  return Date.parse(`${day}T${minute}${second}${offset}`) * 1000 + Number(fraction.padEnd(6, '0').slice(0, 6))
 }
 
 /**

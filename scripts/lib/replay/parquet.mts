@@ -1,11 +1,13 @@
 /** Parquet files, read by ClickHouse: it knows every encoding and codec, and no program here needs a library for them. */
 import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
+import { PassThrough } from 'node:stream'
 import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client'
 import { withClickHouse } from '../clickhouse.mts'
+import { OpsError } from '../findings.mts'
 import type { Settings } from '../settings.mts'
 import { COLUMNS, type Kind, kindOf } from './fields.mts'
-import { type Entry, entryOf, type Recording, unknownKind } from './files.mts'
+import { type Entry, entryOf, type Recording, unknownKind, unreadable } from './files.mts'
 import { messageOf } from './message.mts'
 
 /** Rows of one question to ClickHouse. */
@@ -15,17 +17,32 @@ const LOAD_MS = 600_000
 /** Seconds without a question after which the server forgets the rows, its greatest; and milliseconds between signs of life. */
 const SESSION_TIMEOUT_S = 3_600
 const KEEP_ALIVE_MS = 600_000
+/** The server's refusals that say nothing of the file: MEMORY_LIMIT_EXCEEDED, NOT_ENOUGH_SPACE. */
+const OWN_TROUBLE = ['241', '243']
 
 /**
  * A Parquet file as a recording. Its rows pass through a temporary table of the server's, which ends with the session.
  * @param kind what its rows are; without it, its columns decide
  */
-export function readParquet(file: string, kind: Kind | undefined, settings: Settings): Recording {
+export function readParquet(
+  file: string,
+  kind: Kind | undefined,
+  settings: Settings,
+  keepAliveMs = KEEP_ALIVE_MS,
+): Recording {
   const session = {
     session_id: randomUUID(),
     clickhouse_settings: { session_timeout: SESSION_TIMEOUT_S } as unknown as ClickHouseSettings,
   }
-  const use = <T,>(work: (client: ClickHouseClient) => Promise<T>) => withClickHouse(settings, LOAD_MS, work)
+  let latest: Promise<unknown> = Promise.resolve()
+  // One after the other: a session that is asked while it answers refuses (SESSION_IS_LOCKED).
+  const use = <T,>(work: (client: ClickHouseClient) => Promise<T>): Promise<T> => {
+    const answer = latest.then(() => withClickHouse(settings, LOAD_MS, work))
+    latest = answer.catch(() => {
+      // Told to who asked.
+    })
+    return answer
+  }
   const ask = <T,>(query: string): Promise<T[]> =>
     use(async (client) => (await client.query({ query, format: 'JSONCompactEachRow', ...session })).json<T>())
   let [read, total] = [0, 0]
@@ -39,12 +56,23 @@ export function readParquet(file: string, kind: Kind | undefined, settings: Sett
         max_insert_block_size = ${CHUNK_ROWS}, min_insert_block_size_rows = ${CHUNK_ROWS}, input_format_parquet_max_block_size = 8192
       FORMAT Parquet`
     await use((client) => client.command({ query: create, ...session }))
-    await use((client) => client.exec({ query: load, values: createReadStream(file), ...session }))
+    // Apart from what is sent, which breaks with the connection too: what breaks here is the file.
+    const source = createReadStream(file)
+    const values = new PassThrough()
+    source.on('error', () => values.destroy()).pipe(values)
+    try {
+      await use((client) => client.exec({ query: load, values, ...session }))
+    } catch (error) {
+      const objection = source.errored ?? objectionOf(error)
+      throw objection ? unreadable(file, objection) : error
+    } finally {
+      source.destroy()
+    }
     const keepAlive = setInterval(() => {
       ask('SELECT 1').catch(() => {
         // The next question for rows meets the same failure, and tells it.
       })
-    }, KEEP_ALIVE_MS).unref()
+    }, keepAliveMs).unref()
     try {
       const present = COLUMNS.map((name) => `count(${name})`).join(', ')
       const [counts = []] = await ask<number[]>(`SELECT count(), ${present} FROM recording`)
@@ -69,4 +97,10 @@ export function readParquet(file: string, kind: Kind | undefined, settings: Sett
     }
   }
   return { file, entries: entries(), fraction: () => (total === 0 ? 0 : Math.min(1, read / total)) }
+}
+
+/** What the server says against a file; undefined for all that is no fault of it. */
+function objectionOf(error: unknown): unknown {
+  if (!(error instanceof OpsError) || error.exitCode !== 1) return undefined
+  return OWN_TROUBLE.includes((error.cause as { code: string }).code) ? undefined : error.cause
 }

@@ -40,8 +40,7 @@ export async function replay(settings: Settings, options: ReplayOptions): Promis
   let generated = 0
   async function* generate({ symbols, count, seed }: NonNullable<typeof market>): AsyncGenerator<Entry[]> {
     const rate = pace.kind === 'rate' ? pace.perSecond : MARKET_RATE
-    // One that is played at once ends now, so that nothing in it is to come.
-    const startMs = Date.now() - (pace.kind === 'fast' ? (count / rate) * 1000 : 0)
+    const startMs = marketStartMs(Date.now(), { count, rate, pace })
     const messages = generateMarket({ symbols, rate, startMs, seed })
     while (generated < count) {
       const batch: Entry[] = []
@@ -94,6 +93,17 @@ export async function replay(settings: Settings, options: ReplayOptions): Promis
     process.removeListener('SIGINT', stop)
     await sender.close()
   }
+}
+
+/**
+ * Milliseconds since 1970 at which a generated market begins that is played from now on, so that no message is from a time that is still
+ * to come: 20 s at 20 times the speed take 1 s, and begin 19 s ago; played at once they begin 20 s ago, at their own pace or slower now.
+ */
+export function marketStartMs(nowMs: number, market: { count: number; rate: number; pace: Pace }): number {
+  const { count, rate, pace } = market
+  const lengthMs = (count / rate) * 1000
+  if (pace.kind === 'fast') return nowMs - lengthMs
+  return pace.kind === 'recorded' ? nowMs - lengthMs * Math.max(0, 1 - 1 / pace.speed) : nowMs
 }
 
 function mistakeFindings({ mistakes, samples }: Played, hint: string): Finding[] {
