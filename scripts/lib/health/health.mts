@@ -7,6 +7,7 @@ import type { Settings } from '../settings.mts'
 import { inTime } from '../wait.mts'
 import { explainByContainer, memoryFindings } from './container.mts'
 import { type Probe, type ProbeOptions, SERVICES, type ServiceName, unanswered } from './probe.mts'
+import { type Ask, importProbes, inTurn } from './probes.mts'
 
 export type Mode = 'docker' | 'embedded' | 'unknown'
 
@@ -25,42 +26,6 @@ export interface StackHealth {
   mode: Mode
   services: ServiceHealth[]
   findings: Finding[]
-}
-
-type Ask = (settings: Settings, options: ProbeOptions) => Promise<Probe>
-
-/** Probes and the clients that they use, imported only when they are asked for: a client costs up to 0.1 s. */
-const PROBES: Record<ServiceName, (deep: boolean) => Promise<Ask>> = {
-  zookeeper: async () => (await import('./zookeeper.mts')).probeZookeeper,
-  kafka: async (deep) => {
-    if (deep) await import('kafkajs')
-    return (await import('./kafka.mts')).probeKafka
-  },
-  clickhouse: async () => {
-    await import('@clickhouse/client')
-    return (await import('./clickhouse.mts')).probeClickHouse
-  },
-  redis: async () => (await import('./redis.mts')).probeRedis,
-  'kafka-ui': async () => (await import('./kafka-ui.mts')).probeKafkaUi,
-  ingest: async () => {
-    await import('@clickhouse/client')
-    return (await import('./ingest.mts')).probeIngest
-  },
-  canary: async () => {
-    await import('@clickhouse/client')
-    await import('kafkajs')
-    return (await import('./canary.mts')).probeCanary
-  },
-}
-
-/**
- * The probes of the services. All are there before the first is asked, so that no probe's time is spent on the import of another. One is
- * imported after the other: of two imported at once, jiti 2.7 gives one the modules they share before these are run.
- */
-async function importProbes(services: readonly ServiceName[], deep: boolean): Promise<Map<ServiceName, Ask>> {
-  const asks = new Map<ServiceName, Ask>()
-  for (const service of services) asks.set(service, await PROBES[service](deep))
-  return asks
 }
 
 /** Deadlines of one question that a probe gets for all that it asks. A canary waits for others to carry it. */
@@ -97,14 +62,18 @@ export async function readHealth(
   const embedded = records.some(isAlive)
   const present = asked.filter((service) => !embedded || service !== 'kafka-ui')
   const asks = await importProbes(present, options.deep)
+  // What asks Docker.
+  if (!embedded) await import('zx')
   const [containers, memory, probed] = await Promise.all([
     embedded ? [] : readContainers(),
     // It takes 2 s, as writing does, so with `deep` it costs nothing.
     embedded || !options.deep ? undefined : readMemory(2 * options.timeoutMs),
     Promise.all(
-      asked.map((service) => {
+      asked.map(async (service) => {
         const ask = asks.get(service)
-        return ask ? probe(service, ask, settings, options) : skip(service)
+        if (!ask) return skip(service)
+        await inTurn(service)
+        return probe(service, ask, settings, options)
       }),
     ),
   ])

@@ -9,8 +9,8 @@ import type { Settings } from '../settings.mts'
 import { networkCause } from '../tcp.mts'
 import type { Probe, ProbeOptions } from './probe.mts'
 
-/** Whether the built-in ingest reads and stores, where it is switched on. Its lag is judged with that of all consumer groups, by Kafka's probe. */
-export async function probeIngest(settings: Settings, { timeoutMs }: ProbeOptions): Promise<Probe> {
+/** Whether the built-in ingest reads and stores, where it is switched on, and how far it is behind. */
+export async function probeIngest(settings: Settings, { timeoutMs, ...limits }: ProbeOptions): Promise<Probe> {
   const client = await connectClickHouse(settings, timeoutMs)
   try {
     const objects = await objectsOf(client, settings)
@@ -24,7 +24,7 @@ export async function probeIngest(settings: Settings, { timeoutMs }: ProbeOption
     return {
       summary: `${status.state}, lag ${lag}, ${rejectsToday} rejects in 24 h`,
       details: { state: status.state, lag, rejectsToday },
-      findings: statusFindings(status),
+      findings: statusFindings(status, limits),
     }
   } catch (error) {
     // Kafka gives no answer: its own probe says so, here it only leaves the question open.

@@ -1,0 +1,48 @@
+/** The probes of all services: how each is imported, and when it is its turn. */
+import { setImmediate } from 'node:timers/promises'
+import type { Settings } from '../settings.mts'
+import type { Probe, ProbeOptions, ServiceName } from './probe.mts'
+
+export type Ask = (settings: Settings, options: ProbeOptions) => Promise<Probe>
+
+/** Probes and the clients that they use, imported only when they are asked for: a client costs up to 0.1 s. */
+const PROBES: Record<ServiceName, (deep: boolean) => Promise<Ask>> = {
+  zookeeper: async () => (await import('./zookeeper.mts')).probeZookeeper,
+  kafka: async (deep) => {
+    if (deep) await import('kafkajs')
+    return (await import('./kafka.mts')).probeKafka
+  },
+  clickhouse: async () => {
+    await import('@clickhouse/client')
+    return (await import('./clickhouse.mts')).probeClickHouse
+  },
+  redis: async () => (await import('./redis.mts')).probeRedis,
+  'kafka-ui': async () => (await import('./kafka-ui.mts')).probeKafkaUi,
+  ingest: async () => {
+    await import('@clickhouse/client')
+    return (await import('./ingest.mts')).probeIngest
+  },
+  canary: async () => {
+    await import('@clickhouse/client')
+    await import('kafkajs')
+    return (await import('./canary.mts')).probeCanary
+  },
+}
+
+/**
+ * The probes of the services. All are there before the first is asked, so that no probe's time is spent on the import of another. One is
+ * imported after the other: of two imported at once, jiti 2.7 gives one the modules they share before these are run.
+ */
+export async function importProbes(services: readonly ServiceName[], deep: boolean): Promise<Map<ServiceName, Ask>> {
+  const asks = new Map<ServiceName, Ask>()
+  for (const service of services) asks.set(service, await PROBES[service](deep))
+  return asks
+}
+
+/** Who is asked first: what takes longest to answer, then what takes least of our own time to ask. */
+const TURNS: readonly ServiceName[] = ['clickhouse', 'zookeeper', 'redis', 'kafka-ui', 'ingest', 'kafka', 'canary']
+
+/** Comes back when it is the service's turn: between two of them what has been answered is read. */
+export async function inTurn(service: ServiceName): Promise<void> {
+  for (let turns = TURNS.indexOf(service); turns > 0; turns--) await setImmediate()
+}
