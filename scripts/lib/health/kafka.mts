@@ -39,7 +39,8 @@ export async function probeKafka(settings: Settings, options: ProbeOptions): Pro
     }
     const own = topics.filter(({ internal }) => !internal)
     const totalLag = groups.reduce((sum, { lag }) => sum + (lag ?? 0), 0)
-    const lag = groups.length > 0 ? `, ${groups.length} groups with lag ${totalLag}` : ''
+    const lag =
+      groups.length > 0 ? `, ${groups.length} ${groups.length === 1 ? 'group' : 'groups'} with lag ${totalLag}` : ''
     return {
       summary: `${brokers.length} broker, ${own.length} topics${lag}`,
       details: {
