@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { NO_LAG_LIMITS, statusFindings } from '../scripts/lib/ingest/report.mts'
+import { NO_LAG_LIMITS, renderStatus, statusFindings } from '../scripts/lib/ingest/report.mts'
 import { ingestStatements, viewsOf } from '../scripts/lib/ingest/statements.mts'
 import type { TopicStatus } from '../scripts/lib/ingest/status.mts'
 import { waitUntil } from '../scripts/lib/wait.mts'
@@ -15,7 +15,7 @@ let ingest: IngestStack
 const codes = (findings: { code: string }[]) => findings.map(({ code }) => code)
 const run = (query: string) => ingest.clickhouse.command({ query })
 
-const lag = suite('lag')
+const report = suite('the report')
 
 const topic = (more: Partial<TopicStatus>): TopicStatus => ({
   topic: 'iqfeed.l2.raw',
@@ -33,7 +33,7 @@ const topic = (more: Partial<TopicStatus>): TopicStatus => ({
 const status = (...topics: TopicStatus[]) =>
   ({ state: 'on', differing: [], topics, rejects: [], failures: [] }) as Parameters<typeof statusFindings>[0]
 
-lag('is a warning above 1,000, an error above 10,000, or what the caller says', () => {
+report('lag is a warning above 1,000, an error above 10,000, or what the caller says', () => {
   const judged = (messages: number, limits?: Parameters<typeof statusFindings>[1]) =>
     statusFindings(status(topic({ lag: messages })), limits).map(
       ({ severity, code, found, expected }) => `${severity} ${code} ${found} ${expected}`,
@@ -45,11 +45,18 @@ lag('is a warning above 1,000, an error above 10,000, or what the caller says', 
   assert.equal(judged(1e9, NO_LAG_LIMITS), [])
 })
 
-lag('is none that is read within seconds', () => {
+report('lag is none that is read within seconds', () => {
   assert.equal(statusFindings(status(topic({ lag: 40_000, messagesPerSecond: 10_000 }))), [])
   assert.equal(codes(statusFindings(status(topic({ lag: 60_000, messagesPerSecond: 10_000 })))), ['INGEST_LAG'])
 })
-lag.run()
+
+report('what is not read is told in the first line too', () => {
+  const first = (partitionsRead: number) =>
+    renderStatus(status(topic({ partitionsRead })), (_, text) => text).split('\n')[0]
+  assert.is(first(10), 'Built-in ingest: on')
+  assert.is(first(9), 'Built-in ingest: on, but not all partitions are read')
+})
+report.run()
 
 const trouble = suite('ingest in trouble')
 

@@ -18,6 +18,9 @@ export const NO_LAG_LIMITS: LagLimits = { lagWarning: Number.POSITIVE_INFINITY, 
 /** Seconds. What is read at the present pace in this time is on its way: messages are committed block by block. */
 const ON_ITS_WAY_S = 5
 
+/** Whether partitions of it are without a consumer. */
+const isIdle = ({ partitions, partitionsRead }: IngestStatus['topics'][number]) => partitionsRead < partitions
+
 /** What is wrong, or worth a look. */
 export function statusFindings(
   { state, differing, topics, failures, rejects }: IngestStatus,
@@ -61,9 +64,7 @@ export function statusFindings(
     )
   }
   // What is missing explains why nothing is read.
-  const short =
-    state === 'partial' ? [] : topics.filter(({ partitions, partitionsRead }) => partitionsRead < partitions)
-  for (const { topic, partitions, partitionsRead } of short) {
+  for (const { topic, partitions, partitionsRead } of state === 'partial' ? [] : topics.filter(isIdle)) {
     const found = `${partitionsRead} of ${partitions} partitions read`
     add('error', 'INGEST_NOT_READING', topic, found, 'all of them', ANEW)
   }
@@ -126,9 +127,10 @@ export function renderStatus(status: IngestStatus, paint: Paint): string {
       .join('  ')
       .trimEnd(),
   )
-  const style = status.state === 'on' ? 'green' : status.state === 'off' ? 'dim' : 'red'
+  const idle = status.state === 'on' && status.topics.some(isIdle)
+  const style = idle ? 'red' : status.state === 'on' ? 'green' : status.state === 'off' ? 'dim' : 'red'
   return [
-    `Built-in ingest: ${paint(style, STATES[status.state])}`,
+    `Built-in ingest: ${paint(style, idle ? 'on, but not all partitions are read' : STATES[status.state])}`,
     ...table.map((line) => `  ${line}`),
     ...(status.rejects.length > 0 ? ['Newest rejects'] : []),
     ...status.rejects.map(
