@@ -1,15 +1,16 @@
 import { randomBytes } from 'node:crypto'
 import type { ClickHouseClient } from '@clickhouse/client'
+import type { Redis } from 'ioredis'
 import { connectClickHouse } from '../clickhouse.mts'
 import { type Finding, reason } from '../findings.mts'
 import { dismissMembers } from '../ingest/groups.mts'
 import { ingestStatements } from '../ingest/statements.mts'
 import { type KafkajsClients, openKafkajs } from '../kafka.mts'
-import { openRedis, type RedisWire } from '../redis-wire.mts'
 import type { Settings } from '../settings.mts'
 import { waitUntil } from '../wait.mts'
 import { type DeferredEnd, deferEnd } from './deferred-end.mts'
 import { isLeftover, LEFTOVER_MS, type Probe, type ProbeOptions } from './probe.mts'
+import { redisClient } from './redis.mts'
 
 /** What the names of all its topics and tables begin with; the time follows, in ms. */
 const TOPIC_PREFIX = 'l2-canary-'
@@ -50,10 +51,14 @@ export async function probeCanary(settings: Settings, { timeoutMs, deep }: Probe
       return false
     }
   }
-  const [client, kafka] = await Promise.all([
+  const [client, kafka, redis] = await Promise.all([
     connectClickHouse(settings, timeoutMs),
     openKafkajs(settings, { timeoutMs }),
+    redisClient(settings, timeoutMs),
   ])
+  redis.on('error', () => {
+    // Every command fails with it too.
+  })
   const id = `${Date.now()}_${randomBytes(4).toString('hex')}`
   try {
     await removeLeftovers(settings, client, kafka, timeoutMs)
@@ -66,12 +71,11 @@ export async function probeCanary(settings: Settings, { timeoutMs, deep }: Probe
       await hop('to clickhouse', 'a row in its table', () =>
         arrive(client, cage, { timeoutMs: settings.INGEST_FLUSH_MS + timeoutMs, end }),
       )
-    const redis = openRedis(settings, timeoutMs)
-    const connected = await hop('connect to redis', 'a Redis that answers', () => redis.call('PING'))
+    const connected = await hop('connect to redis', 'a Redis that answers', () => redis.connect())
     if (connected) await hop('redis', 'a key set and read', () => throughRedis(redis, id))
-    redis.close()
     await hop(CLEAN_UP, 'nothing left behind', () => remove(settings, client, kafka, id, timeoutMs))
   } finally {
+    redis.disconnect()
     await Promise.all([client.close(), kafka.close()])
     end.resume()
   }
@@ -148,12 +152,12 @@ async function complaint(client: ClickHouseClient, cage: string): Promise<string
   return row?.text ? `: ${row.text.split('\n')[0]}` : ''
 }
 
-async function throughRedis(redis: RedisWire, id: string): Promise<void> {
+async function throughRedis(redis: Redis, id: string): Promise<void> {
   // Gone after 10 s even if this process is killed before it deletes it.
   const key = `l2:canary:${id}`
-  await redis.call('SET', key, id, 'EX', '10')
-  const read = await redis.call('GET', key)
-  await redis.call('DEL', key)
+  await redis.set(key, id, 'EX', 10)
+  const read = await redis.get(key)
+  await redis.del(key)
   if (read !== id) throw new Error(`read ${read ?? 'nothing'}`)
 }
 

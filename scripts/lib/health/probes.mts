@@ -16,7 +16,10 @@ const PROBES: Record<ServiceName, (deep: boolean) => Promise<Ask>> = {
     await import('@clickhouse/client')
     return (await import('./clickhouse.mts')).probeClickHouse
   },
-  redis: async () => (await import('./redis.mts')).probeRedis,
+  redis: async () => {
+    await import('ioredis')
+    return (await import('./redis.mts')).probeRedis
+  },
   'kafka-ui': async () => (await import('./kafka-ui.mts')).probeKafkaUi,
   ingest: async () => {
     await import('@clickhouse/client')
@@ -25,6 +28,7 @@ const PROBES: Record<ServiceName, (deep: boolean) => Promise<Ask>> = {
   canary: async () => {
     await import('@clickhouse/client')
     await import('kafkajs')
+    await import('ioredis')
     return (await import('./canary.mts')).probeCanary
   },
 }

@@ -1,36 +1,55 @@
 import { randomUUID } from 'node:crypto'
+import type { Redis } from 'ioredis'
 import { reason } from '../findings.mts'
-import { openRedis, type RedisWire } from '../redis-wire.mts'
 import type { Settings } from '../settings.mts'
 import { Findings, type Probe, type ProbeOptions } from './probe.mts'
 
+/** A client of Redis that does not connect yet and never tries again. */
+export async function redisClient(settings: Settings, timeoutMs: number): Promise<Redis> {
+  const { default: ioredis } = await import('ioredis')
+  return new ioredis.Redis({
+    host: settings.REDIS_HOST,
+    port: settings.REDIS_PORT,
+    ...(settings.REDIS_PASSWORD ? { password: settings.REDIS_PASSWORD } : {}),
+    lazyConnect: true,
+    connectTimeout: timeoutMs,
+    commandTimeout: timeoutMs,
+    // Its own waiting for a Redis that loads has no deadline, and one that hangs does not close the connection either.
+    enableReadyCheck: false,
+    disconnectTimeout: 1,
+    retryStrategy: () => null,
+    maxRetriesPerRequest: 0,
+  })
+}
+
 /** Whether Redis serves as configured: login, memory and policy, append-only file. @throws when it gives no answer */
 export async function probeRedis(settings: Settings, options: ProbeOptions): Promise<Probe> {
-  const redis = openRedis(settings, options.timeoutMs)
+  const redis = await redisClient(settings, options.timeoutMs)
+  let failure: unknown
+  redis.on('error', (error) => {
+    failure = error
+  })
   try {
+    await redis.connect()
     return await ask(redis, settings, options)
   } catch (error) {
-    const refused = /NOAUTH|WRONGPASS|ERR AUTH/.exec(reason(error))
-    if (!refused) throw error
+    const refused = /NOAUTH|WRONGPASS|ERR AUTH/.exec(`${error} ${failure}`)
+    if (!refused) throw failure ?? error
     const findings = new Findings('redis')
     const hint =
       'make REDIS_PASSWORD in .env the one that Redis was started with, or restart it: docker-compose up -d redis, or npm stop and npm start'
     findings.add('error', 'REDIS_AUTH', { found: `${refused[0]}: the login is refused`, expected: 'PONG', hint })
     return { summary: 'login refused', details: {}, findings: findings.list }
   } finally {
-    redis.close()
+    redis.disconnect()
   }
 }
 
-async function ask(redis: RedisWire, settings: Settings, { deep, timeoutMs }: ProbeOptions): Promise<Probe> {
+async function ask(redis: Redis, settings: Settings, { deep, timeoutMs }: ProbeOptions): Promise<Probe> {
   const findings = new Findings('redis')
   // A Redis that is loading refuses PING, and INFO says so.
-  const [pong, info] = await Promise.all([redis.call('PING').catch(reason), redis.call('INFO')])
-  const values = new Map(
-    String(info)
-      .split('\r\n')
-      .map((line) => line.split(':') as [string, string]),
-  )
+  const [pong, info] = await Promise.all([redis.ping().catch(reason), redis.info()])
+  const values = new Map(info.split('\r\n').map((line) => line.split(':') as [string, string]))
   const number = (name: string) => Number(values.get(name) ?? Number.NaN)
   const text = (name: string) => values.get(name) ?? 'unknown'
   const details = {
@@ -53,7 +72,7 @@ async function ask(redis: RedisWire, settings: Settings, { deep, timeoutMs }: Pr
     findings.add('error', 'REDIS_LOADING', { found, expected: 'PONG', hint })
     return { summary: 'loading', details, findings: findings.list }
   }
-  expect('REDIS_NO_PONG', '', String(pong), 'PONG', 'docker logs l2_redis')
+  expect('REDIS_NO_PONG', '', pong, 'PONG', 'docker logs l2_redis')
   if (settings.REDIS_PASSWORD) {
     // A server without a password takes a login with one, too.
     const flags = String(await redis.call('ACL', 'GETUSER', 'default')).split(',')
@@ -81,11 +100,11 @@ async function ask(redis: RedisWire, settings: Settings, { deep, timeoutMs }: Pr
 }
 
 /** @throws {Error} when the key is not what it was set to */
-async function setAndRead(redis: RedisWire): Promise<void> {
+async function setAndRead(redis: Redis): Promise<void> {
   // Gone after 10 s even if this process is killed before it deletes it.
   const key = `l2:health-check:${randomUUID()}`
-  await redis.call('SET', key, 'canary', 'EX', '10')
-  const read = await redis.call('GET', key)
-  await redis.call('DEL', key)
+  await redis.set(key, 'canary', 'EX', 10)
+  const read = await redis.get(key)
+  await redis.del(key)
   if (read !== 'canary') throw new Error(`${read ?? 'nothing'} read where "canary" was set`)
 }
