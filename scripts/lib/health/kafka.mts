@@ -94,7 +94,10 @@ function checkPartitions(
   return { offline: offline.length, underReplicated: lacking.length }
 }
 
-/** Every consumer group's lag: records between its committed offsets and the ends of their partitions; null where it could not be told. */
+/**
+ * Every consumer group's lag: records between its committed offsets and the ends of their partitions; null where it could not be told.
+ * Where nothing is committed it is a warning at most: a reader that began at the end and never commits has all of that before it, and nothing to read.
+ */
 async function checkGroups(
   cluster: Cluster,
   { lagWarning, lagCritical, timeoutMs }: ProbeOptions,
@@ -107,18 +110,19 @@ async function checkGroups(
   }
   for (const { group, error, lag, uncommitted } of groups) {
     const about = `group ${group}`
-    const critical = lag > lagCritical
+    const critical = lag - uncommitted > lagCritical
+    const limit = critical ? lagCritical : Math.min(lagWarning, lagCritical)
     if (error !== 'NONE') {
       const hint = './scripts/health-check.mts --only kafka --wait 30'
       findings.add('unknown', 'KAFKA_GROUP', { found: error, expected: 'its committed offsets', hint }, about)
-    } else if (critical || lag > lagWarning) {
+    } else if (lag > limit) {
       const watch = './scripts/health-check.mts --only kafka --watch'
       const found = `${lag} records behind${uncommitted === 0 ? '' : `, ${uncommitted} of them in partitions with nothing committed, counted from the first record`}`
       const hint =
         uncommitted === 0
           ? `start or add consumers of the group, and watch it: ${watch}`
           : `see that its consumers commit; those that begin at the end (auto.offset.reset=latest) have less to read than that: ${watch}`
-      const expected = `at most ${critical ? lagCritical : lagWarning}`
+      const expected = `at most ${limit}`
       findings.add(critical ? 'error' : 'warning', 'KAFKA_LAG', { found, expected, hint }, about)
     }
   }
