@@ -410,38 +410,6 @@ rejecting('a time that is none, rather than one that was never sent', async () =
   }
   await ingest.clickhouse.command({ query: 'TRUNCATE TABLE market_rejects' })
 })
-rejecting('a time that is none, rather than one that was never sent', async () => {
-  const times = [
-    '10:00:00.123456',
-    '2026-11-23T25:00:00',
-    '2026-11-23T10:61:00',
-    'Nov 23 10:00:00',
-    '11/12/2026 10:00:00',
-    '2026-00-10',
-    '2026-11-00T10:00:00',
-    '0000-11-23T10:00:00',
-    '2026-11-23T10:00:00\t',
-    '2026-11-23T10:00:00+05:60',
-    1_795_428_000_123,
-    // The tables of minutes end on that day.
-    '2106-02-07',
-    4_294_944_000,
-  ]
-  for (const [topic, message] of [
-    [TOPICS.trades, trade],
-    [TOPICS.quotes, quote],
-    [TOPICS.l2, event],
-  ] as const) {
-    const messages = times.map((timestamp) => JSON.stringify(message({ timestamp })))
-    await ingest.send(topic, messages, { partition: 0 })
-    await ingest.settles('market_rejects', `topic = '${topic}'`, times.length)
-    assert.equal(
-      await ingest.rows(`SELECT error, message FROM market_rejects WHERE topic = '${topic}' ORDER BY offset`),
-      messages.map((each) => ['cannot use: timestamp', each]),
-    )
-  }
-  await ingest.clickhouse.command({ query: 'TRUNCATE TABLE market_rejects' })
-})
 rejecting.run()
 
 const once = suite('each message once')
