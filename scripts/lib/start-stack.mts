@@ -2,6 +2,7 @@
 import { withClickHouse } from './clickhouse.mts'
 import { type Docker, findDocker, PROJECT, runningSince } from './docker.mts'
 import { install } from './embedded/install.mts'
+import { refuseWhileLocked } from './embedded/lock.mts'
 import { runningEmbedded, startEmbedded } from './embedded/stack.mts'
 import { cannotTell, configError, type Finding, OpsError, type Paint } from './findings.mts'
 import { readHealth, renderHealth, type StackHealth } from './health/health.mts'
@@ -32,6 +33,8 @@ export async function startStack(settings: Settings, choice: Choice, log: (line:
   const { mode, docker } = await chooseMode(settings, choice, log)
   const { findings } = await readPortStates(settings, { mode })
   const conflicts = findings.filter(({ severity }) => severity === 'error')
+  // Processes that another start has just begun are not recorded yet, and would be called strangers.
+  if (mode === 'embedded' && conflicts.length > 0) refuseWhileLocked(settings.EMBEDDED_DATA_DIR)
   if (conflicts.length > 0) throw new OpsError(1, conflicts)
   const closed = docker ? mountFindings() : []
   if (closed.length > 0) throw configError(closed)

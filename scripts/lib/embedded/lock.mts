@@ -1,6 +1,6 @@
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { cannotTell, reason } from '../findings.mts'
+import { cannotTell, type OpsError, reason } from '../findings.mts'
 import { bornAt } from './processes.mts'
 
 /**
@@ -9,8 +9,8 @@ import { bornAt } from './processes.mts'
  * @throws {OpsError} exit code 3 while another one runs, or where the folder may not be written
  */
 export function lock(dataDir: string): () => void {
-  const folder = path.join(dataDir, 'run')
-  const file = path.join(folder, 'lock')
+  const file = lockFile(dataDir)
+  const folder = path.dirname(file)
   // Linked, not opened: whoever finds the lock finds its holder in it.
   const mine = path.join(folder, `lock.${process.pid}`)
   try {
@@ -32,23 +32,40 @@ export function lock(dataDir: string): () => void {
     for (let attempt = 1; ; attempt++) {
       const holder = linkUnlessThere(mine, file)
       if (holder === undefined) return () => rmSync(file, { force: true })
-      const [pid, born] = holder.split(' ')
-      if (attempt > 3 || (pid && bornAt(Number(pid)) === born)) {
-        throw cannotTell({
-          code: 'BUSY',
-          subject: dataDir,
-          found: `a start or stop that is under way (PID ${pid})`,
-          expected: 'one at a time',
-          hint: 'wait until it has ended, then try again',
-        })
-      }
+      if (attempt > 3 || holds(holder)) throw busy(dataDir, holder)
       // Its holder was killed.
-      if (pid) removeStale(file, holder)
+      if (holder) removeStale(file, holder)
     }
   } finally {
     rmSync(mine, { force: true })
   }
 }
+
+/**
+ * Does nothing, unless a start or stop of this data folder is under way: until it has ended, nobody can tell whose its processes are.
+ * @throws {OpsError} exit code 3 while one runs
+ */
+export function refuseWhileLocked(dataDir: string): void {
+  const holder = contents(lockFile(dataDir))
+  if (holds(holder)) throw busy(dataDir, holder)
+}
+
+const lockFile = (dataDir: string) => path.join(dataDir, 'run', 'lock')
+
+/** Whether the process that a lock names still runs. */
+function holds(holder: string): boolean {
+  const [pid, born] = holder.split(' ')
+  return Boolean(pid) && bornAt(Number(pid)) === born
+}
+
+const busy = (dataDir: string, holder: string): OpsError =>
+  cannotTell({
+    code: 'BUSY',
+    subject: dataDir,
+    found: `a start or stop that is under way (PID ${holder.split(' ')[0]})`,
+    expected: 'one at a time',
+    hint: 'wait until it has ended, then try again',
+  })
 
 /** Undefined if the link was made, else the contents of what is there; empty if that is gone meanwhile. */
 function linkUnlessThere(existing: string, link: string): string | undefined {
@@ -58,10 +75,15 @@ function linkUnlessThere(existing: string, link: string): string | undefined {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }
+  return contents(link)
+}
+
+/** Empty for a file that is not there, or not for this user to read. */
+function contents(file: string): string {
   try {
-    return readFileSync(link, 'utf8')
+    return readFileSync(file, 'utf8')
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    if (!['ENOENT', 'EACCES'].includes(String((error as NodeJS.ErrnoException).code))) throw error
     return ''
   }
 }
