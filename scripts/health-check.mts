@@ -8,12 +8,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { refuseTogether, runCommand } from './lib/cli.mts'
 import { configError, exitCodeOf, renderFindings } from './lib/findings.mts'
 import { readHealth, renderHealth, type StackHealth } from './lib/health/health.mts'
-import { type ProbeOptions, SERVICES, type ServiceName } from './lib/health/probe.mts'
+import { LAG_LIMITS, type ProbeOptions, SERVICES, type ServiceName } from './lib/health/probe.mts'
 import { readUntilHealthy, renderLogs } from './lib/health/repeat.mts'
 import { readSettings } from './lib/settings.mts'
 
 const WATCH_MS = 2_000
-const [LAG_WARNING, LAG_CRITICAL] = [1_000, 10_000]
 
 await runCommand({
   name: './scripts/health-check.mts',
@@ -39,14 +38,14 @@ await runCommand({
       value: 'RECORDS',
       min: 0,
       max: 1e15,
-      help: `consumer lag above which it is worth a look (default ${LAG_WARNING})`,
+      help: `consumer lag above which it is worth a look (default ${LAG_LIMITS.lagWarning})`,
     },
     'lag-critical': {
       type: 'number',
       value: 'RECORDS',
       min: 0,
       max: 1e15,
-      help: `consumer lag above which it is unhealthy (default ${LAG_CRITICAL})`,
+      help: `consumer lag above which it is unhealthy (default ${LAG_LIMITS.lagCritical})`,
     },
   },
   example: './scripts/health-check.mts --wait 60',
@@ -64,8 +63,8 @@ await runCommand({
     const probeOptions: ProbeOptions = {
       timeoutMs: options.timeout * 1000,
       deep: options.deep,
-      lagWarning: options['lag-warning'] ?? LAG_WARNING,
-      lagCritical: options['lag-critical'] ?? LAG_CRITICAL,
+      lagWarning: options['lag-warning'] ?? LAG_LIMITS.lagWarning,
+      lagCritical: options['lag-critical'] ?? LAG_LIMITS.lagCritical,
     }
     const read = (leftMs = Number.POSITIVE_INFINITY) =>
       readHealth(settings, options.only as ServiceName[], { ...probeOptions, leftMs })

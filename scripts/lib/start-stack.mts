@@ -6,6 +6,7 @@ import { refuseWhileLocked } from './embedded/lock.mts'
 import { runningEmbedded, startEmbedded } from './embedded/stack.mts'
 import { cannotTell, configError, type Finding, OpsError, type Paint } from './findings.mts'
 import { readHealth, renderHealth, type StackHealth } from './health/health.mts'
+import { LAG_LIMITS } from './health/probe.mts'
 import { switchOn } from './ingest/switch.mts'
 import { mountFindings } from './mounts.mts'
 import { readPortStates } from './ports.mts'
@@ -171,7 +172,7 @@ const LASTING = [...MENDABLE, 'SCHEMA_CANNOT_CHANGE', 'TOPIC_CANNOT_SHRINK', 'TO
 /** The stack's health as soon as nothing is amiss but what was tried to change before, or as it is after 30 s. */
 async function healthy(settings: Settings): Promise<StackHealth> {
   let health: StackHealth | undefined
-  const options = { timeoutMs: 5_000, deep: false, lagWarning: 1000, lagCritical: 10_000 }
+  const options = { timeoutMs: 5_000, deep: false, ...LAG_LIMITS }
   const good = async () => {
     health = await readHealth(settings, [], options)
     return health.findings.every(({ severity, code }) => severity === 'warning' || LASTING.includes(code)) && health

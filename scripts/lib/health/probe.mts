@@ -7,16 +7,21 @@ import { inTime } from '../wait.mts'
 export const SERVICES = ['zookeeper', 'kafka', 'clickhouse', 'redis', 'kafka-ui', 'ingest', 'canary'] as const
 export type ServiceName = (typeof SERVICES)[number]
 
-export interface ProbeOptions {
+/** Records of one consumer group or topic that are not read yet above which it is a warning, and an error. */
+export interface LagLimits {
+  lagWarning: number
+  lagCritical: number
+}
+
+export const LAG_LIMITS: LagLimits = { lagWarning: 1_000, lagCritical: 10_000 }
+
+export interface ProbeOptions extends LagLimits {
   /** Deadline of each question that a probe asks, in ms. */
   timeoutMs: number
   /** Milliseconds that are left for all that is asked, if they are few: they shorten `timeoutMs`. */
   leftMs?: number
   /** Write and read scratch data too. */
   deep: boolean
-  /** Records of consumer lag above which a group is a warning, and an error. */
-  lagWarning: number
-  lagCritical: number
 }
 
 type Detail = string | number | boolean | null

@@ -1,18 +1,11 @@
 /** The status of the built-in ingest as findings and as text. */
 import type { Finding, Paint } from '../findings.mts'
+import { LAG_LIMITS, type LagLimits } from '../health/probe.mts'
 import type { IngestStatus } from './status.mts'
 
 /** What makes consumers that read nothing anew. */
 export const ANEW = './scripts/ingest.mts off && ./scripts/ingest.mts on'
 
-/** Lag in messages of one topic above which it is worth a look, and unhealthy. */
-export interface LagLimits {
-  lagWarning: number
-  lagCritical: number
-}
-
-/** health-check's defaults. */
-const LAG_LIMITS: LagLimits = { lagWarning: 1_000, lagCritical: 10_000 }
 /** For where a backlog is what is expected. */
 export const NO_LAG_LIMITS: LagLimits = { lagWarning: Number.POSITIVE_INFINITY, lagCritical: Number.POSITIVE_INFINITY }
 /** Seconds. What is read at the present pace in this time is on its way: messages are committed block by block. */
