@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { InsertResult } from '@clickhouse/client'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { connectClickHouse } from '../scripts/lib/clickhouse.mts'
@@ -26,7 +27,7 @@ async function rows(query: string): Promise<unknown[][]> {
 }
 
 /** Inserts in an order of its own, so that no two inserts are equal by accident. */
-function insert(table: string, values: object[], token?: string): Promise<unknown> {
+function insert(table: string, values: object[], token?: string): Promise<InsertResult> {
   const clickhouse_settings = token === undefined ? {} : { insert_deduplication_token: token }
   return client.insert({ table, values, format: 'JSONEachRow', clickhouse_settings })
 }
@@ -370,6 +371,30 @@ latest('is the quote with the latest time, whatever comes late or again', async 
     "SELECT toString(timestamp), bid, ask, spread, mid FROM market_l1_latest FINAL WHERE symbol = 'LAST'",
   )
   assert.equal(found, [['2026-01-05 14:30:02.000000', 12, 13, 1, 12.5]])
+})
+
+latest('is that of each symbol, where one has its last quote at a time of which another has an old one', async () => {
+  const quote = (symbol: string, second: number, bid: number) => ({
+    symbol,
+    timestamp: `2026-01-05T14:31:0${second}Z`,
+    bid,
+  })
+  await insert('market_l1', [
+    quote('PAIR_A', 1, 10),
+    quote('PAIR_A', 2, 11),
+    quote('PAIR_B', 1, 20),
+    quote('PAIR_B', 0, 21),
+  ])
+  const { summary } = await insert('market_l1', [quote('PAIR_A', 1, 12), quote('PAIR_B', 3, 22)])
+  const found = await rows(
+    "SELECT symbol, bid FROM market_l1_latest FINAL WHERE symbol IN ('PAIR_A', 'PAIR_B') ORDER BY symbol",
+  )
+  assert.equal(found, [
+    ['PAIR_A', 11],
+    ['PAIR_B', 22],
+  ])
+  // The rows once as they come and twice for the view: an INSERT never reads what the table has.
+  assert.is(summary?.read_rows, '6')
 })
 
 const book = suite('market_book')

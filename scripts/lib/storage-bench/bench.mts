@@ -3,7 +3,7 @@ import type { ClickHouseClient } from '@clickhouse/client'
 import { connectClickHouse, withClickHouse } from '../clickhouse.mts'
 import { syncSchema } from '../schema.mts'
 import type { Settings } from '../settings.mts'
-import type { Answered, Clients, SchemaName, Size } from './measure.mts'
+import type { Answered, Batches, Clients, SchemaName, Size } from './measure.mts'
 import {
   ask,
   FORMATS,
@@ -97,7 +97,10 @@ async function measureInserts(source: ClickHouseClient, clients: Clients, { roun
   const inserts: BenchResult['inserts'] = []
   const pairs = TABLES.flatMap((table) => FORMATS.map((format) => ({ table, format })))
   for (const [index, { table, format }] of pairs.entries()) {
-    const batches = await readBatches(source, table, format, BATCHES)
+    const batches = {} as Record<SchemaName, Batches>
+    for (const schema of SCHEMAS) {
+      batches[schema] = await readBatches(source, clients[schema], table, format, BATCHES)
+    }
     const speeds: Record<SchemaName | 'untokened', number[]> = { shipped: [], naive: [], today: [], untokened: [] }
     // The first round, in which files and caches are cold, does not count.
     for (let round = 0; round <= rounds; round++) {
@@ -105,7 +108,7 @@ async function measureInserts(source: ClickHouseClient, clients: Clients, { roun
       for (const who of [...SCHEMAS, 'untokened'] as const) {
         const schema = who === 'untokened' ? 'shipped' : who
         const token = who === 'shipped' ? `${format}-${round}` : undefined
-        const speed = await insertOnce(clients[schema], batches, token)
+        const speed = await insertOnce(clients[schema], batches[schema], token)
         if (round > 0) speeds[who].push(speed)
       }
     }

@@ -93,17 +93,30 @@ export interface Batches {
   rows: number
 }
 
-/** The first rows of a source table in batches, as a writer's client would send them: at most `most`, each full but for the last. */
+/**
+ * The first rows of a source table in batches, as a client of `target` would send them: at most `most`, each full but for the last. In Native a client
+ * sends the types of the table, which it asks for before.
+ */
 export async function readBatches(
   source: ClickHouseClient,
+  target: ClickHouseClient,
   table: TableName,
   format: Batches['format'],
   most: number,
 ): Promise<Batches> {
   const [[count = 0] = []] = await rows<number[]>(source, `SELECT count() FROM ${table}`)
   const batches: Batches = { table, format, bodies: [], rows: Math.min(count, most * BATCH_ROWS) }
+  const types = new Map(
+    await rows<[string, string]>(
+      target,
+      `SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = '${table}'`,
+    ),
+  )
+  const columns = columnsOf(table).map((column) =>
+    format === 'Native' ? `CAST(raw.${column} AS ${types.get(column)}) AS ${column}` : column,
+  )
   for (let from = 0; from < batches.rows; from += BATCH_ROWS) {
-    const query = `SELECT * FROM ${table} LIMIT ${from}, ${BATCH_ROWS} FORMAT ${format} SETTINGS max_threads = 1`
+    const query = `SELECT ${columns.join(', ')} FROM ${table} AS raw LIMIT ${from}, ${BATCH_ROWS} FORMAT ${format} SETTINGS max_threads = 1`
     const { stream } = await source.exec({ query })
     const chunks: Buffer[] = []
     for await (const chunk of stream) chunks.push(chunk)
