@@ -17,7 +17,8 @@ CREATE TABLE IF NOT EXISTS market_l2
     -- CME and ICE send order ids, Nasdaq sends market makers; 0 and '' = not sent.
     order_id UInt64 CODEC(Delta, ZSTD(1)),
     order_count UInt32 CODEC(ZSTD(1)),
-    tick_id UInt64 CODEC(Delta, ZSTD(1)),
+    -- [0.04 for a counter; without T64 0.39: ZSTD(1) takes 8-byte words of a small constant badly]
+    tick_id UInt64 CODEC(Delta, T64('bit'), ZSTD(1)),
     -- Place in the feed, as in market_ticks: orders the events of one microsecond. [0.04 for a counter, 0.87 for Kafka offsets;
     -- DoubleDelta 0.01 and 1.07]
     sequence UInt64 CODEC(Delta, T64('bit'), ZSTD(1)),
