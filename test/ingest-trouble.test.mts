@@ -234,14 +234,17 @@ trouble('is healthy again when Kafka is, however it complained before', async ()
     ingest.count('system.kafka_consumers', "arrayExists(text -> text LIKE '%brokers are down%', exceptions.text)")
   assert.ok(await waitUntil(async () => (await complained()) > 0, { timeoutMs: 30_000, pollMs: 200 }))
   await start(settings)
-  const told = await waitUntil(
+  // What the tests before sent may be a lag worth a warning until it is stored.
+  let told: string[] = []
+  const healthy = await waitUntil(
     async () => {
       const { exitCode, findings } = await ingest.ingest(['status'])
-      return exitCode === 0 && codes(findings)
+      told = codes(findings)
+      return exitCode === 0 && told.length === 0
     },
     { timeoutMs: 40_000, pollMs: 500 },
   )
-  assert.equal(told, [])
+  assert.ok(healthy, told.join())
   await ingest.send('iqfeed.quotes.raw', [quote({ symbol: 'AGAIN' })])
   assert.is(await ingest.settles('market_l1', "symbol = 'AGAIN'", 1), 1)
 })
