@@ -94,27 +94,19 @@ export interface Batches {
 }
 
 /**
- * The first rows of a source table in batches, as a client of `target` would send them: at most `most`, each full but for the last. In Native a client
- * sends the types of the table, which it asks for before.
+ * The first rows of a source table in batches, as a writer's client would send them: at most `most`, each full but for the last.
+ * @param target in whose table's types; as the source has them if undefined
  */
 export async function readBatches(
   source: ClickHouseClient,
-  target: ClickHouseClient,
   table: TableName,
   format: Batches['format'],
   most: number,
+  target?: ClickHouseClient,
 ): Promise<Batches> {
   const [[count = 0] = []] = await rows<number[]>(source, `SELECT count() FROM ${table}`)
   const batches: Batches = { table, format, bodies: [], rows: Math.min(count, most * BATCH_ROWS) }
-  const types = new Map(
-    await rows<[string, string]>(
-      target,
-      `SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = '${table}'`,
-    ),
-  )
-  const columns = columnsOf(table).map((column) =>
-    format === 'Native' ? `CAST(raw.${column} AS ${types.get(column)}) AS ${column}` : column,
-  )
+  const columns = target ? await columnsInTypesOf(target, table) : columnsOf(table)
   for (let from = 0; from < batches.rows; from += BATCH_ROWS) {
     const query = `SELECT ${columns.join(', ')} FROM ${table} AS raw LIMIT ${from}, ${BATCH_ROWS} FORMAT ${format} SETTINGS max_threads = 1`
     const { stream } = await source.exec({ query })
@@ -123,6 +115,13 @@ export async function readBatches(
     batches.bodies.push(Buffer.concat(chunks))
   }
   return batches
+}
+
+/** The columns of the table `raw`, cast to the types that the table of that name has in `target`. */
+async function columnsInTypesOf(target: ClickHouseClient, table: TableName): Promise<string[]> {
+  const query = `SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = '${table}'`
+  const types = new Map(await rows<[string, string]>(target, query))
+  return columnsOf(table).map((column) => `CAST(raw.${column} AS ${types.get(column)}) AS ${column}`)
 }
 
 /**
