@@ -1,4 +1,7 @@
+/** The reading of compose files, beside Docker Compose's own. Fake is, where it must not answer, the docker command. */
 import { spawnSync } from 'node:child_process'
+import { chmodSync } from 'node:fs'
+import path from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type ComposeProject, readComposeFiles, readComposeProject } from '../scripts/lib/compose-file.mts'
@@ -241,6 +244,16 @@ files('tells file, line and variable of each port', async () => {
       [5, 'S', 'docker-compose.override.yml:4'],
     ],
   )
+})
+
+files('decides alone where Compose gives no answer in 10 s', async () => {
+  const root = projectFolder({
+    'compose.yaml': service('["8080:80"]'),
+    'bin/docker': '#!/bin/sh\n[ "$2" = version ] && echo 2.40.0 && exit\ntrap \'\' TERM\nexec /bin/sleep 30\n',
+  })
+  chmodSync(path.join(root, 'bin/docker'), 0o755)
+  const project = await readComposeProject(root, cleanEnv({ PATH: path.join(root, 'bin') }))
+  assert.equal(published(project), ['a *:8080->80/tcp'])
 })
 
 files('gives the environment of each service, in both forms', async () => {

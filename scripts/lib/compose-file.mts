@@ -155,12 +155,16 @@ function environmentsOf({ services }: Config): ComposeProject['environments'] {
   )
 }
 
+const COMPOSE_TIMEOUT_MS = 10_000
+
 /** Compose's own reading of the project, why it refuses it, or undefined where there is no Compose v2. */
 async function askCompose(root: string, env: NodeJS.ProcessEnv): Promise<Config | { mistake: string } | undefined> {
   const run = (command: string[], args: string[]) =>
     new Promise<{ exitCode: number | undefined; stdout: string; stderr: string }>((resolve) => {
       const [program = '', ...first] = command
-      execFile(program, [...first, ...args], { cwd: root, env, timeout: 10_000 }, (error, stdout, stderr) => {
+      // Killed: docker ends at SIGTERM with an exit code, or 0 and half an answer, as if it had said so of itself.
+      const options = { cwd: root, env, timeout: COMPOSE_TIMEOUT_MS, killSignal: 'SIGKILL' } as const
+      execFile(program, [...first, ...args], options, (error, stdout, stderr) => {
         // Undefined for a program that is not there or gave no answer in time: it is of no use, and so not asked any more.
         const exitCode = error === null ? 0 : typeof error.code === 'number' ? error.code : undefined
         resolve({ exitCode, stdout, stderr })

@@ -46,7 +46,7 @@ export function findHolder(holders: readonly Holder[], protocol: Protocol, addre
 export async function readContainerPorts(env: NodeJS.ProcessEnv): Promise<Holder[] | undefined> {
   const format = '{{.Names}}\t{{.Label "com.docker.compose.project"}}\t{{.Ports}}'
   try {
-    const { stdout } = await run('docker', ['ps', '--format', format], { env, timeout: 5_000 })
+    const { stdout } = await run('docker', ['ps', '--format', format], { env, timeout: 5_000, killSignal: 'SIGKILL' })
     return stdout.split('\n').flatMap(parseContainerPorts)
   } catch {
     // No docker command, no engine, no permission, or no answer: the processes' own list still explains the port.
