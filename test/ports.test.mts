@@ -291,17 +291,24 @@ command('--write-env makes .env from the template', async () => {
     path.join(root, 'docker-compose.yml'),
     'name: l2\nservices: { redis: { image: x, ports: ["${REDIS_PORT:?}:6379"] } }\n',
   )
-  const env = await check('--docker')
-  assert.is(env.exitCode, 2)
+  const exit = async (...args: string[]) => {
+    const { exitCode, stdout, stderr } = await check('--docker', ...args)
+    return { exitCode, said: `${stdout}${stderr}` }
+  }
+  const refused = await exit()
+  assert.is(refused.exitCode, 2, refused.said)
+  assert.match(refused.said, 'docker-compose.yml:2')
   writeFileSync(
     path.join(root, 'docker-compose.yml'),
     `name: l2\nservices: { redis: { image: x, ports: ["127.0.0.1:\${REDIS_PORT:-${port}}:6379"] } }\n`,
   )
   const held = await hold('127.0.0.1', port)
   try {
-    assert.is((await check('--docker')).exitCode, 1)
+    const taken = await exit()
+    assert.is(taken.exitCode, 1, taken.said)
     assert.not.ok(existsSync(path.join(root, '.env')))
-    assert.is((await check('--docker', '--write-env')).exitCode, 0)
+    const written = await exit('--write-env')
+    assert.is(written.exitCode, 0, written.said)
     const lines = readFileSync(path.join(root, '.env'), 'utf8').split('\n')
     const changed = lines.filter((line, index) => line !== template.split('\n')[index])
     assert.is(changed.length, 1)

@@ -30,7 +30,10 @@ function isFree(port: number): Promise<boolean> {
   })
 }
 
-const given = new Set<number>()
+const template = parseEnvFile(readFileSync(path.join(ROOT, '.env.template'), 'utf8'), '.env.template')
+
+/** Ports that are not given: those given before, and the template's, which a project without .env has in force. */
+const given = new Set(HOST_PORTS.map((port) => Number(template.find(({ name }) => name === port)?.text)))
 
 /**
  * Ports of 127.0.0.1 that nothing holds, each given once. Below 32768, where the system takes the ports of outgoing
@@ -60,10 +63,7 @@ export async function stackEnv(overrides: NodeJS.ProcessEnv = {}): Promise<NodeJ
     ...overrides,
     EMBEDDED_DATA_DIR: overrides.EMBEDDED_DATA_DIR ?? mkdtempSync(path.join(tmpdir(), 'l2-test-')),
   }
-  for (const { name, text, literal } of parseEnvFile(
-    readFileSync(path.join(ROOT, '.env.template'), 'utf8'),
-    '.env.template',
-  )) {
+  for (const { name, text, literal } of template) {
     own[name] ??= literal ? text : interpolate(text, (other) => own[other])
   }
   const unset = Object.keys(VARIABLES).filter((name) => own[name] === undefined)
