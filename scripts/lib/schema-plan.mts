@@ -138,11 +138,22 @@ function partChanges({ name, parts }: TableText, found: TableText): SchemaChange
   })
 }
 
-function clauseChanges({ name, ttl, settings }: TableText, found: TableText): SchemaChange[] {
+function clauseChanges({ name, ttl, recompression, settings }: TableText, found: TableText): SchemaChange[] {
   const changes: SchemaChange[] = []
+  // Both stand in one clause, and either may change without the other.
+  const clause = (kept: string) => {
+    const all = [kept, recompression].filter(Boolean).join(', ')
+    return `ALTER TABLE ${name} ${all ? `MODIFY TTL ${all}` : 'REMOVE TTL'}`
+  }
+  if (recompression !== found.recompression) {
+    const what = `recompression: ${found.recompression || 'never'} → ${recompression || 'never'}`
+    // Else every part would be written anew at once. Those that are there are compressed again when they merge.
+    const statements = [`${clause(found.ttl)} SETTINGS materialize_ttl_after_modify = 0`]
+    changes.push({ action: 'change', name, what, statements })
+  }
   if (ttl !== found.ttl) {
     const what = `retention: ${found.ttl || 'for ever'} → ${ttl || 'for ever'}`
-    const statements = [`ALTER TABLE ${name} ${ttl ? `MODIFY TTL ${ttl}` : 'REMOVE TTL'}`]
+    const statements = [clause(ttl)]
     changes.push({ action: 'change', name, what, statements, ...(ttl ? { ttl } : {}) })
   }
   for (const [key, value] of settings) {

@@ -9,7 +9,10 @@ export interface TableText {
   parts: Map<string, string>
   /** What ClickHouse cannot change in place: engine, partition key, primary key, sorting key. */
   layout: Record<'engine' | 'partition' | 'primary key' | 'order', string>
+  /** Until when rows are kept, as an expression; empty for for ever. */
   ttl: string
+  /** When rows are compressed again, and how: `… RECOMPRESS CODEC(…)`; empty for never. */
+  recompression: string
   settings: Map<string, string>
 }
 
@@ -116,6 +119,8 @@ function parseTable(name: string, rest: string): TableText {
     if (kind && part) parts.set(part, element)
     else columns.set(element.slice(0, element.indexOf(' ')), parseColumn(element.slice(element.indexOf(' ') + 1)))
   }
+  const ttls = splitOutside(clauses.get('TTL') ?? '', ', ').filter(Boolean)
+  const recompresses = (each: string) => / RECOMPRESS CODEC\(.*\)$/.test(each)
   const settings = splitOutside(clauses.get('SETTINGS') ?? '', ', ').filter(Boolean)
   return {
     kind: 'table',
@@ -128,7 +133,8 @@ function parseTable(name: string, rest: string): TableText {
       'primary key': clauses.get('PRIMARY KEY') ?? order,
       order,
     },
-    ttl: clauses.get('TTL') ?? '',
+    ttl: ttls.filter((each) => !recompresses(each)).join(', '),
+    recompression: ttls.filter(recompresses).join(', '),
     settings: new Map(settings.map((each) => each.split(' = ') as [string, string])),
   }
 }

@@ -18,7 +18,7 @@ const RETENTION = {
   market_metrics: ['MARKET_METRICS_RETENTION_DAYS', 'timestamp'],
 } as const satisfies Record<string, readonly [keyof Settings, string]>
 
-/** The statements of clickhouse/init, each with the retention of its table in the place of a TTL. */
+/** The statements of clickhouse/init, each with the retention of its table in its TTL. */
 export function declaredStatements(settings: Settings): string[] {
   return initStatements().map((statement) => {
     const name = /IF NOT EXISTS (\w+)/.exec(statement)?.[1] ?? ''
@@ -29,9 +29,10 @@ export function declaredStatements(settings: Settings): string[] {
   })
 }
 
-/** A CREATE TABLE statement of clickhouse/init with a TTL; unchanged for an empty one. */
+/** A CREATE TABLE statement of clickhouse/init with a TTL, beside the one it may have; unchanged for an empty one. */
 export function withTtl(statement: string, ttl: string): string {
   if (ttl === '') return statement
+  if (/^TTL /m.test(statement)) return statement.replace(/^TTL /m, () => `TTL ${ttl}, `)
   const clause = `TTL ${ttl}\n`
   return /^SETTINGS/m.test(statement)
     ? statement.replace(/^SETTINGS/m, () => `${clause}SETTINGS`)
