@@ -7,6 +7,8 @@ import { parseCreate, splitOutside } from '../scripts/lib/schema-text.mts'
 
 const TABLE =
   "CREATE TABLE IF NOT EXISTS t (a UInt64 CODEC(Delta, ZSTD(1)), `b` Enum8('x,y' = 0, ')' = 1) DEFAULT 'x,y', c String ALIAS if(a = 0, 'ORDER BY ', ''), INDEX i a TYPE minmax GRANULARITY 1, PROJECTION p (SELECT a, count() GROUP BY a)) ENGINE = MergeTree PARTITION BY toDate(a) ORDER BY (a, b) SETTINGS x = 1, y = 'z'"
+const RETENTION = 'a + toIntervalDay(3)'
+const RECOMPRESSION = 'a + toIntervalHour(1) RECOMPRESS CODEC(ZSTD(9))'
 const LIVE_TABLE = TABLE.replace('IF NOT EXISTS t', 'market.t')
   .replace('Delta', 'Delta(8)')
   .replace('SETTINGS', 'SETTINGS index_granularity = 8192,')
@@ -140,8 +142,8 @@ const cases: [title: string, found: string, what: string, statements: string[]][
   ['changes a setting', LIVE_TABLE.replace('x = 1', 'x = 2'), 'setting x: 2 → 1', alter('MODIFY SETTING x = 1')],
   [
     'ends a retention',
-    LIVE_TABLE.replace('SETTINGS', 'TTL a + toIntervalDay(3) SETTINGS'),
-    'retention: a + toIntervalDay(3) → for ever',
+    LIVE_TABLE.replace('SETTINGS', `TTL ${RETENTION} SETTINGS`),
+    `retention: ${RETENTION} → for ever`,
     alter('REMOVE TTL'),
   ],
 ]
@@ -158,10 +160,32 @@ for (const [title, found, what, statements] of cases) {
 }
 
 planning('tells of rows that a retention will delete by the expression that says which', () => {
-  const declared = TABLE.replace('SETTINGS', 'TTL a + toIntervalDay(3) SETTINGS')
+  const declared = TABLE.replace('SETTINGS', `TTL ${RETENTION} SETTINGS`)
   const [change] = plan(declared, LIVE_TABLE).changes
-  assert.is(change?.ttl, 'a + toIntervalDay(3)')
-  assert.equal(change?.statements, alter('MODIFY TTL a + toIntervalDay(3)'))
+  assert.is(change?.ttl, RETENTION)
+  assert.equal(change?.statements, alter(`MODIFY TTL ${RETENTION}`))
+})
+
+planning('changes retention and recompression, which share a clause, each without the other', () => {
+  const withTtl = (table: string, ...ttl: string[]) => table.replace('SETTINGS', `TTL ${ttl.join(', ')} SETTINGS`)
+  const recompressed = withTtl(TABLE, RECOMPRESSION)
+  assert.equal(plan(recompressed, withTtl(LIVE_TABLE, RECOMPRESSION)), none)
+  const { changes } = plan(withTtl(TABLE, RETENTION, RECOMPRESSION), LIVE_TABLE)
+  assert.equal(
+    changes.map(({ what, statements, ttl }) => [what, ...statements, ttl]),
+    [
+      [
+        `recompression: never → ${RECOMPRESSION}`,
+        ...alter(`MODIFY TTL ${RECOMPRESSION} SETTINGS materialize_ttl_after_modify = 0`),
+        undefined,
+      ],
+      [`retention: for ever → ${RETENTION}`, ...alter(`MODIFY TTL ${RETENTION}, ${RECOMPRESSION}`), RETENTION],
+    ],
+  )
+  const [ended, ...more] = plan(recompressed, withTtl(LIVE_TABLE, RETENTION, RECOMPRESSION)).changes
+  assert.equal([ended?.statements, more], [alter(`MODIFY TTL ${RECOMPRESSION}`), []])
+  const [never] = plan(withTtl(TABLE, RETENTION), withTtl(LIVE_TABLE, RETENTION, RECOMPRESSION)).changes
+  assert.equal(never?.statements, alter(`MODIFY TTL ${RETENTION} SETTINGS materialize_ttl_after_modify = 0`))
 })
 
 planning('leaves columns, settings and objects alone that are not declared', () => {

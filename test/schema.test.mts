@@ -115,6 +115,7 @@ const drifts: [change: string, code: string, subject: RegExp][] = [
     'SCHEMA_DRIFT',
     /^market_metrics retention$/,
   ],
+  ['ALTER TABLE DB.market_ticks REMOVE TTL', 'SCHEMA_DRIFT', /^market_ticks recompression$/],
   ['CREATE OR REPLACE VIEW DB.market_trades AS SELECT 1 AS one', 'SCHEMA_DRIFT', /^market_trades$/],
   [
     "ALTER TABLE DB.market_book_stale MODIFY QUERY SELECT 'book' AS rollup, toStartOfFiveMinutes(timestamp) AS bucket, now64(6) AS inserted_at FROM DB.market_l2",
@@ -203,7 +204,7 @@ retention('deletes rows only by agreement, keeps all at 0 again', async () => {
   assert.is((await applyWith({ MARKET_TICKS_RETENTION_DAYS: '0', MARKET_L1_RETENTION_DAYS: '0' })).exitCode, 0)
   assert.equal(
     await rows(
-      "SELECT count() FROM system.tables WHERE database = {database:String} AND create_table_query LIKE '% TTL %'",
+      "SELECT count() FROM system.tables WHERE database = {database:String} AND create_table_query LIKE '%TTL%toIntervalDay(30)%'",
     ),
     [[0]],
   )

@@ -38,5 +38,5 @@ ORDER BY
     bid, ask, bid_size, ask_size
 )
 -- As for trades; 1.4 microseconds a row.
-TTL toDateTime(timestamp) + INTERVAL 1 DAY RECOMPRESS CODEC(ZSTD(15))
+TTL toDateTime(timestamp) + INTERVAL 12 HOUR RECOMPRESS CODEC(ZSTD(15))
 SETTINGS non_replicated_deduplication_window = 1000

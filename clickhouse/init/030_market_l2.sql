@@ -46,7 +46,7 @@ ENGINE = MergeTree
 PARTITION BY toDate(timestamp)
 ORDER BY (symbol, timestamp, sequence)
 -- As for trades. ZSTD(3) takes 0.1 bytes more than ZSTD(15), for a seventh of its time: these rows are many. With ZSTD(1) it would be 0.5.
-TTL toDateTime(timestamp) + INTERVAL 1 DAY RECOMPRESS CODEC(ZSTD(3))
+TTL toDateTime(timestamp) + INTERVAL 12 HOUR RECOMPRESS CODEC(ZSTD(3))
 SETTINGS
     non_replicated_deduplication_window = 1000,
     -- With a retention, drop whole days instead of rewriting parts row by row.
