@@ -76,9 +76,18 @@ export async function refuseOthers(
   let others: Other[] = []
   try {
     const admin = await kafka.admin()
+    const silent = (error: unknown) =>
+      unreachable(settings.KAFKA_BOOTSTRAP_SERVERS.join(','), error, timeoutMs, ASK_HEALTH)
+    let coordinated: unknown
+    // A broker that was never asked for a group has to make the topic of the offsets first.
+    const ready = async () => {
+      coordinated = await admin.describeGroups([...groupIds]).catch((error: Error) => error)
+      return !(coordinated instanceof Error && coordinated.name === 'KafkaJSGroupCoordinatorNotFound')
+    }
+    if (!(await waitUntil(ready, { timeoutMs, pollMs: 200 }))) throw silent(coordinated)
     const told = async () => {
       const { groups } = await admin.describeGroups([...groupIds]).catch((error: unknown) => {
-        throw unreachable(settings.KAFKA_BOOTSTRAP_SERVERS.join(','), error, timeoutMs, ASK_HEALTH)
+        throw silent(error)
       })
       others = await othersAmong(client, groups)
       return others.length === 0 || others.some(({ database }) => database)
