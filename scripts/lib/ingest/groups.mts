@@ -78,17 +78,20 @@ export async function refuseOthers(
     const admin = await kafka.admin()
     const silent = (error: unknown) =>
       unreachable(settings.KAFKA_BOOTSTRAP_SERVERS.join(','), error, timeoutMs, ASK_HEALTH)
-    let coordinated: unknown
+    let late: unknown
     // A broker that was never asked for a group has to make the topic of the offsets first.
-    const ready = async () => {
-      coordinated = await admin.describeGroups([...groupIds]).catch((error: Error) => error)
-      return !(coordinated instanceof Error && coordinated.name === 'KafkaJSGroupCoordinatorNotFound')
+    const described = async () => {
+      try {
+        return (await admin.describeGroups([...groupIds])).groups
+      } catch (error) {
+        if (!(error instanceof Error) || error.name !== 'KafkaJSGroupCoordinatorNotFound') throw silent(error)
+        late = error
+        return undefined
+      }
     }
-    if (!(await waitUntil(ready, { timeoutMs, pollMs: 200 }))) throw silent(coordinated)
     const told = async () => {
-      const { groups } = await admin.describeGroups([...groupIds]).catch((error: unknown) => {
-        throw silent(error)
-      })
+      const groups = await waitUntil(described, { timeoutMs, pollMs: 200 })
+      if (!groups) throw silent(late)
       others = await othersAmong(client, groups)
       return others.length === 0 || others.some(({ database }) => database)
     }
