@@ -5,13 +5,13 @@
  * run only on an empty volume. It creates, adds columns and changes codecs, settings and retention; it never drops a column or a
  * table, and deletes rows only where a retention setting gives them up and somebody agrees.
  */
-import { refuseTogether, runCommand } from './lib/cli.mts'
-import { canAsk, confirmWord } from './lib/confirm.mts'
-import { progressBar } from './lib/progress.mts'
-import { syncSchema } from './lib/schema.mts'
-import { rebuildTables } from './lib/schema-rebuild.mts'
-import { renderSchemaPlan } from './lib/schema-report.mts'
-import { readSettings } from './lib/settings.mts'
+import { refuseTogether, runCommand } from './lib/command/command.mts'
+import { canAsk, confirmWord } from './lib/command/confirm.mts'
+import { progressBar } from './lib/command/progress.mts'
+import { rebuildTables } from './lib/schema/rebuild.mts'
+import { renderSchemaPlan } from './lib/schema/report.mts'
+import { syncSchema } from './lib/schema/schema.mts'
+import { readSettings } from './lib/settings/settings.mts'
 
 await runCommand({
   name: './scripts/apply-schema.mts',

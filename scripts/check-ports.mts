@@ -3,12 +3,12 @@
 /**
  * Tells whether the ports of the stack are free, before a start. Changes nothing; with --write-env, .env. Exit codes: see --help.
  */
-import { runCommand } from './lib/cli.mts'
-import { writeEnvValues } from './lib/env-file.mts'
-import { configError, OpsError, type Paint } from './lib/findings.mts'
-import { type PortChange, renderPorts, staleFindings } from './lib/port-findings.mts'
-import { type PortReport, type PortState, readPortStates, type StackMode } from './lib/ports.mts'
-import { ROOT, readSettings } from './lib/settings.mts'
+import { runCommand } from './lib/command/command.mts'
+import { configError, OpsError, type Paint } from './lib/common/findings.mts'
+import { type PortReport, type PortState, readPortStates, type StackMode } from './lib/ports/ports.mts'
+import { type PortChange, renderPorts, staleFindings } from './lib/ports/report.mts'
+import { writeEnvValues } from './lib/settings/env-file.mts'
+import { ROOT, readSettings } from './lib/settings/settings.mts'
 
 await runCommand({
   name: './scripts/check-ports.mts',

@@ -5,12 +5,12 @@
  * configuration keys; it never deletes, never shrinks, and leaves alone what the file does not name.
  * A shorter retention or another cleanup.policy makes the broker delete records, of which it warns.
  */
-import { refuseTogether, runCommand } from './lib/cli.mts'
-import { withKafkaCause } from './lib/health/container.mts'
-import { readSettings } from './lib/settings.mts'
-import { changeCount } from './lib/topic-plan.mts'
-import { renderPlan } from './lib/topic-report.mts'
-import { syncTopics } from './lib/topics.mts'
+import { refuseTogether, runCommand } from './lib/command/command.mts'
+import { withKafkaCause } from './lib/engines/container.mts'
+import { readSettings } from './lib/settings/settings.mts'
+import { changeCount } from './lib/topics/plan.mts'
+import { renderPlan } from './lib/topics/report.mts'
+import { syncTopics } from './lib/topics/topics.mts'
 
 await runCommand({
   name: './scripts/create-topics.mts',

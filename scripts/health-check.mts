@@ -5,12 +5,12 @@
  * deletes it again.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { refuseTogether, runCommand } from './lib/cli.mts'
-import { configError, exitCodeOf, renderFindings } from './lib/findings.mts'
+import { refuseTogether, runCommand } from './lib/command/command.mts'
+import { configError, exitCodeOf, renderFindings } from './lib/common/findings.mts'
 import { readHealth, renderHealth, type StackHealth } from './lib/health/health.mts'
 import { LAG_LIMITS, type ProbeOptions, SERVICES, type ServiceName } from './lib/health/probe.mts'
 import { readUntilHealthy, renderLogs } from './lib/health/repeat.mts'
-import { readSettings } from './lib/settings.mts'
+import { readSettings } from './lib/settings/settings.mts'
 
 const WATCH_MS = 2_000
 

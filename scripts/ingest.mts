@@ -1,16 +1,16 @@
 #!/bin/sh
+import { withClickHouse } from './lib/clickhouse/client.mts'
 //usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /**
  * Switches the built-in ingest on and off, or shows what it does. `on` creates the objects of clickhouse/ingest in the market database,
  * `off` drops those that only move messages. Neither touches what is stored, nor the offsets: `on` goes on where `off` stopped.
  */
-import { runCommand } from './lib/cli.mts'
-import { withClickHouse } from './lib/clickhouse.mts'
-import { configError } from './lib/findings.mts'
+import { runCommand } from './lib/command/command.mts'
+import { configError } from './lib/common/findings.mts'
 import { NO_LAG_LIMITS, renderStatus, statusFindings } from './lib/ingest/report.mts'
 import { readStatus } from './lib/ingest/status.mts'
 import { switchOff, switchOn } from './lib/ingest/switch.mts'
-import { readSettings } from './lib/settings.mts'
+import { readSettings } from './lib/settings/settings.mts'
 
 const WORDS = ['on', 'off', 'status'] as const
 

@@ -4,12 +4,12 @@
  * Plays recorded market data, or a generated market, into the raw topics. It sends messages and changes nothing else; Parquet files pass
  * through a temporary table of ClickHouse's.
  */
-import { refuseTogether, runCommand } from './lib/cli.mts'
-import { configError, type Finding } from './lib/findings.mts'
+import { refuseTogether, runCommand } from './lib/command/command.mts'
+import { configError, type Finding } from './lib/common/findings.mts'
 import type { Kind } from './lib/replay/fields.mts'
 import type { Pace } from './lib/replay/play.mts'
 import { renderPlayed, replay } from './lib/replay/replay.mts'
-import { readSettings } from './lib/settings.mts'
+import { readSettings } from './lib/settings/settings.mts'
 
 const KINDS = ['trades', 'quotes', 'l2']
 

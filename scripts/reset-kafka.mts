@@ -4,10 +4,10 @@
  * Deletes Kafka's declared topics with all their records and makes them anew, with the offsets of their consumer groups cleared.
  * Shows what will be lost and asks first. Run again after an interruption, it finishes.
  */
-import { runCommand } from './lib/cli.mts'
-import { withKafkaCause } from './lib/health/container.mts'
-import { resetKafka } from './lib/reset.mts'
-import { readSettings } from './lib/settings.mts'
+import { runCommand } from './lib/command/command.mts'
+import { withKafkaCause } from './lib/engines/container.mts'
+import { resetKafka } from './lib/reset/reset.mts'
+import { readSettings } from './lib/settings/settings.mts'
 
 await runCommand({
   name: './scripts/reset-kafka.mts',

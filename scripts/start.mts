@@ -4,10 +4,10 @@
  * Starts the stack: docker-compose.yml where a Docker engine answers, else the same services as plain processes. Makes tables
  * and topics what the files declare, as far as that loses nothing, checks health and says where everything is.
  */
-import { runCommand } from './lib/cli.mts'
-import { configError } from './lib/findings.mts'
-import { readSettings } from './lib/settings.mts'
-import { renderStarted, startStack } from './lib/start-stack.mts'
+import { runCommand } from './lib/command/command.mts'
+import { configError } from './lib/common/findings.mts'
+import { readSettings } from './lib/settings/settings.mts'
+import { renderStarted, startStack } from './lib/start.mts'
 
 await runCommand({
   name: 'npm start --',

@@ -4,11 +4,11 @@
  * Stops the stack: the embedded processes that a start recorded, and the containers of docker-compose.yml. Data stays. Touches
  * nothing else. Exit codes: see --help.
  */
-import { runCommand } from './lib/cli.mts'
-import { type Container, findContainers, holdsMemory, stopContainers } from './lib/docker.mts'
-import { stopEmbedded } from './lib/embedded/stack.mts'
-import { type Finding, OpsError } from './lib/findings.mts'
-import { readSettings } from './lib/settings.mts'
+import { runCommand } from './lib/command/command.mts'
+import { type Finding, OpsError } from './lib/common/findings.mts'
+import { type Container, findContainers, holdsMemory, stopContainers } from './lib/engines/docker.mts'
+import { stopEmbedded } from './lib/engines/embedded/stack.mts'
+import { readSettings } from './lib/settings/settings.mts'
 
 await runCommand({
   name: 'npm stop --',

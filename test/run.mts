@@ -6,10 +6,10 @@
  */
 import { readdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
-import { install } from '../scripts/lib/embedded/install.mts'
-import { startEmbedded, stopEmbedded } from '../scripts/lib/embedded/stack.mts'
-import { ROOT, readSettings } from '../scripts/lib/settings.mts'
-import { syncTopics } from '../scripts/lib/topics.mts'
+import { install } from '../scripts/lib/engines/embedded/install.mts'
+import { startEmbedded, stopEmbedded } from '../scripts/lib/engines/embedded/stack.mts'
+import { ROOT, readSettings } from '../scripts/lib/settings/settings.mts'
+import { syncTopics } from '../scripts/lib/topics/topics.mts'
 import { runFile } from './support/command.mts'
 import { applyInitFiles, stackEnv } from './support/stack.mts'
 
@@ -53,9 +53,11 @@ async function runTests(file: string, env: NodeJS.ProcessEnv): Promise<void> {
   count(path.relative(ROOT, file), passed, failed)
 }
 
-const files = readdirSync(path.join(ROOT, 'test'))
-  .filter((file) => file.endsWith('.test.mts') && (names.length === 0 || names.some((name) => file.includes(name))))
-  .map((file) => path.join(ROOT, 'test', file))
+const files = ['unit', 'stack'].flatMap((folder) =>
+  readdirSync(path.join(ROOT, 'test', folder))
+    .filter((file) => file.endsWith('.test.mts') && (names.length === 0 || names.some((name) => file.includes(name))))
+    .map((file) => path.join(ROOT, 'test', folder, file)),
+)
 
 if (names.length === 0) {
   await check('types', 'tsc', ['--noEmit'])

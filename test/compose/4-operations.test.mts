@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import * as assert from 'uvu/assert'
-import { waitUntil } from '../../scripts/lib/wait.mts'
+import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import type { Outcome } from '../support/command.mts'
 import { containerOf, docker, output, run, SERVICES, shell, TREE, up, VOLUMES, volumes, writeEnv } from './engine.mts'
 import type { Image } from './images.mts'

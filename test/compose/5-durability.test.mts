@@ -1,7 +1,7 @@
 /** Nothing that a store acknowledged is lost, whatever happens to the containers, and every one of them comes back by itself. */
 import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
-import { waitUntil } from '../../scripts/lib/wait.mts'
+import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import {
   compose,
   crash,

@@ -1,5 +1,5 @@
 /** What the project's commands say with --json. */
-import type { Finding } from '../../scripts/lib/findings.mts'
+import type { Finding } from '../../scripts/lib/common/findings.mts'
 import { script } from './engine.mts'
 
 export interface Reported {

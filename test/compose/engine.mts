@@ -1,7 +1,7 @@
 /** The Docker engine and the working copy of the stack that the proofs run in. */
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { waitUntil } from '../../scripts/lib/wait.mts'
+import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import { type Outcome, runFile } from '../support/command.mts'
 
 /** The compose project's name, as docker-compose.yml declares it. */

@@ -4,8 +4,8 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync 
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { parse } from 'dotenv'
-import { install } from '../../scripts/lib/embedded/install.mts'
-import { ROOT } from '../../scripts/lib/settings.mts'
+import { install } from '../../scripts/lib/engines/embedded/install.mts'
+import { ROOT } from '../../scripts/lib/settings/settings.mts'
 import { output, run, SERVICES, type Service } from './engine.mts'
 
 export interface Image {

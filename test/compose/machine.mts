@@ -1,5 +1,5 @@
 /** What the engine already holds under the project's name, and what the machine allows. */
-import { waitUntil } from '../../scripts/lib/wait.mts'
+import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import { HELPER, PROJECT, run } from './engine.mts'
 import type { Image } from './images.mts'
 

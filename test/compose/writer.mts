@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { Kafka, logLevel, type Producer } from 'kafkajs'
-import { waitUntil } from '../../scripts/lib/wait.mts'
+import { waitUntil } from '../../scripts/lib/common/wait.mts'
 
 const TOPIC = 'compose.proof'
 const TABLE = 'compose_proof'

@@ -1,7 +1,7 @@
 /** Runs the real commands as processes. */
 import { spawn } from 'node:child_process'
 import path from 'node:path'
-import { ROOT } from '../../scripts/lib/settings.mts'
+import { ROOT } from '../../scripts/lib/settings/settings.mts'
 
 export interface Outcome {
   exitCode: number | null

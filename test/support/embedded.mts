@@ -2,11 +2,11 @@
 import { rmSync } from 'node:fs'
 import { Redis } from 'ioredis'
 import * as assert from 'uvu/assert'
-import { install } from '../../scripts/lib/embedded/install.mts'
-import type { EmbeddedName, Installed } from '../../scripts/lib/embedded/services.mts'
-import { runningEmbedded, startEmbedded, stopEmbedded } from '../../scripts/lib/embedded/stack.mts'
-import { type Finding, OpsError } from '../../scripts/lib/findings.mts'
-import { readSettings, type Settings } from '../../scripts/lib/settings.mts'
+import { type Finding, OpsError } from '../../scripts/lib/common/findings.mts'
+import { install } from '../../scripts/lib/engines/embedded/install.mts'
+import type { EmbeddedName, Installed } from '../../scripts/lib/engines/embedded/services.mts'
+import { runningEmbedded, startEmbedded, stopEmbedded } from '../../scripts/lib/engines/embedded/stack.mts'
+import { readSettings, type Settings } from '../../scripts/lib/settings/settings.mts'
 import { stackEnv } from './stack.mts'
 
 export const ALL: EmbeddedName[] = ['zookeeper', 'kafka', 'clickhouse', 'redis']

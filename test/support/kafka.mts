@@ -1,11 +1,11 @@
 /** What tests do to and see in a real Kafka; what they see comes through kafkajs, independent of the code under test. */
 import { fileURLToPath } from 'node:url'
 import type { Admin } from 'kafkajs'
-import { type KafkajsClients, openCluster, openKafkajs } from '../../scripts/lib/kafka.mts'
-import type { Request } from '../../scripts/lib/kafka-codec.mts'
-import { findCoordinator } from '../../scripts/lib/kafka-requests.mts'
-import type { Settings } from '../../scripts/lib/settings.mts'
-import { waitUntil } from '../../scripts/lib/wait.mts'
+import { waitUntil } from '../../scripts/lib/common/wait.mts'
+import { type KafkajsClients, openCluster, openKafkajs } from '../../scripts/lib/kafka/cluster.mts'
+import { findCoordinator } from '../../scripts/lib/kafka/cluster-requests.mts'
+import type { Request } from '../../scripts/lib/kafka/codec.mts'
+import type { Settings } from '../../scripts/lib/settings/settings.mts'
 import { type Outcome, runScript } from './command.mts'
 
 /** DescribeConfigs' source of what is set on the topic itself. */

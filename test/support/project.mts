@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { ROOT, VARIABLES } from '../../scripts/lib/settings.mts'
+import { ROOT, VARIABLES } from '../../scripts/lib/settings/settings.mts'
 
 const folders: string[] = []
 process.on('exit', () => {

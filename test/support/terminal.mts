@@ -1,7 +1,7 @@
 /** Runs a command on a terminal of its own, made by util-linux's or BSD's `script`. */
 import { spawn } from 'node:child_process'
 import path from 'node:path'
-import { ROOT } from '../../scripts/lib/settings.mts'
+import { ROOT } from '../../scripts/lib/settings/settings.mts'
 
 export interface TerminalOutcome {
   exitCode: number | null

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import type { ClickHouseClient } from '@clickhouse/client'
-import { connectClickHouse, refusalOf } from '../clickhouse.mts'
-import { reason } from '../findings.mts'
-import { readSchemaPlan } from '../schema.mts'
-import type { SchemaPlan } from '../schema-plan.mts'
-import { schemaFindings } from '../schema-report.mts'
-import type { Settings } from '../settings.mts'
+import { connectClickHouse, refusalOf } from '../clickhouse/client.mts'
+import { reason } from '../common/findings.mts'
+import type { SchemaPlan } from '../schema/plan.mts'
+import { schemaFindings } from '../schema/report.mts'
+import { readSchemaPlan } from '../schema/schema.mts'
+import type { Settings } from '../settings/settings.mts'
 import { Findings, isLeftover, type Probe, type ProbeOptions } from './probe.mts'
 
 /** Parts in one partition from which on ClickHouse slows inserts down, by default (parts_to_delay_insert). */

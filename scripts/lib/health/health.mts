@@ -1,11 +1,12 @@
 /** The health of the whole stack: every service probed in parallel, each against its own deadline. */
-import { readContainers, readMemory } from '../docker.mts'
-import { isAlive, lastLines, readRecords } from '../embedded/processes.mts'
-import { exitCodeOf, type Finding, OpsError, type Paint } from '../findings.mts'
-import { knownCause } from '../known-causes.mts'
-import type { Settings } from '../settings.mts'
-import { inTime } from '../wait.mts'
-import { explainByContainer, memoryFindings } from './container.mts'
+
+import { exitCodeOf, type Finding, OpsError, type Paint } from '../common/findings.mts'
+import { inTime } from '../common/wait.mts'
+import { explainByContainer, memoryFindings } from '../engines/container.mts'
+import { readContainers, readMemory } from '../engines/docker.mts'
+import { isAlive, lastLines, readRecords } from '../engines/embedded/processes.mts'
+import { knownCause } from '../engines/known-causes.mts'
+import type { Settings } from '../settings/settings.mts'
 import { type Probe, type ProbeOptions, SERVICES, type ServiceName, unanswered } from './probe.mts'
 import { type Ask, importProbes, inTurn } from './probes.mts'
 

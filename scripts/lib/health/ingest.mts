@@ -1,12 +1,12 @@
 import type { ClickHouseClient } from '@clickhouse/client'
-import { connectClickHouse, refusalOf } from '../clickhouse.mts'
-import { type Finding, OpsError } from '../findings.mts'
+import { connectClickHouse, refusalOf } from '../clickhouse/client.mts'
+import { type Finding, OpsError } from '../common/findings.mts'
+import { networkCause } from '../common/tcp.mts'
+import { ingestStatements } from '../ingest/queues.mts'
 import { statusFindings } from '../ingest/report.mts'
 import { type IngestObject, judgeObjects, readObjects } from '../ingest/state.mts'
-import { ingestStatements } from '../ingest/statements.mts'
 import { readStatus } from '../ingest/status.mts'
-import type { Settings } from '../settings.mts'
-import { networkCause } from '../tcp.mts'
+import type { Settings } from '../settings/settings.mts'
 import type { Probe, ProbeOptions } from './probe.mts'
 
 /** Whether the built-in ingest reads and stores, where it is switched on, and how far it is behind. */

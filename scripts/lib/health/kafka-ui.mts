@@ -1,5 +1,5 @@
-import type { Settings } from '../settings.mts'
-import { reachable } from '../settings.mts'
+import type { Settings } from '../settings/settings.mts'
+import { reachable } from '../settings/settings.mts'
 import { Findings, type Probe, type ProbeOptions } from './probe.mts'
 
 /** Whether Kafka UI says that it is up, at its health endpoint. @throws when it gives no answer */

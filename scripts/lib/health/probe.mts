@@ -1,7 +1,7 @@
 /** What the probes of the services have in common. */
-import { type Finding, reason } from '../findings.mts'
-import { networkCause } from '../tcp.mts'
-import { inTime } from '../wait.mts'
+import { type Finding, reason } from '../common/findings.mts'
+import { networkCause } from '../common/tcp.mts'
+import { inTime } from '../common/wait.mts'
 
 /** The services, and two ways through them: the built-in ingest where it is on, and with `deep` a canary. */
 export const SERVICES = ['zookeeper', 'kafka', 'clickhouse', 'redis', 'kafka-ui', 'ingest', 'canary'] as const

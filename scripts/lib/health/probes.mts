@@ -1,6 +1,6 @@
 /** The probes of all services: how each is imported, and when it is its turn. */
 import { setImmediate } from 'node:timers/promises'
-import type { Settings } from '../settings.mts'
+import type { Settings } from '../settings/settings.mts'
 import type { Probe, ProbeOptions, ServiceName } from './probe.mts'
 
 export type Ask = (settings: Settings, options: ProbeOptions) => Promise<Probe>

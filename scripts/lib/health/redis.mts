@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
-import { reason } from '../findings.mts'
-import type { Settings } from '../settings.mts'
+import { reason } from '../common/findings.mts'
+import type { Settings } from '../settings/settings.mts'
 import { Findings, type Probe, type ProbeOptions } from './probe.mts'
 
 /** A client of Redis that does not connect yet and never tries again. */

@@ -1,9 +1,9 @@
 /** Health that is asked for again and again, and what is shown when that did not help. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { containerLog, readContainers } from '../docker.mts'
-import { lastLines, readRecords } from '../embedded/processes.mts'
-import { exitCodeOf } from '../findings.mts'
-import type { Settings } from '../settings.mts'
+import { exitCodeOf } from '../common/findings.mts'
+import { containerLog, readContainers } from '../engines/docker.mts'
+import { lastLines, readRecords } from '../engines/embedded/processes.mts'
+import type { Settings } from '../settings/settings.mts'
 import type { StackHealth } from './health.mts'
 
 const POLL_MS = 500

@@ -1,6 +1,6 @@
-import type { Settings } from '../settings.mts'
-import { reachable } from '../settings.mts'
-import { zookeeperWord } from '../tcp.mts'
+import { zookeeperWord } from '../common/tcp.mts'
+import type { Settings } from '../settings/settings.mts'
+import { reachable } from '../settings/settings.mts'
 import { Findings, type Probe, type ProbeOptions } from './probe.mts'
 
 /** Milliseconds of average latency from which on ZooKeeper is called slow: Kafka's session is 6 s of ticks of 2 s. */

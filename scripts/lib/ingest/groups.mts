@@ -1,12 +1,12 @@
 /** The consumer groups of the queues. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import type { GroupDescription } from 'kafkajs'
-import { type Finding, OpsError } from '../findings.mts'
-import { ASK_HEALTH, type Cluster, openCluster, openKafkajs, unreachable } from '../kafka.mts'
-import type { Request } from '../kafka-codec.mts'
-import { errorName, findCoordinator } from '../kafka-requests.mts'
-import type { Settings } from '../settings.mts'
-import { waitUntil } from '../wait.mts'
+import { type Finding, OpsError } from '../common/findings.mts'
+import { waitUntil } from '../common/wait.mts'
+import { ASK_HEALTH, type Cluster, openCluster, openKafkajs, unreachable } from '../kafka/cluster.mts'
+import { errorName, findCoordinator } from '../kafka/cluster-requests.mts'
+import type { Request } from '../kafka/codec.mts'
+import type { Settings } from '../settings/settings.mts'
 
 /** Ends a member's part in its group; answers with the error. For the group's coordinator. */
 const leaveGroup = (groupId: string, memberId: string): Request<string> => ({

@@ -1,10 +1,10 @@
 /** What the built-in ingest needs of the services. */
 import type { ClickHouseClient } from '@clickhouse/client'
-import { type Finding, OpsError } from '../findings.mts'
-import { openCluster } from '../kafka.mts'
-import type { Settings } from '../settings.mts'
+import { type Finding, OpsError } from '../common/findings.mts'
+import { openCluster } from '../kafka/cluster.mts'
+import type { Settings } from '../settings/settings.mts'
+import { type Queue, queuesOf, type Statement, viewsOf } from './queues.mts'
 import type { IngestObject } from './state.mts'
-import { type Queue, queuesOf, type Statement, viewsOf } from './statements.mts'
 
 /**
  * The number of partitions that there are to read.

@@ -1,5 +1,5 @@
 /** The status of the built-in ingest as findings and as text. */
-import type { Finding, Paint } from '../findings.mts'
+import type { Finding, Paint } from '../common/findings.mts'
 import { LAG_LIMITS, type LagLimits } from '../health/probe.mts'
 import type { IngestStatus } from './status.mts'
 

@@ -1,6 +1,6 @@
 /** What of the built-in ingest is in ClickHouse now. */
 import type { ClickHouseClient } from '@clickhouse/client'
-import { PREFIX, type Statement } from './statements.mts'
+import { PREFIX, type Statement } from './queues.mts'
 
 /** `outdated`: made by an older version or other settings. `partial`: something is missing. */
 export type IngestState = 'on' | 'off' | 'outdated' | 'partial'

@@ -1,15 +1,15 @@
 /** What the built-in ingest does: per topic how far behind and how fast it is, and what it could not read. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ClickHouseClient } from '@clickhouse/client'
-import { readGroups } from '../consumer-groups.mts'
-import { type Cluster, openCluster, openKafkajs } from '../kafka.mts'
-import type { Settings } from '../settings.mts'
-import { readOffsets } from '../topic-offsets.mts'
-import { waitUntil } from '../wait.mts'
+import { waitUntil } from '../common/wait.mts'
+import { type Cluster, openCluster, openKafkajs } from '../kafka/cluster.mts'
+import { readGroups } from '../kafka/groups.mts'
+import { readOffsets } from '../kafka/offsets.mts'
+import type { Settings } from '../settings/settings.mts'
 import { type Consumer, countRead, positionsOf, readConsumers, SETTLE_MS } from './consumers.mts'
+import { ingestStatements, type Queue, queuesOf } from './queues.mts'
 import { type Reject, type RejectCounts, readRejects } from './rejects.mts'
 import { type IngestState, judgeObjects, readObjects } from './state.mts'
-import { ingestStatements, type Queue, queuesOf } from './statements.mts'
 
 export interface TopicStatus extends RejectCounts {
   topic: string

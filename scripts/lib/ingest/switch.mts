@@ -1,15 +1,15 @@
 /** Switches the built-in ingest on and off. */
 import type { ClickHouseClient } from '@clickhouse/client'
-import { OpsError } from '../findings.mts'
-import { openKafkajs } from '../kafka.mts'
-import type { Settings } from '../settings.mts'
-import { waitUntil } from '../wait.mts'
+import { OpsError } from '../common/findings.mts'
+import { waitUntil } from '../common/wait.mts'
+import { openKafkajs } from '../kafka/cluster.mts'
+import type { Settings } from '../settings/settings.mts'
 import { type Consumer, countRead, readConsumers, SETTLE_MS } from './consumers.mts'
 import { dismissMembers, refuseOthers } from './groups.mts'
 import { checkNeeds } from './needs.mts'
+import { ingestStatements, type Queue, queuesOf } from './queues.mts'
 import { ANEW } from './report.mts'
 import { type IngestState, judgeObjects, readObjects } from './state.mts'
-import { ingestStatements, type Queue, queuesOf } from './statements.mts'
 
 export interface SwitchOptions {
   timeoutMs: number

@@ -1,8 +1,8 @@
 /** Recorded market data from files: JSON lines, CSV and Parquet, as messages in the order of the file. */
 import { createReadStream, statSync } from 'node:fs'
 import path from 'node:path'
-import { configError, type Finding, reason } from '../findings.mts'
-import type { Settings } from '../settings.mts'
+import { configError, type Finding, reason } from '../common/findings.mts'
+import type { Settings } from '../settings/settings.mts'
 import { parseCsvLine } from './csv.mts'
 import { type Kind, kindOf } from './fields.mts'
 import { type Message, messageOf, messageOfLine } from './message.mts'

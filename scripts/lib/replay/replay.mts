@@ -1,7 +1,8 @@
 /** What `npm run replay` does: files or a generated market into the topics, with a bar, a summary, and an end at Ctrl-C. */
-import type { ExitCode, Finding, Paint } from '../findings.mts'
-import { progressBar } from '../progress.mts'
-import type { Settings } from '../settings.mts'
+
+import { progressBar } from '../command/progress.mts'
+import type { ExitCode, Finding, Paint } from '../common/findings.mts'
+import type { Settings } from '../settings/settings.mts'
 import { type Kind, TOPICS } from './fields.mts'
 import { type Entry, openRecordings } from './files.mts'
 import { generateMarket } from './market.mts'

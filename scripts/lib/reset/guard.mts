@@ -1,0 +1,132 @@
+/** What keeps a reset from the wrong topics, the wrong cluster, and readers at work. */
+import { lookup } from 'node:dns/promises'
+import { networkInterfaces } from 'node:os'
+import { configError, type Finding } from '../common/findings.mts'
+import { splitAddress } from '../kafka/cluster.mts'
+import type { Metadata } from '../kafka/cluster-requests.mts'
+import type { ConsumerGroup } from '../kafka/groups.mts'
+import { fileFlag } from '../topics/file.mts'
+
+/** What a run of the reset was told to reset. */
+export interface ResetScope {
+  only: readonly string[]
+  all: boolean
+  /** Path of the declaration; kafka/topics.yml unless given. */
+  file?: string
+  clusterId?: string
+}
+
+/** The command for another run that takes no more than this one did; with `only`, no more than these of its topics. */
+export function resetCommand(scope: ResetScope, only = scope.only): string {
+  const { all, file, clusterId } = scope
+  return [
+    './scripts/reset-kafka.mts',
+    ...(only.length > 0 ? [` --only ${only.join(' ')}`] : []),
+    ...(all ? [' --all'] : []),
+    fileFlag(file),
+    ...(clusterId === undefined ? [] : [` --cluster-id ${clusterId}`]),
+  ].join('')
+}
+
+export interface Selection {
+  /** Every declared topic. */
+  declared: readonly string[]
+  /** Topics of the cluster, Kafka's internal ones left out. */
+  present: readonly string[]
+  /** Only these; all for none. */
+  only: readonly string[]
+  /** Topics that are not declared, too. */
+  all: boolean
+  /** Path of the declaration, for the hints, if it is another than kafka/topics.yml. */
+  file?: string | undefined
+}
+
+/**
+ * The names of the topics to reset: declared ones, with `all` those of the cluster too; never internal ones.
+ * @throws {OpsError} exit code 2, for a name in `only` that is none of them
+ */
+export function selectTopics({ declared, present, only, all, file }: Selection): string[] {
+  const candidates = [...new Set(all ? [...declared, ...present] : declared)]
+  const wrong = only.filter((name) => !candidates.includes(name))
+  if (wrong.length === 0) return only.length === 0 ? candidates : candidates.filter((name) => only.includes(name))
+  throw configError(
+    wrong.map((name) => {
+      const undeclared = !all && present.includes(name)
+      const found = undeclared ? 'a topic that is not declared' : 'no such topic'
+      const hint = undeclared
+        ? '--all, if it may be deleted for good, or --file with the declaration that names it'
+        : `./scripts/reset-kafka.mts --dry-run${fileFlag(file)}`
+      return { code: 'USAGE', subject: `--only ${name}`, found, expected: candidates.join(' '), hint }
+    }),
+  )
+}
+
+/** Whether every address of a host name is this machine's own. A name that cannot be looked up is not. */
+export async function isThisMachine(host: string): Promise<boolean> {
+  const own = new Set(
+    Object.values(networkInterfaces()).flatMap((addresses) => (addresses ?? []).map(({ address }) => address)),
+  )
+  try {
+    const found = await lookup(host, { all: true })
+    return found.every(({ address }) => own.has(address) || /^(127\.|::1$|0\.0\.0\.0$|::$)/.test(address))
+  } catch {
+    // Unknown host name.
+    return false
+  }
+}
+
+/**
+ * Refuses a cluster other than the one that `clusterId` names, and without `clusterId` one with an address, given or advertised,
+ * that is not this machine's.
+ * @throws {OpsError} exit code 2
+ */
+export async function guardCluster(
+  seen: Metadata,
+  servers: readonly string[],
+  clusterId: string | undefined,
+): Promise<void> {
+  if (clusterId === seen.clusterId) return
+  const subject = `kafka ${servers.join(',')}`
+  if (clusterId !== undefined) {
+    const hint = 'check KAFKA_BOOTSTRAP_SERVERS, and which cluster you mean'
+    const expected = `${clusterId}, as --cluster-id says`
+    throw configError([{ code: 'OTHER_CLUSTER', subject, found: `cluster ${seen.clusterId}`, expected, hint }])
+  }
+  const hosts = [
+    ...new Set([...servers.map((server) => splitAddress(server).host), ...seen.brokers.map((b) => b.host)]),
+  ]
+  const local = await Promise.all(hosts.map(isThisMachine))
+  const remote = hosts.filter((_, index) => !local[index])
+  if (remote.length === 0) return
+  const found = `a broker at ${remote.join(', ')}, which is not this machine`
+  const hint = `add --cluster-id ${seen.clusterId}, if that is the cluster you mean`
+  throw configError([{ code: 'REMOTE_CLUSTER', subject, found, expected: 'a broker on this machine', hint }])
+}
+
+export const isActive = ({ state }: ConsumerGroup): boolean => state !== 'Empty' && state !== 'Dead'
+
+/** What the names of the built-in ingest's groups begin with, as clickhouse/ingest gives them. */
+const INGEST_GROUPS = 'l2_ingest.'
+const isIngest = (groupId: string): boolean => groupId.startsWith(INGEST_GROUPS)
+
+/** How to run `command` while nobody reads as a group. */
+export function withoutReaders(groupId: string, command: string): string {
+  if (!isIngest(groupId)) return `stop its programs, then: ${command}`
+  return `./scripts/ingest.mts off, then: ${command}, then: ./scripts/ingest.mts on`
+}
+
+/** A finding for each group with members at work; warnings when they are to be overridden. */
+export function activeFindings(groups: readonly ConsumerGroup[], force: boolean, scope: ResetScope): Finding[] {
+  const forced = (id: string) =>
+    isIngest(id)
+      ? './scripts/ingest.mts status (it reads the new topics by itself)'
+      : 'restart its programs after the reset'
+  return groups.filter(isActive).map(({ id, state, members }) => ({
+    severity: force ? 'warning' : 'error',
+    code: 'GROUP_ACTIVE',
+    subject: `group ${id}`,
+    found: `${state}, ${members.join(', ') || 'members joining'}`,
+    expected: 'no members, whose next commits would stand above the new high watermark',
+    hint: force ? forced(id) : `${withoutReaders(id, resetCommand(scope))}; or add --force`,
+  }))
+}

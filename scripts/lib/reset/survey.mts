@@ -1,0 +1,136 @@
+/** What a reset would destroy: records, bytes and newest record of each topic, and the groups that read them. Changes nothing. */
+
+import { type Cluster, openKafkajs } from '../kafka/cluster.mts'
+import { describeLogDirs, metadata } from '../kafka/cluster-requests.mts'
+import { type ConsumerGroup, readGroups } from '../kafka/groups.mts'
+import { readOffsets } from '../kafka/offsets.mts'
+import type { Settings } from '../settings/settings.mts'
+
+export interface TopicLoss {
+  name: string
+  id: string
+  /** Declared topics are made again; others are only deleted. */
+  declared: boolean
+  /** High watermarks less low watermarks. */
+  records: number
+  /** On the brokers' disks, all copies. */
+  bytes: number
+  /** Milliseconds since 1970 of the newest record; undefined when there is none. */
+  newestMs?: number
+  /** Partitions that do not tell their offsets, as without a leader, and whose records could not be counted. */
+  uncounted: number
+}
+
+export interface Survey {
+  clusterId: string
+  topics: TopicLoss[]
+  /** Declared topics that the cluster lacks: they are only made. */
+  missing: string[]
+  /** Groups that read one of the topics, by subscription or by what they have committed. */
+  groups: ConsumerGroup[]
+}
+
+/**
+ * Surveys the named topics.
+ * @param names declared topics first; those of `declaredNames` that do not exist are reported as missing
+ */
+export async function readSurvey(
+  cluster: Cluster,
+  settings: Settings,
+  names: readonly string[],
+  declaredNames: readonly string[],
+  timeoutMs: number,
+): Promise<Survey> {
+  const seen = await cluster.send(metadata)
+  const topics = names.flatMap((name) => seen.topics.find((topic) => topic.name === name) ?? [])
+  const [high, low, newest, sizes] = await Promise.all([
+    readOffsets(cluster, 'high', topics),
+    readOffsets(cluster, 'low', topics),
+    readOffsets(cluster, 'newest', topics),
+    Promise.all(seen.brokers.map(({ id }) => cluster.sendTo(id, describeLogDirs))),
+  ])
+  const groups = await readGroupsOf(settings, names, timeoutMs)
+  const losses = topics.map(({ name, id, partitions }): TopicLoss => {
+    const keys = partitions.map(({ index }) => `${name}/${index}`)
+    const counted = keys.filter((key) => high.has(key) && low.has(key))
+    const timesMs = keys.map((key) => newest.get(key)?.timestampMs ?? -1).filter((ms) => ms >= 0)
+    return {
+      name,
+      id,
+      declared: declaredNames.includes(name),
+      records: sum(counted.map((key) => (high.get(key)?.offset ?? 0) - (low.get(key)?.offset ?? 0))),
+      bytes: sum(sizes.map((ofBroker) => ofBroker.get(name) ?? 0)),
+      ...(timesMs.length > 0 ? { newestMs: Math.max(...timesMs) } : {}),
+      uncounted: keys.length - counted.length,
+    }
+  })
+  const missing = names.filter((name) => declaredNames.includes(name) && !topics.some((topic) => topic.name === name))
+  return { clusterId: seen.clusterId, topics: losses, missing, groups }
+}
+
+/** The groups that read one of the named topics, or may do so, by subscription or by what they have committed. */
+export async function readGroupsOf(
+  settings: Settings,
+  names: readonly string[],
+  timeoutMs: number,
+): Promise<ConsumerGroup[]> {
+  const kafkajs = await openKafkajs(settings, { timeoutMs })
+  try {
+    const groups = await readGroups(kafkajs, settings, timeoutMs)
+    const reads = (topic: string) => names.includes(topic)
+    // One that does not tell what it reads may read these.
+    return groups.filter(
+      ({ subscribed, committed }) => (subscribed?.some(reads) ?? true) || committed.some(({ topic }) => reads(topic)),
+    )
+  } finally {
+    await kafkajs.close()
+  }
+}
+
+const sum = (numbers: number[]): number => numbers.reduce((total, each) => total + each, 0)
+
+const count = new Intl.NumberFormat('en-GB')
+
+/** Bytes as people read them, to at least three digits: 1,536 → "1.50 KB" (of 1,024). */
+export function formatBytes(bytes: number): string {
+  const power = bytes < 1 ? 0 : Math.min(4, Math.floor(Math.log2(bytes) / 10))
+  const units = bytes / 1024 ** power
+  return `${power === 0 || units >= 100 ? Math.round(units) : units.toPrecision(3)} ${['B', 'KB', 'MB', 'GB', 'TB'][power]}`
+}
+
+/** A survey for people: a line a topic, then a line a group. */
+export function renderSurvey({ clusterId, topics, missing, groups }: Survey): string {
+  const rows = [
+    ['topic', 'records', 'on disk', 'newest record', ''],
+    ...topics.map(({ name, records, bytes, newestMs, declared, uncounted }) => [
+      name,
+      count.format(records),
+      formatBytes(bytes),
+      newestMs === undefined ? '-' : new Date(newestMs).toISOString(),
+      [
+        declared ? '' : 'not declared: deleted for good',
+        uncounted > 0 ? `${uncounted} partitions do not tell their offsets and are not counted` : '',
+      ]
+        .filter(Boolean)
+        .join('; '),
+    ]),
+    ...missing.map((name) => [name, '-', '-', '-', 'does not exist yet']),
+  ]
+  const widths = [0, 1, 2, 3].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+  const table = rows.map(([name = '', records = '', bytes = '', newestAt = '', note = '']) =>
+    [
+      name.padEnd(widths[0] ?? 0),
+      records.padStart(widths[1] ?? 0),
+      bytes.padStart(widths[2] ?? 0),
+      newestAt.padEnd(widths[3] ?? 0),
+      note,
+    ]
+      .join('  ')
+      .trimEnd(),
+  )
+  const readers = groups.map(({ id, state, members, committed }) => {
+    const what = `${state}, members: ${members.length}, committed offsets: ${committed.length}`
+    return `  consumer group ${id}: ${what}`
+  })
+  return [`Kafka cluster ${clusterId}`, ...table.map((line) => `  ${line}`), ...readers].join('\n')
+}

@@ -1,0 +1,156 @@
+/** Reading and editing .env, in the part of its dialects that Compose and the clients' libraries read alike. */
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import path from 'node:path'
+import { parse } from 'dotenv'
+import { configError, OpsError, reason } from '../common/findings.mts'
+
+/** One assignment of a .env file. */
+export interface EnvEntry {
+  name: string
+  text: string
+  /** Values in single quotes are not interpolated. */
+  literal: boolean
+  /** Where it stands, for messages: file and line. */
+  origin: string
+  /** What makes programs read this value differently, if anything does. */
+  ambiguity: string | undefined
+}
+
+interface Assignment {
+  name: string
+  line: number
+  /** The value as written, with its quotes, and where it begins. */
+  raw: string
+  at: number
+  /** The whole statement, which may span lines inside quotes. */
+  statement: string
+}
+
+const BLANK = /[^\S\n]*(?:#.*)?(?:\n|$)/y
+const HEAD = /[^\S\n]*(?:export[^\S\n]+)?([\w.-]+)[^\S\n]*=[^\S\n]*/y
+const QUOTED = /('(?:\\'|[^'])*'|"(?:\\"|[^"])*")[^\S\n]*(?:#.*)?(?:\n|$)/y
+const UNQUOTED = /((?!['"]).*?)(?:[^\S\n]+|[^\S\n]* #.*)?(?:\n|$)/y
+
+/** The assignments of `content` in order, and the numbers of the lines that are neither one nor blank. */
+function scan(content: string): { assignments: Assignment[]; unread: number[] } {
+  const assignments: Assignment[] = []
+  const unread: number[] = []
+  const match = (pattern: RegExp, at: number) => {
+    pattern.lastIndex = at
+    return pattern.exec(content)
+  }
+  let line = 1
+  for (let at = 0; at < content.length; ) {
+    const head = match(HEAD, at)
+    const valueAt = at + (head?.[0].length ?? 0)
+    const value = head && (match(QUOTED, valueAt) ?? match(UNQUOTED, valueAt))
+    let end = valueAt + (value?.[0].length ?? 0)
+    if (head?.[1] && value) {
+      assignments.push({ name: head[1], line, raw: value[1] ?? '', at: valueAt, statement: content.slice(at, end) })
+    } else {
+      const blank = match(BLANK, at)
+      if (!blank) unread.push(line)
+      end = content.indexOf('\n', at) + 1 || content.length
+    }
+    line += content.slice(at, end).split('\n').length - 1
+    at = end
+  }
+  return { assignments, unread }
+}
+
+/** What in a value as written makes Compose, Node's and Python's dotenv disagree about it, if anything does. */
+function ambiguityOf(raw: string): string | undefined {
+  if (raw.startsWith("'")) return /\\['\\]/.test(raw) ? 'a backslash' : undefined
+  if (/\$[A-Za-z_$]/.test(raw)) return 'a "$" without braces'
+  if (raw.startsWith('"')) return raw.includes('\\') ? 'a backslash' : undefined
+  if (raw.startsWith('`')) return 'a backtick'
+  return raw.includes('#') ? 'a "#"' : undefined
+}
+
+/**
+ * The assignments of a .env file, in order; of two of one name the later one holds.
+ * @throws {OpsError} exit code 2, naming every line that Compose refuses or that not every program reads as an assignment
+ */
+export function parseEnvFile(content: string, fileName: string): EnvEntry[] {
+  const { assignments, unread } = scan(content)
+  if (unread.length > 0) {
+    throw configError(
+      unread.map((line) => ({
+        code: 'ENV_SYNTAX',
+        subject: `${fileName}:${line}`,
+        found: 'a line that is no assignment and no comment, or text after a closing quote',
+        expected: `NAME=value, NAME='value' or NAME="value"`,
+        hint: `edit line ${line} of ${fileName}`,
+      })),
+    )
+  }
+  return assignments.map(({ name, line, raw, statement }) => ({
+    name,
+    text: parse(statement)[name] ?? '',
+    literal: raw.startsWith("'"),
+    origin: `${fileName}:${line}`,
+    ambiguity: ambiguityOf(raw),
+  }))
+}
+
+/**
+ * `content` with other values for some names. Everything else, comments and order too, stays as it is; a name that is not
+ * there is added at the end.
+ */
+export function setEnvValues(content: string, values: Record<string, string>): string {
+  let result = content
+  for (const [name, value] of Object.entries(values)) {
+    const last = scan(result).assignments.findLast((assignment) => assignment.name === name)
+    if (last) {
+      result = result.slice(0, last.at) + value + result.slice(last.at + last.raw.length)
+    } else {
+      const newline = content.includes('\r\n') ? '\r\n' : '\n'
+      result += `${result === '' || result.endsWith('\n') ? '' : newline}${name}=${value}${newline}`
+    }
+  }
+  return result
+}
+
+/**
+ * Writes values to the .env file of `root`, which is made from .env.template if there is none: whole or not at all, with the
+ * owner and permissions it had, and through a symlink. A new one can be read by its owner alone, since it holds passwords.
+ * @param values shown in the hint when they cannot be written: no secrets
+ * @throws {OpsError} exit code 1, where this user may not write
+ */
+export function writeEnvValues(root: string, values: Record<string, string>): void {
+  const link = path.join(root, '.env')
+  const file = existsSync(link) ? realpathSync(link) : link
+  const template = path.join(root, '.env.template')
+  const source = existsSync(file) ? file : template
+  const { uid, gid, mode } = statSync(source)
+  const content = setEnvValues(readFileSync(source, 'utf8'), values)
+  const beside = `${file}.${process.pid}.new`
+  try {
+    writeFileSync(beside, content, { mode: 0o600, flag: 'wx' })
+    if (source === file) chmodSync(beside, mode)
+    // Under sudo the file would be root's, and its user could not read it any more.
+    if (process.getuid?.() === 0) chownSync(beside, uid, gid)
+    renameSync(beside, file)
+  } catch (error) {
+    rmSync(beside, { force: true })
+    if (!['EACCES', 'EPERM', 'EROFS'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+    const exports = Object.entries(values).map(([name, value]) => `${name}=${value}`)
+    const hint = `export ${exports.join(' ')}, or run it as a user who may write to ${path.dirname(file)}`
+    const [found, expected] = [reason(error), 'a folder that this user may write to']
+    throw new OpsError(
+      1,
+      [{ severity: 'error', code: 'ENV_NOT_WRITTEN', subject: '.env', found, expected, hint }],
+      error,
+    )
+  }
+}

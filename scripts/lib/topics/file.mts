@@ -1,0 +1,166 @@
+/** Reads kafka/topics.yml: what topics there should be, and every mistake in it with its line and column. */
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { configError, reason } from '../common/findings.mts'
+import { ROOT, type Settings } from '../settings/settings.mts'
+import { byPosition, type Mistake, type YamlNode, YamlSource } from './yaml-source.mts'
+
+/** The file of the repository, the default of every command. */
+const TOPICS_FILE = path.join(ROOT, 'kafka/topics.yml')
+
+/** How messages and hints name a declaration: relative to the repository, where hinted commands run, or absolute outside it. */
+function shownPath(file: string): string {
+  const absolute = path.resolve(file)
+  const shown = path.relative(ROOT, absolute)
+  return shown.startsWith('..') ? absolute : shown
+}
+
+/** What a hinted command needs to read the same declaration: ` --file PATH`, or nothing for the repository's own. */
+export function fileFlag(file: string | undefined): string {
+  if (file === undefined) return ''
+  const shown = shownPath(file)
+  return ` --file ${/^[\w@%+=:,./-]+$/.test(shown) ? shown : `'${shown.replaceAll("'", "'\\''")}'`}`
+}
+
+export interface DeclaredTopic {
+  name: string
+  partitions: number
+  replication: number
+  /** What the records are keyed by, if they are: growing such a topic moves its keys. */
+  key?: string
+  /** Kafka's own keys and values, retentionHours and segmentHours included as retention.ms and segment.ms. */
+  config: Record<string, string>
+  /** `file:line:column` of `name`, `partitions`, `replication` and each configuration key. */
+  at: Record<string, string>
+}
+
+export interface TopicsFile {
+  /** One an entry; what is wrong in it stands at 1 or is empty, good enough to look for further mistakes. */
+  topics: DeclaredTopic[]
+  mistakes: Mistake[]
+}
+
+const FIELDS = ['name', 'partitions', 'replication', 'key', 'retentionHours', 'segmentHours', 'config'] as const
+const HOURS = [
+  ['retentionHours', 'retention.ms'],
+  ['segmentHours', 'segment.ms'],
+] as const
+/** Of the last, 100 years as for KAFKA_LOG_RETENTION_HOURS; of the first, more than a broker carries (Kafka advises 4,000). */
+const PARTITIONS = { min: 1, max: 10_000, whole: true }
+const REPLICATION = { min: 1, max: 32_767, whole: true }
+const DURATION = { min: 0.001, max: 876_000, whole: false }
+
+/** Kafka's protocol has 15 bits for the length of a value. */
+const MAX_BYTES = 32_767
+
+/** Kafka's rule for topic names. @see org.apache.kafka.common.internals.Topic (3.9) */
+const LEGAL_NAME = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/
+const INTERNAL_NAMES = ['__consumer_offsets', '__transaction_state']
+
+/** The name under which Kafka's metrics know a topic; it refuses a second topic of the same one. */
+export const metricName = (topic: string): string => topic.replaceAll('.', '_')
+
+/**
+ * The topics that `content` declares, and its mistakes; `${NAME}` in it stands for a setting, though never for a password.
+ * @param file how messages name the file
+ */
+export function parseTopicsFile(content: string, file: string, settings: Settings): TopicsFile {
+  const source = new YamlSource(content, file, (name) =>
+    Object.hasOwn(settings, name) && !name.endsWith('_PASSWORD') ? String(settings[name as keyof Settings]) : undefined,
+  )
+  const { root } = source
+  if (root === undefined) return { topics: [], mistakes: source.mistakes }
+  const list = source.entries(root, source.at(root), ['topics'])?.get('topics')
+  if (!list && source.mistakes.length === 0) source.report('YAML_MISSING', source.at(root), 'no topics', '"topics: …"')
+  const topics = (list ? (source.items(list.value, source.at(list.key)) ?? []) : []).map((node) =>
+    readTopic(source, node),
+  )
+  for (const [index, { name, at }] of topics.entries()) {
+    const twin = topics.slice(0, index).find((other) => name && metricName(other.name) === metricName(name))
+    if (!twin || !at.name) continue
+    const expected = `a name of its own, see ${twin.at.name}`
+    if (twin.name === name) source.report('TOPIC_TWICE', at.name, `a second "${name}"`, expected)
+    else source.report('TOPIC_COLLISION', at.name, `"${name}", in metrics the same as "${twin.name}"`, expected)
+  }
+  return { topics, mistakes: source.mistakes }
+}
+
+function readTopic(source: YamlSource, node: unknown): DeclaredTopic {
+  const topic: DeclaredTopic = { name: '', partitions: 1, replication: 1, config: {}, at: {} }
+  const fields = source.entries(node, source.at(node), FIELDS)
+  if (!fields) return topic
+  const value = (field: string): YamlNode => fields.get(field)?.value
+  const label = () => topic.name || '(no name)'
+  const at = (field: string) => source.at(value(field) ?? fields.get(field)?.key)
+  const required = (field: string) => {
+    if (!fields.has(field))
+      source.report('YAML_MISSING', `${source.at(node)} ${label()}`, `no ${field}`, `"${field}: …"`)
+    return fields.has(field)
+  }
+
+  if (required('name')) {
+    const name = source.text(value('name'), at('name'), 'a topic name')
+    topic.name = name ?? ''
+    topic.at.name = at('name')
+    if (name !== undefined && (!LEGAL_NAME.test(name) || INTERNAL_NAMES.includes(name))) {
+      const found = LEGAL_NAME.test(name) ? `"${name}", which is Kafka's own` : `"${name}"`
+      source.report('TOPIC_NAME', at('name'), found, 'up to 249 of letters, digits, ".", "_", "-"; not "." or ".."')
+    }
+  }
+  const number = (field: 'partitions' | 'replication', bounds: typeof PARTITIONS) => {
+    if (!required(field)) return
+    topic.at[field] = at(field)
+    const found = source.number(value(field), `${at(field)} ${label()} ${field}`, bounds)
+    if (found !== undefined) topic[field] = found
+  }
+  number('partitions', PARTITIONS)
+  number('replication', REPLICATION)
+  if (fields.has('key')) {
+    const key = source.text(value('key'), `${at('key')} ${label()} key`, 'what the records are keyed by')
+    if (key !== undefined) topic.key = key
+  }
+  for (const [field, kafkaKey] of HOURS) {
+    if (!fields.has(field)) continue
+    topic.at[kafkaKey] = at(field)
+    const hours = source.number(value(field), `${at(field)} ${label()} ${field}`, DURATION)
+    if (hours !== undefined) topic.config[kafkaKey] = String(Math.round(hours * 3_600_000))
+  }
+  const config = fields.has('config') && source.entries(value('config'), `${at('config')} ${label()} config`)
+  for (const [kafkaKey, pair] of config || []) {
+    const subject = `${source.at(pair.key)} ${label()} ${kafkaKey}`
+    const twin = HOURS.find(([, other]) => other === kafkaKey)?.[0]
+    if (twin && fields.has(twin)) source.report('TOPIC_TWICE', subject, `${kafkaKey} beside ${twin}`, 'one of the two')
+    topic.at[kafkaKey] = source.at(pair.key)
+    const text = source.text(pair.value, subject, 'a value')
+    const bytes = Buffer.byteLength(text ?? '')
+    if (bytes > MAX_BYTES) source.report('YAML_VALUE', subject, `${bytes} bytes`, `at most ${MAX_BYTES}`)
+    else if (text !== undefined) topic.config[kafkaKey] = text
+  }
+  return topic
+}
+
+/**
+ * The topics of a file and its mistakes.
+ * @throws {OpsError} exit code 2, when the file cannot be read
+ */
+export function readTopicsFile(settings: Settings, file: string = TOPICS_FILE): TopicsFile {
+  const subject = shownPath(file)
+  let content: string
+  try {
+    content = readFileSync(file, 'utf8')
+  } catch (error) {
+    const hint = 'git checkout kafka/topics.yml, or --file with another'
+    throw configError([{ code: 'TOPICS_FILE', subject, found: reason(error), expected: 'a readable file', hint }])
+  }
+  return parseTopicsFile(content, subject, settings)
+}
+
+/**
+ * The declared topics of a file without mistakes.
+ * @throws {OpsError} exit code 2, naming every mistake with line and column
+ */
+export function readDeclaredTopics(settings: Settings, file?: string): DeclaredTopic[] {
+  const { topics, mistakes } = readTopicsFile(settings, file)
+  if (mistakes.length > 0) throw configError(byPosition(mistakes))
+  return topics
+}

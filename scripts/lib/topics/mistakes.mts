@@ -1,0 +1,77 @@
+/** What is wrong with declared topics that only the cluster can tell. */
+import { cannotTell } from '../common/findings.mts'
+import { waitUntil } from '../common/wait.mts'
+import type { Cluster } from '../kafka/cluster.mts'
+import type { Outcome } from '../kafka/cluster-requests.mts'
+import { createTopics, type NewTopic } from '../kafka/topic-requests.mts'
+import { ASK_AGAIN_MS, askController, BROKER_WAIT_MS, NOT_NOW, words } from './apply.mts'
+import { type DeclaredTopic, metricName } from './file.mts'
+import type { TopicPlan } from './plan.mts'
+import { editHint, type Mistake } from './yaml-source.mts'
+
+/**
+ * The mistakes of the declared topics that only the cluster can tell: more copies than brokers, names that collide with topics
+ * which are not declared, and configuration that it does not know or accept. Only what `plan` would change is asked about.
+ * @param timeoutMs to wait for a broker that can judge the configuration: none can while a controller is elected
+ * @throws {OpsError} exit code 3, when none could
+ */
+export async function clusterMistakes(
+  cluster: Cluster,
+  declared: readonly DeclaredTopic[],
+  plan: TopicPlan,
+  timeoutMs: number,
+): Promise<Mistake[]> {
+  const brokers = cluster.metadata.brokers.length
+  const mistakes: Mistake[] = []
+  const report = (code: string, at = '', subject: string, found: string, expected: string) =>
+    mistakes.push({ code, subject: `${at} ${subject}`, found, expected, hint: editHint(at) })
+  for (const { name, replication, at } of declared) {
+    if (replication > brokers) {
+      const expected = `at most ${brokers}, the number of brokers`
+      report('TOPIC_REPLICATION', at.replication, `${name} replication`, `"${replication}"`, expected)
+    }
+    const twin = plan.undeclared.find((other) => metricName(other) === metricName(name))
+    if (twin) report('TOPIC_COLLISION', at.name, name, `"${twin}" in the cluster, the same in metrics`, 'another name')
+  }
+  const pairs = [
+    ...plan.create.flatMap((topic) => Object.entries(topic.config).map(([key, value]) => ({ topic, key, value }))),
+    ...plan.configure.flatMap(({ topic, changes }) => changes.map(({ key, to }) => ({ topic, key, value: to }))),
+  ]
+  if (pairs.length === 0) return mistakes
+  // The broker names only the first wrong key of a topic, so each distinct pair is tried on a topic of its own, never made.
+  const distinct = [...new Map(pairs.map(({ key, value }) => [`${key}=${value}`, { key, value }])).values()]
+  const probes = distinct.map(({ key, value }, index) => ({
+    name: `l2-check-${process.pid}-${index}`,
+    partitions: 1,
+    replication: 1,
+    config: { [key]: value },
+  }))
+  const outcomes = await judged(cluster, probes, timeoutMs)
+  for (const [index, { name }] of probes.entries()) {
+    const outcome = outcomes.get(name)
+    if (!outcome || outcome.error === 'NONE') continue
+    for (const { topic, key, value } of pairs) {
+      if (key !== distinct[index]?.key || value !== distinct[index]?.value) continue
+      const expected = 'a topic configuration that the broker accepts'
+      report('TOPIC_CONFIG', topic.at[key], `${topic.name} ${key}`, `"${value}": ${words(outcome)}`, expected)
+    }
+  }
+  return mistakes
+}
+
+/** Answers that judge a topic; any other says that it could not be judged. */
+const JUDGED = ['NONE', 'INVALID_CONFIG', 'INVALID_REQUEST', 'POLICY_VIOLATION']
+/** What the controller says of topics that are not made; asks again while it cannot say. */
+async function judged(cluster: Cluster, probes: NewTopic[], timeoutMs: number): Promise<Map<string, Outcome>> {
+  let outcomes = new Map<string, Outcome>()
+  const unsaid = () => probes.map(({ name }) => outcomes.get(name)?.error ?? 'no answer')
+  const ask = async () => {
+    outcomes = await askController(cluster, createTopics(probes, { validateOnly: true, timeoutMs: BROKER_WAIT_MS }))
+    return !unsaid().some((error) => NOT_NOW.includes(error))
+  }
+  await waitUntil(ask, { timeoutMs, pollMs: ASK_AGAIN_MS })
+  const found = unsaid().find((error) => !JUDGED.includes(error))
+  if (found === undefined) return outcomes
+  const expected = `a controller that judges the configuration of topics within ${timeoutMs / 1000} s`
+  throw cannotTell({ code: 'KAFKA_CONTROLLER', subject: 'kafka', found, expected, hint: 'npm run health' })
+}

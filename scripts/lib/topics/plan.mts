@@ -1,0 +1,144 @@
+/** Compares the declared topics with those of the cluster: what to create, grow, configure, and what cannot be changed. */
+import type { ConfigValue } from '../kafka/topic-requests.mts'
+import type { DeclaredTopic } from './file.mts'
+
+export interface ActualTopic {
+  name: string
+  /** New for every topic made. */
+  id: string
+  partitions: number
+  /** Of the partition that has the fewest copies. */
+  replication: number
+  /** Partitions without a leader: nothing can be written to or read from them. */
+  leaderless: number
+  config: ReadonlyMap<string, ConfigValue>
+}
+
+export interface ConfigChange {
+  key: string
+  /** As people read it, a value of the broker's marked as its default. */
+  from: string
+  to: string
+}
+
+const DEFAULT = ' (default)'
+
+/** The value that a key has before a change. */
+export const valueBefore = ({ from }: ConfigChange): string => from.replace(DEFAULT, '')
+
+export interface TopicPlan {
+  create: DeclaredTopic[]
+  grow: { topic: DeclaredTopic; from: number }[]
+  configure: { topic: DeclaredTopic; changes: ConfigChange[] }[]
+  /** What Kafka cannot do to a topic that holds records. */
+  impossible: { topic: DeclaredTopic; what: 'partitions' | 'replication'; from: number }[]
+  /** Topics of the cluster that the file does not name. They are left alone. */
+  undeclared: string[]
+}
+
+/** The plan that makes `actual` what `declared` says; `actual` without Kafka's internal topics. */
+export function planTopics(declared: readonly DeclaredTopic[], actual: readonly ActualTopic[]): TopicPlan {
+  const plan: TopicPlan = { create: [], grow: [], configure: [], impossible: [], undeclared: [] }
+  for (const topic of declared) {
+    const found = actual.find(({ name }) => name === topic.name)
+    if (!found) {
+      plan.create.push(topic)
+      continue
+    }
+    const { partitions, replication } = found
+    if (partitions < topic.partitions) plan.grow.push({ topic, from: partitions })
+    if (partitions > topic.partitions) plan.impossible.push({ topic, what: 'partitions', from: partitions })
+    if (replication !== topic.replication) plan.impossible.push({ topic, what: 'replication', from: replication })
+    const changes = Object.entries(topic.config).flatMap(([key, to]): ConfigChange[] => {
+      const now = found.config.get(key)
+      if (now?.own && sameValue(now.value ?? '', to)) return []
+      return [{ key, from: now ? `${now.value ?? ''}${now.own ? '' : DEFAULT}` : 'nothing', to }]
+    })
+    if (changes.length > 0) plan.configure.push({ topic, changes })
+  }
+  const names = new Set(declared.map(({ name }) => name))
+  plan.undeclared = actual
+    .map(({ name }) => name)
+    .filter((name) => !names.has(name))
+    .sort()
+  return plan
+}
+
+/** The part of a plan that concerns the named topics; all of it for no names. */
+export function narrowPlan(plan: TopicPlan, names: readonly string[]): TopicPlan {
+  if (names.length === 0) return plan
+  const concerns = (name: string) => names.includes(name)
+  return {
+    create: plan.create.filter(({ name }) => concerns(name)),
+    grow: plan.grow.filter(({ topic }) => concerns(topic.name)),
+    configure: plan.configure.filter(({ topic }) => concerns(topic.name)),
+    impossible: plan.impossible.filter(({ topic }) => concerns(topic.name)),
+    undeclared: [],
+  }
+}
+
+/** A plan without the changes upon which the broker deletes records. */
+export function withoutShortening(plan: TopicPlan): TopicPlan {
+  const kept = plan.configure.map(({ topic, changes }) => ({
+    topic,
+    changes: changes.filter((each) => !deletes(each)),
+  }))
+  return { ...plan, configure: kept.filter(({ changes }) => changes.length > 0) }
+}
+
+/** Which records the broker deletes upon a change of configuration, for people; undefined for none. */
+export function deletes(change: ConfigChange): string | undefined {
+  const { key, to } = change
+  if (key === CLEANUP_POLICY) return deletesByPolicy(valueBefore(change), to)
+  // What is below 0 is no limit.
+  const [before = Number.NaN, after = Number.NaN] = [valueBefore(change), to].map((value) => {
+    const number = Number.parseInt(value, 10)
+    return number < 0 ? Number.POSITIVE_INFINITY : number
+  })
+  if (!(after < before)) return undefined
+  if (key === 'retention.ms') return `records older than ${hours(after)} (kept so far: ${hours(before)})`
+  if (key === 'retention.bytes')
+    return `the oldest records beyond ${after} B a partition (kept so far: ${bytes(before)})`
+  return undefined
+}
+
+/** The key that says how the broker makes room: `delete` by age and size, `compact` by key, or both. */
+export const CLEANUP_POLICY = 'cleanup.policy'
+
+/** @see org.apache.kafka.storage.internals.log.LogConfig, and kafka.log.Cleaner, which keeps no record without a key (3.9) */
+function deletesByPolicy(from: string, to: string): string | undefined {
+  const [before = [], after = []] = [from, to].map((value) => value.split(',').map((policy) => policy.trim()))
+  const added = (policy: string) => after.includes(policy) && !before.includes(policy)
+  const losses = [
+    ...(added('delete') ? ['records beyond retention.ms and retention.bytes, the newest of a key too'] : []),
+    ...(added('compact') ? ['records that a newer one of their key supersedes, and those without a key'] : []),
+  ]
+  return losses.length > 0 ? `${losses.join(', and ')} (so far: ${from})` : undefined
+}
+
+/** To at least two digits, so that short times are no 0. */
+const hours = (ms: number): string =>
+  ms === Number.POSITIVE_INFINITY ? 'for ever' : `${Number((ms / 3_600_000).toPrecision(ms < 3_600_000 ? 2 : 6))} h`
+const bytes = (count: number): string => (count === Number.POSITIVE_INFINITY ? 'all' : `${count} B`)
+
+/** How many topics the plan would change; what cannot be changed does not count. */
+export function changeCount({ create, grow, configure }: TopicPlan): number {
+  return new Set([...create, ...[...grow, ...configure].map(({ topic }) => topic)].map(({ name }) => name)).size
+}
+
+/**
+ * Whether Kafka reads two texts as the same value: it trims lists, does not mind the case of booleans, and writes 0.50 as 0.5.
+ * @see org.apache.kafka.common.config.ConfigDef.parseType (3.9)
+ */
+export function sameValue(left: string, right: string): boolean {
+  const [a, b] = [left, right].map((value) =>
+    value
+      .split(',')
+      .map((part) => part.trim())
+      .map((part) => (/^(true|false)$/i.test(part) ? part.toLowerCase() : part))
+      .join(),
+  )
+  return a === b || (isNumber(left) && isNumber(right) && Number(left) === Number(right))
+}
+
+const isNumber = (text: string): boolean => /^-?\d+(\.\d+)?$/.test(text.trim())

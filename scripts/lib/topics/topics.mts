@@ -1,0 +1,83 @@
+/** What create-topics does, from the file to the proof; `npm start` does the same in its own process. */
+import { configError, type Finding, OpsError } from '../common/findings.mts'
+import { openCluster } from '../kafka/cluster.mts'
+import type { Settings } from '../settings/settings.mts'
+import { applyTopicPlan, readTopicPlan } from './apply.mts'
+import { fileFlag, readTopicsFile } from './file.mts'
+import { clusterMistakes } from './mistakes.mts'
+import { narrowPlan, type TopicPlan, withoutShortening } from './plan.mts'
+import { growthWarnings, impossibleFindings, planFindings, shorteningWarnings } from './report.mts'
+import { byPosition } from './yaml-source.mts'
+
+export interface SyncOptions {
+  /** Path of the declaration; kafka/topics.yml unless given. */
+  file?: string
+  /** Only these topics; all for none. */
+  only?: readonly string[]
+  /** `plan` changes nothing and finds nothing wrong in what it would change; `check` changes nothing and reports it. */
+  mode: 'apply' | 'plan' | 'check'
+  /** Whether changes may be made upon which the broker deletes records, such as a shorter retention; true unless given. */
+  mayShorten?: boolean
+  /** To wait for the broker, and again for the changes to take effect. */
+  timeoutMs: number
+  log: (line: string) => void
+}
+
+export interface Synced {
+  clusterId: string
+  brokers: number
+  plan: TopicPlan
+  /** Changes made and proven, a line each. */
+  done: string[]
+  findings: Finding[]
+}
+
+/** Milliseconds for the cluster's own view of a file that is already known to be wrong. */
+const SECOND_OPINION_MS = 1_000
+
+/**
+ * Makes the cluster's topics what the file declares, or says what that would take.
+ * @throws {OpsError} exit code 2 with every mistake of the file; 3 when the broker does not answer
+ */
+export async function syncTopics(settings: Settings, options: SyncOptions): Promise<Synced> {
+  const { file, only = [], mode, mayShorten = true, timeoutMs, log } = options
+  const { topics, mistakes } = readTopicsFile(settings, file)
+  const names = topics.map(({ name }) => name)
+  for (const name of only.filter((each) => !names.includes(each))) {
+    const hint = `./scripts/create-topics.mts --dry-run${fileFlag(file)}`
+    mistakes.push({
+      code: 'USAGE',
+      subject: `--only ${name}`,
+      found: 'no declared topic',
+      expected: names.join(' '),
+      hint,
+    })
+  }
+  const wrong = mistakes.length > 0
+  const cluster = await openCluster(settings, wrong ? { timeoutMs: SECOND_OPINION_MS } : { timeoutMs, log }).catch(
+    (error: unknown) => {
+      throw wrong && error instanceof OpsError ? configError(byPosition(mistakes)) : error
+    },
+  )
+  try {
+    const whole = await readTopicPlan(cluster, topics)
+    const further = clusterMistakes(cluster, topics, whole, wrong ? SECOND_OPINION_MS : timeoutMs)
+    mistakes.push(
+      ...(await further.catch((error: unknown) => {
+        throw wrong && error instanceof OpsError ? configError(byPosition(mistakes)) : error
+      })),
+    )
+    if (mistakes.length > 0) throw configError(byPosition(mistakes))
+    const wanted = narrowPlan(whole, only)
+    const plan = mayShorten ? wanted : withoutShortening(wanted)
+    const { clusterId, brokers } = cluster.metadata
+    const result = { clusterId, brokers: brokers.length, plan, done: [] as string[] }
+    const warnings = [...growthWarnings(plan), ...shorteningWarnings(wanted, mode === 'apply' && mayShorten, file)]
+    if (mode === 'check') return { ...result, findings: [...planFindings(plan, file), ...warnings] }
+    if (mode === 'plan') return { ...result, findings: [...impossibleFindings(plan, file), ...warnings] }
+    const { done, findings } = await applyTopicPlan(cluster, plan, { timeoutMs, log, file })
+    return { ...result, done, findings: [...findings, ...impossibleFindings(plan, file), ...warnings] }
+  } finally {
+    cluster.close()
+  }
+}

@@ -1,0 +1,156 @@
+/** A YAML file read piece by piece, with the line and column of every mistake. */
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseDocument,
+} from 'yaml'
+import { type Finding, reason } from '../common/findings.mts'
+import { interpolate, type Lookup } from '../settings/interpolate.mts'
+
+export type Mistake = Omit<Finding, 'severity'>
+
+export type YamlNode = Node | null | undefined
+
+const POSITION = /^(.*):(\d+):(\d+)(?: |$)/
+
+/** What to do about a mistake whose subject begins with `file:line:column`. */
+export function editHint(subject: string): string {
+  const [, file, line] = POSITION.exec(subject) ?? []
+  return `edit ${file}, line ${line}`
+}
+
+/** Mistakes in the order of the file; those without a position last. */
+export function byPosition(mistakes: readonly Mistake[]): Mistake[] {
+  const rank = ({ subject }: Mistake) => {
+    const [, , line = Number.POSITIVE_INFINITY, column = 0] = POSITION.exec(subject) ?? []
+    return [Number(line), Number(column)] as const
+  }
+  return mistakes.toSorted((a, b) => {
+    const [[aLine, aColumn], [bLine, bColumn]] = [rank(a), rank(b)]
+    return aLine === bLine ? aColumn - bColumn : aLine - bLine
+  })
+}
+
+export interface Bounds {
+  min: number
+  max: number
+  whole: boolean
+}
+
+export class YamlSource {
+  readonly mistakes: Mistake[] = []
+  readonly #lines = new LineCounter()
+  readonly #document: Document.Parsed
+  readonly #file: string
+  readonly #lookup: Lookup
+
+  /**
+   * @param file how messages name the file
+   * @param lookup the variables that `${NAME}` in a value may stand for
+   */
+  constructor(content: string, file: string, lookup: Lookup) {
+    this.#file = file
+    this.#lookup = lookup
+    this.#document = parseDocument(content, { lineCounter: this.#lines, prettyErrors: false })
+    for (const { pos, message } of this.#document.errors) {
+      this.report('YAML', this.#place(pos[0]), message, 'valid YAML')
+    }
+  }
+
+  /** The outermost node; undefined when the syntax is so broken that what follows cannot be understood. */
+  get root(): YamlNode {
+    return this.#document.errors.every(({ code }) => code === 'DUPLICATE_KEY') ? this.#document.contents : undefined
+  }
+
+  /** `file:line:column` of a node. */
+  at(node: unknown): string {
+    return this.#place(isNode(node) ? node.range?.[0] : undefined)
+  }
+
+  #place(offset = 0): string {
+    const { line, col } = this.#lines.linePos(offset)
+    return `${this.#file}:${line}:${col}`
+  }
+
+  /** @param subject begins with what {@link at} gave */
+  report(code: string, subject: string, found: string, expected: string): void {
+    this.mistakes.push({ code, subject, found, expected, hint: editHint(subject) })
+  }
+
+  /** The node itself, or the one that an alias stands for. */
+  resolve(node: unknown): unknown {
+    return isAlias(node) ? node.resolve(this.#document) : node
+  }
+
+  /** A scalar's text with its variables filled in; undefined after reporting what it is instead. */
+  text(node: YamlNode, subject: string, expected: string): string | undefined {
+    const scalar = this.resolve(node)
+    if (!isScalar(scalar) || scalar.value === null) {
+      this.report('YAML_TYPE', subject, describe(scalar), expected)
+      return undefined
+    }
+    const unknown: string[] = []
+    // A plain scalar counts as it is written: what 1e3 or 010 means is for the reader of the value to decide, not for YAML.
+    const written = scalar.type === 'PLAIN' ? (scalar.source ?? '') : String(scalar.value)
+    try {
+      const value = interpolate(written, (name) => {
+        const found = this.#lookup(name)
+        if (found === undefined) unknown.push(`\${${name}}`)
+        return found
+      })
+      if (unknown.length === 0) return value
+      this.report('YAML_VARIABLE', subject, unknown.join(' '), 'a setting of .env.template')
+    } catch (error) {
+      this.report('YAML_VARIABLE', subject, reason(error), expected)
+    }
+    return undefined
+  }
+
+  /** A number within its bounds; undefined after reporting what it is instead. */
+  number(node: YamlNode, subject: string, { min, max, whole }: Bounds): number | undefined {
+    const expected = `${whole ? 'an integer' : 'a number'} from ${min} to ${max}`
+    const written = this.text(node, subject, expected)
+    if (written === undefined) return undefined
+    const value = (whole ? /^\d+$/ : /^\d+(\.\d+)?$/).test(written) ? Number(written) : Number.NaN
+    if (value >= min && value <= max) return value
+    this.report('YAML_VALUE', subject, `"${written}"`, expected)
+    return undefined
+  }
+
+  /** A list's items; undefined after reporting what it is instead. */
+  items(node: YamlNode, subject: string): unknown[] | undefined {
+    const list = this.resolve(node)
+    if (isSeq(list)) return list.items
+    this.report('YAML_TYPE', subject, describe(list), 'a list')
+    return undefined
+  }
+
+  /** A mapping's entries by key; undefined after reporting what it is instead. Reports keys beyond `known`, if that is given. */
+  entries(node: unknown, subject: string, known?: readonly string[]): Map<string, Pair<Node, Node | null>> | undefined {
+    const mapping = this.resolve(node)
+    if (!isMap<Node, Node | null>(mapping)) {
+      this.report('YAML_TYPE', subject, describe(mapping), known ? `a mapping of ${known.join(', ')}` : 'a mapping')
+      return undefined
+    }
+    const entries = new Map<string, Pair<Node, Node | null>>()
+    for (const pair of mapping.items) {
+      const key = isScalar(pair.key) ? String(pair.key.value) : describe(pair.key)
+      if (!known || known.includes(key)) entries.set(key, pair)
+      else this.report('YAML_KEY', this.at(pair.key), `the unknown key "${key}"`, `one of ${known.join(', ')}`)
+    }
+    return entries
+  }
+}
+
+function describe(node: unknown): string {
+  if (isMap(node)) return 'a mapping'
+  if (isSeq(node)) return 'a list'
+  return isScalar(node) && node.value !== null ? `"${node.value}"` : 'nothing'
+}

@@ -1,0 +1,215 @@
+/** Starts that cannot succeed: one error with the log's last lines and the known cause, and nothing left running. */
+import { createHash } from 'node:crypto'
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { verify } from '../../scripts/lib/engines/embedded/install.mts'
+import { readRecords } from '../../scripts/lib/engines/embedded/processes.mts'
+import type { EmbeddedName } from '../../scripts/lib/engines/embedded/services.mts'
+import { endStacks, failureOf, installed, newStack, pids, redisKey, start, stop } from '../support/embedded.mts'
+import { freePorts } from '../support/stack.mts'
+
+const failing = suite('embedded start that fails')
+const holder = createServer((socket) => socket.end())
+let taken = ''
+
+failing.before(async () => {
+  await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve))
+  taken = String((holder.address() as { port: number }).port)
+})
+
+failing.after(() => {
+  holder.close()
+  return endStacks()
+})
+
+interface Failing {
+  title: string
+  only: EmbeddedName[]
+  env: () => NodeJS.ProcessEnv
+  code: string
+  /** A line of the service's log that the finding must show. */
+  line: RegExp
+}
+
+const kafka: EmbeddedName[] = ['zookeeper', 'kafka']
+const port = (name: string, only: EmbeddedName[]): Failing => {
+  const env = () => ({ [name]: taken })
+  return { title: `${name} is taken`, only, env, code: 'PORT_TAKEN', line: /./ }
+}
+const failures: Failing[] = [
+  port('REDIS_PORT', ['redis']),
+  port('ZOOKEEPER_CLIENT_PORT', kafka),
+  port('KAFKA_LISTENER_PORT', kafka),
+  port('KAFKA_INTERNAL_PORT', kafka),
+  port('CLICKHOUSE_HTTP_PORT', ['clickhouse']),
+  port('CLICKHOUSE_TCP_PORT', ['clickhouse']),
+  {
+    title: 'a Java heap is too small',
+    only: kafka,
+    env: () => ({ KAFKA_HEAP: '1k' }),
+    code: 'JAVA_HEAP',
+    line: /Too small maximum heap/,
+  },
+  { title: 'a Java heap runs full', only: kafka, env: () => ({ ZOOKEEPER_HEAP: '4m' }), code: 'JAVA_HEAP', line: /./ },
+  {
+    title: 'a Java heap is too large',
+    only: kafka,
+    env: () => ({ ZOOKEEPER_HEAP: '99999g' }),
+    code: 'JAVA_MEMORY',
+    line: /Could not reserve enough space/,
+  },
+]
+
+for (const { title, only, env, code, line } of failures) {
+  failing(`says so when ${title}, and leaves nothing running`, async () => {
+    const settings = await newStack(env())
+    const finding = await failureOf(start(settings, only))
+    assert.equal([finding.exitCode, finding.severity, finding.code], [1, 'error', code])
+    assert.match(finding.found, `${settings.EMBEDDED_DATA_DIR}/logs/${finding.subject}.log ends with\n      `)
+    assert.match(finding.found, line)
+    assert.equal(readRecords(settings.EMBEDDED_DATA_DIR), [])
+    assert.not.ok(existsSync(path.join(settings.EMBEDDED_DATA_DIR, 'run', 'lock')))
+  })
+}
+
+failing("takes no other stack's service for its own", async () => {
+  const other = await newStack()
+  await start(other, ['redis', 'zookeeper', 'clickhouse'])
+  for (const [name, variable] of [
+    ['redis', 'REDIS_PORT'],
+    ['zookeeper', 'ZOOKEEPER_CLIENT_PORT'],
+    ['clickhouse', 'CLICKHOUSE_HTTP_PORT'],
+  ] as const) {
+    const settings = await newStack({ [variable]: String(other[variable]) })
+    const { exitCode, code, subject } = await failureOf(start(settings, [name]))
+    assert.equal([exitCode, code, subject], [1, 'PORT_TAKEN', name])
+    assert.equal(readRecords(settings.EMBEDDED_DATA_DIR), [])
+  }
+  assert.equal(Object.keys(pids(other)).sort(), ['clickhouse', 'redis', 'zookeeper'])
+})
+
+failing('leaves running what ran before', async () => {
+  const settings = await newStack({ CLICKHOUSE_TCP_PORT: taken })
+  await start(settings, ['redis'])
+  const before = pids(settings)
+  assert.is((await failureOf(start(settings, ['redis', 'clickhouse']))).subject, 'clickhouse')
+  assert.equal(pids(settings), before)
+})
+
+failing('keeps no class-data archive of a Java machine that did not get far', async () => {
+  const settings = await newStack({ ZOOKEEPER_CLIENT_PORT: taken })
+  const without = { ...installed, archives: { folder: mkdtempSync(path.join(tmpdir(), 'l2-archives-')), existing: [] } }
+  await failureOf(start(settings, ['zookeeper'], without))
+  const run = readdirSync(path.join(settings.EMBEDDED_DATA_DIR, 'run'))
+  assert.equal(
+    run.filter((file) => file.endsWith('.jsa')),
+    [],
+  )
+  rmSync(without.archives.folder, { recursive: true })
+})
+
+failing('says so when a program cannot be run', async () => {
+  const settings = await newStack()
+  const { code, found } = await failureOf(start(settings, ['redis'], { ...installed, redisServer: '/no/redis-server' }))
+  assert.is(code, 'SERVICE_START')
+  assert.match(found, 'spawn /no/redis-server ENOENT')
+})
+
+failing('names the cause when two brokers share a folder', async () => {
+  const settings = await newStack()
+  await start(settings, kafka)
+  const file = path.join(settings.EMBEDDED_DATA_DIR, 'run', 'kafka.json')
+  const record = readFileSync(file)
+  rmSync(file)
+  const [KAFKA_LISTENER_PORT = 0, KAFKA_INTERNAL_PORT = 0] = await freePorts(2)
+  const second = { ...settings, KAFKA_LISTENER_PORT, KAFKA_INTERNAL_PORT }
+  assert.is((await failureOf(start(second, kafka))).code, 'KAFKA_DATA_IN_USE')
+  writeFileSync(file, record)
+  await stop(settings)
+})
+
+failing('names the cause when Kafka meets another ZooKeeper, and starts when its own is back', async () => {
+  const settings = await newStack()
+  const data = path.join(settings.EMBEDDED_DATA_DIR, 'zookeeper')
+  await start(settings, kafka)
+  await stop(settings)
+  renameSync(data, `${data}.away`)
+  const { code, hint } = await failureOf(start(settings, kafka))
+  assert.is(code, 'KAFKA_CLUSTER_ID')
+  assert.match(hint, `cd "${settings.EMBEDDED_DATA_DIR}/kafka"`)
+  rmSync(data, { recursive: true })
+  renameSync(`${data}.away`, data)
+  assert.equal(await start(settings, kafka), { zookeeper: 'started', kafka: 'started' })
+  await stop(settings)
+})
+
+failing('names the cause when the append-only file is damaged, in the middle or at its end', async () => {
+  const settings = await newStack()
+  await start(settings, ['redis'])
+  await redisKey(settings, 'kept')
+  await stop(settings)
+  const file = path.join(settings.EMBEDDED_DATA_DIR, 'redis', 'appendonly.aof')
+  const whole = readFileSync(file)
+  writeFileSync(file, Buffer.concat([Buffer.from('*nonsense\r\n'), whole]))
+  assert.is((await failureOf(start(settings, ['redis']))).code, 'REDIS_AOF')
+  writeFileSync(file, whole)
+  assert.equal(await start(settings, ['redis']), { redis: 'started' })
+  assert.is(await redisKey(settings), 'kept')
+})
+
+const checksums = suite('checksums of the embedded parts')
+
+/** A folder of two files and the pins of their contents. */
+function fetched() {
+  const folder = mkdtempSync(path.join(tmpdir(), 'l2-checksums-'))
+  const pins: string[] = []
+  for (const file of ['jars/a.jar', 'redis/redis-server']) {
+    mkdirSync(path.join(folder, path.dirname(file)))
+    writeFileSync(path.join(folder, file), file)
+    pins.push(`${createHash('sha256').update(file).digest('hex')}  ${file}`)
+  }
+  return { folder, pins: `${pins.join('\n')}\n` }
+}
+
+checksums('hold for what is installed, by the pins of the repository', () => {
+  verify(path.dirname(path.dirname(installed.jars[0] as string)))
+})
+
+for (const [title, change, names] of [
+  ['a changed file', (folder) => appendFileSync(path.join(folder, 'jars/a.jar'), '!'), 'jars/a.jar'],
+  ['a missing file', (folder) => rmSync(path.join(folder, 'redis/redis-server')), 'redis/redis-server'],
+  ['a file more', (folder) => writeFileSync(path.join(folder, 'jars/b.jar'), ''), 'jars/b.jar'],
+] as [string, (folder: string) => void, string][]) {
+  checksums(`refuse ${title}`, async () => {
+    const { folder, pins } = fetched()
+    verify(folder, pins)
+    change(folder)
+    const { exitCode, code, found } = await failureOf((async () => verify(folder, pins))())
+    assert.equal([exitCode, code, found], [1, 'CHECKSUM', `other contents for ${names}`])
+    rmSync(folder, { recursive: true })
+  })
+}
+
+checksums('refuse changed pins', async () => {
+  const { folder, pins } = fetched()
+  const { found } = await failureOf((async () => verify(folder, pins.replace(/^./, 'z')))())
+  assert.is(found, 'other contents for jars/a.jar')
+  rmSync(folder, { recursive: true })
+})
+
+checksums.run()
+failing.run()

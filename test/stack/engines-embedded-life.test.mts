@@ -1,0 +1,187 @@
+/** Starting, stopping and repairing: what runs is left alone, what is dead or hangs is replaced, strangers are spared. */
+import { spawn } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { bornAt, type ProcessRecord } from '../../scripts/lib/engines/embedded/processes.mts'
+import type { EmbeddedName } from '../../scripts/lib/engines/embedded/services.mts'
+import { openCluster } from '../../scripts/lib/kafka/cluster.mts'
+import type { Settings } from '../../scripts/lib/settings/settings.mts'
+import { ALL, endStacks, failureOf, installed, newStack, pids, redisKey, start, stop } from '../support/embedded.mts'
+
+function signal(settings: Settings, name: NodeJS.Signals, ...services: EmbeddedName[]): void {
+  const running = pids(settings)
+  for (const service of services) process.kill(running[service] as number, name)
+}
+
+const recordFile = (settings: Settings, name: string) => path.join(settings.EMBEDDED_DATA_DIR, 'run', `${name}.json`)
+
+function forge(settings: Settings, record: Omit<ProcessRecord, 'log'>): void {
+  mkdirSync(path.join(settings.EMBEDDED_DATA_DIR, 'run'), { recursive: true })
+  writeFileSync(recordFile(settings, record.name), JSON.stringify({ ...record, log: '/dev/null' }))
+}
+
+function stranger(): { pid: number; end: () => void } {
+  const child = spawn('sleep', ['300'])
+  return { pid: child.pid as number, end: () => child.kill('SIGKILL') }
+}
+
+const life = suite('embedded start')
+let full: Settings
+
+life.before(async () => {
+  full = await newStack()
+  await start(full)
+})
+
+life.after(endStacks)
+
+life('leaves alone what runs', async () => {
+  const before = pids(full)
+  const running = 'already running'
+  assert.equal(await start(full), { zookeeper: running, kafka: running, clickhouse: running, redis: running })
+  assert.equal(pids(full), before)
+})
+
+for (const killed of [
+  ['redis'],
+  ['clickhouse'],
+  ['zookeeper'],
+  ['kafka', 'zookeeper'],
+  ['kafka'],
+] as EmbeddedName[][]) {
+  life(`replaces ${killed.join(' and ')} after kill -9, and nothing else`, async () => {
+    const before = pids(full)
+    signal(full, 'SIGKILL', ...killed)
+    const states = await start(full)
+    for (const name of ALL) {
+      assert.is(states[name], killed.includes(name) ? 'started' : 'already running', name)
+      assert.is(pids(full)[name] === before[name], !killed.includes(name), name)
+    }
+    const cluster = await openCluster(full, { timeoutMs: 30_000 })
+    cluster.close()
+  })
+}
+
+life('replaces services that hang', async () => {
+  await redisKey(full, 'kept')
+  const before = pids(full)
+  signal(full, 'SIGSTOP', ...ALL)
+  const states = await start(full)
+  assert.equal(Object.values(states), ['started', 'started', 'started', 'started'])
+  for (const name of ALL) {
+    assert.is.not(pids(full)[name], before[name], name)
+    assert.is(bornAt(before[name] as number), undefined, name)
+  }
+  assert.is(await redisKey(full), 'kept')
+})
+
+life('keeps two stacks side by side apart, and stop stops only its own', async () => {
+  const [one, two] = await Promise.all([newStack(), newStack()])
+  await Promise.all([start(one, ['redis']), start(two, ['redis'])])
+  await redisKey(one, 'of one')
+  assert.is(await redisKey(two), null)
+  assert.equal(await stop(one), [{ name: 'redis', how: 'ended' }])
+  assert.is(await redisKey(two), null)
+  assert.equal(pids(one), {})
+  assert.equal(await stop(one), [])
+})
+
+life('spares a stranger who has the process id of a record', async () => {
+  const settings = await newStack()
+  const other = stranger()
+  forge(settings, { name: 'redis', pid: other.pid, born: `${bornAt(other.pid)}0` })
+  assert.equal(await stop(settings), [{ name: 'redis', how: 'was not running' }])
+  forge(settings, { name: 'redis', pid: other.pid, born: 'never' })
+  assert.equal(await start(settings, ['redis']), { redis: 'started' })
+  assert.is.not(pids(settings).redis, other.pid)
+  assert.is.not(bornAt(other.pid), undefined)
+  // The twin: with its true birth the record is believed.
+  await stop(settings)
+  forge(settings, { name: 'redis', pid: other.pid, born: bornAt(other.pid) as string })
+  assert.equal(await stop(settings), [{ name: 'redis', how: 'ended' }])
+  assert.is(bornAt(other.pid), undefined)
+  other.end()
+})
+
+life('starts over the record of a process that is gone', async () => {
+  const settings = await newStack()
+  forge(settings, { name: 'redis', pid: 4_194_303, born: 'never' })
+  assert.equal(await start(settings, ['redis']), { redis: 'started' })
+})
+
+life('refuses a second start of the same stack while one is under way', async () => {
+  const settings = await newStack()
+  const first = start(settings, ['redis'])
+  const { exitCode, code, found } = await failureOf(start(settings, ['redis']))
+  assert.equal([exitCode, code], [3, 'BUSY'])
+  assert.match(found, `PID ${process.pid}`)
+  assert.equal(await first, { redis: 'started' })
+  assert.equal(await start(settings, ['redis']), { redis: 'already running' })
+})
+
+life('tells of a data folder that cannot be written', async () => {
+  const settings = await newStack()
+  // Not by permissions: root, as whom tests may run, has them all.
+  const run = path.join(settings.EMBEDDED_DATA_DIR, 'run')
+  writeFileSync(run, 'a file, where a folder should be')
+  const { exitCode, code, found } = await failureOf(start(settings, ['redis']))
+  rmSync(run)
+  assert.equal([exitCode, code], [3, 'DATA_DIR'])
+  assert.match(found, /^a folder that cannot be written \(E[A-Z]+: /)
+})
+
+life('takes over the lock of a start that was killed, also if its process id lives on in another', async () => {
+  const settings = await newStack()
+  const other = stranger()
+  const lock = path.join(settings.EMBEDDED_DATA_DIR, 'run', 'lock')
+  mkdirSync(path.dirname(lock))
+  for (const holder of ['4194303 never', `${other.pid} never`]) {
+    writeFileSync(lock, holder)
+    await start(settings, ['redis'])
+    assert.not.ok(existsSync(lock))
+  }
+  writeFileSync(lock, `${other.pid} ${bornAt(other.pid)}`)
+  assert.is((await failureOf(start(settings, ['redis']))).code, 'BUSY')
+  assert.is((await failureOf(stop(settings))).code, 'BUSY')
+  rmSync(lock)
+  other.end()
+})
+
+life('shares the class-data archives of its Java machines, across file systems too', async () => {
+  const cache = mkdtempSync(path.join(tmpdir(), 'l2-archives-'))
+  const archives = () => ({ ...installed, archives: { folder: cache, existing: [] as string[] } })
+  // Memory, where the machine has it: another file system than the temporary folder's.
+  const folder = existsSync('/dev/shm')
+    ? mkdtempSync('/dev/shm/l2-test-')
+    : mkdtempSync(path.join(tmpdir(), 'l2-test-'))
+  const settings = await newStack({ EMBEDDED_DATA_DIR: folder })
+  await start(settings, ['zookeeper'], archives())
+  await stop(settings)
+  const from = archives()
+  await start(settings, ['zookeeper'], from)
+  assert.equal(from.archives.existing, ['zookeeper.jsa'])
+  const commandLine = readFileSync(`/proc/${pids(settings).zookeeper}/cmdline`, 'utf8').split('\0')
+  assert.ok(commandLine.includes(`-XX:SharedArchiveFile=${cache}/zookeeper.jsa`))
+  await stop(settings)
+  rmSync(cache, { recursive: true })
+})
+
+life('adopts no class-data archive of another Java', async () => {
+  const [before, after] = [1, 2].map(() => mkdtempSync(path.join(tmpdir(), 'l2-archives-'))) as [string, string]
+  const settings = await newStack()
+  await start(settings, ['zookeeper'], { ...installed, archives: { folder: before, existing: [] } })
+  await stop(settings)
+  const run = path.join(settings.EMBEDDED_DATA_DIR, 'run')
+  const written = () => readdirSync(run).filter((file) => file.endsWith('.jsa'))
+  assert.equal(written(), [`zookeeper.${path.basename(before)}.jsa`])
+  await start(settings, ['zookeeper'], { ...installed, archives: { folder: after, existing: [] } })
+  assert.equal([readdirSync(after), written()], [[], []])
+  await stop(settings)
+  assert.equal(written(), [`zookeeper.${path.basename(after)}.jsa`])
+  for (const folder of [before, after]) rmSync(folder, { recursive: true })
+})
+
+life.run()

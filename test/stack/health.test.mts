@@ -1,0 +1,773 @@
+/** health-check as a process: every finding on a real service that is bad in just that way, and its clean twin. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { type ClickHouseClient, createClient } from '@clickhouse/client'
+import { Redis } from 'ioredis'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Finding } from '../../scripts/lib/common/findings.mts'
+import { waitUntil } from '../../scripts/lib/common/wait.mts'
+import { lastLines, launch } from '../../scripts/lib/engines/embedded/processes.mts'
+import type { EmbeddedName } from '../../scripts/lib/engines/embedded/services.mts'
+import { Findings } from '../../scripts/lib/health/probe.mts'
+import { ROOT } from '../../scripts/lib/settings/settings.mts'
+import { syncTopics } from '../../scripts/lib/topics/topics.mts'
+import { runScript } from '../support/command.mts'
+import { installed, pids, start } from '../support/embedded.mts'
+import { KafkaHand } from '../support/kafka.mts'
+import { applyInitFiles, startStack, type TestStack } from '../support/stack.mts'
+
+let stack: TestStack
+let redis: Redis
+let clickhouse: ClickHouseClient
+let kafka: KafkaHand
+
+/** No engine answers there, whatever this machine has. */
+const NO_DOCKER = { DOCKER_HOST: 'unix:///nonexistent/docker.sock', NO_COLOR: '1' }
+
+const check = (args: string[], env: NodeJS.ProcessEnv = {}) =>
+  runScript('health-check.mts', args, { env: { ...stack.env, ...NO_DOCKER, ...env } })
+
+interface Health {
+  exitCode: number
+  mode: string
+  services: { service: string; state: string; summary: string; details: Record<string, unknown> }[]
+  findings: Finding[]
+}
+
+/** The object that `--json` prints, which must be all on stdout. */
+async function health(args: string[], env: NodeJS.ProcessEnv = {}): Promise<Health> {
+  const { exitCode, stdout, stderr } = await check([...args, '--json'], env)
+  assert.is(stderr, '')
+  const object = JSON.parse(stdout)
+  assert.equal([object.version, object.exitCode], [1, exitCode])
+  return object
+}
+
+/** Exit code, and per finding `severity CODE subject: found, expected …`, of one service. */
+async function told(service: string, env: NodeJS.ProcessEnv = {}, args: string[] = []): Promise<string[]> {
+  const { exitCode, findings } = await health(['--only', service, ...args], env)
+  for (const { hint } of findings) assert.ok(hint)
+  const lines = findings.map(
+    ({ severity, code, subject, found, expected }) => `${severity} ${code} ${subject}: ${found}, expected ${expected}`,
+  )
+  return [`exit ${exitCode}`, ...lines]
+}
+
+const GOOD = ['exit 0']
+
+async function healthyStack(): Promise<void> {
+  stack = await startStack()
+  await applyInitFiles(stack.settings)
+  await syncTopics(stack.settings, { mode: 'apply', timeoutMs: 60_000, log: () => {} })
+  redis = new Redis({ port: stack.settings.REDIS_PORT })
+  clickhouse = createClient({
+    url: `http://127.0.0.1:${stack.settings.CLICKHOUSE_HTTP_PORT}`,
+    username: 'l2_user',
+    password: stack.settings.CLICKHOUSE_PASSWORD,
+    database: 'l2_market_data',
+    // An open connection makes the server wait for it when it stops.
+    keep_alive: { enabled: false },
+  })
+  kafka = new KafkaHand(stack.settings)
+}
+
+const probes = suite('health-check')
+
+probes.before(healthyStack)
+
+probes.after(async () => {
+  redis.disconnect()
+  await clickhouse.close()
+  await stack.stop()
+})
+
+probes('a good stack is healthy, and Kafka UI no part of it', async () => {
+  const { exitCode, mode, services, findings } = await health([])
+  assert.equal([exitCode, mode, findings], [0, 'embedded', []])
+  const states = services.map(({ service, state }) => `${service} ${state}`)
+  const four = ['zookeeper healthy', 'kafka healthy', 'clickhouse healthy', 'redis healthy']
+  assert.equal(states, [...four, 'kafka-ui skipped'])
+  const details = Object.fromEntries(services.map((each) => [each.service, each.details]))
+  assert.equal([details.zookeeper?.mode, details.zookeeper?.version], ['standalone', '3.8.6'])
+  // Kafka's; the connections that ask are none.
+  assert.is(details.zookeeper?.sessions, 1)
+  assert.is(services[0]?.summary, 'standalone, 1 session')
+  assert.equal([details.kafka?.brokers, details.kafka?.topics, details.kafka?.offline], [1, 5, 0])
+  assert.equal([details.redis?.maxMemoryPolicy, details.redis?.appendOnly], ['allkeys-lru', true])
+})
+
+probes('text tells what JSON tells', async () => {
+  await redis.config('SET', 'maxmemory', '1mb')
+  const { services, findings } = await health([])
+  const { exitCode, stdout } = await check([])
+  await redis.config('SET', 'maxmemory', '2gb')
+  assert.is(exitCode, 1)
+  const lines = stdout.split('\n')
+  for (const [index, { service, state }] of services.entries()) {
+    assert.match(lines[index] as string, new RegExp(`^${service} +${state} `))
+  }
+  assert.is(findings.length, 1)
+  const { code, subject, found, expected, hint } = findings[0] as Finding
+  assert.is(lines[5], `✗ ${subject}: found ${found}, expected ${expected} [${code}]`)
+  assert.equal(lines.slice(6), [`    → ${hint}`, ''])
+})
+
+for (const [key, bad, good, finding] of [
+  ['maxmemory', '1mb', '2gb', 'REDIS_MAXMEMORY redis maxmemory: 1048576 B, expected 2147483648 B'],
+  [
+    'maxmemory-policy',
+    'noeviction',
+    'allkeys-lru',
+    'REDIS_POLICY redis maxmemory-policy: noeviction, expected allkeys-lru',
+  ],
+  ['appendonly', 'no', 'yes', 'REDIS_AOF_OFF redis appendonly: no, expected yes'],
+] as const) {
+  probes(`Redis with another ${key} is unhealthy`, async () => {
+    await redis.config('SET', key, bad)
+    assert.equal(await told('redis'), ['exit 1', `error ${finding}`])
+    await redis.config('SET', key, good)
+    assert.equal(await told('redis'), GOOD)
+  })
+}
+
+probes('Redis with a password that .env does not have, or another, or none, is unhealthy', async () => {
+  const refused = (word: string) => ['exit 1', `error REDIS_AUTH redis: ${word}: the login is refused, expected PONG`]
+  assert.equal(await told('redis', { REDIS_PASSWORD: 'missing' }), [
+    'exit 1',
+    'error REDIS_NO_PASSWORD redis password: none, expected a password',
+  ])
+  await redis.config('SET', 'requirepass', 'asked')
+  assert.equal(await told('redis'), refused('NOAUTH'))
+  assert.equal(await told('redis', { REDIS_PASSWORD: 'wrong' }), refused('WRONGPASS'))
+  assert.equal(await told('redis', { REDIS_PASSWORD: 'asked' }), GOOD)
+  await redis.config('SET', 'requirepass', '')
+})
+
+probes('Redis that evicted keys is warned of', async () => {
+  await redis.config('SET', 'maxmemory', '4mb')
+  for (let index = 0; index < 50; index++) await redis.set(`l2:evicted:${index}`, 'x'.repeat(100_000))
+  await redis.config('SET', 'maxmemory', '2gb')
+  const [exit, warning] = await told('redis')
+  assert.is(exit, 'exit 0')
+  assert.match(warning as string, /^warning REDIS_EVICTED redis evicted keys: [1-9]\d*, expected 0$/)
+  await redis.config('RESETSTAT')
+  assert.equal(await told('redis'), GOOD)
+})
+
+probes('ClickHouse with another password, user or database is unhealthy', async () => {
+  const expected = 'expected a login with CLICKHOUSE_USER and CLICKHOUSE_PASSWORD'
+  const refused = (user: string) => [
+    'exit 1',
+    `error CLICKHOUSE_AUTH clickhouse: a refused login as ${user}, ${expected}`,
+  ]
+  assert.equal(await told('clickhouse', { CLICKHOUSE_PASSWORD: 'wr-ong' }), refused('l2_user'))
+  assert.equal(await told('clickhouse', { CLICKHOUSE_USER: 'nobody' }), refused('nobody'))
+  assert.equal(await told('clickhouse', { CLICKHOUSE_DATABASE: 'nowhere' }), [
+    'exit 1',
+    'error CLICKHOUSE_DATABASE clickhouse: no such database, expected the database nowhere',
+  ])
+})
+
+probes('ClickHouse without a table is unhealthy', async () => {
+  await clickhouse.command({ query: 'DROP TABLE market_metrics SYNC' })
+  const [exit, finding] = await told('clickhouse')
+  assert.is(exit, 'exit 1')
+  assert.match(
+    finding as string,
+    /^error SCHEMA_MISSING market_metrics: no table, expected as clickhouse\/init declares it/,
+  )
+  await applyInitFiles(stack.settings)
+  assert.equal(await told('clickhouse'), GOOD)
+})
+
+probes('ClickHouse with a thousand parts in a partition is warned of', async () => {
+  await clickhouse.command({ query: 'CREATE TABLE parts (a UInt32) ENGINE = MergeTree ORDER BY a' })
+  await clickhouse.command({ query: 'SYSTEM STOP MERGES parts' })
+  const settings =
+    'max_block_size = 1, min_insert_block_size_rows = 1, min_insert_block_size_bytes = 1, max_insert_threads = 1'
+  await clickhouse.command({ query: `INSERT INTO parts SELECT number FROM numbers(1001) SETTINGS ${settings}` })
+  assert.equal(await told('clickhouse'), [
+    'exit 0',
+    'warning CLICKHOUSE_PARTS clickhouse parts of a partition: 1001, expected at most 1000',
+  ])
+  await clickhouse.command({ query: 'DROP TABLE parts SYNC' })
+  assert.equal(await told('clickhouse'), GOOD)
+})
+
+probes('ClickHouse with a broken part is warned of', async () => {
+  const query = `SELECT data_paths[1] AS folder FROM system.tables WHERE database = 'l2_market_data' AND name = 'market_l1'`
+  const [table] = await (await clickhouse.query({ query, format: 'JSONEachRow' })).json<{ folder: string }>()
+  mkdirSync(path.join(table?.folder as string, 'detached', 'broken-on-start_202611_1_1_0'))
+  assert.equal(await told('clickhouse'), [
+    'exit 0',
+    'warning CLICKHOUSE_BROKEN clickhouse broken parts: 1, expected none',
+  ])
+  const drop = `ALTER TABLE market_l1 DROP DETACHED PART 'broken-on-start_202611_1_1_0' SETTINGS allow_drop_detached = 1`
+  await clickhouse.command({ query: drop })
+  assert.equal(await told('clickhouse'), GOOD)
+})
+
+probes('ClickHouse with a roll-up that fails is warned of', async () => {
+  const query =
+    "CREATE MATERIALIZED VIEW failing REFRESH EVERY 1 HOUR ENGINE = Memory AS SELECT throwIf(1, 'out of luck') AS a"
+  await clickhouse.command({ query })
+  const warned = async () => (await told('clickhouse')).length > 1 && told('clickhouse')
+  const [exit, warning] = (await waitUntil(warned, { timeoutMs: 20_000, pollMs: 200 })) || []
+  assert.is(exit, 'exit 0')
+  assert.match(
+    warning as string,
+    /^warning CLICKHOUSE_REFRESH clickhouse failing: a last run that failed: .*out of luck/,
+  )
+  await clickhouse.command({ query: 'DROP TABLE failing SYNC' })
+  assert.equal(await told('clickhouse'), GOOD)
+})
+
+probes('Kafka without a declared topic, or with another configuration, is unhealthy', async () => {
+  const configEntries = [
+    { name: 'compression.type', value: 'gzip' },
+    { name: 'retention.ms', value: '86400000' },
+  ]
+  await kafka.admin(async (admin) => {
+    await admin.deleteTopics({ topics: ['market.features'] })
+    const resources = [{ type: 2, name: 'trading.signals', configEntries }]
+    await admin.alterConfigs({ validateOnly: false, resources })
+  })
+  const { exitCode, findings } = await health(['--only', 'kafka'])
+  assert.is(exitCode, 1)
+  const lines = findings.map(({ code, subject, found }) => `${code} ${subject} ${found}`).sort()
+  assert.is(lines.length, 2)
+  assert.match(lines[0] as string, /^TOPIC_CONFIG .*trading\.signals.*gzip/)
+  assert.match(lines[1] as string, /^TOPIC_MISSING .*market\.features/)
+  await syncTopics(stack.settings, { mode: 'apply', timeoutMs: 60_000, log: () => {} })
+  assert.equal(await told('kafka'), GOOD)
+})
+
+probes('a consumer group that is behind is warned of, and far behind unhealthy', async () => {
+  const topic = 'l2-lag'
+  await kafka.admin((admin) => admin.createTopics({ topics: [{ topic, numPartitions: 1 }], waitForLeaders: true }))
+  const behind = (severity: string, records: number, limit: number) =>
+    `${severity} KAFKA_LAG kafka group l2-behind: ${records} records behind, expected at most ${limit}`
+  await kafka.produce(topic, 1010)
+  await kafka.commit('l2-behind', topic, 10)
+  assert.equal(await told('kafka'), GOOD)
+  await kafka.commit('l2-behind', topic, 9)
+  assert.equal(await told('kafka'), ['exit 0', behind('warning', 1001, 1000)])
+  assert.equal(await told('kafka', {}, ['--lag-warning', '1001']), GOOD)
+  assert.equal(await told('kafka', {}, ['--lag-critical', '1000']), ['exit 1', behind('error', 1001, 1000)])
+  assert.equal(await told('kafka', {}, ['--lag-critical', '500']), ['exit 1', behind('error', 1001, 500)])
+  await kafka.produce(topic, 8999)
+  assert.equal(await told('kafka'), ['exit 0', behind('warning', 10_000, 1000)])
+  await kafka.produce(topic, 1)
+  assert.equal(await told('kafka'), ['exit 1', behind('error', 10_001, 10_000)])
+  assert.equal(await told('kafka', {}, ['--lag-warning', '20000']), ['exit 1', behind('error', 10_001, 10_000)])
+  await kafka.admin(async (admin) => {
+    await admin.deleteGroups(['l2-behind'])
+    await admin.deleteTopics({ topics: [topic] })
+  })
+  assert.equal(await told('kafka'), GOOD)
+})
+
+probes('records that a group has before it without a commit count as lag', async () => {
+  const topic = 'l2-uncommitted'
+  await kafka.admin((admin) => admin.createTopics({ topics: [{ topic, numPartitions: 1 }], waitForLeaders: true }))
+  await kafka.produce(topic, 12_000)
+  const behind = (severity: string, group: string, records: number, uncommitted: number, limit: number) =>
+    `${severity} KAFKA_LAG kafka group ${group}: ${records} records behind, ${uncommitted} of them in partitions with nothing committed, counted from the first record, expected at most ${limit}`
+  assert.equal(await told('kafka'), GOOD)
+  await kafka.whileReading('l2-silent', topic, async () => {
+    assert.equal(await told('kafka'), ['exit 0', behind('warning', 'l2-silent', 12_000, 12_000, 1000)])
+  })
+  await kafka.admin((admin) => admin.deleteGroups(['l2-silent']))
+
+  await kafka.commit('l2-partly', topic, 12_000)
+  await kafka.admin((admin) => admin.createPartitions({ topicPartitions: [{ topic, count: 2 }] }))
+  await kafka.produce(topic, 1000)
+  assert.equal(await told('kafka'), ['exit 0', behind('warning', 'l2-partly', 2000, 1000, 1000)])
+  // Records that are deleted are before nobody.
+  await kafka.admin(async (admin) => {
+    // kafkajs deletes records only of topics that it has asked about.
+    await admin.fetchTopicOffsets(topic)
+    await admin.deleteTopicRecords({ topic, partitions: [{ partition: 1, offset: '999' }] })
+  })
+  const { services } = await health(['--only', 'kafka'])
+  assert.equal(services[0]?.details.groups, [{ group: 'l2-partly', lag: 1001, uncommitted: 1 }])
+  await kafka.admin(async (admin) => {
+    await admin.deleteGroups(['l2-partly'])
+    await admin.deleteTopics({ topics: [topic] })
+  })
+  assert.equal(await told('kafka'), GOOD)
+})
+
+/** What a check could leave behind. */
+const everything = async () => ({
+  topics: await kafka.admin(async (admin) => (await admin.listTopics()).sort()),
+  groups: await kafka.admin(async (admin) => (await admin.listGroups()).groups.map(({ groupId }) => groupId).sort()),
+  tables: await (await clickhouse.query({ query: 'SHOW TABLES', format: 'JSONEachRow' })).json(),
+  keys: (await redis.keys('*')).sort(),
+})
+
+probes('--deep writes to each service and leaves nothing behind', async () => {
+  const [before, commands] = [await everything(), await redis.info('commandstats')]
+  assert.is((await health(['--deep'])).exitCode, 0)
+  assert.equal(await everything(), before)
+  const sets = (stats: string) => Number(/cmdstat_set:calls=(\d+)/.exec(stats)?.[1] ?? 0)
+  // One by the probe of Redis, one by the canary.
+  assert.is(sets(await redis.info('commandstats')) - sets(commands), 2)
+})
+
+for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  probes(`--deep leaves nothing behind when ${name} ends it`, async () => {
+    const before = await everything()
+    const child = spawn(path.join(ROOT, 'scripts', 'health-check.mts'), ['--deep', '--only', 'canary'], {
+      env: { ...stack.env, ...NO_DOCKER },
+    })
+    const ended = once(child, 'close')
+    const query = "SELECT 1 FROM system.tables WHERE name LIKE 'canary\\\\_%\\\\_queue'"
+    const made = async () => (await (await clickhouse.query({ query, format: 'JSONEachRow' })).json()).length > 0
+    assert.ok(await waitUntil(made, { timeoutMs: 30_000, pollMs: 10 }))
+    child.kill(name)
+    assert.equal(await ended, [null, name])
+    assert.equal(await everything(), before)
+  })
+}
+
+probes('--deep tells of a write that fails beside what else is wrong', async () => {
+  await redis.config('SET', 'maxmemory-policy', 'noeviction')
+  await redis.config('SET', 'min-replicas-to-write', '1')
+  const [exit, policy, write] = await told('redis', {}, ['--deep'])
+  await redis.config('SET', 'min-replicas-to-write', '0')
+  await redis.config('SET', 'maxmemory-policy', 'allkeys-lru')
+  assert.equal([exit, /^error (\w+)/.exec(policy as string)?.[1]], ['exit 1', 'REDIS_POLICY'])
+  assert.match(write as string, /^error REDIS_WRITE redis scratch key: NOREPLICAS /)
+
+  const limit = (value: string) =>
+    kafka.admin((admin) =>
+      admin.alterConfigs({
+        validateOnly: false,
+        resources: [{ type: 4, name: '1', configEntries: [{ name: 'message.max.bytes', value }] }],
+      }),
+    )
+  // The broker hears of a change a moment after it was made.
+  const toldOnce = (exit: string) =>
+    waitUntil(
+      async () => {
+        const lines = await told('kafka', {}, ['--deep'])
+        return lines[0] === exit && lines
+      },
+      { timeoutMs: 20_000, pollMs: 100 },
+    )
+  await limit('10')
+  const [, kafkaWrite, ...more] = (await toldOnce('exit 1')) || []
+  await limit('1048588')
+  assert.match(kafkaWrite as string, /^error KAFKA_WRITE kafka scratch topic: /)
+  assert.equal(more, [])
+  assert.equal(await toldOnce('exit 0'), GOOD)
+})
+
+probes('--deep gives a write its deadline, and lets it tidy up after it', async () => {
+  const findings = new Findings('redis')
+  let tidied = false
+  const options = { expected: 'an end', hint: 'wait', timeoutMs: 50 }
+  await findings.attempt('REDIS_WRITE', 'scratch key', options, async () => {
+    await delay(200)
+    tidied = true
+    throw new Error('too late to tell')
+  })
+  assert.equal([findings.list[0]?.found, tidied], ['not done after 0.05 s', false])
+  await delay(250)
+  assert.equal([findings.list.length, tidied], [1, true])
+})
+
+probes('--deep removes what a check left that was killed, and nothing of one at work', async () => {
+  const [old, now] = [Date.now() - 3_600_000, Date.now()]
+  const topics = [old, now].map((ms) => `health-check-${ms}-0`)
+  const tables = [old, now].map((ms) => `health_check_${ms}_0`)
+  const groups = [old, now].map((ms) => `l2-canary-${ms}_0`)
+  await kafka.admin((admin) => admin.createTopics({ topics: topics.map((topic) => ({ topic })), waitForLeaders: true }))
+  for (const table of tables) await clickhouse.command({ query: `CREATE TABLE ${table} (a UInt8) ENGINE = Memory` })
+  // Their own topics are gone.
+  for (const group of groups) await kafka.commit(group, 'trading.signals', 0)
+  assert.is((await health(['--deep'])).exitCode, 0)
+  const left = await kafka.admin(async (admin) => [
+    (await admin.listTopics()).filter((topic) => topics.includes(topic)),
+    (await admin.listGroups()).groups.map(({ groupId }) => groupId).filter((group) => groups.includes(group)),
+  ])
+  const query = "SELECT name FROM system.tables WHERE startsWith(name, 'health_check_')"
+  const kept = await (await clickhouse.query({ query, format: 'JSONEachRow' })).json<{ name: string }>()
+  assert.equal([...left, kept.map(({ name }) => name)], [[topics[1]], [groups[1]], [tables[1]]])
+  await clickhouse.command({ query: `DROP TABLE ${tables[1]} SYNC` })
+  await kafka.admin(async (admin) => {
+    await admin.deleteTopics({ topics: [topics[1] as string] })
+    await admin.deleteGroups([groups[1] as string])
+  })
+})
+
+probes('a topic that keeps its records for longer than declared is warned of, and left alone', async () => {
+  const configEntries = [
+    { name: 'compression.type', value: 'lz4' },
+    { name: 'retention.ms', value: '604800000' },
+  ]
+  const resources = [{ type: 2, name: 'trading.signals', configEntries }]
+  await kafka.admin((admin) => admin.alterConfigs({ validateOnly: false, resources }))
+  const [exit, warning, ...more] = await told('kafka')
+  assert.equal([exit, more], ['exit 0', []])
+  assert.match(warning as string, /^warning TOPIC_RETENTION_SHORTER trading\.signals retention\.ms: 604800000; upon /)
+  await syncTopics(stack.settings, { mode: 'apply', timeoutMs: 60_000, log: () => {} })
+  assert.equal(await told('kafka'), GOOD)
+})
+
+probes('--only asks no other service', async () => {
+  const { services } = await health(['--only', 'redis', 'zookeeper'], {
+    KAFKA_BOOTSTRAP_SERVERS: 'no-such-host.invalid:1',
+  })
+  assert.equal(
+    services.map(({ service, state }) => `${service} ${state}`),
+    ['zookeeper healthy', 'redis healthy'],
+  )
+})
+
+probes('unknown services and flags are refused', async () => {
+  const { exitCode, findings } = await health(['--only', 'redis', 'mysql', 'kafak'])
+  assert.equal([exitCode, findings[0]?.code, findings[0]?.found], [2, 'USAGE', 'mysql, kafak'])
+  assert.is((await check(['--wiat', '1'])).exitCode, 2)
+  assert.is((await check(['--timeout', '0'])).exitCode, 2)
+  for (const [flags, subject] of [
+    [['--watch', '--wait', '5'], '--watch --wait'],
+    [['--watch', '--json'], '--watch --json'],
+    [['--lag-warning', '20000', '--lag-critical', '10000'], '--lag-warning'],
+    [['--only', 'canary', 'redis'], '--only canary redis --deep'],
+  ] as const) {
+    const { exitCode, stdout, stderr } = await check([...flags])
+    assert.equal([exitCode, `${stdout}${stderr}`.includes(subject)], [2, true])
+  }
+  const help = await check(['--help'])
+  assert.equal([help.exitCode, help.stderr], [0, ''])
+  assert.match(help.stdout, '--lag-warning RECORDS')
+  assert.match(help.stdout, '(default 10000)')
+})
+
+probes('a host that nobody knows is "could not tell", and only where nothing is known to be bad', async () => {
+  const unknown = (service: string, address: string) => [
+    'exit 3',
+    `unknown NO_ANSWER ${service}: no answer from ${address}: unknown host name, expected a service that answers`,
+  ]
+  const { CLICKHOUSE_HTTP_PORT: http, REDIS_PORT: port } = stack.settings
+  const host = 'no-such-host.invalid'
+  assert.equal(await told('redis', { REDIS_HOST: host }), unknown('redis', `${host}:${port}`))
+  assert.equal(await told('clickhouse', { CLICKHOUSE_HOST: host }), unknown('clickhouse', `${host}:${http}`))
+  assert.equal(await told('kafka', { KAFKA_BOOTSTRAP_SERVERS: `${host}:9092` }), unknown('kafka', `${host}:9092`))
+  const states = (await health([], { REDIS_HOST: host })).services.map(({ state }) => state)
+  assert.equal(states, ['healthy', 'healthy', 'healthy', 'unknown', 'skipped'])
+  const both = await health(['--only', 'redis', 'clickhouse'], { REDIS_HOST: host, CLICKHOUSE_PASSWORD: 'wr-ong' })
+  assert.is(both.exitCode, 1)
+})
+
+probes('an ingest of which ClickHouse does not tell is neither off nor healthy', async () => {
+  assert.equal(await told('ingest'), GOOD)
+  const expected = 'expected a ClickHouse that says whether it is on'
+  assert.equal(await told('ingest', { CLICKHOUSE_PORT: '1' }), [
+    'exit 3',
+    `unknown INGEST_UNTOLD ingest: no answer from ClickHouse at 127.0.0.1:1: connection refused, ${expected}`,
+  ])
+  const [exit, refusal] = await told('ingest', { CLICKHOUSE_PASSWORD: 'wr-ong' })
+  assert.is(exit, 'exit 1')
+  assert.match(refusal as string, /^error CLICKHOUSE_AUTH clickhouse: a refused login/)
+  // Beside ClickHouse's own probe that says it already.
+  const { services, findings } = await health([], { CLICKHOUSE_PORT: '1' })
+  assert.equal([services.map(({ service }) => service).includes('ingest'), findings.length], [false, 1])
+})
+
+probes('services that hang are unhealthy, and healthy when they go on', async () => {
+  const running = Object.values(pids(stack.settings))
+  for (const pid of running) process.kill(pid, 'SIGSTOP')
+  const { exitCode, services, findings } = await health(['--timeout', '0.5'])
+  for (const pid of running) process.kill(pid, 'SIGCONT')
+  assert.is(exitCode, 1)
+  assert.equal(
+    services.map(({ state }) => state),
+    ['unhealthy', 'unhealthy', 'unhealthy', 'unhealthy', 'skipped'],
+  )
+  assert.equal(
+    findings.map(({ code }) => code),
+    ['NO_ANSWER', 'NO_ANSWER', 'NO_ANSWER', 'NO_ANSWER'],
+  )
+  for (const { found } of findings) assert.match(found, /^no answer from [^;]*: timed out( after|;)/)
+  assert.is((await check(['--wait', '30'])).exitCode, 0)
+})
+
+probes('no output holds a password', async () => {
+  const env = { REDIS_PASSWORD: 'wrong-secret', CLICKHOUSE_PASSWORD: 'wrong-secret' }
+  for (const args of [[], ['--json'], ['--deep']]) {
+    const { stdout, stderr } = await check(args, env)
+    assert.match(stdout, 'CLICKHOUSE_AUTH')
+    assert.not.match(`${stdout}${stderr}`, 'wrong-secret')
+  }
+})
+
+const alone = suite('health-check of services that are alone, gone or coming')
+const stacks: TestStack[] = []
+
+/** Ends all of them, after the last suite that uses them. */
+const end = async () => {
+  for (const each of stacks) await each.stop()
+}
+
+/** Makes a stack of its own, of which only these services run, the one that is checked. */
+async function use(only: EmbeddedName[], overrides: NodeJS.ProcessEnv = {}): Promise<void> {
+  stack = await startStack(only, overrides)
+  stacks.push(stack)
+}
+
+alone('a stack that is not there refuses', async () => {
+  await use([])
+  const { exitCode, mode, services, findings } = await health([])
+  assert.equal([exitCode, mode], [1, 'unknown'])
+  assert.equal([...new Set(services.map(({ state }) => state))], ['unhealthy'])
+  for (const { code, found, hint } of findings) {
+    assert.equal([code, hint], ['NO_ANSWER', 'npm start'])
+    assert.match(found, /^no answer from .*\d: connection refused$/)
+  }
+})
+
+alone('Kafka UI is healthy when it says that it is up', async () => {
+  // A stand-in: Kafka UI has no build outside its image. These are the answers of its health endpoint.
+  let answer = { status: 200, body: '{"status":"UP","groups":["liveness","readiness"]}' }
+  const server = createServer((request, response) => {
+    response.statusCode = request.url === '/actuator/health' ? answer.status : 404
+    response.end(answer.body)
+  })
+  await new Promise<void>((resolve) => server.listen(stack.settings.KAFKA_UI_PORT, '127.0.0.1', resolve))
+  assert.equal(await told('kafka-ui'), GOOD)
+  answer = { status: 503, body: '{"status":"DOWN"}' }
+  assert.equal(await told('kafka-ui'), [
+    'exit 1',
+    'error KAFKA_UI_DOWN kafka-ui: 503 {"status":"DOWN"}, expected 200 with status UP',
+  ])
+  server.close()
+})
+
+alone('--wait ends in health when the service comes', async () => {
+  let coming: Promise<unknown> | undefined
+  const watch = (stderr: string) => {
+    if (/^Waiting up to 60 s/m.test(stderr)) coming ??= start(stack.settings, ['redis'])
+  }
+  const env = { ...stack.env, ...NO_DOCKER }
+  const { exitCode, stdout } = await runScript('health-check.mts', ['--only', 'redis', '--wait', '60'], { env, watch })
+  await coming
+  assert.is(exitCode, 0)
+  assert.match(stdout, /^redis +healthy [^\n]*\n$/)
+})
+
+alone('--wait runs out and says why', async () => {
+  const { exitCode, stdout, stderr } = await check(['--only', 'redis', 'zookeeper', '--wait', '1'])
+  assert.equal([exitCode, stderr], [1, 'Waiting up to 1 s for the stack to become healthy\n'])
+  assert.match(stdout, /^zookeeper +unhealthy .*\nredis +healthy .*\n✗ zookeeper: found no answer from port /)
+})
+
+alone('--wait keeps to its time beside a service that hangs', async () => {
+  const pid = pids(stack.settings).redis as number
+  process.kill(pid, 'SIGSTOP')
+  const startMs = performance.now()
+  const { exitCode } = await check(['--only', 'redis', '--wait', '2'])
+  const tookMs = performance.now() - startMs
+  process.kill(pid, 'SIGCONT')
+  // Without a limit of its own each look would take the 5 s of --timeout, and there are two: that it ended before tells them apart.
+  assert.equal([exitCode, tookMs < 5_000], [1, true])
+})
+
+alone('--watch goes on, with findings, until it is ended', async () => {
+  const child = spawn(path.join(ROOT, 'scripts', 'health-check.mts'), ['--only', 'redis', 'zookeeper', '--watch'], {
+    env: { ...stack.env, ...NO_DOCKER },
+  })
+  let stdout = ''
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk
+    if (stdout.split('✗ zookeeper').length > 2) child.kill('SIGINT')
+  })
+  const [exitCode, signal] = await once(child, 'close')
+  assert.equal([exitCode, signal], [null, 'SIGINT'])
+  assert.match(stdout, /^\d{4}-\d\d-\d\dT[^\n]*\nzookeeper +unhealthy [^\n]*\nredis +healthy /)
+})
+
+alone('--watch ends when nobody reads it any more', async () => {
+  const child = spawn(path.join(ROOT, 'scripts', 'health-check.mts'), ['--only', 'redis', 'zookeeper', '--watch'], {
+    env: { ...stack.env, ...NO_DOCKER },
+  })
+  child.stdout.once('data', () => child.stdout.destroy())
+  const timer = setTimeout(() => child.kill('SIGKILL'), 30_000)
+  const [exitCode, signal] = await once(child, 'exit')
+  clearTimeout(timer)
+  assert.equal([exitCode, signal], [1, null])
+})
+
+alone('a service that was killed shows the end of its log', async () => {
+  process.kill(pids(stack.settings).redis as number, 'SIGKILL')
+  const [exit, finding] = await told('redis', {}, ['--timeout', '2'])
+  assert.is(exit, 'exit 1')
+  assert.match(
+    finding as string,
+    /^error NO_ANSWER redis: no answer from [^;]*; its log ends with ".*Ready to accept connections", /,
+  )
+  await start(stack.settings, ['redis'])
+  assert.equal(await told('redis'), GOOD)
+})
+
+alone('a service that ended for a known cause is told with it', async () => {
+  await use([])
+  const { EMBEDDED_DATA_DIR: folder } = stack.settings
+  const taken = String((stacks[0] as TestStack).settings.REDIS_PORT)
+  const launched = { command: installed.redisServer, args: ['--port', taken], env: {}, cwd: folder, stdin: '' }
+  const { log } = launch(folder, { name: 'redis', ...launched })
+  await waitUntil(async () => lastLines(log, 9).join().includes('aborting'), { timeoutMs: 10_000, pollMs: 20 })
+  const { findings } = await health(['--only', 'redis'])
+  assert.equal(
+    findings.map(({ code, hint }) => [code, hint]),
+    [['PORT_TAKEN', 'npm run ports']],
+  )
+  assert.match(findings[0]?.found as string, /connection refused; its log tells of a port that another program holds$/)
+})
+
+alone('Redis that still reads its append-only file is said to do so', async () => {
+  await use([])
+  const folder = path.join(stack.settings.EMBEDDED_DATA_DIR, 'redis')
+  mkdirSync(folder)
+  const resp = (...words: string[]) =>
+    [`*${words.length}`, ...words.flatMap((word) => [`$${word.length}`, word]), ''].join('\r\n')
+  // It looks at its clients every 1,024 commands; the scripts make that a few times a second, for some seconds.
+  const pause = resp('EVAL', 'local i = 0 while i < 2e7 do i = i + 1 end', '0')
+  const commands = `${resp('SET', 'l2:test', 'x').repeat(1024)}${pause}`.repeat(15)
+  writeFileSync(path.join(folder, 'appendonly.aof'), `${resp('SELECT', '0')}${commands}`)
+  const coming = start(stack.settings, ['redis'])
+  let seen: string[] = []
+  const loading = async () => {
+    seen = await told('redis')
+    return seen[1]?.includes('REDIS_LOADING')
+  }
+  await waitUntil(loading, { timeoutMs: 60_000, pollMs: 20 })
+  assert.equal(seen, ['exit 1', 'error REDIS_LOADING redis: it is reading its append-only file, expected PONG'])
+  assert.equal(await coming, { redis: 'started' })
+  assert.equal(await told('redis'), GOOD)
+})
+
+alone('an embedded stack that was killed as a whole has no Kafka UI either', async () => {
+  process.kill(pids(stack.settings).redis as number, 'SIGKILL')
+  const { mode, services } = await health(['--only', 'redis', 'kafka-ui'])
+  assert.equal([mode, ...services.map(({ state }) => state)], ['embedded', 'unhealthy', 'skipped'])
+})
+
+alone('a refused login is not the cause of a silence', async () => {
+  await use(['clickhouse'])
+  assert.match((await told('clickhouse', { CLICKHOUSE_PASSWORD: 'wr-ong' }))[1] as string, 'CLICKHOUSE_AUTH')
+  process.kill(pids(stack.settings).clickhouse as number, 'SIGKILL')
+  const { findings } = await health(['--only', 'clickhouse'])
+  assert.equal(
+    findings.map(({ code }) => code),
+    ['NO_ANSWER'],
+  )
+})
+
+alone('Kafka that advertises an address where it does not answer is unhealthy', async () => {
+  await use(['zookeeper', 'kafka'], { KAFKA_ADVERTISED_HOST: '127.0.0.9' })
+  const port = stack.settings.KAFKA_LISTENER_PORT
+  const { exitCode, findings } = await health(['--only', 'kafka'])
+  assert.is(exitCode, 1)
+  const advertised = findings.filter(({ code }) => code === 'KAFKA_ADVERTISED')
+  assert.equal(
+    advertised.map(({ subject, found }) => `${subject}: ${found}`),
+    [`kafka broker 1: advertised 127.0.0.9:${port}, where no broker answers`],
+  )
+})
+
+const contained = suite('health-check of containers')
+
+/** A fake `docker` that knows one container, of Redis: a real engine is needed for no more than these answers. */
+function fakeDocker(state: Record<string, unknown>, percent: string): NodeJS.ProcessEnv {
+  const folder = mkdtempSync(path.join(stack.settings.EMBEDDED_DATA_DIR, 'docker-'))
+  const container = {
+    Id: 'abc',
+    Name: '/l2_redis',
+    RestartCount: 0,
+    Config: { Labels: { 'com.docker.compose.service': 'redis' } },
+    State: {
+      Status: 'running',
+      ExitCode: 0,
+      OOMKilled: false,
+      Error: '',
+      StartedAt: '2026-01-01T00:00:00Z',
+      FinishedAt: '2026-01-01T01:00:00Z',
+      ...state,
+    },
+  }
+  const stats = { Name: 'l2_redis', MemPerc: percent, MemUsage: '1.9GiB / 2GiB' }
+  const answers = {
+    ps: 'echo abc',
+    inspect: `printf '%s' '${JSON.stringify([container])}'`,
+    events: 'true',
+    stats: `printf '%s' '${JSON.stringify(stats)}'`,
+    // The last seven lines, of which the end of a wait shows as many as are asked for.
+    logs: 'seq -f "line %g" 1 7 | tail -n "$3"',
+  }
+  const cases = Object.entries(answers).map(([name, answer]) => `${name}) ${answer};;`)
+  writeFileSync(path.join(folder, 'docker'), `#!/bin/sh\ncase "$1" in\n${cases.join('\n')}\nesac\n`, { mode: 0o755 })
+  return { PATH: `${folder}:${process.env.PATH}`, EMBEDDED_DATA_DIR: folder }
+}
+
+contained('warns of one that has little memory left, with --deep', async () => {
+  await use(['redis'])
+  const env = fakeDocker({}, '95.20%')
+  assert.equal(await told('redis', env), GOOD)
+  assert.equal(await told('redis', env, ['--deep']), [
+    'exit 0',
+    'warning CONTAINER_MEMORY redis container: 95.2 % of its limit in use (1.9GiB / 2GiB), expected at most 90 %',
+  ])
+  const { findings, services } = await health(['--only', 'redis', '--deep'], fakeDocker({}, '90.00%'))
+  assert.equal([findings, services[0]?.details.memoryPercent, services[0]?.details.memory], [[], 90, '1.9GiB / 2GiB'])
+})
+
+contained('one that does not run is unhealthy, whoever answers on its port', async () => {
+  const Health = { Status: 'unhealthy', Log: [{ Output: 'old' }] }
+  for (const [Status, mend] of [
+    ['exited', 'docker-compose up -d'],
+    ['paused', 'docker-compose unpause redis'],
+  ]) {
+    const { exitCode, findings } = await health(['--only', 'redis'], fakeDocker({ Status, Health }, '0%'))
+    assert.is(exitCode, 1)
+    assert.equal(
+      findings.map(({ code, subject, found, expected, hint }) => [code, subject, found, expected, hint]),
+      [
+        [
+          'CONTAINER_STATE',
+          'redis container',
+          `${Status}, though its port answers`,
+          'running',
+          `npm run ports, then: ${mend}`,
+        ],
+      ],
+    )
+  }
+})
+
+contained('tells of a silent one what its health check says, and after --wait the end of its log', async () => {
+  const Health = { Status: 'unhealthy', Log: [{ Output: 'Could not connect to Redis\n' }] }
+  const env = { ...fakeDocker({ Health }, '5%'), REDIS_PORT: '1' }
+  const [exit, finding] = await told('redis', env)
+  assert.is(exit, 'exit 1')
+  assert.match(
+    finding as string,
+    /connection refused; its health check says "Could not connect to Redis"; its log ends with "line 7"/,
+  )
+  const { exitCode, stderr } = await check(['--only', 'redis', '--wait', '1'], env)
+  const lines = [3, 4, 5, 6, 7].map((line) => `  line ${line}`)
+  assert.equal([exitCode, stderr.split('\n').slice(1)], [1, ['The log of redis ends with', ...lines, '']])
+})
+
+contained.after(end)
+
+probes.run()
+alone.run()
+contained.run()

@@ -1,0 +1,253 @@
+/** What can get in the way of the built-in ingest on a real stack: that it is told, mended where it can be, and costs nobody's rows. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { waitUntil } from '../../scripts/lib/common/wait.mts'
+import { ingestStatements, viewsOf } from '../../scripts/lib/ingest/queues.mts'
+import { NO_LAG_LIMITS, renderStatus, statusFindings } from '../../scripts/lib/ingest/report.mts'
+import type { TopicStatus } from '../../scripts/lib/ingest/status.mts'
+import { runScript } from '../support/command.mts'
+import { pids, start } from '../support/embedded.mts'
+import { IngestStack, quote, trade } from '../support/ingest.mts'
+import { applyInitFiles } from '../support/stack.mts'
+
+let ingest: IngestStack
+const codes = (findings: { code: string }[]) => findings.map(({ code }) => code)
+const run = (query: string) => ingest.clickhouse.command({ query })
+
+const report = suite('the report')
+
+const topic = (more: Partial<TopicStatus>): TopicStatus => ({
+  topic: 'iqfeed.l2.raw',
+  table: 'market_l2',
+  exists: true,
+  partitions: 10,
+  partitionsRead: 10,
+  lag: 0,
+  messagesPerSecond: 0,
+  otherReaders: [],
+  rejects: 0,
+  rejectsToday: 0,
+  ...more,
+})
+const status = (...topics: TopicStatus[]) =>
+  ({ state: 'on', differing: [], topics, rejects: [], failures: [] }) as Parameters<typeof statusFindings>[0]
+
+report('lag is a warning above 1,000, an error above 10,000, or what the caller says', () => {
+  const judged = (messages: number, limits?: Parameters<typeof statusFindings>[1]) =>
+    statusFindings(status(topic({ lag: messages })), limits).map(
+      ({ severity, code, found, expected }) => `${severity} ${code} ${found} ${expected}`,
+    )
+  assert.equal(judged(1_000), [])
+  assert.equal(judged(1_001), ['warning INGEST_LAG 1001 messages not stored yet at most 1000'])
+  assert.equal(judged(10_001), ['error INGEST_LAG 10001 messages not stored yet at most 10000'])
+  assert.equal(judged(6, { lagWarning: 4, lagCritical: 5 }), ['error INGEST_LAG 6 messages not stored yet at most 5'])
+  assert.equal(judged(1e9, NO_LAG_LIMITS), [])
+})
+
+report('lag is none that is read within seconds', () => {
+  assert.equal(statusFindings(status(topic({ lag: 40_000, messagesPerSecond: 10_000 }))), [])
+  assert.equal(codes(statusFindings(status(topic({ lag: 60_000, messagesPerSecond: 10_000 })))), ['INGEST_LAG'])
+})
+
+report('what is not read is told in the first line too', () => {
+  const first = (partitionsRead: number) =>
+    renderStatus(status(topic({ partitionsRead })), (_, text) => text).split('\n')[0]
+  assert.is(first(10), 'Built-in ingest: on')
+  assert.is(first(9), 'Built-in ingest: on, but not all partitions are read')
+})
+report.run()
+
+const trouble = suite('ingest in trouble')
+
+trouble.before(async () => {
+  ingest = await IngestStack.start()
+})
+
+trouble('the columns that each view inserts are known', () => {
+  const views = viewsOf(ingestStatements(ingest.stack.settings))
+  const columns = Object.fromEntries(views.map((view) => [view.name, view.columns]))
+  assert.equal(columns.ingest_bars_stale, ['rollup', 'bucket', 'inserted_at'])
+  assert.equal(columns.ingest_messages_store, ['topic', 'key', 'timestamp', 'partition', 'offset', 'message'])
+  assert.equal(columns.ingest_latest_quotes?.slice(0, 3), ['symbol', 'timestamp', 'bid'])
+  assert.ok(views.every((view) => view.columns.every((column) => /^[a-z][a-z_]*$/.test(column))))
+})
+
+trouble('--skip-backlog is wrong use with anything but on', async () => {
+  for (const word of ['off', 'status']) {
+    const { exitCode, stderr } = await runScript('ingest.mts', [word, '--skip-backlog'], { env: ingest.stack.env })
+    assert.is(exitCode, 2)
+    assert.match(stderr, `--skip-backlog: found with ${word}, expected with on`)
+  }
+})
+
+trouble('names the columns that tables of an older version lack, and leaves nothing behind', async () => {
+  await run('CREATE DATABASE older')
+  await applyInitFiles({ ...ingest.stack.settings, CLICKHOUSE_DATABASE: 'older' })
+  await run('DROP TABLE older.market_l1 SYNC')
+  const columns = '* EXCEPT (sequence, ask_market_center)'
+  await run(
+    `CREATE TABLE older.market_l1 ENGINE = MergeTree ORDER BY symbol AS SELECT ${columns} FROM market_l1 LIMIT 0`,
+  )
+  const tables = await ingest.rows('SHOW TABLES FROM older')
+  const { exitCode, findings } = await ingest.ingest(['on'], { CLICKHOUSE_DATABASE: 'older' })
+  assert.equal(
+    [exitCode, ...findings.map(({ code, subject, found, hint }) => [code, subject, found, hint])],
+    [1, ['INGEST_TABLE', 'market_l1', 'no column sequence, ask_market_center', 'npm run schema']],
+  )
+  assert.equal(await ingest.rows('SHOW TABLES FROM older'), tables)
+  await run('DROP DATABASE older')
+})
+
+trouble('keeps its hands off tables of others that are named like its own', async () => {
+  await run(
+    "CREATE TABLE ingest_errors ENGINE = MergeTree ORDER BY text COMMENT 'of mine' AS SELECT 'precious' AS text",
+  )
+  await run('CREATE TABLE ingest_fork (message String) ENGINE = Null')
+  for (const [word, state] of [['on', 'on'] as const, ['off', 'off'] as const, ['on', 'on'] as const]) {
+    const told = await ingest.ingest([word])
+    assert.equal([told.exitCode, told.state, told.findings], [0, state, []])
+    assert.not.ok(told.changed.some((name) => name === 'ingest_errors' || name === 'ingest_fork'))
+    assert.equal(await ingest.rows('SELECT text FROM ingest_errors'), [['precious']])
+    assert.equal(await ingest.rows('EXISTS TABLE ingest_fork'), [[1]])
+  }
+})
+
+trouble('refuses a name of its own that another has taken', async () => {
+  await ingest.ingest(['off'])
+  await run("CREATE TABLE ingest_l2_parsed ENGINE = MergeTree ORDER BY text AS SELECT 'precious' AS text")
+  const { exitCode, findings } = await ingest.ingest(['on'])
+  assert.equal(
+    [exitCode, ...findings.map(({ code, subject }) => `${code} ${subject}`)],
+    [1, 'INGEST_NAME ingest_l2_parsed'],
+  )
+  assert.equal(await ingest.rows('SELECT text FROM ingest_l2_parsed'), [['precious']])
+  await run('DROP TABLE ingest_l2_parsed SYNC')
+  assert.is((await ingest.ingest(['on'])).exitCode, 0)
+})
+
+trouble('refuses to share its groups with another database', async () => {
+  const second = { CLICKHOUSE_DATABASE: 'second' }
+  await run('CREATE DATABASE second')
+  await applyInitFiles({ ...ingest.stack.settings, ...second })
+  const { exitCode, findings } = await ingest.ingest(['on'], second)
+  assert.equal([exitCode, codes(findings)], [1, ['INGEST_ELSEWHERE']])
+  const [finding] = findings
+  const database = ingest.stack.settings.CLICKHOUSE_DATABASE
+  assert.is(finding?.found, `read by database ${database}`)
+  assert.is(finding?.hint, `CLICKHOUSE_DATABASE=${database} ./scripts/ingest.mts off`)
+  assert.equal(await ingest.rows("SHOW TABLES FROM second LIKE 'ingest%'"), [])
+  assert.equal((await ingest.ingest(['status'])).findings, [])
+
+  await ingest.ingest(['off'])
+  assert.is((await ingest.ingest(['on'], second)).exitCode, 0)
+  assert.equal(codes((await ingest.ingest(['on'])).findings), ['INGEST_ELSEWHERE'])
+  await ingest.ingest(['off'], second)
+  assert.is((await ingest.ingest(['on'])).exitCode, 0)
+  await run('DROP DATABASE second')
+})
+
+trouble('refuses a reader in its groups that is no ClickHouse', async () => {
+  await ingest.ingest(['off'])
+  await ingest.kafka.whileReading('l2_ingest.quotes', 'iqfeed.quotes.raw', async () => {
+    const { exitCode, findings } = await ingest.ingest(['on', '--timeout', '5'])
+    assert.equal(
+      [exitCode, ...findings.map(({ code, subject }) => [code, subject])],
+      [1, ['INGEST_ELSEWHERE', 'l2_ingest.quotes']],
+    )
+    assert.match(String(findings[0]?.found), /^read by .+ at 127\.0\.0\.1$/)
+  })
+  assert.is((await ingest.ingest(['on'])).exitCode, 0)
+})
+
+/** Makes the queue of the quotes one that gets no partition, with all that tells a declared one: stands for consumers that are stuck. */
+async function stick(): Promise<void> {
+  const made = ingestStatements(ingest.stack.settings).filter(({ name }) => /^ingest_quotes_(queue|parse)$/.test(name))
+  for (const { name } of made.toReversed()) await run(`DROP TABLE ${name} SYNC`)
+  for (const { sql } of made) await run(sql.replace("'iqfeed.quotes.raw'", "'no.such.topic'"))
+}
+
+trouble('tells of a queue that reads nothing, and on mends it', async () => {
+  await stick()
+  await ingest.send('iqfeed.quotes.raw', [quote({ symbol: 'STUCK' })])
+  const told = await ingest.ingest(['status'])
+  assert.equal([told.exitCode, told.state], [1, 'on'])
+  const idle = told.findings.filter(({ code }) => code === 'INGEST_NOT_READING')
+  assert.equal(
+    idle.map(({ severity, subject, found, hint }) => [severity, subject, found, hint]),
+    [['error', 'iqfeed.quotes.raw', '0 of 10 partitions read', './scripts/ingest.mts off && ./scripts/ingest.mts on']],
+  )
+  const health = await runScript('health-check.mts', ['--only', 'ingest', '--wait', '0', '--json'], {
+    env: ingest.stack.env,
+  })
+  assert.is(health.exitCode, 1)
+  assert.ok(codes(JSON.parse(health.stdout).findings).includes('INGEST_NOT_READING'))
+  const on = await ingest.ingest(['on'])
+  assert.equal([on.exitCode, codes(on.findings)], [0, []])
+  assert.ok(on.changed.includes('ingest_quotes_queue'))
+  assert.is(await ingest.settles('market_l1', "symbol = 'STUCK'", 1), 1)
+})
+
+trouble('tells of messages that wait, and goes on telling why as long as it fails', async () => {
+  await run('DROP TABLE ingest_trades_reject SYNC')
+  const trades = Array.from({ length: 1_001 }, (_, index) => trade({ symbol: 'WAITS', tick_id: index + 1 }))
+  await ingest.send('iqfeed.trades.raw', trades)
+  // Twice as long as a complaint counts as one about the present.
+  for (const afterMs of [1_000, 20_000]) {
+    await delay(afterMs)
+    const { exitCode, findings } = await ingest.ingest(['status'])
+    assert.equal([exitCode, codes(findings)], [1, ['INGEST_DIFFERS', 'INGEST_LAG', 'INGEST_FAILS']])
+    assert.is(findings[1]?.severity, 'warning')
+    assert.not.match(String(findings[2]?.found), '\n')
+  }
+  assert.is((await ingest.ingest(['on'])).exitCode, 0)
+  assert.is(await ingest.settles('market_ticks', "symbol = 'WAITS'", 1_001), 1_001)
+})
+
+trouble('counts messages a second by topic, not by queue', async () => {
+  // The place of a partition is known once something was read of it.
+  const signals = Array.from({ length: 200 }, (_, index) => ({ index }))
+  const send = () => ingest.send('trading.signals', signals, { key: null })
+  await send()
+  const before = await ingest.count('market_messages')
+  assert.is(await ingest.settles('market_messages', '1', before), before)
+  const rates = async () => {
+    const told = ingest.ingest(['status'])
+    let done = false
+    told.finally(() => {
+      done = true
+    })
+    while (!done) await send()
+    const { topics } = await told
+    return topics.slice(3).map(({ messagesPerSecond }) => messagesPerSecond > 0)
+  }
+  assert.equal(await waitUntil(async () => (await rates())[0] && rates(), { timeoutMs: 20_000, pollMs: 100 }), [
+    true,
+    false,
+  ])
+})
+
+trouble('is healthy again when Kafka is, however it complained before', async () => {
+  const { settings } = ingest.stack
+  process.kill(pids(settings).kafka as number, 'SIGKILL')
+  const complained = () =>
+    ingest.count('system.kafka_consumers', "arrayExists(text -> text LIKE '%brokers are down%', exceptions.text)")
+  assert.ok(await waitUntil(async () => (await complained()) > 0, { timeoutMs: 30_000, pollMs: 200 }))
+  await start(settings)
+  // What the tests before sent may be a lag worth a warning until it is stored.
+  let told: string[] = []
+  const healthy = await waitUntil(
+    async () => {
+      const { exitCode, findings } = await ingest.ingest(['status'])
+      told = codes(findings)
+      return exitCode === 0 && told.length === 0
+    },
+    { timeoutMs: 40_000, pollMs: 500 },
+  )
+  assert.ok(healthy, told.join())
+  await ingest.send('iqfeed.quotes.raw', [quote({ symbol: 'AGAIN' })])
+  assert.is(await ingest.settles('market_l1', "symbol = 'AGAIN'", 1), 1)
+})
+
+trouble.after(() => ingest.stop())
+trouble.run()

@@ -1,0 +1,513 @@
+/** The built-in ingest on a real stack: every form of message, every switch, and what must not get lost or doubled. */
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { waitUntil } from '../../scripts/lib/common/wait.mts'
+import { runScript } from '../support/command.mts'
+import { event, IngestStack, quote, trade } from '../support/ingest.mts'
+
+let ingest: IngestStack
+const TOPICS = { trades: 'iqfeed.trades.raw', quotes: 'iqfeed.quotes.raw', l2: 'iqfeed.l2.raw' }
+const DERIVED = ['trading.signals', 'market.features']
+const symbols = (() => {
+  let count = 0
+  /** A symbol that no other test uses: equal content would fold into one row. */
+  return () => `T${++count}`
+})()
+
+const health = async (args: string[], env: NodeJS.ProcessEnv = {}) => {
+  const { stdout } = await runScript('health-check.mts', [...args, '--json'], { env: { ...ingest.stack.env, ...env } })
+  return JSON.parse(stdout)
+}
+const codes = (findings: { code: string }[]) => findings.map(({ code }) => code)
+
+const switching = suite('ingest on, off and status')
+
+switching.before(async () => {
+  ingest = await IngestStack.start()
+})
+
+switching('is off by default, and then no part of the stack', async () => {
+  const { exitCode, state, findings, topics } = await ingest.ingest(['status'])
+  assert.equal([exitCode, state, findings], [0, 'off', []])
+  assert.equal(
+    topics.map(({ topic, lag, rejects }) => [topic, lag, rejects]),
+    [...Object.values(TOPICS), ...DERIVED].map((topic) => [topic, 0, 0]),
+  )
+  const { services } = await health([])
+  assert.equal(
+    services.map(({ service }: { service: string }) => service),
+    ['zookeeper', 'kafka', 'clickhouse', 'redis', 'kafka-ui'],
+  )
+  assert.is((await health(['--only', 'ingest'])).services[0].state, 'skipped')
+})
+
+switching('refuses wrong use with exit code 2', async () => {
+  for (const args of [[], ['upside-down'], ['on', 'off']]) {
+    const { exitCode, stderr } = await runScript('ingest.mts', args, { env: ingest.stack.env })
+    assert.is(exitCode, 2)
+    assert.match(stderr, /expected one of on, off, status/)
+  }
+})
+
+switching('names every table and topic that it lacks, and changes nothing', async () => {
+  await ingest.clickhouse.command({ query: 'CREATE DATABASE elsewhere' })
+  await ingest.kafka.admin((admin) => admin.deleteTopics({ topics: ['market.features'] }))
+  const { exitCode, findings } = await ingest.ingest(['on'], { CLICKHOUSE_DATABASE: 'elsewhere' })
+  assert.is(exitCode, 1)
+  assert.equal(
+    findings.map(({ code, subject }) => `${code} ${subject}`),
+    [
+      ...['market_ticks', 'market_rollup_state', 'market_l1', 'market_l1_latest', 'market_l2'].map(
+        (table) => `INGEST_TABLE ${table}`,
+      ),
+      'INGEST_TOPIC market.features',
+    ],
+  )
+  assert.equal(await ingest.rows('SHOW TABLES FROM elsewhere'), [])
+  await ingest.clickhouse.command({ query: 'DROP DATABASE elsewhere' })
+  assert.is((await runScript('create-topics.mts', [], { env: ingest.stack.env })).exitCode, 0)
+})
+
+switching('refuses more consumers than a topic has partitions', async () => {
+  await ingest.kafka.admin((admin) => admin.deleteTopics({ topics: [TOPICS.quotes] }))
+  const made = () =>
+    ingest.kafka.admin((admin) => admin.createTopics({ topics: [{ topic: TOPICS.quotes, numPartitions: 3 }] }))
+  // Deletion is asynchronous: until it is done, the name is taken.
+  assert.ok(await waitUntil(() => made().catch(() => false), { timeoutMs: 20_000, pollMs: 200 }))
+  const { exitCode, findings } = await ingest.ingest(['on'], { INGEST_CONSUMERS: '4' })
+  assert.equal([exitCode, codes(findings)], [1, ['INGEST_CONSUMERS']])
+  assert.is(findings[0]?.found, '3 partitions for 4 consumers')
+  assert.is((await runScript('create-topics.mts', [], { env: ingest.stack.env })).exitCode, 0)
+})
+
+switching('could not tell while Kafka or ClickHouse give no answer', async () => {
+  const clickhouse = await ingest.ingest(['status'], { CLICKHOUSE_PORT: '1' })
+  assert.equal([clickhouse.exitCode, codes(clickhouse.findings)], [3, ['CLICKHOUSE_UNREACHABLE']])
+  const kafka = await ingest.ingest(['on', '--timeout', '1'], { KAFKA_BOOTSTRAP_SERVERS: '127.0.0.1:1' })
+  assert.equal([kafka.exitCode, codes(kafka.findings)], [3, ['KAFKA_UNREACHABLE']])
+  const login = await ingest.ingest(['status'], { CLICKHOUSE_PASSWORD: 'another' })
+  assert.equal([login.exitCode, codes(login.findings)], [2, ['CLICKHOUSE_AUTH']])
+})
+
+switching('--skip-backlog begins with what comes, where nothing was read before', async () => {
+  const symbol = symbols()
+  await ingest.send(TOPICS.trades, [trade({ symbol })])
+  const { exitCode, state } = await ingest.ingest(['on', '--skip-backlog'])
+  assert.equal([exitCode, state], [0, 'on'])
+  await ingest.send(TOPICS.trades, [trade({ symbol, tick_id: 8 })])
+  assert.is(await ingest.settles('market_ticks', `symbol = '${symbol}' AND tick_id = 8`, 1), 1)
+  assert.is(await ingest.count('market_ticks', `symbol = '${symbol}'`), 1)
+})
+
+switching('a second time there is nothing to do', async () => {
+  const { exitCode, state, changed } = await ingest.ingest(['on'])
+  assert.equal([exitCode, state, changed], [0, 'on', []])
+})
+
+switching('off keeps the place, on goes on from there', async () => {
+  const symbol = symbols()
+  assert.equal((await ingest.ingest(['off'])).state, 'off')
+  await ingest.send(TOPICS.trades, [trade({ symbol })])
+  const lags = (await ingest.ingest(['status'])).topics.map(({ lag }) => lag)
+  assert.equal(lags, [1, 0, 0, 0, 0])
+  assert.equal((await ingest.ingest(['off'])).changed, [])
+  assert.equal((await ingest.ingest(['on'])).state, 'on')
+  assert.is(await ingest.settles('market_ticks', `symbol = '${symbol}'`, 1), 1)
+})
+
+switching('other settings make it outdated, and on makes it anew', async () => {
+  const env = { INGEST_FLUSH_MS: '300' }
+  const { exitCode, state, findings } = await ingest.ingest(['status'], env)
+  assert.equal([exitCode, state, codes(findings)], [0, 'outdated', ['INGEST_DIFFERS']])
+  assert.equal((await ingest.ingest(['on'], env)).state, 'on')
+  const [[create] = []] = await ingest.rows('SHOW CREATE TABLE ingest_l2_queue')
+  assert.match(String(create), /kafka_flush_interval_ms = 300/)
+  assert.equal((await ingest.ingest(['on'])).state, 'on')
+})
+
+switching('several consumers share the partitions of each topic', async () => {
+  const env = { INGEST_CONSUMERS: '3' }
+  assert.is((await ingest.ingest(['on'], env)).exitCode, 0)
+  const query =
+    "SELECT length(assignments.partition_id) FROM system.kafka_consumers WHERE table = 'ingest_l2_queue' ORDER BY 1"
+  assert.equal(await ingest.rows(query), [[3], [3], [4]])
+  const symbol = symbols()
+  await ingest.send(
+    TOPICS.l2,
+    Array.from({ length: 100 }, () => event({ symbol })),
+    { key: null },
+  )
+  assert.is(await ingest.settles('market_l2', `symbol = '${symbol}'`, 100), 100)
+  assert.is((await ingest.ingest(['on'])).exitCode, 0)
+})
+
+switching('where a view is missing nothing is taken from the topic, and nothing lost', async () => {
+  const symbol = symbols()
+  await ingest.clickhouse.command({ query: 'DROP TABLE ingest_trades_reject SYNC' })
+  await ingest.send(TOPICS.trades, [trade({ symbol }), `${symbol} is not JSON`])
+  const { exitCode, findings } = await health(['--only', 'ingest', '--wait', '0'])
+  assert.equal([exitCode, codes(findings)[0]], [1, 'INGEST_DIFFERS'])
+  assert.is(
+    await ingest.settles(
+      'system.kafka_consumers',
+      "has(exceptions.text, '') = 0 AND table = 'ingest_trades_queue' AND exceptions.text[-1] LIKE '%ingest_trades_reject is missing%'",
+      1,
+    ),
+    1,
+  )
+  const failing = await ingest.ingest(['status'])
+  assert.equal(
+    [failing.exitCode, failing.state, codes(failing.findings)],
+    [1, 'partial', ['INGEST_DIFFERS', 'INGEST_FAILS']],
+  )
+  assert.is(await ingest.count('market_ticks', `symbol = '${symbol}'`), 0)
+  assert.is((await ingest.ingest(['on'])).exitCode, 0)
+  assert.is(await ingest.settles('market_ticks', `symbol = '${symbol}'`, 1), 1)
+  assert.is(await ingest.settles('market_rejects', `message LIKE '${symbol} %'`, 1), 1)
+})
+
+switching('tells of another reader of the same topics', async () => {
+  const told = async () => {
+    const { exitCode, findings } = await ingest.ingest(['status'])
+    assert.is(exitCode, 0)
+    const beside = findings.filter(({ code }) => code === 'INGEST_OTHER_READER')
+    return beside.map(({ severity, subject, found }) => `${severity} ${subject}: ${found}`)
+  }
+  assert.equal(await told(), [])
+  await ingest.kafka.whileReading('market_data_consumer', TOPICS.quotes, async () => {
+    // Kafka tells what a group reads only while it is stable.
+    const lines = await waitUntil(async () => ((await told()).length > 0 ? told() : undefined), {
+      timeoutMs: 20_000,
+      pollMs: 200,
+    })
+    assert.equal(lines, [`warning ${TOPICS.quotes}: a reader beside it: market_data_consumer`])
+  })
+})
+
+switching('INGEST=on makes npm start switch it on, off leaves it', async () => {
+  await ingest.ingest(['off'])
+  const start = (env: NodeJS.ProcessEnv) =>
+    runScript('start.mts', ['--embedded'], { env: { ...ingest.stack.env, ...env } })
+  assert.is((await start({})).exitCode, 0)
+  assert.is((await ingest.ingest(['status'])).state, 'off')
+  assert.is((await start({ INGEST: 'on' })).exitCode, 0)
+  assert.is((await ingest.ingest(['status'])).state, 'on')
+  assert.is((await start({})).exitCode, 0)
+  assert.is((await ingest.ingest(['status'])).state, 'on')
+})
+switching.run()
+
+const storing = suite('messages become rows')
+
+storing('trades: words and numbers, every form of time, fields that are missing or more', async () => {
+  const symbol = symbols()
+  await ingest.send(TOPICS.trades, [
+    trade({ symbol }),
+    trade({ symbol, timestamp: '2026-11-23T05:00:00.000002-05:00', trade_price: '0.00000001', trade_size: '7' }),
+    trade({ symbol, timestamp: 1795428000.000003, trade_conditions: null, tick_id: undefined, correction: 'delete' }),
+    trade({
+      symbol,
+      timestamp: '1795428000.000004',
+      bid_price: undefined,
+      ask_price: null,
+      basis: 'E',
+      source: 'iqfeed',
+    }),
+    trade({ symbol, timestamp: '2026-11-23 10:00:00.000005Z', trade_price: 1e-5, something: { else: [1] } }),
+  ])
+  assert.is(await ingest.settles('market_ticks', `symbol = '${symbol}'`, 5), 5)
+  const columns =
+    'timestamp, toString(price), size, conditions, source, tick_id, market_center, toString(bid), toString(ask), total_volume, basis, correction'
+  const [price, rest] = ['189.12345678', [5, '189.12', '189.13', 5_000_000]]
+  const at = (micro: number) => `2026-11-23 10:00:00.00000${micro}`
+  assert.equal(await ingest.rows(`SELECT ${columns} FROM market_ticks WHERE symbol = '${symbol}' ORDER BY sequence`), [
+    [at(1), price, 100, '0187', '', 7, ...rest, '', 'none'],
+    [at(2), '0.00000001', 7, '0187', '', 7, ...rest, '', 'none'],
+    [at(3), price, 100, '', '', 0, ...rest, '', 'delete'],
+    [at(4), price, 100, '0187', 'iqfeed', 7, 5, '0', '0', 5_000_000, 'E', 'none'],
+    [at(5), '0.00001', 100, '0187', '', 7, ...rest, '', 'none'],
+  ])
+})
+
+storing('quotes: both sides, or the one that is there', async () => {
+  const symbol = symbols()
+  const noBid = { bid_price: undefined, bid_size: null }
+  await ingest.send(TOPICS.quotes, [quote({ symbol }), quote({ symbol, ...noBid, ask_price: '189.25' })])
+  assert.is(await ingest.settles('market_l1', `symbol = '${symbol}'`, 2), 2)
+  const columns = 'toString(bid), bid_size, toString(ask), ask_size, bid_market_center, ask_market_center, tick_id'
+  assert.equal(await ingest.rows(`SELECT ${columns} FROM market_l1 WHERE symbol = '${symbol}' ORDER BY sequence`), [
+    ['189.1', 3, '189.2', 4, 5, 11, 9],
+    ['0', 0, '189.25', 4, 5, 11, 9],
+  ])
+})
+
+storing('order book: codes and words, and deletes that say no price', async () => {
+  const symbol = symbols()
+  await ingest.send(TOPICS.l2, [
+    event({ symbol }),
+    event({ symbol, side: 'ask', operation: 'update', order_id: '18446744073709551615', order_count: 3 }),
+    event({ symbol, side: '0', operation: 'Delete', price: undefined, size: null, level: undefined }),
+    event({ symbol, side: undefined, operation: 'clear', price: undefined, size: undefined }),
+  ])
+  assert.is(await ingest.settles('market_l2', `symbol = '${symbol}'`, 4), 4)
+  const columns =
+    'side, operation, toString(price), size, level, market_maker, toString(order_id), order_count, tick_id'
+  assert.equal(await ingest.rows(`SELECT ${columns} FROM market_l2 WHERE symbol = '${symbol}' ORDER BY sequence`), [
+    ['bid', 'insert', '189.1', 100, 1, 'NSDQ', '0', 0, 1],
+    ['ask', 'update', '189.1', 100, 1, 'NSDQ', '18446744073709551615', 3, 1],
+    ['ask', 'delete', '0', 0, 0, 'NSDQ', '0', 0, 1],
+    ['ask', 'clear', '0', 0, 1, 'NSDQ', '0', 0, 1],
+  ])
+})
+
+storing('keeps Kafka’s time, and its place in the order of the topic', async () => {
+  const symbol = symbols()
+  // A clock that goes back, between messages of one moment.
+  for (const timestamp of ['1795428000123', '1795424400456'])
+    await ingest.send(TOPICS.l2, [event({ symbol })], { timestamp, partition: 3 })
+  assert.is(await ingest.settles('market_l2', `symbol = '${symbol}'`, 2), 2)
+  const place = 'toUInt32(intDiv(sequence, 100000000000000)), sequence - min(sequence) OVER ()'
+  assert.equal(
+    await ingest.rows(`SELECT ingestion_time, ${place} FROM market_l2 WHERE symbol = '${symbol}' ORDER BY sequence`),
+    [
+      ['2026-11-23 10:00:00.123', 3, 0],
+      ['2026-11-23 09:00:00.456', 3, 1],
+    ],
+  )
+})
+
+storing('signals and features stay as they are', async () => {
+  await ingest.send('trading.signals', ['{"side":"buy"}', Buffer.from([0, 255])])
+  await ingest.send('market.features', ['not JSON'], { key: null })
+  assert.is(await ingest.settles('market_messages', '1', 3), 3)
+  assert.equal(await ingest.rows('SELECT topic, key, hex(message) FROM market_messages ORDER BY topic, offset'), [
+    ['market.features', '', Buffer.from('not JSON').toString('hex').toUpperCase()],
+    ['trading.signals', 'TEST', Buffer.from('{"side":"buy"}').toString('hex').toUpperCase()],
+    ['trading.signals', 'TEST', '00FF'],
+  ])
+})
+
+storing('a block of more days than one INSERT may write by default', async () => {
+  const symbol = symbols()
+  const days = Array.from({ length: 150 }, (_, day) => event({ symbol, timestamp: 1_600_000_000 + day * 86_400 }))
+  await ingest.send(TOPICS.l2, days)
+  assert.is(await ingest.settles('market_l2', `symbol = '${symbol}'`, 150), 150)
+})
+storing.run()
+
+const rejecting = suite('what cannot be read')
+
+/** What is wrong, and the message that has it. */
+const POISON: [topic: string, error: string, message: unknown][] = [
+  [TOPICS.trades, 'not a JSON object', 'not JSON'],
+  [TOPICS.trades, 'not a JSON object', '{"symbol":"T","timestamp":"2026-'],
+  [TOPICS.trades, 'not a JSON object', '["T","2026-11-23T10:00:00","1","1"]'],
+  [TOPICS.trades, 'not a JSON object', '42'],
+  [TOPICS.trades, 'not a JSON object', `${JSON.stringify(trade())}${JSON.stringify(trade())}`],
+  [TOPICS.trades, 'not a JSON object', JSON.stringify(trade()).replace('189.12345678', 'NaN')],
+  [TOPICS.trades, 'not a JSON object', Buffer.from([0xff, 0xfe, 0x00, 0x7b])],
+  [TOPICS.trades, 'cannot use: symbol', trade({ symbol: '' })],
+  [TOPICS.trades, 'cannot use: timestamp', trade({ timestamp: 'yesterday' })],
+  [TOPICS.trades, 'cannot use: timestamp', trade({ timestamp: 12 })],
+  [TOPICS.trades, 'cannot use: timestamp', trade({ timestamp: '9999-01-01T00:00:00' })],
+  [TOPICS.trades, 'cannot use: timestamp', trade({ timestamp: undefined })],
+  [TOPICS.trades, 'cannot use: trade_price', trade({ trade_price: null })],
+  [TOPICS.trades, 'cannot use: trade_price, trade_size', trade({ trade_price: 1e12, trade_size: 1.5 })],
+  [TOPICS.trades, 'cannot use: tick_id', trade({ tick_id: -1 })],
+  [TOPICS.trades, 'cannot use: correction', trade({ correction: 'perhaps' })],
+  [
+    TOPICS.quotes,
+    'cannot use: bid_price, ask_price',
+    quote({ bid_price: null, bid_size: null, ask_price: null, ask_size: null }),
+  ],
+  [TOPICS.quotes, 'cannot use: ask_size', quote({ ask_size: undefined })],
+  [TOPICS.l2, 'cannot use: side', event({ side: 2 })],
+  [TOPICS.l2, 'cannot use: operation', event({ operation: 'replace' })],
+  [TOPICS.l2, 'cannot use: price, size', event({ price: undefined, size: undefined })],
+  [TOPICS.l2, 'cannot use: level', event({ level: 70_000 })],
+]
+
+rejecting('is in market_rejects byte by byte with what is wrong, and the topic goes on', async () => {
+  await ingest.clickhouse.command({ query: 'TRUNCATE TABLE market_rejects' })
+  const symbol = symbols()
+  const bytes = (message: unknown) =>
+    (Buffer.isBuffer(message) ? message : Buffer.from(typeof message === 'string' ? message : JSON.stringify(message)))
+      .toString('hex')
+      .toUpperCase()
+  for (const topic of Object.values(TOPICS))
+    await ingest.send(
+      topic,
+      POISON.filter((each) => each[0] === topic).map(([, , message]) => message),
+    )
+  await ingest.send(TOPICS.trades, [trade({ symbol })])
+  assert.is(await ingest.settles('market_rejects', '1', POISON.length), POISON.length)
+  assert.is(await ingest.settles('market_ticks', `symbol = '${symbol}'`, 1), 1)
+  const query =
+    "SELECT topic, error, hex(message), key FROM market_rejects ORDER BY indexOf(['iqfeed.trades.raw', 'iqfeed.quotes.raw', 'iqfeed.l2.raw'], topic), offset"
+  assert.equal(
+    await ingest.rows(query),
+    POISON.map(([topic, error, message]) => [topic, error, bytes(message), 'TEST']),
+  )
+})
+
+rejecting('is told by status and health-check, as a warning with samples', async () => {
+  const { exitCode, topics, rejects, findings } = await ingest.ingest(['status'])
+  assert.is(exitCode, 0)
+  assert.equal(
+    topics.map(({ rejects: count }) => count),
+    [16, 2, 4, 0, 0],
+  )
+  assert.is(rejects.length, 5)
+  assert.ok(rejects.every(({ error, message }) => error !== '' && message.length <= 100))
+  assert.equal(codes(findings), ['INGEST_REJECTS'])
+  const { exitCode: healthCode, services, findings: found } = await health(['--only', 'ingest'])
+  assert.equal(
+    [healthCode, services[0].state, services[0].details.rejectsToday, codes(found)],
+    [0, 'healthy', 22, ['INGEST_REJECTS']],
+  )
+})
+
+rejecting('a message as large as the topic takes is kept whole; a larger one the topic refuses', async () => {
+  const before = await ingest.count('market_rejects')
+  const limit = 1_048_588
+  const large = 'x'.repeat(limit - 200)
+  await ingest.send(TOPICS.trades, [large])
+  assert.is(await ingest.settles('market_rejects', '1', before + 1), before + 1)
+  assert.equal(await ingest.rows('SELECT max(length(message)) FROM market_rejects'), [[large.length]])
+  const refused = await ingest.send(TOPICS.trades, ['x'.repeat(limit + 1)]).catch((error) => error)
+  assert.match(String(refused), /larger than the max message size/)
+  await ingest.clickhouse.command({ query: 'TRUNCATE TABLE market_rejects' })
+})
+rejecting('a time that is none, rather than one that was never sent', async () => {
+  const times = [
+    '10:00:00.123456',
+    '2026-11-23T25:00:00',
+    '2026-11-23T10:61:00',
+    'Nov 23 10:00:00',
+    '11/12/2026 10:00:00',
+    '2026-00-10',
+    '2026-11-00T10:00:00',
+    '0000-11-23T10:00:00',
+    '2026-11-23T10:00:00\t',
+    '2026-11-23T10:00:00+05:60',
+    1_795_428_000_123,
+    // The tables of minutes end on that day.
+    '2106-02-07',
+    4_294_944_000,
+  ]
+  for (const [topic, message] of [
+    [TOPICS.trades, trade],
+    [TOPICS.quotes, quote],
+    [TOPICS.l2, event],
+  ] as const) {
+    const messages = times.map((timestamp) => JSON.stringify(message({ timestamp })))
+    await ingest.send(topic, messages, { partition: 0 })
+    await ingest.settles('market_rejects', `topic = '${topic}'`, times.length)
+    assert.equal(
+      await ingest.rows(`SELECT error, message FROM market_rejects WHERE topic = '${topic}' ORDER BY offset`),
+      messages.map((each) => ['cannot use: timestamp', each]),
+    )
+  }
+  await ingest.clickhouse.command({ query: 'TRUNCATE TABLE market_rejects' })
+})
+rejecting.run()
+
+const once = suite('each message once')
+
+/** Makes the ingest read every topic from its first record again, and waits until it has. */
+async function readAgain(): Promise<void> {
+  await ingest.ingest(['off'])
+  const groups = { trades: [TOPICS.trades], quotes: [TOPICS.quotes], l2: [TOPICS.l2], messages: DERIVED }
+  for (const [name, topics] of Object.entries(groups))
+    for (const topic of topics) await ingest.kafka.commit(`l2_ingest.${name}`, topic, 0)
+  assert.ok((await ingest.ingest(['status'])).topics.every(({ lag }) => lag > 0))
+  await ingest.ingest(['on'])
+  const read = async () => (await ingest.ingest(['status'])).topics.every(({ lag }) => lag === 0)
+  assert.ok(await waitUntil(read, { timeoutMs: 60_000, pollMs: 100 }))
+}
+
+once('a topic read again from its first record doubles nothing', async () => {
+  const tables = ['market_ticks', 'market_l1', 'market_l2', 'market_rejects', 'market_messages']
+  const counts = () => Promise.all(tables.map((table) => ingest.count(table)))
+  // The first time also what was skipped or deleted above comes back.
+  await readAgain()
+  const before = await counts()
+  assert.ok(before.every((count) => count > 0))
+  await readAgain()
+  assert.equal(await counts(), before)
+})
+
+once('two equal messages of one moment are two events', async () => {
+  const symbol = symbols()
+  await ingest.send(TOPICS.l2, [event({ symbol }), event({ symbol })], { timestamp: '1795428000000' })
+  assert.is(await ingest.settles('market_l2', `symbol = '${symbol}'`, 2), 2)
+})
+
+once('a topic made anew begins anew: the same offsets are other messages', async () => {
+  const symbol = symbols()
+  const send = () => ingest.send(TOPICS.quotes, [quote({ symbol, tick_id: 0 })], { partition: 0 })
+  await send()
+  assert.is(await ingest.settles('market_l1', `symbol = '${symbol}'`, 1), 1)
+  const reset = await runScript('reset-kafka.mts', ['--yes', '--force', '--only', TOPICS.quotes], {
+    env: ingest.stack.env,
+  })
+  assert.is(reset.exitCode, 0, reset.stdout + reset.stderr)
+  await send()
+  assert.is(await ingest.settles('market_l1', `symbol = '${symbol}'`, 2), 2)
+})
+
+once('partitions that a topic grows are read', async () => {
+  const symbol = symbols()
+  await ingest.kafka.admin((admin) =>
+    admin.createPartitions({ topicPartitions: [{ topic: TOPICS.quotes, count: 12 }] }),
+  )
+  await ingest.send(TOPICS.quotes, [quote({ symbol })], { partition: 11 })
+  assert.is(await ingest.settles('market_l1', `symbol = '${symbol}'`, 1), 1)
+})
+once.run()
+
+const canary = suite('health-check --deep')
+
+canary('sends a canary through the whole path, and leaves nothing of it', async () => {
+  const left = async () => [
+    await ingest.rows("SELECT name FROM system.tables WHERE name LIKE 'canary%'"),
+    await ingest.kafka.admin(async (admin) => (await admin.listTopics()).filter((topic) => topic.includes('canary'))),
+    await ingest.kafka.admin(async (admin) =>
+      (await admin.listGroups()).groups.filter(({ groupId }) => groupId.includes('canary')),
+    ),
+  ]
+  const rows = await ingest.count('market_ticks')
+  for (const word of ['on', 'off']) {
+    await ingest.ingest([word])
+    const { exitCode, services, findings } = await health(['--deep', '--only', 'canary'])
+    assert.equal([exitCode, services[0].state, findings], [0, 'healthy', []])
+    assert.equal(Object.keys(services[0].details), [
+      'prepare',
+      'to kafka',
+      'to clickhouse',
+      'connect to redis',
+      'redis',
+      'clean up',
+    ])
+    assert.ok(Object.values<number>(services[0].details).every((ms) => ms >= 0))
+    assert.match(services[0].summary, /^to kafka \d+ ms, to clickhouse \d+ ms, redis \d+ ms$/)
+    assert.equal(await left(), [[], [], []])
+  }
+  assert.is(await ingest.count('market_ticks'), rows)
+})
+
+canary('names the hop on which it got lost', async () => {
+  const { exitCode, findings } = await health(['--deep', '--only', 'canary'], { REDIS_PORT: '1' })
+  assert.equal([exitCode, codes(findings), findings[0].subject], [1, ['CANARY_LOST'], 'canary connect to redis'])
+  assert.is((await health(['--only', 'canary'])).exitCode, 2)
+})
+
+canary('removes what a canary left that was killed', async () => {
+  const name = `l2-canary-${Date.now() - 3_600_000}_0`
+  await ingest.kafka.admin((admin) => admin.createTopics({ topics: [{ topic: name, numPartitions: 1 }] }))
+  assert.is((await health(['--deep', '--only', 'canary'])).exitCode, 0)
+  assert.not.ok((await ingest.kafka.admin((admin) => admin.listTopics())).includes(name))
+})
+
+canary.after(() => ingest.stop())
+canary.run()

@@ -1,0 +1,42 @@
+/** What openKafkajs does with a client that it gives up. */
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { waitUntil } from '../../scripts/lib/common/wait.mts'
+import { openKafkajs } from '../../scripts/lib/kafka/cluster.mts'
+import { sharedStack } from '../support/stack.mts'
+
+const client = suite('openKafkajs')
+
+client('a client that connects after its deadline holds no connection', async () => {
+  const stack = await sharedStack()
+  const seen: Socket[] = []
+  // On the way to the broker, answers over the first connection come too late; if kafkajs tries again, they come at once.
+  const way = createServer((socket) => {
+    const lateMs = seen.length === 0 ? 600 : 0
+    seen.push(socket)
+    const broker = connect(stack.settings.KAFKA_LISTENER_PORT, '127.0.0.1')
+    socket.pipe(broker)
+    broker.on('data', (answer) => setTimeout(() => socket.destroyed || socket.write(answer), lateMs))
+    for (const event of ['error', 'close']) socket.on(event, () => broker.destroy())
+  })
+  await new Promise<void>((resolve) => way.listen(0, '127.0.0.1', resolve))
+  const { port } = way.address() as AddressInfo
+  const clients = await openKafkajs({ KAFKA_BOOTSTRAP_SERVERS: [`127.0.0.1:${port}`] }, { timeoutMs: 400 })
+  const outcome = await clients.admin().then(
+    () => 'connected',
+    () => 'given up',
+  )
+  await clients.close()
+  // The time in which it would come about.
+  await delay(1_500)
+  const open = () => seen.filter((socket) => !socket.destroyed).length
+  const ended = await waitUntil(async () => open() === 0, { timeoutMs: 5_000, pollMs: 50 })
+  for (const socket of seen) socket.destroy()
+  way.close()
+  await stack.stop()
+  assert.equal([outcome, ended], ['given up', true])
+})
+
+client.run()

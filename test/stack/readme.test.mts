@@ -1,0 +1,136 @@
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import path from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { connectClickHouse } from '../../scripts/lib/clickhouse/client.mts'
+import { ROOT, readSettings } from '../../scripts/lib/settings/settings.mts'
+import { readDeclaredTopics } from '../../scripts/lib/topics/file.mts'
+import { runScript } from '../support/command.mts'
+import { applyInitFiles, sharedStack } from '../support/stack.mts'
+
+const read = (file: string) => readFileSync(path.join(ROOT, file), 'utf8')
+const readme = read('README.md')
+const scripts: Record<string, string> = JSON.parse(read('package.json')).scripts
+
+/** The commands that the README names, in code spans and blocks, each from its first word to the end of the span or line. */
+function commandsNamed(): string[] {
+  const blocks = [...readme.matchAll(/^```sh\n([\s\S]*?)^```/gm)].flatMap(([, block = '']) => block.split('\n'))
+  const prose = readme.replace(/^```[\s\S]*?^```/gm, '')
+  const spans = [...prose.matchAll(/`([^`\n]+)`/g)].map(([, span = '']) => span)
+  return [...blocks, ...spans].map((line) => line.replace(/\s+#.*/, '').trim())
+}
+
+/** The script file that a command runs and its flags, or undefined for commands that are not ours. */
+function ours(command: string): { script: string; flags: string[] } | undefined {
+  const npm = /^npm (?:run (?:--silent )?)?(?!run\b)([\w:]+)(.*)/.exec(command)
+  const direct = /^\.\/scripts\/([\w-]+\.mts)(.*)/.exec(command)
+  const [, name = '', rest = ''] = npm ?? direct ?? []
+  if (!name) return undefined
+  const script = direct ? `./scripts/${name}` : (scripts[name] ?? `no npm script ${name}`)
+  return { script, flags: rest.match(/--[a-z-]{2,}/g) ?? [] }
+}
+
+const commands = suite('README commands')
+
+commands('name only npm scripts and files that exist', () => {
+  const named = commandsNamed().flatMap((command) => ours(command)?.script ?? [])
+  assert.ok(named.length > 20, `found only ${named.length} commands`)
+  for (const script of new Set(named)) {
+    const file = path.join(ROOT, script)
+    assert.ok(existsSync(file), `${script} does not exist`)
+    assert.ok(statSync(file).mode & 0o100, `${script} cannot be executed`)
+  }
+})
+
+commands('name only flags that the command has', async () => {
+  const flags = new Map<string, Set<string>>()
+  for (const command of commandsNamed()) {
+    const { script, flags: named } = ours(command) ?? { script: '', flags: [] }
+    if (script.startsWith('./scripts/')) flags.set(script, new Set([...(flags.get(script) ?? []), ...named]))
+  }
+  for (const [script, named] of flags) {
+    const { exitCode, stdout } = await runScript(path.basename(script), ['--help'])
+    assert.is(exitCode, 0, script)
+    for (const flag of named) assert.match(stdout, new RegExp(`^  ${flag}\\b`, 'm'), `${script} ${flag}`)
+  }
+})
+
+commands('begin with npm start, by line 10', () => {
+  assert.ok(readme.split('\n').slice(0, 10).includes('npm start'))
+})
+
+commands.run()
+
+const tables = suite('README tables')
+
+tables('list the topics as declared', () => {
+  const listed = [...readme.matchAll(/^\| `([\w.]+)` \| (\d+) \|/gm)].map(([, name, partitions]) => [
+    name,
+    Number(partitions),
+  ])
+  const declared = readDeclaredTopics(readSettings({})).map(({ name, partitions }) => [name, partitions])
+  assert.equal(listed, declared)
+})
+
+tables('list market tables that are declared', () => {
+  const listed = [...readme.matchAll(/^\| `(market_\w+)` \|/gm)].map(([, name = '']) => name)
+  assert.is(listed.length, 4)
+  const files = readdirSync(path.join(ROOT, 'clickhouse/init'))
+  for (const table of listed)
+    assert.ok(
+      files.some((file) => file.endsWith(`0_${table}.sql`)),
+      table,
+    )
+})
+
+tables('list files that exist', () => {
+  const section = readme.split('### Files')[1]?.split('\n## ')[0] ?? ''
+  const rows = section.split('\n').filter((line) => line.startsWith('| `'))
+  const files = rows.flatMap((row) =>
+    [...(row.split('|')[1] ?? '').matchAll(/`([^`]+)`/g)].map(([, file = '']) => file),
+  )
+  assert.ok(files.length > 5)
+  for (const file of files) assert.ok(existsSync(path.join(ROOT, file.replace('/*.sql', ''))), file)
+})
+
+tables('give the memory limits in force, 4096 MB together', () => {
+  const {
+    ZOOKEEPER_MEMORY_LIMIT,
+    KAFKA_MEMORY_LIMIT,
+    CLICKHOUSE_MEMORY_LIMIT,
+    REDIS_MEMORY_LIMIT,
+    KAFKA_UI_MEMORY_LIMIT,
+  } = readSettings({})
+  const limits = [
+    ZOOKEEPER_MEMORY_LIMIT,
+    KAFKA_MEMORY_LIMIT,
+    CLICKHOUSE_MEMORY_LIMIT,
+    REDIS_MEMORY_LIMIT,
+    KAFKA_UI_MEMORY_LIMIT,
+  ].map((bytes) => bytes / 1024 ** 2)
+  assert.is(
+    limits.reduce((sum, limit) => sum + limit),
+    4096,
+  )
+  const [zookeeper, kafka, clickhouse, redis, ui] = limits
+  const sentence = `ZooKeeper ${zookeeper}, Kafka ${kafka}, ClickHouse ${clickhouse}, Redis ${redis}, Kafka UI ${ui}`
+  assert.ok(readme.includes(sentence), sentence)
+  assert.ok(read('docker-compose.yml').includes(limits.join(' + ')))
+})
+
+tables('give queries that the schema answers', async () => {
+  const section = readme.split('### Answers')[1]?.split('\n### ')[0] ?? ''
+  const queries = [...section.matchAll(/`(SELECT [^`]+)`/g)].map(([, query = '']) => query)
+  assert.is(queries.length, 6)
+  const stack = await sharedStack()
+  await applyInitFiles(stack.settings)
+  const client = await connectClickHouse(stack.settings, 30_000)
+  try {
+    for (const query of queries) await (await client.query({ query, format: 'JSONEachRow' })).json()
+  } finally {
+    await client.close()
+    await stack.stop()
+  }
+})
+
+tables.run()

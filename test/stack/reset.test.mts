@@ -1,0 +1,443 @@
+/** reset-kafka as a process, against a Kafka of its own. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { install } from '../../scripts/lib/engines/embedded/install.mts'
+import { runningEmbedded, startEmbedded } from '../../scripts/lib/engines/embedded/stack.mts'
+import { type CommandOptions, runScript } from '../support/command.mts'
+import { KafkaHand, runAround, signalAt } from '../support/kafka.mts'
+import { startStack, type TestStack } from '../support/stack.mts'
+import { runOnTerminal } from '../support/terminal.mts'
+
+let stack: TestStack
+let kafka: KafkaHand
+const folder = mkdtempSync(path.join(tmpdir(), 'l2-reset-'))
+
+/** Fewer topics and partitions than those that ship, for speed. */
+const DECLARED = ['iqfeed.l2.raw', 'trading.signals', 'market.features']
+const file = path.join(folder, 'topics.yml')
+const config = { 'compression.type': 'lz4' }
+writeFileSync(
+  file,
+  JSON.stringify({ topics: DECLARED.map((name) => ({ name, partitions: 2, replication: 1, config })) }),
+)
+
+const run = (args: string[], options: CommandOptions = {}) =>
+  runScript('reset-kafka.mts', ['--file', file, ...args], { env: stack.env, ...options })
+
+/** What has to survive a reset, whatever happens to it: a topic that is not declared, and what its reader has committed. */
+async function untouched() {
+  const [ends, config, committed] = await Promise.all([
+    kafka.ends('notes'),
+    kafka.config('notes'),
+    kafka.committed('notes_reader', 'notes'),
+  ])
+  return { ends, config, committed }
+}
+const UNTOUCHED = { ends: [3, 3], config: { 'max.message.bytes': '4096' }, committed: [2, 2] }
+
+/** The declared topics, with 5 records in each partition of two of them, and 4 of those read by a group. */
+async function fill(): Promise<void> {
+  const { exitCode, stderr } = await runScript('create-topics.mts', ['--file', file], { env: stack.env })
+  assert.is(exitCode, 0, stderr)
+  for (const name of ['trading.signals', 'market.features']) {
+    if ((await kafka.ends(name))[0] === 0) await kafka.produce(name, 5)
+  }
+  await kafka.commit('market_data_consumer', 'trading.signals', 4)
+}
+
+const FILLED = { ends: [5, 5], committed: [4, 4] }
+const EMPTIED = { ends: [0, 0], committed: [] }
+
+async function signals() {
+  const [ends, committed] = await Promise.all([
+    kafka.ends('trading.signals'),
+    kafka.committed('market_data_consumer', 'trading.signals'),
+  ])
+  return { ends, committed }
+}
+
+/** What the declared topics must be after a reset, seen by create-topics' comparison and by another client. */
+async function assertReset(): Promise<void> {
+  const check = await runScript('create-topics.mts', ['--file', file, '--check'], { env: stack.env })
+  assert.is(check.exitCode, 0, check.stdout)
+  for (const name of DECLARED) assert.equal([...new Set(await kafka.ends(name))], [0], name)
+  assert.equal(await signals(), EMPTIED)
+  assert.equal(await untouched(), UNTOUCHED)
+}
+
+const asks = suite('reset-kafka, before it is sure')
+
+asks.before(async () => {
+  stack = await startStack(['zookeeper', 'kafka'])
+  kafka = new KafkaHand(stack.settings)
+  const configEntries = [{ name: 'max.message.bytes', value: '4096' }]
+  const topics = [{ topic: 'notes', numPartitions: 2, configEntries }]
+  await kafka.admin((admin) => admin.createTopics({ topics }))
+  await kafka.produce('notes', 3)
+  await kafka.commit('notes_reader', 'notes', 2)
+  await fill()
+})
+
+asks('shows with --dry-run what would be lost, and changes nothing', async () => {
+  const startMs = Date.now()
+  const { exitCode, stdout, stderr } = await run(['--dry-run', '--json'])
+  assert.equal([exitCode, stderr], [0, ''])
+  const { survey, findings } = JSON.parse(stdout)
+  assert.equal(findings, [])
+  assert.match(survey.clusterId, /^[\w-]{22}$/)
+  const topics = survey.topics.map(({ name, records, uncounted }: Record<string, unknown>) => [
+    name,
+    records,
+    uncounted,
+  ])
+  assert.equal(
+    topics,
+    DECLARED.map((name) => [name, name.includes('.raw') ? 0 : 10, 0]),
+  )
+  const { bytes, newestMs } = survey.topics[1]
+  assert.ok(bytes > 100 && bytes < 100_000, `${bytes} bytes`)
+  assert.ok(newestMs > startMs - 600_000 && newestMs <= startMs, `${newestMs}`)
+  assert.is(survey.topics[0].newestMs, undefined)
+  const groups = survey.groups.map(({ id, state, members }: Record<string, unknown>) => [id, state, members])
+  assert.equal(groups, [['market_data_consumer', 'Empty', []]])
+  assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
+})
+
+asks('shows it to people as a table', async () => {
+  const { stdout } = await run(['--dry-run', '--only', 'trading.signals'])
+  assert.match(
+    stdout,
+    /^Kafka cluster \S+\n {2}topic +records +on disk +newest record\n {2}trading\.signals +10 +\d\S* K?B +20\S+Z\n/,
+  )
+  assert.match(stdout, /\n {2}consumer group market_data_consumer: Empty, members: 0, committed offsets: 2\n$/)
+})
+
+asks('refuses without a terminal and without --yes', async () => {
+  const { exitCode, stdout, stderr } = await run([], { stdin: 'reset\n' })
+  assert.equal([exitCode, stdout], [2, ''])
+  assert.match(stderr, /found no terminal to ask on, expected --yes or --dry-run \[CONFIRM\]/)
+  assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
+})
+
+const QUESTION = /destroys 20 records in 3 topics, for good\. Type "reset" to go on \[No\]: /
+const answers: Record<string, string> = {
+  'the word in another case': 'RESET\r',
+  yes: 'yes\r',
+  No: 'No\r',
+  'the Enter key': '\r',
+  'Ctrl-C': '\x03',
+  'Ctrl-D': '\x04',
+}
+
+for (const [answer, keys] of Object.entries(answers)) {
+  asks(`takes ${answer} for No, changes nothing, and exits 1`, async () => {
+    const { exitCode, screen } = await runOnTerminal('reset-kafka.mts', ['--file', file], stack.env, {
+      question: QUESTION,
+      keys,
+    })
+    assert.is(exitCode, 1, screen)
+    assert.match(screen, /Declined: nothing was changed/)
+    assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
+  })
+}
+
+asks('takes Ctrl-C between the loss and the question for No', async () => {
+  const shown = { question: /committed offsets: 2/, keys: '\x03' }
+  const { exitCode, screen } = await runOnTerminal('reset-kafka.mts', ['--file', file], stack.env, shown)
+  assert.is(exitCode, 1, screen)
+  assert.match(screen, /Declined: nothing was changed/)
+  assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
+})
+
+asks('takes nothing for an answer that was typed before the loss is shown, whole or in part', async () => {
+  const { exitCode, screen } = await runOnTerminal('reset-kafka.mts', ['--file', file], stack.env, {
+    early: 'reset\rreset\rrese',
+    question: QUESTION,
+    keys: 't\r',
+  })
+  assert.is(exitCode, 1, screen)
+  assert.match(screen, /Declined: nothing was changed/)
+  assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
+})
+
+asks('takes an interrupt before the question for No', async () => {
+  // At the first request about offsets (2), the survey is under way.
+  const { exitCode, stderr } = await run(['--yes'], { env: signalAt(stack.env, '2:1:before:SIGINT') })
+  assert.equal([exitCode, stderr.split('\n').at(-2)], [1, 'Declined: nothing was changed'])
+  assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
+})
+
+asks('refuses while a group is reading, and names its members', async () => {
+  await kafka.whileReading('live_readers', 'iqfeed.l2.raw', async () => {
+    for (const args of [['--yes'], ['--dry-run']]) {
+      const { exitCode, stdout } = await run(args)
+      assert.is(exitCode, 1)
+      assert.match(stdout, /✗ group live_readers: found Stable, l2-stack at 127\.0\.0\.1, .*\[GROUP_ACTIVE\]/)
+    }
+    assert.is((await run(['--dry-run', '--only', 'trading.signals'])).exitCode, 0)
+  })
+  assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
+})
+
+asks('refuses another cluster than the one named, and a topic that is not declared', async () => {
+  const other = await run(['--yes', '--cluster-id', 'another'])
+  assert.is(other.exitCode, 2)
+  assert.match(other.stderr, /found cluster \S+, expected another, as --cluster-id says \[OTHER_CLUSTER\]/)
+  const undeclared = await run(['--yes', '--only', 'notes'])
+  assert.is(undeclared.exitCode, 2)
+  assert.match(undeclared.stderr, /--only notes: found a topic that is not declared, .*\n {4}→ --all/)
+  const internal = await run(['--yes', '--all', '--only', '__consumer_offsets'])
+  assert.is(internal.exitCode, 2)
+  assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
+})
+
+asks('refuses before it deletes anything that could not be made again', async () => {
+  const topic = { name: 'trading.signals', partitions: 5, replication: 1, config: { 'retention.ms': 'soon' } }
+  const wrong = path.join(folder, 'wrong.yml')
+  writeFileSync(wrong, JSON.stringify({ topics: [topic] }))
+  const { exitCode, stderr } = await run(['--yes', '--file', wrong])
+  assert.is(exitCode, 2)
+  assert.match(
+    stderr,
+    /wrong\.yml:1:\d+ trading\.signals retention\.ms: found "soon": Invalid value .*\[TOPIC_CONFIG\]/,
+  )
+  assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
+})
+
+asks.run()
+
+const resets = suite('reset-kafka, when it is sure')
+
+resets('deletes, makes anew, clears the offsets, and proves it', async () => {
+  const before = JSON.parse((await run(['--dry-run', '--json'])).stdout).survey.topics
+  const { exitCode, stdout, stderr } = await run(['--yes', '--json'])
+  assert.is(exitCode, 0, stderr)
+  assert.equal(JSON.parse(stdout).findings, [])
+  await assertReset()
+  const after = JSON.parse((await run(['--dry-run', '--json'])).stdout).survey.topics
+  const ids = (topics: { id: string }[]) => topics.map(({ id }) => id)
+  assert.equal(new Set([...ids(before), ...ids(after)]).size, 6)
+})
+
+resets('does so after the word was typed', async () => {
+  await fill()
+  const keys = 'reset\r'
+  const { exitCode, screen } = await runOnTerminal('reset-kafka.mts', ['--file', file], stack.env, {
+    question: QUESTION,
+    keys,
+  })
+  assert.is(exitCode, 0, screen)
+  assert.match(screen, /Reset and proven: iqfeed\.l2\.raw, trading\.signals, market\.features/)
+  await assertReset()
+})
+
+resets('touches only the topics named by --only', async () => {
+  await fill()
+  const { exitCode, stdout } = await run(['--yes', '--only', 'market.features'])
+  assert.equal([exitCode, stdout], [0, 'Reset and proven: market.features\n'])
+  assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
+  assert.equal(await kafka.ends('market.features'), [0, 0])
+})
+
+resets('deletes a topic that is not declared for good, with --all, and no other one', async () => {
+  await fill()
+  await kafka.admin((admin) => admin.createTopics({ topics: [{ topic: 'scratch' }] }))
+  const { exitCode, stdout } = await run(['--yes', '--all', '--only', 'scratch'])
+  assert.equal([exitCode, stdout], [0, 'Deleted for good: scratch\n'])
+  assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
+  assert.not((await kafka.admin((admin) => admin.listTopics())).includes('scratch'))
+})
+
+resets('goes on with --force while a group is reading, and warns', async () => {
+  await fill()
+  await kafka.whileReading('live_readers', 'iqfeed.l2.raw', async () => {
+    const { exitCode, stdout } = await run(['--yes', '--force'])
+    assert.is(exitCode, 0, stdout)
+    assert.match(stdout, /Reset and proven: .*\n! group live_readers: found Stable, .*\[GROUP_ACTIVE\]/)
+  })
+  await assertReset()
+})
+
+/** Groups are listed (16) for the survey, then when the topics are new, before their offsets are cleared. */
+const RECREATED = '16:2:before'
+
+resets('clears what a group commits while the reset goes on', async () => {
+  await fill()
+  const { exitCode, stderr } = await runAround(
+    'reset-kafka.mts',
+    ['--file', file, '--yes'],
+    stack.env,
+    RECREATED,
+    async () => {
+      await kafka.commit('market_data_consumer', 'trading.signals', 4)
+      assert.equal(await signals(), { ends: [0, 0], committed: [4, 4] })
+    },
+  )
+  assert.is(exitCode, 0, stderr)
+  assert.match(stderr, /Clearing the offsets of group market_data_consumer\n/)
+  await assertReset()
+})
+
+resets('leaves the offsets of a group that came to read meanwhile, and hints at no wider a reset', async () => {
+  await fill()
+  let release = () => {}
+  const read = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  let reading: Promise<void> | undefined
+  const { exitCode, stdout } = await runAround(
+    'reset-kafka.mts',
+    ['--file', file, '--yes', '--only', 'trading.signals', '--json'],
+    stack.env,
+    RECREATED,
+    async () => {
+      // At the end of what there is, the reader has nothing to fetch, and leaves its offsets as they are.
+      await kafka.produce('trading.signals', 5)
+      await kafka.commit('market_data_consumer', 'trading.signals', 5)
+      await new Promise<void>((joined, reject) => {
+        reading = kafka.whileReading('market_data_consumer', 'trading.signals', async () => {
+          joined()
+          await read
+        })
+        reading.catch(reject)
+      })
+    },
+  ).finally(release)
+  await reading
+  const { findings } = JSON.parse(stdout)
+  const hint = `stop its programs, then: ./scripts/reset-kafka.mts --only trading.signals --file ${file}`
+  assert.is(exitCode, 1)
+  const told = findings.map(({ code, subject, hint: next }: Record<string, unknown>) => `${code} ${subject} ${next}`)
+  const again = `./scripts/reset-kafka.mts --only trading.signals --file ${file}`
+  assert.equal(told.sort(), [
+    `RESET_OFFSETS group market_data_consumer ${hint}`,
+    `RESET_WRITTEN trading.signals ${again}`,
+  ])
+  assert.is((await run(['--yes'])).exitCode, 0)
+  await assertReset()
+})
+
+resets('warns of records that were written to the new topics before it ended', async () => {
+  const { exitCode, stdout } = await runAround('reset-kafka.mts', ['--file', file, '--yes'], stack.env, RECREATED, () =>
+    kafka.produce('market.features', 1),
+  )
+  assert.is(exitCode, 0)
+  assert.match(stdout, /! market\.features: found 2 records, written since it was made, .*\[RESET_WRITTEN\]/)
+})
+
+/** Requests: 20 deletes topics, 19 creates them (the first only validates), 47 deletes offsets, 2 asks for ends (4th: the proof). */
+const MOMENTS = ['20:1:before', '20:1:after', '19:2:before', '19:2:after', '2:4:before', '2:4:after']
+
+for (const moment of MOMENTS) {
+  resets(`finishes after a kill -9 at ${moment}`, async () => {
+    await fill()
+    const killed = await run(['--yes'], { env: signalAt(stack.env, `${moment}:SIGKILL`) })
+    assert.match(killed.stderr, new RegExp(`\\[at ${moment}:SIGKILL\\]\n$`))
+    assert.is(killed.exitCode, null)
+    assert.equal(await untouched(), UNTOUCHED)
+    const again = await run(['--yes'])
+    assert.is(again.exitCode, 0, again.stdout + again.stderr)
+    await assertReset()
+  })
+}
+
+for (const when of ['before', 'after']) {
+  resets(`finishes after a kill -9 ${when} the group's offsets are cleared`, async () => {
+    await fill()
+    const commit = () => kafka.commit('market_data_consumer', 'trading.signals', 4)
+    const kill = [`47:1:${when}:SIGKILL`]
+    const killed = await runAround('reset-kafka.mts', ['--file', file, '--yes'], stack.env, RECREATED, commit, kill)
+    assert.is(killed.exitCode, null)
+    assert.equal((await signals()).committed, when === 'before' ? [4, 4] : [])
+    const again = await run(['--yes'])
+    assert.is(again.exitCode, 0, again.stdout + again.stderr)
+    await assertReset()
+  })
+}
+
+resets('says on Ctrl-C in the middle what finishes it', async () => {
+  await fill()
+  const { exitCode, stderr } = await run(['--yes'], { env: signalAt(stack.env, '20:1:after:SIGINT') })
+  assert.equal(exitCode, 1)
+  assert.match(stderr, /\nInterrupted: run it again, and it finishes what this run began\n$/)
+  assert.is((await run(['--yes'])).exitCode, 0)
+  await assertReset()
+})
+
+resets('finishes what was begun when only some topics were deleted and some made', async () => {
+  await fill()
+  await kafka.admin((admin) => admin.deleteTopics({ topics: ['iqfeed.l2.raw', 'market.features'] }))
+  const dryRun = await run(['--dry-run'])
+  assert.match(dryRun.stdout, /\n {2}iqfeed\.l2\.raw +- +- +- +does not exist yet\n/)
+  assert.is((await run(['--yes'])).exitCode, 0)
+  await assertReset()
+})
+
+resets('exits 3 when the broker dies in the middle, and finishes once it is back', async () => {
+  await fill()
+  const pid = runningEmbedded(stack.settings.EMBEDDED_DATA_DIR).find(({ name }) => name === 'kafka')?.pid
+  assert.ok(pid)
+  const { exitCode, stderr } = await runAround(
+    'reset-kafka.mts',
+    ['--file', file, '--yes'],
+    stack.env,
+    '20:1:after',
+    async () => {
+      process.kill(pid, 'SIGKILL')
+    },
+  )
+  assert.is(exitCode, 3)
+  assert.match(stderr, /→ restore the broker, then run the reset again: it finishes what this one began\n$/)
+  await startEmbedded(stack.settings, await install(() => {}), () => {}, ['zookeeper', 'kafka'])
+  const again = await run(['--yes'])
+  assert.is(again.exitCode, 0, again.stdout + again.stderr)
+  await assertReset()
+})
+
+resets('resets the topics that ship when no other file is given', async () => {
+  const { exitCode, stdout } = await runScript('reset-kafka.mts', ['--yes'], { env: stack.env })
+  const names = 'iqfeed.l2.raw, iqfeed.trades.raw, iqfeed.quotes.raw, trading.signals, market.features'
+  assert.equal([exitCode, stdout], [0, `Reset and proven: ${names}\n`])
+  assert.equal([(await kafka.ends('iqfeed.l2.raw')).length, await untouched()], [10, UNTOUCHED])
+})
+
+resets.after(async () => {
+  await stack.stop()
+  rmSync(folder, { recursive: true })
+})
+
+resets.run()
+
+const remote = suite('reset-kafka, on a broker that is not on this machine')
+let elsewhere: TestStack
+
+remote.before(async () => {
+  // An address kept for documentation (RFC 5737), which nothing answers at.
+  elsewhere = await startStack(['zookeeper', 'kafka'], { KAFKA_ADVERTISED_HOST: '203.0.113.1' })
+})
+
+remote('refuses it unless its cluster id is given', async () => {
+  const reset = (...args: string[]) =>
+    runScript('reset-kafka.mts', ['--yes', '--timeout', '2', ...args], { env: elsewhere.env })
+  const { exitCode, stderr } = await reset()
+  assert.is(exitCode, 2)
+  const [, clusterId = ''] =
+    /found a broker at 203\.0\.113\.1, which is not this machine, .*\[REMOTE_CLUSTER\]\n {4}→ add --cluster-id (\S+),/.exec(
+      stderr,
+    ) ?? []
+  assert.match(clusterId, /^[\w-]{22}$/)
+  // With it the reset goes on, and gets as far as that address lets it.
+  const named = await reset('--cluster-id', clusterId)
+  assert.is(named.exitCode, 3)
+  assert.match(
+    named.stderr,
+    /kafka 203\.0\.113\.1:\d+ \(the address that it advertises\): found .*\n {4}→ set KAFKA_ADVERTISED_HOST/,
+  )
+})
+
+remote.after(() => elsewhere.stop())
+
+remote.run()

@@ -1,0 +1,321 @@
+import { spawn } from 'node:child_process'
+import path from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { helpText, parseFlags } from '../../scripts/lib/command/command.mts'
+import {
+  cannotTell,
+  configError,
+  exitCodeOf,
+  type Finding,
+  OpsError,
+  paintFor,
+  reason,
+  renderFindings,
+  type Severity,
+} from '../../scripts/lib/common/findings.mts'
+import { ROOT } from '../../scripts/lib/settings/settings.mts'
+import { runFile } from '../support/command.mts'
+import { projectFolder } from '../support/project.mts'
+
+const OPTIONS = {
+  only: { type: 'list', value: 'NAME', help: 'only these' },
+  file: { type: 'string', value: 'FILE', help: 'what to read', default: 'a.yml' },
+  id: { type: 'string', value: 'ID', help: 'an id' },
+  wait: { type: 'number', value: 'SECONDS', help: 'how long', min: 0, max: 60, default: 5 },
+  max: { type: 'number', value: 'N', help: 'a bound', min: 1, max: 9 },
+  'dry-run': { type: 'boolean', help: 'change nothing' },
+} as const
+
+const NONE = {
+  only: [],
+  file: 'a.yml',
+  id: undefined,
+  wait: 5,
+  max: undefined,
+  'dry-run': false,
+  json: false,
+  help: false,
+}
+
+const flags = suite('parseFlags')
+const SPEC = { name: './x.mts', options: OPTIONS }
+const WITH_ARGUMENTS = { ...SPEC, arguments: { value: 'FILE…', help: 'files' } }
+
+const GOOD: [string[], Record<string, unknown>][] = [
+  [[], {}],
+  [['--dry-run', '--json', '--help'], { 'dry-run': true, json: true, help: true }],
+  [['--file', 'b.yml'], { file: 'b.yml' }],
+  [['--file=b.yml'], { file: 'b.yml' }],
+  [['--file=--b'], { file: '--b' }],
+  [['--file', 'b.yml', '--file', 'c.yml'], { file: 'c.yml' }],
+  [['--id', 'x=y'], { id: 'x=y' }],
+  [['--wait', '0'], { wait: 0 }],
+  [['--wait', '60', '--max=9'], { wait: 60, max: 9 }],
+  [['--wait', '1.5'], { wait: 1.5 }],
+  [['--only', 'a', 'b', 'c'], { only: ['a', 'b', 'c'] }],
+  [['--only', 'a,b', '--only=c,d', 'e', '--dry-run'], { only: ['a', 'b', 'c', 'd', 'e'], 'dry-run': true }],
+]
+for (const [argv, expected] of GOOD) {
+  flags(`"${argv.join(' ')}" is understood`, () => {
+    assert.equal(parseFlags(SPEC, argv), { options: { ...NONE, ...expected }, args: [] })
+  })
+}
+
+/** Arguments, and what is reported of them: subject, found, expected. */
+const BAD: [string[], [string, string, string][]][] = [
+  [
+    ['--files', 'x'],
+    [
+      ['--files', 'an unknown flag', 'one of --only --file --id --wait --max --dry-run --json --help'],
+      ['argument "x"', 'an argument', 'flags only'],
+    ],
+  ],
+  [['-x'], [['-x', 'an unknown flag', 'one of --only --file --id --wait --max --dry-run --json --help']]],
+  [
+    ['--toString'],
+    [['--toString', 'an unknown flag', 'one of --only --file --id --wait --max --dry-run --json --help']],
+  ],
+  [['x'], [['argument "x"', 'an argument', 'flags only']]],
+  [['--dry-run=yes'], [['--dry-run', 'the value "yes"', 'no value']]],
+  [['--dry-run', 'false'], [['argument "false"', 'an argument', 'flags only']]],
+  [['--file'], [['--file', 'no value', 'FILE']]],
+  [['--file', ''], [['--file', 'no value', 'FILE']]],
+  [['--file', '--json'], [['--file', 'no value', 'FILE']]],
+  [['--only'], [['--only', 'no value', 'NAME']]],
+  // What a script passes on when its variable is empty must not come to mean all.
+  [['--only', ''], [['--only', 'no value', 'NAME']]],
+  [['--only=,'], [['--only', 'no value', 'NAME']]],
+  [['--wait', '60a'], [['--wait', '"60a"', 'a number from 0 to 60']]],
+  [['--wait', '61'], [['--wait', '"61"', 'a number from 0 to 60']]],
+  [['--wait', '-1'], [['--wait', '"-1"', 'a number from 0 to 60']]],
+  [['--wait', '1e1'], [['--wait', '"1e1"', 'a number from 0 to 60']]],
+  [['--wait', ' '], [['--wait', '" "', 'a number from 0 to 60']]],
+  [
+    ['--max', '0', '--wait', 'x'],
+    [
+      ['--max', '"0"', 'a number from 1 to 9'],
+      ['--wait', '"x"', 'a number from 0 to 60'],
+    ],
+  ],
+]
+for (const [argv, expected] of BAD) {
+  flags(`${JSON.stringify(argv)} is refused`, () => {
+    try {
+      parseFlags(SPEC, argv)
+    } catch (error) {
+      assert.instance(error, OpsError)
+      const { exitCode, findings } = error as OpsError
+      assert.is(exitCode, 2)
+      const rest = { severity: 'error', code: 'USAGE', hint: './x.mts --help' }
+      assert.equal(
+        findings,
+        expected.map(([subject, found, wanted]) => ({ ...rest, subject, found, expected: wanted })),
+      )
+      return
+    }
+    assert.unreachable('accepted')
+  })
+}
+
+flags('arguments are for commands that take them, also after --', () => {
+  assert.equal(parseFlags(WITH_ARGUMENTS, ['a', '--dry-run', 'b', '--', '--c']).args, ['a', 'b', '--c'])
+  assert.equal(parseFlags(WITH_ARGUMENTS, ['--only', 'a', '--', 'b']), {
+    options: { ...NONE, only: ['a'] },
+    args: ['b'],
+  })
+})
+flags.run()
+
+const help = suite('helpText')
+help('shows every flag with its default, the exit codes and an example', () => {
+  const spec = {
+    ...WITH_ARGUMENTS,
+    summary: 'Does a thing.',
+    example: './x.mts --wait 9',
+    exitCodes: { 0: 'good', 1: 'bad', 2: 'wrong', 3: 'unknown' },
+    run: async () => ({ findings: [] }),
+  }
+  assert.is(
+    helpText(spec),
+    `Usage: ./x.mts [options] FILE…
+
+Does a thing.
+
+Options:
+  FILE…           files
+  --only NAME…    only these
+  --file FILE     what to read (default a.yml)
+  --id ID         an id
+  --wait SECONDS  how long (default 5)
+  --max N         a bound
+  --dry-run       change nothing
+  --json          print one JSON object on stdout and nothing else there
+  --help          show this help
+
+Exit codes:
+  0  good
+  1  bad
+  2  wrong
+  3  unknown
+
+Example: ./x.mts --wait 9`,
+  )
+})
+help.run()
+
+const finding = (severity: Severity, code = 'CODE'): Finding => ({
+  severity,
+  code,
+  subject: 'redis',
+  found: 'nothing',
+  expected: 'PONG',
+  hint: 'npm start',
+})
+
+const findings = suite('findings')
+
+findings('mean an exit code: bad before unknown before good', () => {
+  assert.is(exitCodeOf([]), 0)
+  assert.is(exitCodeOf([finding('warning')]), 0)
+  assert.is(exitCodeOf([finding('warning'), finding('unknown')]), 3)
+  assert.is(exitCodeOf([finding('unknown'), finding('error')]), 1)
+})
+
+findings('read as one sentence and what to do next', () => {
+  const plain = paintFor({}, {})
+  assert.is(
+    renderFindings([finding('error'), finding('unknown'), finding('warning')], plain),
+    ['✗', '?', '!'].map((mark) => `${mark} redis: found nothing, expected PONG [CODE]\n    → npm start`).join('\n'),
+  )
+  assert.is(renderFindings([], plain), '')
+})
+
+findings('are coloured on a terminal only, unless NO_COLOR or TERM forbid it', () => {
+  const red = '\u001b[31mx\u001b[0m'
+  const painted = (isTTY: boolean, env: NodeJS.ProcessEnv) => paintFor({ isTTY }, env)('red', 'x')
+  assert.is(painted(true, { TERM: 'xterm' }), red)
+  assert.is(painted(true, { NO_COLOR: '' }), red)
+  assert.is(painted(true, { NO_COLOR: '1' }), 'x')
+  assert.is(painted(true, { TERM: 'dumb' }), 'x')
+  assert.is(painted(false, {}), 'x')
+})
+
+findings('travel in errors with their exit code', () => {
+  const { severity: _, ...rest } = finding('error')
+  assert.equal([configError([rest]).exitCode, configError([rest]).findings], [2, [finding('error')]])
+  assert.equal([cannotTell(rest).exitCode, cannotTell(rest).findings], [3, [finding('unknown')]])
+  assert.is(
+    configError([rest, rest]).message,
+    'redis: found nothing, expected PONG\nredis: found nothing, expected PONG',
+  )
+})
+
+findings('tell an error with its causes and without its stack', () => {
+  assert.is(reason(new Error('no')), 'no')
+  assert.is(reason(new Error('no', { cause: new Error('because') })), 'no (because)')
+  assert.is(reason(new Error('no: because', { cause: new Error('because') })), 'no: because')
+  assert.is(reason(new AggregateError([new Error('first'), new Error('second')])), 'first')
+  assert.is(reason(new AggregateError([])), 'AggregateError')
+  assert.is(reason('text'), 'text')
+  assert.is(reason(undefined), 'undefined')
+})
+findings.run()
+
+const LIB = path.join(ROOT, 'scripts/lib')
+const FOLDER = projectFolder({
+  'x.mts': `import { runCommand } from '${LIB}/command/command.mts'
+import { configError } from '${LIB}/common/findings.mts'
+const finding = { severity: 'warning', code: 'ODD', subject: 'it', found: 'this', expected: 'that', hint: 'do' }
+await runCommand({
+  name: './x.mts', summary: 'Does a thing.', example: './x.mts', exitCodes: { 0: 'a', 1: 'b', 2: 'c', 3: 'd' },
+  options: { how: { type: 'string', value: 'HOW', help: 'how it ends', default: 'good' } },
+  run: async ({ options, log }) => {
+    log('working')
+    if (options.how === 'declined') return { findings: [], text: 'not done', exitCode: 1 }
+    if (options.how === 'refused') throw configError([finding])
+    if (options.how === 'broken') throw new TypeError('a defect')
+    if (options.how === 'long') return { findings: [], text: 'x'.repeat(1e6), data: { long: 'x'.repeat(1e6) } }
+    return { findings: options.how === 'odd' ? [finding] : [], text: 'done', data: { how: options.how } }
+  },
+})
+`,
+})
+const run = (...args: string[]) => runFile(path.join(LIB, 'run'), [path.join(FOLDER, 'x.mts'), ...args])
+
+const command = suite('runCommand')
+
+command('puts data on stdout and progress on stderr', async () => {
+  assert.equal(await run(), { exitCode: 0, stdout: 'done\n', stderr: 'working\n' })
+  const odd = 'done\n! it: found this, expected that [ODD]\n    → do\n'
+  assert.equal(await run('--how', 'odd'), { exitCode: 0, stdout: odd, stderr: 'working\n' })
+})
+
+command('prints one JSON object from the same findings', async () => {
+  const { exitCode, stdout } = await run('--json', '--how', 'odd')
+  const { severity, code, subject, found, expected, hint } = JSON.parse(stdout).findings[0]
+  assert.is(exitCode, 0)
+  assert.equal(JSON.parse(stdout), {
+    version: 1,
+    command: './x.mts',
+    exitCode: 0,
+    how: 'odd',
+    findings: [{ severity, code, subject, found, expected, hint }],
+  })
+  assert.equal([severity, code, hint], ['warning', 'ODD', 'do'])
+})
+
+command('exits as the command says where the findings do not', async () => {
+  assert.equal(await run('--how', 'declined'), { exitCode: 1, stdout: 'not done\n', stderr: 'working\n' })
+})
+
+command('tells failures on stderr, with --json on stdout', async () => {
+  const refused = await run('--how', 'refused')
+  assert.equal([refused.exitCode, refused.stdout], [2, ''])
+  assert.match(refused.stderr, 'it: found this, expected that [ODD]')
+  assert.not.match(refused.stderr, /\n\s+at /)
+  const json = await run('--how', 'refused', '--json')
+  assert.equal([json.exitCode, json.stderr, JSON.parse(json.stdout).exitCode], [2, 'working\n', 2])
+})
+
+command('tells wrong use with exit code 2, as text and as JSON', async () => {
+  const { exitCode, stdout, stderr } = await run('--bad')
+  assert.equal([exitCode, stdout], [2, ''])
+  assert.match(
+    stderr,
+    '--bad: found an unknown flag, expected one of --how --json --help [USAGE]\n    → ./x.mts --help',
+  )
+  assert.is(JSON.parse((await run('--bad', '--json')).stdout).findings[0].subject, '--bad')
+})
+
+command('calls its own defects that, with the stack and exit code 3', async () => {
+  const { exitCode, stderr } = await run('--how', 'broken')
+  assert.is(exitCode, 3)
+  assert.match(stderr, /TypeError: a defect\n\s+at /)
+  assert.match(stderr, 'this is a defect of the command')
+})
+
+command('shows its help without doing anything', async () => {
+  const { exitCode, stdout, stderr } = await run('--help')
+  assert.equal([exitCode, stderr], [0, ''])
+  assert.match(stdout, /^Usage: \.\/x\.mts \[options\]\n/)
+})
+
+command('writes long output whole', async () => {
+  assert.is((await run('--how', 'long')).stdout.length, 1_000_001)
+  assert.is(JSON.parse((await run('--how', 'long', '--json')).stdout).long.length, 1_000_000)
+})
+
+command('does not mind a reader that closes the pipe early', async () => {
+  for (const stream of ['stdout', 'stderr'] as const) {
+    const child = spawn(path.join(LIB, 'run'), [path.join(FOLDER, 'x.mts'), '--how', 'long'], { stdio: 'pipe' })
+    let other = ''
+    child[stream === 'stdout' ? 'stderr' : 'stdout'].on('data', (chunk) => {
+      other += chunk
+    })
+    child[stream].destroy()
+    const exitCode = await new Promise((resolve) => child.once('close', resolve))
+    assert.equal([exitCode, other.length], [0, stream === 'stdout' ? 'working\n'.length : 1_000_001], stream)
+  }
+})
+command.run()

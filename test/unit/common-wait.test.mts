@@ -1,0 +1,130 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { waitUntil } from '../../scripts/lib/common/wait.mts'
+
+/** A clock that only sleeping and `busyMs` of each check move, and what happened by it. */
+function clock(busyMs = 0) {
+  const sleeps: number[] = []
+  const checks: number[] = []
+  let nowMs = 1_000
+  return {
+    sleeps,
+    checks,
+    now: () => nowMs,
+    sleep: async (ms: number) => {
+      sleeps.push(ms)
+      nowMs += ms
+    },
+    check: <T,>(answer: (index: number) => T) => {
+      return async () => {
+        checks.push(nowMs - 1_000)
+        nowMs += busyMs
+        return answer(checks.length - 1)
+      }
+    },
+  }
+}
+
+const wait = suite('waitUntil')
+
+wait('checks at once and sleeps for nothing when the answer is there', async () => {
+  const { sleeps, check, ...time } = clock()
+  assert.is(
+    await waitUntil(
+      check(() => 'up'),
+      { timeoutMs: 1_000, pollMs: 100, ...time },
+    ),
+    'up',
+  )
+  assert.equal(sleeps, [])
+})
+
+wait('takes any value but undefined and false for the answer', async () => {
+  for (const value of [0, '', null, true]) {
+    const { check, ...time } = clock()
+    assert.is(
+      await waitUntil(
+        check(() => value),
+        { timeoutMs: 0, pollMs: 100, ...time },
+      ),
+      value,
+    )
+  }
+  for (const value of [undefined, false]) {
+    const { check, ...time } = clock()
+    assert.is(
+      await waitUntil(
+        check(() => value),
+        { timeoutMs: 0, pollMs: 100, ...time },
+      ),
+      undefined,
+    )
+  }
+})
+
+wait('polls until the answer comes', async () => {
+  const { sleeps, checks, check, ...time } = clock()
+  const third = check((index) => index === 2 && 'up')
+  assert.is(await waitUntil(third, { timeoutMs: 1_000, pollMs: 100, ...time }), 'up')
+  assert.equal(
+    [sleeps, checks],
+    [
+      [100, 100],
+      [0, 100, 200],
+    ],
+  )
+})
+
+wait('checks once more at the deadline, and not after it', async () => {
+  const { sleeps, checks, check, ...time } = clock()
+  assert.is(
+    await waitUntil(
+      check(() => false),
+      { timeoutMs: 250, pollMs: 100, ...time },
+    ),
+    undefined,
+  )
+  assert.equal(
+    [sleeps, checks],
+    [
+      [100, 100, 50],
+      [0, 100, 200, 250],
+    ],
+  )
+})
+
+wait('counts the time that checks take', async () => {
+  const { sleeps, checks, check, ...time } = clock(200)
+  assert.is(
+    await waitUntil(
+      check(() => false),
+      { timeoutMs: 250, pollMs: 100, ...time },
+    ),
+    undefined,
+  )
+  assert.equal([sleeps, checks], [[50], [0, 250]])
+})
+
+wait('checks once without any time', async () => {
+  const { checks, check, ...time } = clock()
+  assert.is(
+    await waitUntil(
+      check(() => false),
+      { timeoutMs: 0, pollMs: 100, ...time },
+    ),
+    undefined,
+  )
+  assert.equal(checks, [0])
+})
+
+wait('passes on what a check throws', async () => {
+  const failing = waitUntil(() => Promise.reject(new RangeError('no')), { timeoutMs: 1_000, pollMs: 100 })
+  assert.is(await failing.catch((error: Error) => error.message), 'no')
+})
+
+wait('sleeps on the real clock by default', async () => {
+  let checks = 0
+  const second = async () => ++checks === 2 && checks
+  assert.is(await waitUntil(second, { timeoutMs: 10_000, pollMs: 1 }), 2)
+})
+wait.run()

@@ -1,0 +1,236 @@
+/** Fake brokers: a real one gives these answers only for moments, while it starts or another becomes controller. */
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { OpsError } from '../../scripts/lib/common/findings.mts'
+import type { Cluster } from '../../scripts/lib/kafka/cluster.mts'
+import type { Metadata, Outcome } from '../../scripts/lib/kafka/cluster-requests.mts'
+import { Reader, type Request, Writer } from '../../scripts/lib/kafka/codec.mts'
+import { readLags } from '../../scripts/lib/kafka/lag.mts'
+import { assignedTopics, committedOffsets, listGroups } from '../../scripts/lib/kafka/offset-requests.mts'
+import { proveReset } from '../../scripts/lib/reset/proof.mts'
+import type { DeclaredTopic } from '../../scripts/lib/topics/file.mts'
+import { clusterMistakes } from '../../scripts/lib/topics/mistakes.mts'
+import { planTopics } from '../../scripts/lib/topics/plan.mts'
+
+const partition = (index: number, leader = 1) => ({ index, leader, replicas: [1], inSync: [1], offline: [] })
+const topic = {
+  name: 't',
+  id: 'b'.repeat(32),
+  internal: false,
+  error: 'NONE',
+  partitions: [partition(0), partition(1)],
+}
+const seen: Metadata = {
+  clusterId: 'c',
+  controllerId: 1,
+  brokers: [1, 2].map((id) => ({ id, host: '127.0.0.1', port: id })),
+  topics: [topic],
+}
+
+/** API keys of what is asked. */
+const KEYS = {
+  offsets: 2,
+  metadata: 3,
+  committed: 9,
+  coordinator: 10,
+  assigned: 15,
+  groups: 16,
+  create: 19,
+  configs: 32,
+}
+
+/** Answers by API key, told how often that key was asked before and of which broker. */
+type Answers = Partial<Record<keyof typeof KEYS, (nth: number, broker: unknown) => unknown>>
+
+function fake(answers: Answers): Cluster {
+  const asked = new Map<number, number>()
+  const answer = async <T,>(broker: unknown, { key }: Request<T>): Promise<T> => {
+    const name = (Object.keys(KEYS) as (keyof typeof KEYS)[]).find((each) => KEYS[each] === key)
+    const nth = asked.get(key) ?? 0
+    asked.set(key, nth + 1)
+    const given = { metadata: () => seen, configs: () => new Map(), ...answers }[name as keyof Answers]
+    if (!given) throw new Error(`Cannot answer request ${key}: found no answer`)
+    return given(nth, broker) as T
+  }
+  return {
+    metadata: seen,
+    send: (request) => answer('any', request),
+    sendTo: (broker, request) => answer(broker, request),
+    close: () => {},
+  }
+}
+
+const end = (index: number, error: string, offset: number) => ({
+  topic: 't',
+  partition: index,
+  error,
+  offset,
+  timestampMs: -1,
+})
+const declared: DeclaredTopic = {
+  name: 't',
+  partitions: 2,
+  replication: 1,
+  config: {},
+  at: { 'retention.ms': 'file:1:1' },
+}
+const told = (findings: { severity: string; code: string; subject: string; found: string }[]) =>
+  findings.map(({ severity, code, subject, found }) => `${severity} ${code} ${subject}: ${found}`)
+
+const proof = suite('proveReset')
+
+proof('waits for every high watermark', async () => {
+  let asked = 0
+  const offsets = (nth: number) => {
+    asked = nth + 1
+    return [end(0, 'NONE', 0), end(1, nth < 2 ? 'NOT_LEADER_OR_FOLLOWER' : 'NONE', 0)]
+  }
+  assert.equal([await proveReset(fake({ offsets }), [declared], [], [], 5_000), asked], [[], 3])
+})
+
+proof('does not hold for a partition that never tells its own', async () => {
+  const offsets = () => [end(0, 'NONE', 0), end(1, 'NOT_LEADER_OR_FOLLOWER', -1)]
+  const committed = [{ topic: 't', partition: 1, offset: 5 }]
+  const group = { id: 'g', state: 'Empty', members: [], subscribed: [], committed }
+  const findings = await proveReset(fake({ offsets }), [declared], [], [group], 120)
+  assert.equal(told(findings), ['unknown RESET_UNPROVEN t: no high watermark of partitions 1 in 0.12 s'])
+})
+
+proof('does not hold for a partition without a leader', async () => {
+  const leaderless = { ...seen, topics: [{ ...topic, partitions: [partition(0), partition(1, -1)] }] }
+  const cluster = fake({ metadata: () => leaderless, offsets: () => [end(0, 'NONE', 0)] })
+  assert.equal(
+    told(await proveReset(cluster, [declared], [], [], 60)).at(-1),
+    'unknown RESET_UNPROVEN t: no high watermark of partitions 1 in 0.06 s',
+  )
+})
+
+const lag = suite('readLags')
+const behind: Answers = {
+  coordinator: () => ({ error: 'NONE', brokerId: 1 }),
+  committed: () => ({
+    error: 'NONE',
+    offsets: [4, 10].map((offset, partition) => ({ topic: 't', partition, offset })),
+  }),
+  assigned: () => ({ error: 'NONE', topics: [] }),
+  offsets: () => [end(0, 'NONE', 10), end(1, 'NONE', 10)],
+}
+/** One of the two brokers knows the group. */
+const listed = (error: string, broker: unknown) => ({ error, groups: error === 'NONE' && broker === 1 ? ['g'] : [] })
+
+lag('asks again while a coordinator loads its groups', async () => {
+  const groups = (nth: number, broker: unknown) => listed(nth < 4 ? 'COORDINATOR_LOAD_IN_PROGRESS' : 'NONE', broker)
+  const lags = await readLags(fake({ ...behind, groups }), 5_000)
+  assert.equal(lags, { error: 'NONE', groups: [{ group: 'g', error: 'NONE', lag: 6, uncommitted: 0 }] })
+})
+
+lag('says that the list is not whole when it stays so', async () => {
+  const groups = (_: number, broker: unknown) =>
+    broker === 1 ? listed('NONE', broker) : { error: 'COORDINATOR_LOAD_IN_PROGRESS', groups: [] }
+  const lags = await readLags(fake({ ...behind, groups }), 50)
+  assert.equal(lags, {
+    error: 'COORDINATOR_LOAD_IN_PROGRESS',
+    groups: [{ group: 'g', error: 'NONE', lag: 6, uncommitted: 0 }],
+  })
+})
+
+lag('does not take a partition whose end is not told for one without lag', async () => {
+  const groups = (_: number, broker: unknown) => listed('NONE', broker)
+  const offsets = () => [end(0, 'NOT_LEADER_OR_FOLLOWER', -1), end(1, 'NONE', 10)]
+  const lags = await readLags(fake({ ...behind, groups, offsets }), 50)
+  assert.equal(lags.groups, [{ group: 'g', error: 'LEADER_NOT_AVAILABLE', lag: 0, uncommitted: 0 }])
+})
+
+lag(
+  'waits until the members of a group without commits have their partitions, and could not tell if they never have',
+  async () => {
+    const groups = (_: number, broker: unknown) => listed('NONE', broker)
+    const committed = () => ({ error: 'NONE', offsets: [] })
+    const offsets = (nth: number) => [0, 1].map((index) => end(index, 'NONE', nth % 2 === 0 ? 10 : 3))
+    const joining = { error: 'REBALANCE_IN_PROGRESS', topics: [] }
+    const assigned = (nth: number) => (nth < 2 ? joining : { error: 'NONE', topics: ['t'] })
+    const joined = await readLags(fake({ ...behind, groups, committed, offsets, assigned }), 5_000)
+    assert.equal(joined.groups, [{ group: 'g', error: 'NONE', lag: 14, uncommitted: 14 }])
+    const never = await readLags(fake({ ...behind, groups, committed, assigned: () => joining }), 50)
+    assert.equal(never.groups, [{ group: 'g', error: 'REBALANCE_IN_PROGRESS', lag: 0, uncommitted: 0 }])
+    const known = await readLags(fake({ ...behind, groups, assigned: () => joining }), 50)
+    assert.equal(known.groups, [{ group: 'g', error: 'NONE', lag: 6, uncommitted: 0 }])
+  },
+)
+
+lag('reads the errors of lists and of committed offsets', () => {
+  const loading = new Writer(false)
+    .int(4, 0)
+    .int(2, 14)
+    .array([], () => {})
+  assert.equal(listGroups.read(new Reader(loading.bytes(), false)), {
+    error: 'COORDINATOR_LOAD_IN_PROGRESS',
+    groups: [],
+  })
+  const partly = new Writer(false).int(4, 0)
+  partly.array(['t'], (name) =>
+    partly.string(name).array([0], (index) => partly.int(4, index).int64(-1).int(4, -1).string('').int(2, 3)),
+  )
+  assert.is(committedOffsets('g').read(new Reader(partly.int(2, 0).bytes(), false)).error, 'UNKNOWN_TOPIC_OR_PARTITION')
+})
+
+lag('reads what members are assigned only of a group that is at rest', () => {
+  const assignment = new Writer(false).int(2, 0).array(['t'], () => {})
+  const bytes = [
+    ...assignment
+      .string('t')
+      .array([0, 1], () => {})
+      .int(4, 0)
+      .int(4, 1)
+      .int(4, -1)
+      .bytes(),
+  ]
+  const read = (state: string, protocol: string, assigned: number[]) => {
+    const to = new Writer(false).int(4, 0)
+    to.array(['g'], (group) => {
+      to.int(2, 0).string(group).string(state).string(protocol).string('range')
+      to.array(['first', 'second'], (member) => {
+        to.string(member).string('client').string('/127.0.0.1').int(4, 0)
+        to.array(member === 'first' ? assigned : [], (byte) => to.int(1, byte > 127 ? byte - 256 : byte))
+      })
+    })
+    return assignedTopics('g').read(new Reader(to.bytes(), false))
+  }
+  assert.equal(read('Stable', 'consumer', bytes), { error: 'NONE', topics: ['t'] })
+  assert.equal(read('Stable', 'sr', bytes), { error: 'NONE', topics: [] })
+  for (const state of ['PreparingRebalance', 'CompletingRebalance'])
+    assert.equal(read(state, 'consumer', []), { error: 'REBALANCE_IN_PROGRESS', topics: [] })
+})
+
+const mistakes = suite('clusterMistakes')
+const short = { ...declared, config: { 'retention.ms': 'soon' } }
+const judge = (answers: Answers, timeoutMs: number) =>
+  clusterMistakes(
+    fake({ metadata: () => ({ ...seen, controllerId: 2 }), ...answers }),
+    [short],
+    planTopics([short], []),
+    timeoutMs,
+  )
+const says = (error: string): Map<string, Outcome> => new Map([[`l2-check-${process.pid}-0`, { error, message: null }]])
+
+mistakes('asks the new controller when the old one is it no more', async () => {
+  const asked: unknown[] = []
+  const create = (nth: number, broker: unknown) => {
+    asked.push(broker)
+    return says(nth === 0 ? 'NOT_CONTROLLER' : nth === 1 ? 'REQUEST_TIMED_OUT' : 'INVALID_CONFIG')
+  }
+  const found = await judge({ create }, 5_000)
+  assert.equal([found.map(({ code }) => code), asked], [['TOPIC_CONFIG'], [2, 2, 2]])
+})
+
+mistakes('could not tell: no controller judges it in time, or one may not', async () => {
+  for (const error of ['NOT_CONTROLLER', 'CLUSTER_AUTHORIZATION_FAILED', 'UNKNOWN_SERVER_ERROR']) {
+    const failure = await judge({ create: () => says(error) }, 50).catch((thrown: unknown) => thrown)
+    assert.ok(failure instanceof OpsError)
+    assert.equal([failure.exitCode, told(failure.findings)], [3, [`unknown KAFKA_CONTROLLER kafka: ${error}`]])
+  }
+})
+
+proof.run()
+lag.run()
+mistakes.run()

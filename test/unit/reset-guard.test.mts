@@ -1,0 +1,201 @@
+import { networkInterfaces } from 'node:os'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { OpsError } from '../../scripts/lib/common/findings.mts'
+import { ingestStatements, queuesOf } from '../../scripts/lib/ingest/queues.mts'
+import type { Metadata } from '../../scripts/lib/kafka/cluster-requests.mts'
+import type { ConsumerGroup } from '../../scripts/lib/kafka/groups.mts'
+import {
+  activeFindings,
+  guardCluster,
+  isThisMachine,
+  resetCommand,
+  selectTopics,
+  withoutReaders,
+} from '../../scripts/lib/reset/guard.mts'
+import { formatBytes, renderSurvey } from '../../scripts/lib/reset/survey.mts'
+import { readSettings } from '../../scripts/lib/settings/settings.mts'
+
+const machine = suite('isThisMachine')
+
+machine('knows loopback and the addresses of its own interfaces', async () => {
+  const own = Object.values(networkInterfaces()).flatMap((addresses) => (addresses ?? []).map(({ address }) => address))
+  const hosts = ['127.0.0.1', '127.9.9.9', 'localhost', '::1', '0.0.0.0', ...own]
+  assert.equal(await Promise.all(hosts.map(isThisMachine)), Array(hosts.length).fill(true))
+})
+
+machine('takes every other address, and a name that cannot be looked up, for another machine', async () => {
+  const hosts = ['203.0.113.1', '2001:db8::1', 'no-such-host.invalid', '128.0.0.1']
+  assert.equal(await Promise.all(hosts.map(isThisMachine)), [false, false, false, false])
+})
+
+machine.run()
+
+const selects = suite('selectTopics')
+const known = { declared: ['a', 'b'], present: ['b', 'c'], only: [] as string[], all: false }
+
+selects('takes the declared topics, whether they exist or not', () => {
+  assert.equal(selectTopics(known), ['a', 'b'])
+})
+
+selects('takes with `all` those of the cluster too', () => {
+  assert.equal(selectTopics({ ...known, all: true }), ['a', 'b', 'c'])
+})
+
+selects('takes only those that are named', () => {
+  assert.equal(selectTopics({ ...known, only: ['b'] }), ['b'])
+  assert.equal(selectTopics({ ...known, only: ['c'], all: true }), ['c'])
+})
+
+selects('refuses a name that is not declared, and one that does not exist', () => {
+  assert.throws(() => selectTopics({ ...known, only: ['c'] }), /--only c: found a topic that is not declared/)
+  assert.throws(() => selectTopics({ ...known, only: ['d'], all: true }), /--only d: found no such topic/)
+  const hints = ['c', 'd'].map((name) => {
+    try {
+      return selectTopics({ ...known, only: [name], file: '/tmp/t.yml' }).join()
+    } catch (error) {
+      return (error as OpsError).findings[0]?.hint
+    }
+  })
+  assert.equal(hints, [
+    '--all, if it may be deleted for good, or --file with the declaration that names it',
+    './scripts/reset-kafka.mts --dry-run --file /tmp/t.yml',
+  ])
+})
+
+selects.run()
+
+const guards = suite('guardCluster')
+const cluster = (...hosts: string[]): Metadata => ({
+  clusterId: 'this-one',
+  controllerId: 1,
+  brokers: hosts.map((host, index) => ({ id: index + 1, host, port: 9092 })),
+  topics: [],
+})
+const guarded = (seen: Metadata, servers: string[], clusterId?: string) =>
+  guardCluster(seen, servers, clusterId).then(
+    () => 'accepted',
+    (error: Error) => error.message,
+  )
+
+guards('accepts this machine, and any cluster that is named', async () => {
+  assert.is(await guarded(cluster('127.0.0.1'), ['localhost:9092']), 'accepted')
+  assert.is(await guarded(cluster('203.0.113.1'), ['203.0.113.1:9092'], 'this-one'), 'accepted')
+})
+
+guards('refuses when any address, given or advertised, is another machine’s', async () => {
+  assert.match(
+    await guarded(cluster('127.0.0.1', '203.0.113.1'), ['127.0.0.1:9092']),
+    /a broker at 203\.0\.113\.1, which/,
+  )
+  assert.match(await guarded(cluster('127.0.0.1'), ['203.0.113.2:9092']), /a broker at 203\.0\.113\.2, which/)
+})
+
+guards('refuses a cluster that is not the one named, this machine’s included', async () => {
+  assert.match(
+    await guarded(cluster('127.0.0.1'), ['127.0.0.1:9092'], 'other'),
+    /found cluster this-one, expected other/,
+  )
+})
+
+guards.run()
+
+const group = (changes: Partial<ConsumerGroup>): ConsumerGroup => ({
+  id: 'readers',
+  state: 'Stable',
+  members: ['app at 10.0.0.7'],
+  subscribed: ['a'],
+  committed: [],
+  ...changes,
+})
+
+const EVERYTHING = { only: [], all: false }
+const commands = suite('resetCommand')
+
+commands('takes no more than the run did, from the same declaration and cluster', () => {
+  assert.is(resetCommand(EVERYTHING), './scripts/reset-kafka.mts')
+  const scope = { only: ['a', 'b'], all: true, file: '/tmp/my topics.yml', clusterId: 'this-one' }
+  const rest = "--all --file '/tmp/my topics.yml' --cluster-id this-one"
+  assert.is(resetCommand(scope), `./scripts/reset-kafka.mts --only a b ${rest}`)
+  assert.is(resetCommand(scope, ['b']), `./scripts/reset-kafka.mts --only b ${rest}`)
+})
+
+commands('comes after what takes the readers away, by a command where it is the built-in ingest', () => {
+  const command = resetCommand(EVERYTHING)
+  assert.is(withoutReaders('readers', command), `stop its programs, then: ${command}`)
+  const groups = queuesOf(ingestStatements(readSettings())).map(({ group: id }) => id)
+  assert.is(groups.length, 4)
+  for (const id of groups)
+    assert.is(
+      withoutReaders(id, command),
+      './scripts/ingest.mts off, then: ./scripts/reset-kafka.mts, then: ./scripts/ingest.mts on',
+    )
+})
+
+commands.run()
+
+const active = suite('activeFindings')
+
+active('finds groups at work, those in a rebalance included', () => {
+  const states = ['Stable', 'PreparingRebalance', 'CompletingRebalance', 'Unknown', 'Empty', 'Dead']
+  const found = states.filter((state) => activeFindings([group({ state })], false, EVERYTHING).length > 0)
+  assert.equal(found, ['Stable', 'PreparingRebalance', 'CompletingRebalance', 'Unknown'])
+})
+
+active('only warns when forced', () => {
+  const told = (id: string, only: string[] = []) =>
+    [false, true].map((force) => {
+      const [found] = activeFindings([group({ id })], force, { ...EVERYTHING, only })
+      return [found?.severity, found?.hint]
+    })
+  assert.equal(told('readers', ['a']), [
+    ['error', 'stop its programs, then: ./scripts/reset-kafka.mts --only a; or add --force'],
+    ['warning', 'restart its programs after the reset'],
+  ])
+  assert.equal(told('l2_ingest.quotes'), [
+    [
+      'error',
+      './scripts/ingest.mts off, then: ./scripts/reset-kafka.mts, then: ./scripts/ingest.mts on; or add --force',
+    ],
+    ['warning', './scripts/ingest.mts status (it reads the new topics by itself)'],
+  ])
+})
+
+active.run()
+
+const shows = suite('renderSurvey')
+
+shows('is a table of what would be lost', () => {
+  const topic = { id: '1', declared: true, uncounted: 0 }
+  const text = renderSurvey({
+    clusterId: 'this-one',
+    topics: [
+      {
+        ...topic,
+        name: 'iqfeed.l2.raw',
+        records: 1_234_567,
+        bytes: 39_506_144,
+        newestMs: Date.UTC(2026, 10, 23, 14, 30),
+      },
+      { ...topic, name: 'notes', records: 0, bytes: 0, declared: false, uncounted: 2 },
+    ],
+    missing: ['late'],
+    groups: [group({ committed: [{ topic: 'a', partition: 0, offset: 1 }] })],
+  })
+  assert.is(
+    text,
+    `Kafka cluster this-one
+  topic            records  on disk  newest record
+  iqfeed.l2.raw  1,234,567  37.7 MB  2026-11-23T14:30:00.000Z
+  notes                  0      0 B  -                         not declared: deleted for good; 2 partitions do not tell their offsets and are not counted
+  late                   -        -  -                         does not exist yet
+  consumer group readers: Stable, members: 1, committed offsets: 1`,
+  )
+})
+
+shows('writes bytes to three digits', () => {
+  const sizes = [0, 1, 1023, 1024, 1536, 1_047_552, 1024 ** 3, 5 * 1024 ** 5].map(formatBytes)
+  assert.equal(sizes, ['0 B', '1 B', '1023 B', '1.00 KB', '1.50 KB', '1023 KB', '1.00 GB', '5120 TB'])
+})
+
+shows.run()

@@ -1,0 +1,205 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { readSettings } from '../../scripts/lib/settings/settings.mts'
+import { metricName, parseTopicsFile, readDeclaredTopics } from '../../scripts/lib/topics/file.mts'
+
+const settings = { ...readSettings({}), KAFKA_LOG_RETENTION_HOURS: 36, REDIS_PASSWORD: 'hunter2' }
+const parse = (content: string) => parseTopicsFile(content, 'topics.yml', settings)
+
+/** Mistakes as `line:column code: found`, short enough to state whole. */
+const mistakesOf = (content: string) =>
+  parse(content).mistakes.map(({ code, subject, found }) => {
+    const [, position] = /^topics\.yml:(\d+:\d+)/.exec(subject) ?? []
+    return `${position} ${code}: ${found}`
+  })
+
+const SOUND = `topics:
+  - name: raw.ticks
+    partitions: 3
+    replication: 1
+    key: symbol
+    retentionHours: \${KAFKA_LOG_RETENTION_HOURS}
+    segmentHours: 0.5
+    config: { compression.type: lz4, max.message.bytes: 2097152 }
+`
+
+const parses = suite('parseTopicsFile')
+
+parses('gives a topic with Kafka’s own keys, its settings filled in, and where each stands', () => {
+  assert.equal(parse(SOUND), {
+    topics: [
+      {
+        name: 'raw.ticks',
+        partitions: 3,
+        replication: 1,
+        key: 'symbol',
+        config: {
+          'retention.ms': '129600000',
+          'segment.ms': '1800000',
+          'compression.type': 'lz4',
+          'max.message.bytes': '2097152',
+        },
+        at: {
+          name: 'topics.yml:2:11',
+          partitions: 'topics.yml:3:17',
+          replication: 'topics.yml:4:18',
+          'retention.ms': 'topics.yml:6:21',
+          'segment.ms': 'topics.yml:7:19',
+          'compression.type': 'topics.yml:8:15',
+          'max.message.bytes': 'topics.yml:8:38',
+        },
+      },
+    ],
+    mistakes: [],
+  })
+})
+
+parses('passes configuration on as it is written, for Kafka to read', () => {
+  const { topics } = parse(SOUND.replace('2097152 }', '010, a: 1e3, b: "x, y", c: on, d: -1 }'))
+  const { 'max.message.bytes': octal, a, b, c, d } = topics[0]?.config ?? {}
+  assert.equal([octal, a, b, c, d], ['010', '1e3', 'x, y', 'on', '-1'])
+})
+
+parses('takes configuration from an anchor', () => {
+  const content = `${SOUND.replace('config: {', 'config: &common {')}  - { name: b, partitions: 1, replication: 1, config: *common }\n`
+  const { topics, mistakes } = parse(content)
+  assert.equal(mistakes, [])
+  assert.equal(topics[1]?.config, { 'compression.type': 'lz4', 'max.message.bytes': '2097152' })
+})
+
+parses('names every mistake at once, each with its line and column', () => {
+  const content = `topics:
+  - name: bad name!
+    partitions: ten
+    replication: 0
+    retentionHours: -1
+    colour: red
+    config: { retention.ms: 5, cleanup.policy: [delete], flush.ms: }
+  - partitions: 1.5
+    replication: 1
+  - name: __consumer_offsets
+    partitions: 20000
+    replication: 1
+    config: none
+  - just text
+surplus: true
+`
+  assert.equal(mistakesOf(content), [
+    '15:1 YAML_KEY: the unknown key "surplus"',
+    '6:5 YAML_KEY: the unknown key "colour"',
+    '2:11 TOPIC_NAME: "bad name!"',
+    '3:17 YAML_VALUE: "ten"',
+    '4:18 YAML_VALUE: "0"',
+    '5:21 YAML_VALUE: "-1"',
+    '7:15 TOPIC_TWICE: retention.ms beside retentionHours',
+    '7:32 YAML_TYPE: a list',
+    '7:58 YAML_TYPE: nothing',
+    '8:5 YAML_MISSING: no name',
+    '8:17 YAML_VALUE: "1.5"',
+    '10:11 TOPIC_NAME: "__consumer_offsets", which is Kafka\'s own',
+    '11:17 YAML_VALUE: "20000"',
+    '13:13 YAML_TYPE: "none"',
+    '14:5 YAML_TYPE: "just text"',
+  ])
+})
+
+parses(
+  'finds a name given twice, and two that Kafka’s metrics cannot tell apart, whatever else is wrong with them',
+  () => {
+    const topic = (name: string, partitions: string) =>
+      `  - { name: ${name}, partitions: ${partitions}, replication: 1 }\n`
+    const content = `topics:\n${topic('a.b', '1')}${topic('a.b', 'x')}${topic('c', '1')}${topic('a_b', '1')}`
+    assert.equal(mistakesOf(content), [
+      '3:30 YAML_VALUE: "x"',
+      '3:13 TOPIC_TWICE: a second "a.b"',
+      '5:13 TOPIC_COLLISION: "a_b", in metrics the same as "a.b"',
+    ])
+  },
+)
+
+parses('goes by Kafka’s rule for names', () => {
+  const wrong = (name: string) => mistakesOf(SOUND.replace('raw.ticks', JSON.stringify(name))).length > 0
+  const refused = ['', '.', '..', 'a b', 'ä', 'a/b', 'x'.repeat(250)].map(wrong)
+  const accepted = ['...', 'a', '_', '-', 'A.b_c-9', 'x'.repeat(249)].map(wrong)
+  assert.equal(refused, Array(7).fill(true))
+  assert.equal(accepted, Array(6).fill(false))
+})
+
+parses('takes a value as long as Kafka does, and no longer', () => {
+  const content = (bytes: number) => SOUND.replace('lz4', 'x'.repeat(bytes))
+  assert.equal(mistakesOf(content(32_767)), [])
+  const [mistake, ...more] = mistakesOf(content(32_768))
+  assert.match(mistake ?? '', / YAML_VALUE: 32768 bytes$/)
+  assert.equal(more, [])
+})
+
+parses('accepts numbers up to their bounds and nothing beyond', () => {
+  const wrong = (from: string, to: string) => mistakesOf(SOUND.replace(from, to)).length
+  const partitions = (text: string) => wrong('partitions: 3', `partitions: ${text}`)
+  assert.equal(['1', '10000', '0', '10001', '0x10', '3.0', '"3"', '1e1'].map(partitions), [0, 0, 1, 1, 1, 1, 0, 1])
+  const hours = (text: string) => wrong('segmentHours: 0.5', `segmentHours: ${text}`)
+  assert.equal(['0.001', '876000', '0', '876001', '24h', '.5'].map(hours), [0, 0, 1, 1, 1, 1])
+})
+
+parses('refuses a variable that is no setting, and every password', () => {
+  const variable = (text: string) => mistakesOf(SOUND.replace('lz4', text))
+  assert.equal(variable('"${NO_SUCH}"'), ['8:15 YAML_VARIABLE: ${NO_SUCH}'])
+  assert.equal(variable('"${REDIS_PASSWORD}"'), ['8:15 YAML_VARIABLE: ${REDIS_PASSWORD}'])
+  assert.equal(variable('"${toString}"'), ['8:15 YAML_VARIABLE: ${toString}'])
+  assert.equal(variable('"${NAME"'), ['8:15 YAML_VARIABLE: Cannot interpolate "${NAME": found "${" without its "}"'])
+})
+
+parses('says where the YAML itself is broken', () => {
+  assert.equal(
+    mistakesOf('topics: [\n').map((line) => line.slice(0, 9)),
+    ['2:1 YAML:'],
+  )
+  assert.equal(mistakesOf(SOUND.replace('key: symbol', 'partitions: 4')), ['5:5 YAML: Map keys must be unique'])
+})
+
+parses('wants a list of topics', () => {
+  assert.equal(mistakesOf(''), ['1:1 YAML_TYPE: nothing'])
+  assert.equal(mistakesOf('{}'), ['1:1 YAML_MISSING: no topics'])
+  assert.equal(mistakesOf('topics: 5'), ['1:1 YAML_TYPE: "5"'])
+  assert.equal(mistakesOf('topics: []'), [])
+})
+
+parses.run()
+
+const reads = suite('readDeclaredTopics')
+
+reads('gives the five topics that ship, following KAFKA_LOG_RETENTION_HOURS', () => {
+  const declared = readDeclaredTopics(settings).map(({ name, partitions, replication, key, config }) => {
+    return [
+      name,
+      partitions,
+      replication,
+      key,
+      config['retention.ms'],
+      config['segment.ms'],
+      config['compression.type'],
+    ]
+  })
+  assert.equal(declared, [
+    ['iqfeed.l2.raw', 10, 1, 'symbol', '129600000', '3600000', 'lz4'],
+    ['iqfeed.trades.raw', 10, 1, 'symbol', '129600000', '3600000', 'lz4'],
+    ['iqfeed.quotes.raw', 10, 1, 'symbol', '129600000', '3600000', 'lz4'],
+    ['trading.signals', 5, 1, 'symbol', '129600000', undefined, 'lz4'],
+    ['market.features', 5, 1, 'symbol', '129600000', undefined, 'lz4'],
+  ])
+})
+
+reads('says so when the file cannot be read', () => {
+  assert.throws(() => readDeclaredTopics(settings, '/no/such.yml'), /^\/no\/such\.yml: found ENOENT/)
+})
+
+reads.run()
+
+const metric = suite('metricName')
+
+metric('is the same for names that differ in "." and "_" only', () => {
+  assert.is(metricName('a.b_c'), metricName('a_b.c'))
+  assert.is.not(metricName('a.b'), metricName('a-b'))
+})
+
+metric.run()
