@@ -6,6 +6,7 @@
  */
 import { writeFileSync } from 'node:fs'
 import { runCommand } from '../scripts/lib/command/command.mts'
+import { onInterrupt } from '../scripts/lib/command/interrupt.mts'
 import { progressBar } from '../scripts/lib/command/progress.mts'
 import { type Finding, OpsError } from '../scripts/lib/common/findings.mts'
 import { readSettings } from '../scripts/lib/settings/settings.mts'
@@ -46,7 +47,7 @@ questions, each as the median of 5 and a ratio. All three must give the same ans
     const bar = progressBar(process.stderr)
     // The databases are dropped before it ends; a second Ctrl-C ends it at once.
     let interrupted = false
-    process.once('SIGINT', () => {
+    onInterrupt(() => {
       interrupted = true
     })
     const show = (part: number, doing: string) => {

@@ -19,7 +19,8 @@ await runCommand({
 Loses nothing; rows that a retention gives up are deleted only when you agree. What ClickHouse cannot change is told with the way out.`,
   options: {
     'dry-run': { type: 'boolean', help: 'show the plan and change nothing; exit 1 when something would change' },
-    check: { type: 'boolean', help: 'for CI: report every difference as a finding and change nothing; exit 1 on any' },
+    // --dry-run with every difference as a finding, kept for the CI scripts that call it.
+    check: { type: 'boolean', hidden: true, help: 'report every difference as a finding and change nothing' },
     rebuild: {
       type: 'list',
       value: 'TABLE',
@@ -38,7 +39,7 @@ Loses nothing; rows that a retention gives up are deleted only when you agree. W
   example: './scripts/apply-schema.mts --dry-run',
   exitCodes: {
     0: 'the database is as declared',
-    1: 'something could not be changed, or with --dry-run or --check would have to be',
+    1: 'something could not be changed, or with --dry-run would have to be',
     2: 'wrong use, a refused login, or a mistake in .env',
     3: 'could not tell: ClickHouse did not answer in time',
   },

@@ -3,8 +3,8 @@
 /**
  * Tells whether the ports of the stack are free, before a start. Changes nothing; with --write-env, .env. Exit codes: see --help.
  */
-import { runCommand } from './lib/command/command.mts'
-import { configError, OpsError, type Paint } from './lib/common/findings.mts'
+import { refuseTogether, runCommand } from './lib/command/command.mts'
+import { OpsError, type Paint } from './lib/common/findings.mts'
 import { type PortReport, type PortState, readPortStates, type StackMode } from './lib/ports/ports.mts'
 import { type PortChange, renderPorts, staleFindings } from './lib/ports/report.mts'
 import { writeEnvValues } from './lib/settings/env-file.mts'
@@ -28,10 +28,7 @@ await runCommand({
     3: 'could not tell: no permission to try a port or to see who holds it, or a compose file that needs Docker Compose',
   },
   run: async ({ options, paint, log }) => {
-    if (options.docker && options.embedded) {
-      const finding = { code: 'USAGE', subject: '--docker --embedded', found: 'both', expected: 'one of them' }
-      throw configError([{ ...finding, hint: './scripts/check-ports.mts --help' }])
-    }
+    refuseTogether({ '--docker': options.docker, '--embedded': options.embedded }, './scripts/check-ports.mts --help')
     const choice: { mode?: StackMode } = options.docker
       ? { mode: 'docker' }
       : options.embedded

@@ -19,7 +19,8 @@ Creates topics, adds partitions and sets configuration; never deletes, never shr
 Upon a shorter retention or another cleanup.policy the broker itself deletes records: each mode warns of that, and --dry-run shows it first.`,
   options: {
     'dry-run': { type: 'boolean', help: 'show the plan and change nothing; exit 1 when something would change' },
-    check: { type: 'boolean', help: 'for CI: report every difference as a finding and change nothing; exit 1 on any' },
+    // --dry-run with every difference as a finding, kept for the CI scripts that call it.
+    check: { type: 'boolean', hidden: true, help: 'report every difference as a finding and change nothing' },
     only: { type: 'list', value: 'NAME', help: 'only these declared topics' },
     file: { type: 'string', value: 'PATH', help: 'another declaration than kafka/topics.yml' },
     timeout: {
@@ -34,7 +35,7 @@ Upon a shorter retention or another cleanup.policy the broker itself deletes rec
   example: './scripts/create-topics.mts --dry-run --only iqfeed.l2.raw',
   exitCodes: {
     0: 'the topics are as declared',
-    1: 'something could not be changed, or with --dry-run or --check would have to be',
+    1: 'something could not be changed, or with --dry-run would have to be',
     2: 'wrong use, or mistakes in the file: all of them, with line and column',
     3: 'could not tell: the broker did not answer in time',
   },

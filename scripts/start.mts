@@ -4,8 +4,7 @@
  * Starts the stack: docker-compose.yml where a Docker engine answers, else the same services as plain processes. Makes tables
  * and topics what the files declare, as far as that loses nothing, checks health and says where everything is.
  */
-import { runCommand } from './lib/command/command.mts'
-import { configError } from './lib/common/findings.mts'
+import { refuseTogether, runCommand } from './lib/command/command.mts'
 import { readSettings } from './lib/settings/settings.mts'
 import { renderStarted, startStack } from './lib/start.mts'
 
@@ -26,10 +25,7 @@ await runCommand({
     3: 'could not tell: Java, Maven or Docker is missing, or a download failed',
   },
   run: async ({ options, log, paint }) => {
-    if (options.docker && options.embedded) {
-      const finding = { code: 'USAGE', subject: '--docker --embedded', found: 'both', expected: 'one of them' }
-      throw configError([{ ...finding, hint: 'npm start -- --help' }])
-    }
+    refuseTogether({ '--docker': options.docker, '--embedded': options.embedded }, 'npm start -- --help')
     const settings = readSettings()
     const choice = options.docker ? 'docker' : options.embedded ? 'embedded' : undefined
     const started = await startStack(settings, choice, log)

@@ -1,8 +1,10 @@
 /** The contract that every command keeps: flags, --help, --json, exit codes, and where output goes. */
 import { parseArgs } from 'node:util'
+import { closest, distance } from 'fastest-levenshtein'
 import {
   configError,
   type ExitCode,
+  error,
   exitCodeOf,
   type Finding,
   OpsError,
@@ -10,10 +12,15 @@ import {
   paintFor,
   reason,
   renderFindings,
+  unknown,
 } from '../common/findings.mts'
+import { table } from '../common/table.mts'
 
-/** `list` takes every value up to the next flag: `--only redis kafka`. `number` is checked against its bounds. */
-export type OptionSpec = { help: string } & (
+/**
+ * `list` takes every value up to the next flag: `--only redis kafka`. `number` is checked against its bounds. A `hidden` flag works and is
+ * not in the help.
+ */
+export type OptionSpec = { help: string; hidden?: true } & (
   | { type: 'boolean' }
   | { type: 'string'; value: string; default?: string }
   | { type: 'list'; value: string }
@@ -75,25 +82,24 @@ const STANDARD = {
 
 /** The text of `--help`. */
 export function helpText<O extends Record<string, OptionSpec>>(spec: CommandSpec<O>): string {
-  const options = Object.entries<OptionSpec>({ ...spec.options, ...STANDARD }).map(
-    ([name, option]): [string, string] => {
+  const options = Object.entries<OptionSpec>({ ...spec.options, ...STANDARD })
+    .filter(([, { hidden }]) => !hidden)
+    .map(([name, option]): [string, string] => {
       const value = option.type === 'boolean' ? '' : ` ${option.value}${option.type === 'list' ? '…' : ''}`
       const fallback = 'default' in option && option.default !== undefined ? ` (default ${option.default})` : ''
       return [`--${name}${value}`, `${option.help}${fallback}`]
-    },
-  )
+    })
   if (spec.arguments) options.unshift([spec.arguments.value, spec.arguments.help])
-  const width = Math.max(...options.map(([flag]) => flag.length))
   return [
     `Usage: ${spec.name} [options]${spec.arguments ? ` ${spec.arguments.value}` : ''}`,
     '',
     spec.summary,
     '',
     'Options:',
-    ...options.map(([flag, help]) => `  ${flag.padEnd(width)}  ${help}`),
+    table(options),
     '',
     'Exit codes:',
-    ...Object.entries(spec.exitCodes).map(([code, meaning]) => `  ${code}  ${meaning}`),
+    table(Object.entries(spec.exitCodes)),
     '',
     `Example: ${spec.example}`,
   ].join('\n')
@@ -108,9 +114,9 @@ export function parseFlags<O extends Record<string, OptionSpec>>(
   argv: string[],
 ): { options: ValuesOf<O & typeof STANDARD>; args: string[] } {
   const declared: Record<string, OptionSpec> = { ...spec.options, ...STANDARD }
-  const wrong: Omit<Finding, 'severity'>[] = []
-  const report = (subject: string, found: string, expected: string) =>
-    wrong.push({ code: 'USAGE', subject, found, expected, hint: `${spec.name} --help` })
+  const wrong: Finding[] = []
+  const report = (subject: string, found: string, expected?: string) =>
+    wrong.push(usage(spec.name, subject, found, expected))
   const { tokens } = parseArgs({
     args: argv,
     options: Object.fromEntries(
@@ -132,19 +138,12 @@ export function parseFlags<O extends Record<string, OptionSpec>>(
     if (token.kind === 'positional') {
       if (openList) openList.push(...splitNames(token.value))
       else if (spec.arguments) args.push(token.value)
-      else report(`argument "${token.value}"`, 'an argument', 'flags only')
+      else report(`argument "${token.value}"`, 'this command takes no arguments')
     }
     if (token.kind !== 'option') continue
     openList = undefined
     const option = Object.hasOwn(declared, token.name) ? declared[token.name] : undefined
-    if (!option)
-      report(
-        token.rawName,
-        'an unknown flag',
-        `one of ${Object.keys(declared)
-          .map((n) => `--${n}`)
-          .join(' ')}`,
-      )
+    if (!option) report(token.rawName, `unknown flag${nearest(token.name, Object.keys(declared))}`)
     else if (option.type === 'boolean') {
       if (token.value === undefined) values[token.name] = true
       else report(token.rawName, `the value "${token.value}"`, 'no value')
@@ -164,11 +163,24 @@ export function parseFlags<O extends Record<string, OptionSpec>>(
   return { options: values as ValuesOf<O & typeof STANDARD>, args }
 }
 
+/** A mistake in how a command was called, with its help as the hint. */
+export function usage(command: string, subject: string, found: string, expected?: string): Finding {
+  return error('USAGE', subject, { found, expected, hint: `${command} --help` })
+}
+
 /** @throws {OpsError} exit code 2, when more than one of these flags is given */
 export function refuseTogether(given: Record<string, boolean>, hint: string): void {
   const flags = Object.keys(given).filter((flag) => given[flag])
   if (flags.length < 2) return
-  throw configError([{ code: 'USAGE', subject: flags.join(' '), found: 'together', expected: 'one of them', hint }])
+  throw configError([error('USAGE', flags.join(' '), { found: 'together', expected: 'one of them', hint })])
+}
+
+/** The declared flag that was meant, as far as a slip of two letters or a cut-off name shows it. */
+function nearest(name: string, declared: string[]): string {
+  const meant =
+    declared.find((flag) => name.length > 1 && flag.startsWith(name)) ??
+    declared.find((flag) => flag === closest(name, declared) && distance(name, flag) <= Math.min(2, name.length - 1))
+  return meant ? `; did you mean --${meant}?` : ''
 }
 
 function splitNames(value: string): string[] {
@@ -184,8 +196,8 @@ export async function runCommand<O extends Record<string, OptionSpec>>(spec: Com
   const json = argv.includes('--json')
   // A reader that closed the pipe early, as `head` does, is no failure.
   for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error
+    stream.on('error', (failure: NodeJS.ErrnoException) => {
+      if (failure.code !== 'EPIPE') throw failure
     })
   }
   let report: Report
@@ -198,9 +210,9 @@ export async function runCommand<O extends Record<string, OptionSpec>>(spec: Com
     }
     const log = (line: string) => process.stderr.write(`${line}\n`)
     report = await spec.run({ options, args, log, json, paint: paintFor(process.stdout, process.env) })
-  } catch (error) {
+  } catch (failure) {
     failed = true
-    report = failureReport(spec.name, error)
+    report = failureReport(spec.name, failure)
   }
   const exitCode = report.exitCode ?? exitCodeOf(report.findings)
   process.exitCode = exitCode
@@ -214,15 +226,9 @@ export async function runCommand<O extends Record<string, OptionSpec>>(spec: Com
   if (text) stream.write(`${text}\n`)
 }
 
-function failureReport(name: string, error: unknown): Report {
-  if (error instanceof OpsError) return { findings: error.findings, exitCode: error.exitCode }
-  const finding: Finding = {
-    severity: 'unknown',
-    code: 'INTERNAL',
-    subject: name,
-    found: error instanceof Error ? (error.stack ?? reason(error)) : reason(error),
-    expected: 'no unforeseen error',
-    hint: 'this is a defect of the command: please report it with the lines above',
-  }
-  return { findings: [finding], exitCode: 3 }
+function failureReport(name: string, failure: unknown): Report {
+  if (failure instanceof OpsError) return { findings: failure.findings, exitCode: failure.exitCode }
+  const found = failure instanceof Error ? (failure.stack ?? reason(failure)) : reason(failure)
+  const hint = 'this is a defect of the command: please report it with the lines above'
+  return { findings: [unknown('INTERNAL', name, { found, hint })], exitCode: 3 }
 }

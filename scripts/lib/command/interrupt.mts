@@ -1,5 +1,21 @@
-/** The end of this process by Ctrl-C or SIGTERM, put off until what was begun is tidied up. */
+/** Ctrl-C and SIGTERM while something has to be finished or tidied up first. */
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const
+
+/**
+ * Calls `react` with the first Ctrl-C or SIGTERM instead of ending the process; a second one ends it at once. The returned function gives
+ * both signals their usual effect back.
+ */
+export function onInterrupt(react: (signal: NodeJS.Signals) => void): () => void {
+  const release = () => {
+    for (const name of SIGNALS) process.removeListener(name, take)
+  }
+  const take = (signal: NodeJS.Signals) => {
+    release()
+    react(signal)
+  }
+  for (const name of SIGNALS) process.on(name, take)
+  return release
+}
 
 export interface DeferredEnd {
   /** Whether a signal came: begin nothing more, tidy up. */
@@ -8,17 +24,12 @@ export interface DeferredEnd {
   resume: () => void
 }
 
-/** Puts the end off, once: a second signal ends the process at once. */
+/** Defers the end of this process by a signal until `resume`. */
 export function deferEnd(): DeferredEnd {
   let came: NodeJS.Signals | undefined
-  const release = () => {
-    for (const name of SIGNALS) process.removeListener(name, note)
-  }
-  const note = (name: NodeJS.Signals) => {
-    came = name
-    release()
-  }
-  for (const name of SIGNALS) process.on(name, note)
+  const release = onInterrupt((signal) => {
+    came = signal
+  })
   return {
     asked: () => came !== undefined,
     resume: () => {

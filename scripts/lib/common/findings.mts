@@ -1,6 +1,6 @@
-/** What the commands find out, how it reads and which exit code it means. Text and JSON come from the same findings. */
+/** What the commands find, how it reads, and the exit code that it means. Text and JSON come from the same findings. */
 
-/** `error`: known to be bad. `unknown`: could not be told. `warning`: worth a look, does not fail a command. */
+/** `error`: known to be bad. `unknown`: could not be determined. `warning`: worth a look, does not fail a command. */
 export type Severity = 'error' | 'unknown' | 'warning'
 
 export interface Finding {
@@ -10,10 +10,31 @@ export interface Finding {
   /** What it is about: a service, topic, table, port, or file and line. */
   subject: string
   found: string
-  expected: string
-  /** A command that mends it, or the next step to take. */
+  /** What should be there instead, where two values are compared. */
+  expected?: string | undefined
+  /** The command that fixes it, or the next step to take. */
   hint: string
 }
+
+type Details = Pick<Finding, 'found' | 'expected' | 'hint'>
+
+const making =
+  (severity: Severity) =>
+  (code: string, subject: string, { found, expected, hint }: Details): Finding => ({
+    severity,
+    code,
+    subject,
+    found,
+    ...(expected === undefined ? {} : { expected }),
+    hint,
+  })
+
+/** A finding that is known to be bad. */
+export const error = making('error')
+/** A finding that is worth a look and fails nothing. */
+export const warning = making('warning')
+/** A finding about what could not be determined. */
+export const unknown = making('unknown')
 
 /** 0 good · 1 bad or declined · 2 wrong use or configuration · 3 could not tell. */
 export type ExitCode = 0 | 1 | 2 | 3
@@ -39,20 +60,20 @@ export function configError(findings: Omit<Finding, 'severity'>[]): OpsError {
   )
 }
 
-/** An {@link OpsError} for something that could not be told: exit code 3. */
+/** An {@link OpsError} for something that could not be determined: exit code 3. */
 export function cannotTell(finding: Omit<Finding, 'severity'>, cause?: unknown): OpsError {
   return new OpsError(3, [{ severity: 'unknown', ...finding }], cause)
 }
 
-/** The exit code that findings mean: 1 if anything is bad, else 3 if anything could not be told, else 0. */
+/** The exit code that findings mean: 1 if anything is bad, else 3 if anything could not be determined, else 0. */
 export function exitCodeOf(findings: readonly Finding[]): ExitCode {
   if (findings.some(({ severity }) => severity === 'error')) return 1
   return findings.some(({ severity }) => severity === 'unknown') ? 3 : 0
 }
 
 /** The finding in one line, without its hint. */
-export function sentence(finding: Finding): string {
-  return `${finding.subject}: found ${finding.found}, expected ${finding.expected}`
+export function sentence({ subject, found, expected }: Finding): string {
+  return expected === undefined ? `${subject}: ${found}` : `${subject}: found ${found}, expected ${expected}`
 }
 
 /** The text of an error and of its causes, for a `found` field. Never a stack trace. */
@@ -78,12 +99,13 @@ export function paintFor(stream: { isTTY?: boolean }, env: NodeJS.ProcessEnv): P
 
 const MARKS = { error: ['red', '✗'], unknown: ['yellow', '?'], warning: ['yellow', '!'] } as const
 
-/** Findings as text for people: per finding its sentence, and below it the hint. Empty for no findings. */
+/** Findings as text for people: a sentence each, then its hint. A hint that several have in turn comes once, after the last of them. */
 export function renderFindings(findings: readonly Finding[], paint: Paint): string {
   return findings
-    .map((finding) => {
+    .flatMap((finding, index) => {
       const [style, mark] = MARKS[finding.severity]
-      return `${paint(style, mark)} ${sentence(finding)} ${paint('dim', `[${finding.code}]`)}\n    → ${finding.hint}`
+      const line = `${paint(style, mark)} ${sentence(finding)} ${paint('dim', `[${finding.code}]`)}`
+      return findings[index + 1]?.hint === finding.hint ? [line] : [line, `    → ${finding.hint}`]
     })
     .join('\n')
 }

@@ -1,5 +1,6 @@
 /** What `npm run replay` does: files or a generated market into the topics, with a bar, a summary, and an end at Ctrl-C. */
 
+import { onInterrupt } from '../command/interrupt.mts'
 import { progressBar } from '../command/progress.mts'
 import type { ExitCode, Finding, Paint } from '../common/findings.mts'
 import type { Settings } from '../settings/settings.mts'
@@ -56,12 +57,11 @@ export async function replay(settings: Settings, options: ReplayOptions): Promis
       : recordings.reduce((sum, recording) => sum + recording.fraction(), 0) / recordings.length
   const bar = progressBar(process.stderr)
   let stopped = false
-  const stop = () => {
-    stopped = true
-    log('Ending after what is on its way; once more ends at once')
-  }
   const sender = await openSender(settings, Object.values(TOPICS), { timeoutMs, log })
-  process.once('SIGINT', stop)
+  const release = onInterrupt(() => {
+    stopped = true
+    log('Stopping after the messages on their way; press Ctrl-C again to stop at once')
+  })
   let latest: Played | undefined
   try {
     const played = await play(market ? generate(market) : mergeRecordings(recordings), sender, {
@@ -91,7 +91,7 @@ export async function replay(settings: Settings, options: ReplayOptions): Promis
     throw error
   } finally {
     bar.clear()
-    process.removeListener('SIGINT', stop)
+    release()
     await sender.close()
   }
 }

@@ -1,6 +1,7 @@
 /** What reset-kafka does, from the survey to the proof. */
 import type { Report } from '../command/command.mts'
 import { canAsk, confirmWord } from '../command/confirm.mts'
+import { onInterrupt } from '../command/interrupt.mts'
 import { configError, exitCodeOf, type Finding } from '../common/findings.mts'
 import { type Cluster, openCluster } from '../kafka/cluster.mts'
 import type { Settings } from '../settings/settings.mts'
@@ -124,10 +125,6 @@ function declined(data: Record<string, unknown>): Report {
 
 /** Until the returned function is called, Ctrl-C ends the process with `message` and exit code 1. */
 function onCtrlC(message: string): () => void {
-  const stop = () => {
-    // Waits on the network are pending that nothing can call off; nothing has been printed on stdout that could be lost.
-    process.stderr.write(`${message}\n`, () => process.exit(1))
-  }
-  process.once('SIGINT', stop)
-  return () => process.removeListener('SIGINT', stop)
+  // Waits on the network are pending that nothing can call off; nothing has been printed on stdout that could be lost.
+  return onInterrupt(() => process.stderr.write(`${message}\n`, () => process.exit(1)))
 }
