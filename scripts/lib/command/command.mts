@@ -1,6 +1,6 @@
 /** The contract that every command keeps: flags, --help, --json, exit codes, and where output goes. */
+import { createRequire } from 'node:module'
 import { parseArgs } from 'node:util'
-import { closest, distance } from 'fastest-levenshtein'
 import {
   configError,
   type ExitCode,
@@ -177,6 +177,9 @@ export function refuseTogether(given: Record<string, boolean>, hint: string): vo
 
 /** The declared flag that was meant, as far as a slip of two letters or a cut-off name shows it. */
 function nearest(name: string, declared: string[]): string {
+  // Only mistakes pay for it.
+  const require = createRequire(import.meta.url)
+  const { closest, distance } = require('fastest-levenshtein') as typeof import('fastest-levenshtein')
   const meant =
     declared.find((flag) => name.length > 1 && flag.startsWith(name)) ??
     declared.find((flag) => flag === closest(name, declared) && distance(name, flag) <= Math.min(2, name.length - 1))

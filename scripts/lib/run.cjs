@@ -1,0 +1,33 @@
+// Refuses an old Node.js, then runs a TypeScript file: `run.cjs SCRIPT ARG…`. In words that any Node.js reads: an older one would end in a
+// syntax error of the script's own. Node.js 22.18 and newer run TypeScript themselves, older ones through jiti. Both keep what they compile
+// inside node_modules, or nowhere where that is read-only: in the system's temporary folder any user of the machine could plant code.
+'use strict'
+const path = require('path')
+process.argv.splice(1, 1)
+const script = (process.argv[1] = path.resolve(process.argv[1]))
+const [major, minor] = process.versions.node.split('.').map(Number)
+const isAtLeast = (wantedMajor, wantedMinor) => major > wantedMajor || (major === wantedMajor && minor >= wantedMinor)
+
+if (!isAtLeast(20, 12)) {
+  process.stderr.write(
+    'Cannot run ' + path.basename(script) + ': found Node.js ' + process.versions.node +
+      ', expected 20.12 or newer (https://nodejs.org)\n',
+  )
+  process.exit(3)
+}
+const root = path.join(__dirname, '../..')
+const cache = (name) => path.join(root, 'node_modules', '.cache', name)
+const load = isAtLeast(22, 18) ? native : transpiled
+load().catch((error) => {
+  console.error(error)
+  process.exit(3)
+})
+
+function native() {
+  require('module').enableCompileCache(cache('node'))
+  return import(require('url').pathToFileURL(script).href)
+}
+
+function transpiled() {
+  return require('jiti').createJiti(root, { fsCache: cache('jiti') }).import(script)
+}

@@ -1,0 +1,68 @@
+/** The runner of every command: from any folder, for any user, with its cache where no other user can plant code. */
+import { spawnSync } from 'node:child_process'
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync } from 'node:fs'
+import path from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { ROOT } from '../../scripts/lib/settings/settings.mts'
+import { runFile } from '../support/command.mts'
+import { projectFolder } from '../support/project.mts'
+
+/** A clone with what `--help` needs, which every user may read. */
+function clone(): string {
+  const root = projectFolder()
+  chmodSync(root, 0o755)
+  for (const part of [
+    'scripts',
+    ...['jiti', 'zx', 'dotenv', 'fastest-levenshtein'].map((name) => `node_modules/${name}`),
+  ])
+    cpSync(path.join(ROOT, part), path.join(root, part), { recursive: true, dereference: true })
+  return root
+}
+
+/** An empty folder that every user may write to, as the system's own. */
+function temporaryFolder(): string {
+  const folder = projectFolder()
+  chmodSync(folder, 0o1777)
+  return folder
+}
+
+const NOBODY = { uid: 65_534, gid: 65_534 }
+/** This process may become another user, and that user may run this Node.js. */
+const canSwitch = process.getuid?.() === 0 && spawnSync(process.execPath, ['-e', '0'], NOBODY).status === 0
+const HELP = /^Usage: \.\/scripts\/health-check\.mts \[options\]\n/
+
+const runner = suite('scripts/lib/run')
+
+runner('keeps what it compiles inside node_modules, from any folder', async () => {
+  const [root, temporary] = [clone(), temporaryFolder()]
+  const script = path.join(root, 'scripts/health-check.mts')
+  const { exitCode, stdout, stderr } = await runFile(script, ['--help'], {
+    cwd: '/',
+    env: { ...process.env, TMPDIR: temporary },
+  })
+  assert.equal([exitCode, stderr], [0, ''])
+  assert.match(stdout, HELP)
+  assert.equal(readdirSync(temporary), [])
+  assert.ok(existsSync(path.join(root, 'node_modules/.cache')))
+})
+
+runner('keeps nothing in a clone that it may not write to', async () => {
+  const [root, temporary] = [clone(), temporaryFolder()]
+  mkdirSync(path.join(root, 'node_modules/.cache'))
+  for (const folder of ['node_modules/.cache', 'node_modules', '.']) chmodSync(path.join(root, folder), 0o555)
+  const { status, stdout, stderr } = spawnSync(path.join(root, 'scripts/health-check.mts'), ['--help'], {
+    cwd: '/',
+    env: { PATH: process.env.PATH, TMPDIR: temporary },
+    encoding: 'utf8',
+    ...(canSwitch ? NOBODY : {}),
+  })
+  assert.equal([status, stderr], [0, ''])
+  assert.match(stdout, HELP)
+  // Root writes even where it may not.
+  if (canSwitch || process.getuid?.() !== 0) assert.equal(readdirSync(path.join(root, 'node_modules/.cache')), [])
+  assert.equal(readdirSync(temporary), [])
+  for (const folder of ['.', 'node_modules', 'node_modules/.cache']) chmodSync(path.join(root, folder), 0o755)
+})
+
+runner.run()
