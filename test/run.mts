@@ -1,11 +1,13 @@
 #!/bin/sh
 //usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/../scripts/lib/run" "$f" "$@"
 /**
- * `npm test [-- NAME…]`: types, lint and format, then every test file (or those whose name holds a NAME) as a process of its
- * own, against one embedded stack that this run starts on free ports and stops again. The last line counts the tests.
+ * `npm test [-- NAME…]`: types, lint and format, then every test file (or those whose name holds a NAME) as a process of its own. The files
+ * of test/stack run against one embedded stack that this run starts on free ports and stops again; `npm run test:unit` runs those
+ * of test/unit alone, which need no service. The last line counts the tests.
  */
 import { readdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
+import { onInterrupt } from '../scripts/lib/command/interrupt.mts'
 import { install } from '../scripts/lib/engines/embedded/install.mts'
 import { startEmbedded, stopEmbedded } from '../scripts/lib/engines/embedded/stack.mts'
 import { ROOT, readSettings } from '../scripts/lib/settings/settings.mts'
@@ -20,7 +22,8 @@ const PARALLEL = 2
 const FILE_TIMEOUT_MS = 900_000
 
 const print = (line: string) => process.stdout.write(`${line}\n`)
-const names = process.argv.slice(2)
+const onlyUnit = process.argv.includes('--unit')
+const names = process.argv.slice(2).filter((argument) => argument !== '--unit')
 const total = { passed: 0, failed: 0 }
 const failedFiles: string[] = []
 
@@ -53,59 +56,65 @@ async function runTests(file: string, env: NodeJS.ProcessEnv): Promise<void> {
   count(path.relative(ROOT, file), passed, failed)
 }
 
-const files = ['unit', 'stack'].flatMap((folder) =>
+/** The test files of a folder that were asked for. */
+const filesOf = (folder: 'unit' | 'stack') =>
   readdirSync(path.join(ROOT, 'test', folder))
     .filter((file) => file.endsWith('.test.mts') && (names.length === 0 || names.some((name) => file.includes(name))))
-    .map((file) => path.join(ROOT, 'test', folder, file)),
-)
+    .map((file) => path.join(ROOT, 'test', folder, file))
 
-if (names.length === 0) {
-  await check('types', 'tsc', ['--noEmit'])
-  await check('lint and format', 'biome', ['check', '--error-on-warnings', '.'])
-}
-
-const env: NodeJS.ProcessEnv = { ...(await stackEnv()), NO_COLOR: '1' }
-env.L2_TEST_DATA_DIR = env.EMBEDDED_DATA_DIR
-const settings = readSettings(env)
-let starting: Promise<unknown> = Promise.resolve()
-let ending: Promise<void> | undefined
-
-/** Stops the services and deletes their data, once; those that still start, when they have. */
-function end(): Promise<void> {
-  ending ??= (async () => {
-    // A start that fails stops what it began, and says why where it is awaited.
-    await starting.catch(() => {})
-    await stopEmbedded(settings.EMBEDDED_DATA_DIR)
-    rmSync(settings.EMBEDDED_DATA_DIR, { recursive: true, force: true })
-  })()
-  return ending
-}
-
-// Whoever ends this run early ends its services too.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, async () => {
-    await end()
-    process.exit(1)
-  })
-}
-try {
-  print('Starting the services for the tests')
-  const installed = await install(print)
-  if (!ending) starting = startEmbedded(settings, installed, print)
-  await starting
-  await applyInitFiles(settings)
-  await syncTopics(settings, { mode: 'apply', timeoutMs: 60_000, log: print })
+async function runAll(files: string[], env: NodeJS.ProcessEnv): Promise<void> {
   const queue = [...files]
   const worker = async (_: unknown, index: number) => {
     const own = { ...env, L2_TEST_SLOT: String(index + 1) }
     for (let file = queue.shift(); file; file = queue.shift()) await runTests(file, own)
   }
   await Promise.all(Array.from({ length: PARALLEL }, worker))
-} finally {
-  await end()
 }
 
-if (files.length === 0) count(`no test file named ${names.join(' or ')}`, 0, 1)
+const unit = filesOf('unit')
+const stack = onlyUnit ? [] : filesOf('stack')
+
+if (names.length === 0 && !onlyUnit) {
+  await check('types', 'tsc', ['--noEmit'])
+  await check('lint and format', 'biome', ['check', '--error-on-warnings', '.'])
+}
+await runAll(unit, { ...process.env, NO_COLOR: '1' })
+if (stack.length > 0) await onServices((env) => runAll(stack, env))
+if (unit.length + stack.length === 0) count(`no test file named ${names.join(' or ')}`, 0, 1)
 for (const file of failedFiles) print(`✗ ${file}`)
 print(`${total.passed} passed, ${total.failed} failed`)
 process.exitCode = total.failed === 0 ? 0 : 1
+
+/** Runs `work` in the environment of an embedded stack with tables and topics, which is stopped and deleted after it. */
+async function onServices(work: (env: NodeJS.ProcessEnv) => Promise<void>): Promise<void> {
+  const env: NodeJS.ProcessEnv = { ...(await stackEnv()), NO_COLOR: '1' }
+  env.L2_TEST_DATA_DIR = env.EMBEDDED_DATA_DIR
+  const settings = readSettings(env)
+  let starting: Promise<unknown> = Promise.resolve()
+  let ending: Promise<void> | undefined
+  /** Stops the services and deletes their data, once; those that still start, when they have. */
+  const end = () => {
+    ending ??= (async () => {
+      // A start that fails stops what it began, and says why where it is awaited.
+      await starting.catch(() => {})
+      await stopEmbedded(settings.EMBEDDED_DATA_DIR)
+      rmSync(settings.EMBEDDED_DATA_DIR, { recursive: true, force: true })
+    })()
+    return ending
+  }
+  onInterrupt(async () => {
+    await end()
+    process.exit(1)
+  })
+  try {
+    print('Starting the services for the tests')
+    const installed = await install(print)
+    if (!ending) starting = startEmbedded(settings, installed, print)
+    await starting
+    await applyInitFiles(settings)
+    await syncTopics(settings, { mode: 'apply', timeoutMs: 60_000, log: print })
+    await work(env)
+  } finally {
+    await end()
+  }
+}
