@@ -306,7 +306,7 @@ rebuilding('refuses a table that needs none, and one that writers change meanwhi
     writer(),
   ])
   assert.equal([refused.exitCode, codes(refused)], [1, ['SCHEMA_REBUILD']])
-  assert.match(refused.stdout, 'that arrived during the copying')
+  assert.match(refused.stdout, 'that arrived during the copy')
   assert.equal(
     await rows("SELECT count() FROM system.tables WHERE database = {database:String} AND name LIKE 'market_metrics_%'"),
     [[0]],

@@ -278,8 +278,8 @@ planning('tells every change as a finding and a line', () => {
     ],
   )
   assert.equal(renderSchemaPlan(made, (_, text) => text).split('\n'), [
-    '  + add            t  column c String',
-    '  ~ change         t  setting x: 2 → 1',
+    '  + add     t  column c String',
+    '  ~ change  t  setting x: 2 → 1',
   ])
   assert.equal(schemaFindings(none), [])
 })

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
 import path from 'node:path'
 import type { ClickHouseClient } from '@clickhouse/client'
-import { cannotTell, configError, type Finding, OpsError } from '../common/findings.mts'
+import { cannotTell, configError, error, type Finding, OpsError, unknown } from '../common/findings.mts'
 import { networkCause } from '../common/tcp.mts'
 import { ROOT, type Settings } from '../settings/settings.mts'
 
@@ -20,7 +20,7 @@ export async function connectClickHouse(settings: Settings, timeoutMs: number): 
     password: settings.CLICKHOUSE_PASSWORD,
     database: settings.CLICKHOUSE_DATABASE,
     request_timeout: timeoutMs,
-    // Failures are told by our findings; the client's own log would say them a second time.
+    // Failures become findings; the client's own log would repeat them.
     log: { level: ClickHouseLogLevel.OFF },
   })
 }
@@ -28,8 +28,8 @@ export async function connectClickHouse(settings: Settings, timeoutMs: number): 
 /**
  * What `use` makes of a client for the market database, which is closed afterwards.
  * @param timeoutMs deadline of each request
- * @throws {OpsError} exit code 3 when ClickHouse gives no answer, 2 when it refuses the login or knows no such database, 1 with its own
- *   words when it cannot do what it is asked
+ * @throws {OpsError} exit code 3 when ClickHouse gives no answer, 2 when it refuses the login or has no such database, 1 with its own
+ *   message when a statement fails
  */
 export async function withClickHouse<T>(
   settings: Settings,
@@ -39,56 +39,47 @@ export async function withClickHouse<T>(
   const client = await connectClickHouse(settings, timeoutMs)
   try {
     return await use(client)
-  } catch (error) {
-    throw explained(settings, error, timeoutMs)
+  } catch (failure) {
+    throw explained(settings, failure, timeoutMs)
   } finally {
     await client.close()
   }
 }
 
-function explained(settings: Settings, error: unknown, timeoutMs: number): unknown {
-  const refusal = refusalOf(settings, error)
+function explained(settings: Settings, failure: unknown, timeoutMs: number): unknown {
+  const refusal = refusalOf(settings, failure)
   if (refusal) return configError([refusal])
-  const { code = '', message = '' } = error as { code?: string; message?: string }
+  const { code = '', message = '' } = failure as { code?: string; message?: string }
   // The server's own error codes are numbers, those of the network words.
   if (/^\d+$/.test(code)) {
     const hint = 'docker logs l2_clickhouse, or .embedded/data/logs/clickhouse.log'
-    const finding = { code: 'CLICKHOUSE_ERROR', subject: 'clickhouse', found: `error ${code}: ${message}` }
-    return new OpsError(1, [{ severity: 'error', ...finding, expected: 'a statement that succeeds', hint }], error)
+    return new OpsError(
+      1,
+      [error('CLICKHOUSE_ERROR', 'clickhouse', { found: `error ${code}: ${message}`, hint })],
+      failure,
+    )
   }
-  if (code === '' && message !== 'Timeout error.') return error
+  if (code === '' && message !== 'Timeout error.') return failure
   const address = `${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}`
-  const found = message === 'Timeout error.' ? 'no answer' : networkCause(error)
-  const expected = `a server that answers within ${timeoutMs / 1000} s`
-  return cannotTell(
-    { code: 'CLICKHOUSE_UNREACHABLE', subject: `clickhouse ${address}`, found, expected, hint: 'npm start' },
-    error,
-  )
+  const found = message === 'Timeout error.' ? `no answer within ${timeoutMs / 1000} s` : networkCause(failure)
+  return cannotTell(unknown('CLICKHOUSE_UNREACHABLE', `clickhouse ${address}`, { found, hint: 'npm start' }), failure)
 }
 
-/** The finding that the server's refusal of a login or a database means; undefined for any other error. */
-export function refusalOf(settings: Settings, error: unknown): Omit<Finding, 'severity'> | undefined {
-  switch ((error as { code?: unknown }).code) {
+/** The finding for a refused login or a missing database; undefined for any other error. */
+export function refusalOf(settings: Settings, failure: unknown): Omit<Finding, 'severity'> | undefined {
+  switch ((failure as { code?: unknown }).code) {
     // AUTHENTICATION_FAILED
     case '516':
-      return {
-        code: 'CLICKHOUSE_AUTH',
-        subject: 'clickhouse',
-        found: `a refused login as ${settings.CLICKHOUSE_USER}`,
-        expected: 'a login with CLICKHOUSE_USER and CLICKHOUSE_PASSWORD',
-        hint: 'put the values into .env that the server was started with, or restart it with the new ones: docker-compose up -d clickhouse',
-      }
+      return error('CLICKHOUSE_AUTH', 'clickhouse', {
+        found: `login as ${settings.CLICKHOUSE_USER} (CLICKHOUSE_USER, CLICKHOUSE_PASSWORD) refused`,
+        hint: 'set them in .env as the server was started with, or restart it with the new ones: docker-compose up -d clickhouse',
+      })
     // UNKNOWN_DATABASE
-    case '81': {
-      const expected = `the database ${settings.CLICKHOUSE_DATABASE}`
-      return {
-        code: 'CLICKHOUSE_DATABASE',
-        subject: 'clickhouse',
-        found: 'no such database',
-        expected,
+    case '81':
+      return error('CLICKHOUSE_DATABASE', 'clickhouse', {
+        found: `no database ${settings.CLICKHOUSE_DATABASE}`,
         hint: 'npm run schema',
-      }
-    }
+      })
     default:
       return undefined
   }

@@ -2,26 +2,26 @@
 import { randomUUID } from 'node:crypto'
 import type { ClickHouseClient } from '@clickhouse/client'
 import { withClickHouse } from '../clickhouse/client.mts'
-import { cannotTell, reason } from '../common/findings.mts'
+import { cannotTell, reason, unknown } from '../common/findings.mts'
 import type { Settings } from '../settings/settings.mts'
 import type { ViewText } from './text.mts'
 
-/** Of an INSERT SELECT as a whole, for want of a smaller one: what counts is that the server goes on answering. */
+/** Deadline of an INSERT SELECT as a whole: a day. What ends it is a server that no longer answers. */
 const COPY_MS = 86_400_000
 /** Milliseconds between two looks at how far it is. */
 const WATCH_MS = 500
 
 interface CopyOptions {
-  /** How long the server may give no answer about it. */
+  /** Longest silence of the server when asked for the progress. */
   timeoutMs: number
-  /** Told how many rows were read so far. */
+  /** Receives the number of rows read so far. */
   show?: (rows: number) => void
 }
 
 /**
  * Runs an INSERT SELECT as long as the server answers.
- * @returns the number of rows that it wrote
- * @throws {OpsError} exit code 3 when the server answers no more, 1 with its own words when it fails
+ * @returns the number of rows written
+ * @throws {OpsError} exit code 3 when the server stops answering, 1 with the server's message when it fails
  */
 export async function copyRows(settings: Settings, query: string, { timeoutMs, show }: CopyOptions): Promise<number> {
   const [queryId, silence] = [randomUUID(), new AbortController()]
@@ -54,9 +54,8 @@ export async function copyRows(settings: Settings, query: string, { timeoutMs, s
     } catch (error) {
       if (!silence.signal.aborted) throw error
       const subject = `clickhouse ${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}`
-      const found = `no answer during the copying (${reason(silence.signal.reason)})`
-      const expected = `a server that answers within ${timeoutMs / 1000} s`
-      throw cannotTell({ code: 'CLICKHOUSE_UNREACHABLE', subject, found, expected, hint: 'npm run health' }, error)
+      const found = `no answer within ${timeoutMs / 1000} s during the copy (${reason(silence.signal.reason)})`
+      throw cannotTell(unknown('CLICKHOUSE_UNREACHABLE', subject, { found, hint: 'npm run health' }), error)
     } finally {
       clearInterval(watch)
     }
@@ -64,8 +63,8 @@ export async function copyRows(settings: Settings, query: string, { timeoutMs, s
 }
 
 /**
- * Does for the rows that are there what a view does for those to come, and takes away the mark that says it is to be done. Rows that
- * arrive meanwhile are done twice, and after an interruption all are, so what clickhouse/init declares must come to the same when repeated.
+ * Passes the existing rows through a view as new ones will pass, then removes the comment that says this is still to be done. Rows that
+ * arrive meanwhile pass twice, and all do after an interruption, so every view of clickhouse/init must give the same result when repeated.
  */
 export async function fillView(
   client: ClickHouseClient,

@@ -1,24 +1,24 @@
 /** Copies tables into a declared layout that ClickHouse cannot change in place. The old tables are kept. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { initStatements, withClickHouse } from '../clickhouse/client.mts'
-import { configError, OpsError, reason } from '../common/findings.mts'
+import { configError, error, OpsError, reason } from '../common/findings.mts'
 import type { Settings } from '../settings/settings.mts'
 import { copyRows } from './copy.mts'
 import { readSchemaPlan, withTtl } from './schema.mts'
 import { parseCreate, type TableText } from './text.mts'
 
 interface RebuildOptions {
-  /** Deadline of each statement but the copying, which goes on for as long as the server answers within it. */
+  /** Deadline of each statement; the copy continues for as long as the server answers within it. */
   timeoutMs: number
   log: (line: string) => void
-  /** Told how far the copying is, from 0 to 1. */
+  /** Receives the progress of the copy, from 0 to 1. */
   show: (part: number, text: string) => void
 }
 
 /**
  * Copies the named tables into the layout that clickhouse/init declares and puts the copies in their place.
  * @returns a line for each, with where its old table is
- * @throws {OpsError} exit code 2 for a table that needs no rebuilding, 1 when rows arrived meanwhile or an earlier run was interrupted
+ * @throws {OpsError} exit code 2 for a table that needs no rebuild, 1 when rows arrived meanwhile or an earlier run was interrupted
  */
 export async function rebuildTables(
   settings: Settings,
@@ -40,7 +40,7 @@ export async function rebuildTables(
 function notNeeded(name: string, possible: string[]) {
   const hint = './scripts/apply-schema.mts --dry-run'
   const expected = possible.join(' ') || 'no table: none needs it'
-  return { code: 'USAGE', subject: `--rebuild ${name}`, found: 'a table that needs no rebuilding', expected, hint }
+  return error('USAGE', `--rebuild ${name}`, { found: 'a table that needs no rebuild', expected, hint })
 }
 
 async function rebuild(
@@ -59,7 +59,7 @@ async function rebuild(
   if (taken) {
     throw failed(
       copy,
-      'a table that an interrupted rebuilding left',
+      'a table left by an interrupted rebuild',
       'no such table',
       `compare it with ${name}, then: DROP TABLE ${copy}`,
     )
@@ -75,7 +75,7 @@ async function rebuild(
     await run(`DROP TABLE ${copy}`)
     throw failed(
       name,
-      'rows that arrived during the copying',
+      'rows that arrived during the copy',
       'a table that nobody writes to',
       `stop its writers, then: ./scripts/apply-schema.mts --rebuild ${name}`,
     )
@@ -86,7 +86,7 @@ async function rebuild(
   if (isLater(await insertMark(client, old), mark)) {
     throw failed(
       old,
-      'rows that arrived in the last moment',
+      'rows that arrived at the last moment',
       `all rows in ${name}`,
       `insert them again, or copy them from ${old}`,
     )
@@ -110,13 +110,13 @@ async function createCopy(client: ClickHouseClient, settings: Settings, name: st
   )
   try {
     await client.command({ query: `ALTER TABLE ${copy} ${additions.join(', ')}` })
-  } catch (error) {
+  } catch (failure) {
     await client.command({ query: `DROP TABLE ${copy}` })
     const names = own.map(([column]) => column).join(', ')
-    const hint = `rename or drop what keeps them from it, then: ./scripts/apply-schema.mts --rebuild ${name}`
+    const hint = `rename or drop the columns in conflict, then: ./scripts/apply-schema.mts --rebuild ${name}`
     throw failed(
       name,
-      `columns of your own that the new table cannot have: ${names} (${reason(error)})`,
+      `columns of your own that the new table cannot have: ${names} (${reason(failure)})`,
       'to keep them',
       hint,
     )
@@ -189,5 +189,5 @@ async function countRows(client: ClickHouseClient, table: string): Promise<numbe
 }
 
 function failed(subject: string, found: string, expected: string, hint: string): OpsError {
-  return new OpsError(1, [{ severity: 'error', code: 'SCHEMA_REBUILD', subject, found, expected, hint }])
+  return new OpsError(1, [error('SCHEMA_REBUILD', subject, { found, expected, hint })])
 }

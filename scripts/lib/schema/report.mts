@@ -1,5 +1,6 @@
 /** A schema plan as people read it, and as findings. */
-import type { Finding, Paint } from '../common/findings.mts'
+import { error, type Finding, type Paint } from '../common/findings.mts'
+import { table } from '../common/table.mts'
 import type { SchemaChange, SchemaPlan } from './plan.mts'
 
 type Line = [style: Parameters<Paint>[0], action: string, name: string, what: string]
@@ -20,13 +21,10 @@ export function renderSchemaPlan({ changes, impossible, waiting, undeclared }: S
       return [style, `${mark} ${action}`, name, `${what}${loss}`]
     }),
     ...impossible.map(({ name, what, from, to }): Line => ['red', '✗ cannot change', name, `${what}: ${from} → ${to}`]),
-    ...waiting.map(({ name, table }): Line => ['dim', '· waits', name, `for ${table} to be rebuilt`]),
+    ...waiting.map((view): Line => ['dim', '· waits', view.name, `for ${view.table} to be rebuilt`]),
     ...undeclared.map((name): Line => ['dim', '· not declared', name, 'left alone']),
   ]
-  const width = Math.max(0, ...lines.map(([, , name]) => name.length))
-  return lines
-    .map(([style, action, name, what]) => `  ${paint(style, action.padEnd(15))}  ${name.padEnd(width)}  ${what}`)
-    .join('\n')
+  return table(lines.map(([style, action, name, what]) => [paint(style, action), name, what]))
 }
 
 const CODES = {
@@ -40,17 +38,11 @@ const CODES = {
 export function schemaFindings(plan: SchemaPlan): Finding[] {
   return [
     ...plan.changes.map(({ action, name, what }): Finding => {
-      const [subject, found, expected] = what.includes(' → ')
-        ? [
-            `${name} ${what.slice(0, what.indexOf(': '))}`,
-            ...(what.slice(what.indexOf(': ') + 2).split(' → ') as [string, string]),
-          ]
-        : [
-            name,
-            action === 'create' || action === 'add' ? `no ${what}` : `another ${what}`,
-            'as clickhouse/init declares it',
-          ]
-      return { severity: 'error', code: CODES[action], subject, found, expected, hint: 'npm run schema' }
+      const hint = 'npm run schema'
+      const [, part, found, expected] = /^(.*?): (.*) → (.*)$/s.exec(what) ?? []
+      if (part && found) return error(CODES[action], `${name} ${part}`, { found, expected, hint })
+      const difference = CODES[action] === 'SCHEMA_MISSING' ? `no ${what}` : `another ${what}`
+      return error(CODES[action], name, { found: difference, expected: 'as clickhouse/init declares it', hint })
     }),
     ...impossibleSchemaFindings(plan),
   ]
@@ -58,18 +50,15 @@ export function schemaFindings(plan: SchemaPlan): Finding[] {
 
 /** What of a plan ClickHouse cannot do in place, with the way out: one finding for each table. */
 export function impossibleSchemaFindings({ impossible, waiting }: SchemaPlan): Finding[] {
-  return [...new Set(impossible.map(({ name }) => name))].map((table) => {
-    const differences = impossible.filter(({ name }) => name === table).map(({ what }) => what)
-    const views = waiting.filter((view) => view.table === table).map(({ name }) => name)
-    return {
-      severity: 'error',
-      code: 'SCHEMA_CANNOT_CHANGE',
-      subject: table,
-      found: `another ${differences.join(', ')}, and ClickHouse cannot change that`,
-      expected: `as clickhouse/init declares it${views.length > 0 ? `; until then there is no ${views.join(', ')}` : ''}`,
+  return [...new Set(impossible.map(({ name }) => name))].map((name) => {
+    const differences = impossible.filter((each) => each.name === name).map(({ what }) => what)
+    const views = waiting.filter((view) => view.table === name).map((view) => view.name)
+    return error('SCHEMA_CANNOT_CHANGE', name, {
+      found: `another ${differences.join(', ')}, which ClickHouse cannot change in place`,
+      expected: `as clickhouse/init declares it${views.length > 0 ? `; ${views.join(', ')} is missing until then` : ''}`,
       hint: differences.includes('kind')
-        ? `RENAME TABLE ${table} TO another name, then: npm run schema`
-        : `stop its writers, then: ./scripts/apply-schema.mts --rebuild ${table} (copies the rows; the old table is kept)`,
-    }
+        ? `RENAME TABLE ${name} TO another name, then: npm run schema`
+        : `stop its writers, then: ./scripts/apply-schema.mts --rebuild ${name} (copies the rows; the old table is kept)`,
+    })
   })
 }

@@ -1,7 +1,7 @@
-/** What apply-schema does, from the files to the proof; `npm start` does the same in its own process. */
+/** Makes the database match clickhouse/init: plan, apply, read back. apply-schema and `npm start` share it. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { initStatements, withClickHouse } from '../clickhouse/client.mts'
-import { type Finding, OpsError, reason } from '../common/findings.mts'
+import { error, type Finding, OpsError, reason, unknown } from '../common/findings.mts'
 import { ingestStatements } from '../ingest/queues.mts'
 import type { Settings } from '../settings/settings.mts'
 import { fillView } from './copy.mts'
@@ -39,7 +39,7 @@ export function withTtl(statement: string, ttl: string): string {
     : `${statement}${clause}`
 }
 
-// Both sides in the words of the server's own formatter, so that spelling makes no difference.
+// Both sides pass the server's own formatter, so that spelling makes no difference.
 const BOTH_SIDES = `
 SELECT '' AS name, formatQuerySingleLine(arrayJoin({statements:Array(String)})) AS text
 UNION ALL
@@ -47,7 +47,7 @@ SELECT name, formatQuerySingleLine(create_table_query) FROM system.tables
 WHERE database = {database:String} AND create_table_query != ''`
 
 /**
- * What would make the live database what clickhouse/init and the retention settings declare. Changes nothing; one question.
+ * The plan that makes the live database match clickhouse/init and the retention settings. Changes nothing; one query.
  * @param client connected to any database
  */
 export async function readSchemaPlan(client: ClickHouseClient, settings: Settings): Promise<SchemaPlan> {
@@ -80,7 +80,7 @@ export interface SchemaOptions {
   mode: 'apply' | 'plan' | 'check'
   /** Deadline of each statement; rows are copied for as long as the server answers within it. */
   timeoutMs: number
-  /** Whether rows may be deleted that a retention setting gives up; asked only when there are any. */
+  /** Whether rows past a retention setting may be deleted; called only when there are any. */
   mayDelete: (changes: readonly SchemaChange[]) => Promise<boolean>
   log: (line: string) => void
 }
@@ -93,12 +93,12 @@ export interface SyncedSchema {
 }
 
 /**
- * Makes the live database what is declared, or says what that would take. Creates the database if it is missing; deletes no column,
- * table or row, but for the rows that a retention setting gives up.
+ * Makes the live database match the declaration, or reports what that takes. Creates the database if it is missing; deletes no column,
+ * table or row, except rows past a retention setting.
  * @throws {OpsError} exit code 3 when ClickHouse gives no answer, 2 when it refuses the login
  */
 export async function syncSchema(settings: Settings, options: SchemaOptions): Promise<SyncedSchema> {
-  // The database itself may be missing yet.
+  // The database itself may still be missing.
   return withClickHouse({ ...settings, CLICKHOUSE_DATABASE: 'system' }, options.timeoutMs, async (client) => {
     const plan = await readSchemaPlan(client, settings)
     await countExpired(client, settings, plan)
@@ -139,11 +139,12 @@ async function applyChanges(
   const applied: Applied = { done: [], findings: [] }
   for (const change of changes) {
     const { action, name, what, statements, backfill } = change
-    const failed = (severity: Finding['severity'], code: string, found: string, hint: string) =>
-      applied.findings.push({ severity, code, subject: name, found, expected: `to ${action} ${what}`, hint })
+    const expected = `to ${action} ${what}`
     if (!allowed && deleting.includes(change)) {
-      const found = `${change.expired} rows that are older than the retention, and no consent to delete them`
-      failed('error', 'SCHEMA_DELETES_ROWS', found, './scripts/apply-schema.mts --yes')
+      const found = `${change.expired} rows older than the retention, and no consent to delete them`
+      applied.findings.push(
+        error('SCHEMA_DELETES_ROWS', name, { found, expected, hint: './scripts/apply-schema.mts --yes' }),
+      )
       continue
     }
     try {
@@ -151,13 +152,16 @@ async function applyChanges(
       for (const query of statements) await client.command({ query })
       if (backfill) await fillView(client, settings, backfill, timeoutMs)
       applied.done.push(change)
-    } catch (error) {
-      if (!isSilence(error)) {
-        failed('error', 'SCHEMA_FAILED', reason(error), 'npm run schema')
+    } catch (failure) {
+      if (!isSilence(failure)) {
+        applied.findings.push(
+          error('SCHEMA_FAILED', name, { found: reason(failure), expected, hint: 'npm run schema' }),
+        )
         continue
       }
       const hint = `./scripts/apply-schema.mts --timeout ${Math.ceil((5 * timeoutMs) / 1000)}`
-      failed('unknown', 'SCHEMA_NO_ANSWER', `no answer in ${timeoutMs / 1000} s (${reason(error)})`, hint)
+      const found = `no answer in ${timeoutMs / 1000} s (${reason(failure)})`
+      applied.findings.push(unknown('SCHEMA_NO_ANSWER', name, { found, expected, hint }))
       // Each further one would wait as long.
       break
     }
@@ -166,19 +170,19 @@ async function applyChanges(
 }
 
 /** Whether an error means that the server gave no answer; its own errors have numbers. */
-function isSilence(error: unknown): boolean {
-  if (error instanceof OpsError) return error.exitCode === 3
-  const { code = '', message } = error as { code?: string; message?: string }
+function isSilence(failure: unknown): boolean {
+  if (failure instanceof OpsError) return failure.exitCode === 3
+  const { code = '', message } = failure as { code?: string; message?: string }
   return message === 'Timeout error.' || /^[A-Z]/.test(code)
 }
 
-/** The lines of what was done, after reading back that nothing of it is left to do. */
+/** A line for each change made, once reading back shows that nothing of it is left to do. */
 async function proven(client: ClickHouseClient, settings: Settings, { done, findings }: Applied): Promise<string[]> {
   const left = (await readSchemaPlan(client, settings)).changes
   const same = (a: SchemaChange) => left.some((b) => a.name === b.name && a.what === b.what)
   for (const { name, what } of done.filter(same)) {
-    const [found, expected] = ['no change, though ClickHouse reported none amiss', what]
-    findings.push({ severity: 'error', code: 'SCHEMA_FAILED', subject: name, found, expected, hint: 'npm run schema' })
+    const found = 'no change, although ClickHouse reported no error'
+    findings.push(error('SCHEMA_FAILED', name, { found, expected: what, hint: 'npm run schema' }))
   }
   return done.filter((change) => !same(change)).map(({ action, name, what }) => `${action} ${name}: ${what}`)
 }
