@@ -7,11 +7,13 @@
 import { runCommand } from '../scripts/lib/command/command.mts'
 import { configError, type Finding } from '../scripts/lib/common/findings.mts'
 import { benchHealth } from './health.mts'
+import { benchHelp } from './help.mts'
 import type { PartResult, Ratio } from './measure.mts'
 import { benchStart } from './start.mts'
 import { benchTopics } from './topics.mts'
 
 const PARTS: Record<string, (log: (line: string) => void) => Promise<PartResult>> = {
+  help: benchHelp,
   topics: benchTopics,
   health: benchHealth,
   start: benchStart,
