@@ -14,6 +14,7 @@ import {
   renderFindings,
   unknown,
 } from '../common/findings.mts'
+import { redact } from '../common/secrets.mts'
 import { table } from '../common/table.mts'
 
 /**
@@ -211,7 +212,7 @@ export async function runCommand<O extends Record<string, OptionSpec>>(spec: Com
       process.stdout.write(`${helpText(spec)}\n`)
       return
     }
-    const log = (line: string) => process.stderr.write(`${line}\n`)
+    const log = (line: string) => process.stderr.write(`${redact(line)}\n`)
     report = await spec.run({ options, args, log, json, paint: paintFor(process.stdout, process.env) })
   } catch (failure) {
     failed = true

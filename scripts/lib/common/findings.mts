@@ -1,5 +1,7 @@
 /** What the commands find, how it reads, and the exit code that it means. Text and JSON come from the same findings. */
 
+import { redact } from './secrets.mts'
+
 /** `error`: known to be bad. `unknown`: could not be determined. `warning`: worth a look, does not fail a command. */
 export type Severity = 'error' | 'unknown' | 'warning'
 
@@ -24,7 +26,8 @@ const making =
     severity,
     code,
     subject,
-    found,
+    // What was found often comes from outside.
+    found: redact(found),
     ...(expected === undefined ? {} : { expected }),
     hint,
   })

@@ -3,6 +3,7 @@ import { isIPv4 } from 'node:net'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { configError, type Finding, reason } from '../common/findings.mts'
+import { keepSecret } from '../common/secrets.mts'
 import { lookupFor } from './environment.mts'
 
 /** The folder of docker-compose.yml. */
@@ -162,6 +163,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env, root: string 
   for (const [variable, reader] of Object.entries(VARIABLES)) {
     const { text, origin, ambiguity } = lookup(variable) ?? { text: '', origin: '.env.template' }
     origins[variable] = origin
+    if (variable.endsWith('_PASSWORD')) keepSecret(text)
     if (ambiguity) {
       report(variable, `${ambiguity}, which programs read differently`, 'a value in single quotes', 'ENV_AMBIGUOUS')
       continue
