@@ -6,28 +6,47 @@ import type { ClickHouseClient } from '@clickhouse/client'
 import { cannotTell, configError, error, type Finding, OpsError, unknown } from '../common/findings.mts'
 import { networkCause } from '../common/tcp.mts'
 import { ROOT, type Settings } from '../settings/settings.mts'
+import { boundExchanges, type Exchanges } from './exchange.mts'
 
 /**
- * A client for the market database, logged in as CLICKHOUSE_USER. Close it when done.
- * @param timeoutMs deadline of each request
+ * A client for the market database, logged in as CLICKHOUSE_USER, and what bounds its exchanges. Close both when done.
+ * @param timeoutMs deadline of each exchange
  */
-export async function connectClickHouse(settings: Settings, timeoutMs: number): Promise<ClickHouseClient> {
+async function connect(
+  settings: Settings,
+  timeoutMs: number,
+): Promise<{ client: ClickHouseClient; exchanges: Exchanges }> {
   const { ClickHouseLogLevel, createClient } = await import('@clickhouse/client')
   const host = isIPv6(settings.CLICKHOUSE_HOST) ? `[${settings.CLICKHOUSE_HOST}]` : settings.CLICKHOUSE_HOST
-  return createClient({
+  const exchanges = boundExchanges(timeoutMs)
+  const client = createClient({
     url: `http://${host}:${settings.CLICKHOUSE_PORT}`,
     username: settings.CLICKHOUSE_USER,
     password: settings.CLICKHOUSE_PASSWORD,
     database: settings.CLICKHOUSE_DATABASE,
-    request_timeout: timeoutMs,
+    // Exchanges end before it, with the reason.
+    request_timeout: timeoutMs + 1_000,
+    http_agent: exchanges.agent,
     // Failures become findings; the client's own log would repeat them.
     log: { level: ClickHouseLogLevel.OFF },
   })
+  return { client, exchanges }
+}
+
+/** As {@link withClickHouse}, for who keeps the client: errors are the client's own. */
+export async function connectClickHouse(settings: Settings, timeoutMs: number): Promise<ClickHouseClient> {
+  const { client, exchanges } = await connect(settings, timeoutMs)
+  const close = client.close.bind(client)
+  client.close = async () => {
+    await close()
+    exchanges.close()
+  }
+  return client
 }
 
 /**
  * What `use` makes of a client for the market database, which is closed afterwards.
- * @param timeoutMs deadline of each request
+ * @param timeoutMs deadline of each exchange
  * @throws {OpsError} exit code 3 when ClickHouse gives no answer, 2 when it refuses the login or has no such database, 1 with its own
  *   message when a statement fails
  */
@@ -36,17 +55,28 @@ export async function withClickHouse<T>(
   timeoutMs: number,
   use: (client: ClickHouseClient) => Promise<T>,
 ): Promise<T> {
-  const client = await connectClickHouse(settings, timeoutMs)
+  const { client, exchanges } = await connect(settings, timeoutMs)
   try {
-    return await use(client)
+    const result = await use(client)
+    // A short answer can be complete before its connection ends.
+    if (exchanges.ended() !== undefined) throw new Error(exchanges.ended())
+    return result
   } catch (failure) {
-    throw explained(settings, failure, timeoutMs)
+    throw explained(settings, failure, exchanges.ended())
   } finally {
     await client.close()
+    exchanges.close()
   }
 }
 
-function explained(settings: Settings, failure: unknown, timeoutMs: number): unknown {
+function explained(settings: Settings, failure: unknown, ended: string | undefined): unknown {
+  if (failure instanceof OpsError) return failure
+  const silent = (found: string) => {
+    const address = `${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}`
+    const hint = found.startsWith('answered') ? 'npm run ports' : 'npm start'
+    return cannotTell(unknown('CLICKHOUSE_UNREACHABLE', `clickhouse ${address}`, { found, hint }), failure)
+  }
+  if (ended !== undefined) return silent(ended)
   const refusal = refusalOf(settings, failure)
   if (refusal) return configError([refusal])
   const { code = '', message = '' } = failure as { code?: string; message?: string }
@@ -59,10 +89,7 @@ function explained(settings: Settings, failure: unknown, timeoutMs: number): unk
       failure,
     )
   }
-  if (code === '' && message !== 'Timeout error.') return failure
-  const address = `${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}`
-  const found = message === 'Timeout error.' ? `no answer within ${timeoutMs / 1000} s` : networkCause(failure)
-  return cannotTell(unknown('CLICKHOUSE_UNREACHABLE', `clickhouse ${address}`, { found, hint: 'npm start' }), failure)
+  return code === '' ? failure : silent(networkCause(failure))
 }
 
 /** The finding for a refused login or a missing database; undefined for any other error. */

@@ -1,0 +1,58 @@
+/** Bounds what a server may do to a client: how long an exchange takes, how much it answers, and that it is ClickHouse that answers. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { Agent, type ClientRequest, type IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+
+/** No answer to a question of ours comes near it; a server that sends without end must not fill the memory. */
+const MAX_ANSWER_BYTES = 256 * 1024 ** 2
+/** Milliseconds between two looks at the open exchanges. */
+const LOOK_MS = 50
+/** Published by Node.js before a client sees the head of an answer. @see https://nodejs.org/api/diagnostics_channel.html#http */
+const ANSWERED = 'http.client.response.finish'
+
+export interface Exchanges {
+  /** For every connection of the client. */
+  agent: Agent
+  /** What ended an exchange early: `no answer within 5 s`, or what answered in ClickHouse's place; undefined where nothing did. */
+  ended: () => string | undefined
+  close: () => void
+}
+
+/** @param timeoutMs for a whole exchange, from the first byte that is sent to the last one that comes back */
+export function boundExchanges(timeoutMs: number): Exchanges {
+  const agent = new Agent({ keepAlive: true })
+  const open = new Map<Socket, { sinceMs: number; bytesBefore: number }>()
+  let ended: string | undefined
+  const end = (socket: Socket, why: string) => {
+    ended ??= why
+    socket.destroy()
+  }
+  agent.on('free', (socket: Socket) => open.delete(socket))
+  const look = () => {
+    for (const socket of Object.values(agent.sockets).flatMap((sockets) => sockets ?? [])) {
+      const begun = open.get(socket)
+      if (!begun) open.set(socket, { sinceMs: performance.now(), bytesBefore: socket.bytesRead })
+      else if (performance.now() - begun.sinceMs > timeoutMs) end(socket, `no answer within ${timeoutMs / 1000} s`)
+      else if (socket.bytesRead - begun.bytesBefore > MAX_ANSWER_BYTES)
+        end(socket, `answered more than ${MAX_ANSWER_BYTES / 1024 ** 2} MiB`)
+    }
+  }
+  const answered = (message: unknown) => {
+    const { request, response } = message as { request: ClientRequest & { agent?: Agent }; response: IncomingMessage }
+    if (request.agent !== agent || !request.socket) return
+    if (Object.keys(response.headers).some((name) => name.startsWith('x-clickhouse-'))) return
+    const server = response.headers.server ?? 'a server without a name'
+    end(request.socket, `answered what is not ClickHouse's protocol: HTTP ${response.statusCode} from ${server}`)
+  }
+  const timer = setInterval(look, LOOK_MS).unref()
+  subscribe(ANSWERED, answered)
+  return {
+    agent,
+    ended: () => ended,
+    close: () => {
+      clearInterval(timer)
+      unsubscribe(ANSWERED, answered)
+      agent.destroy()
+    },
+  }
+}

@@ -1,0 +1,91 @@
+/** Servers that are none of ClickHouse's, or break off: fakes, since the real one does none of this when asked to. */
+import { createServer, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { withClickHouse } from '../../scripts/lib/clickhouse/client.mts'
+import { OpsError } from '../../scripts/lib/common/findings.mts'
+import { readSettings } from '../../scripts/lib/settings/settings.mts'
+
+const OURS = { 'X-ClickHouse-Query-Id': 'x' }
+
+/** The exit code and finding of one question to a server that answers so. */
+async function ask(answer: (response: ServerResponse) => void): Promise<[number, string, string]> {
+  const server = createServer((_, response) => answer(response))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  try {
+    const settings = readSettings({ CLICKHOUSE_HOST: '127.0.0.1', CLICKHOUSE_PORT: String(port) })
+    await withClickHouse(settings, 1_000, async (client) =>
+      (await client.query({ query: 'SELECT 1', format: 'JSONEachRow' })).json(),
+    )
+  } catch (failure) {
+    assert.instance(failure, OpsError)
+    const { exitCode, findings } = failure as OpsError
+    return [exitCode, findings[0]?.code ?? '', findings[0]?.found ?? '']
+  } finally {
+    server.closeAllConnections()
+    server.close()
+  }
+  return [0, '', '']
+}
+
+const UNREACHABLE = 'CLICKHOUSE_UNREACHABLE'
+const NOT_OURS = "answered what is not ClickHouse's protocol: HTTP"
+const ANSWERS: [string, (response: ServerResponse) => void, string][] = [
+  ['500 with text', (response) => response.writeHead(500).end('no'), `${NOT_OURS} 500 from a server without a name`],
+  ['404', (response) => response.writeHead(404, { Server: 'nginx' }).end(), `${NOT_OURS} 404 from nginx`],
+  [
+    '302',
+    (response) => response.writeHead(302, { Server: 'nginx', Location: '/' }).end(),
+    `${NOT_OURS} 302 from nginx`,
+  ],
+  ['an empty 200', (response) => response.end(), `${NOT_OURS} 200 from a server without a name`],
+  ['200 with HTML', (response) => response.end('<html>'), `${NOT_OURS} 200 from a server without a name`],
+  ['nothing', () => {}, 'no answer within 1 s'],
+  ['a head without an end', (response) => response.writeHead(200, OURS).flushHeaders(), 'no answer within 1 s'],
+  ['a connection that closes', (response) => response.destroy(), 'the connection was closed'],
+  [
+    'a body cut short',
+    (response) => response.writeHead(200, { ...OURS, 'Content-Length': 100 }).write('{"a":', () => response.destroy()),
+    'the connection was closed',
+  ],
+  [
+    'a body that drips',
+    (response) => {
+      response.writeHead(200, OURS)
+      const timer = setInterval(() => response.write(' '), 50)
+      response.on('close', () => clearInterval(timer))
+    },
+    'no answer within 1 s',
+  ],
+  [
+    'a body that never ends',
+    (response) => {
+      response.writeHead(200, OURS)
+      const chunk = Buffer.alloc(4 * 1024 ** 2, 'x')
+      const more = () => {
+        while (!response.destroyed && response.write(chunk)) {
+          // As long as the other side takes it.
+        }
+      }
+      response.on('drain', more)
+      more()
+    },
+    '',
+  ],
+]
+
+const asking = suite('withClickHouse')
+
+for (const [what, answer, expected] of ANSWERS) {
+  asking(`could not tell, answered by ${what}`, async () => {
+    const [exitCode, code, found] = await ask(answer)
+    assert.equal([exitCode, code], [3, UNREACHABLE], found)
+    // Whichever bound comes first on this machine.
+    if (expected === '') assert.match(found, /^(answered more than 256 MiB|no answer within 1 s)$/)
+    else assert.is(found, expected)
+  })
+}
+
+asking.run()
