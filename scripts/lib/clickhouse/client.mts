@@ -59,7 +59,7 @@ export async function withClickHouse<T>(
   try {
     const result = await use(client)
     // A short answer can be complete before its connection ends.
-    if (exchanges.ended() !== undefined) throw new Error(exchanges.ended())
+    if (exchanges.ended()?.foreign) throw new Error('another server answered')
     return result
   } catch (failure) {
     throw explained(settings, failure, exchanges.ended())
@@ -69,14 +69,14 @@ export async function withClickHouse<T>(
   }
 }
 
-function explained(settings: Settings, failure: unknown, ended: string | undefined): unknown {
+function explained(settings: Settings, failure: unknown, ended: ReturnType<Exchanges['ended']>): unknown {
   if (failure instanceof OpsError) return failure
   const silent = (found: string) => {
     const address = `${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}`
-    const hint = found.startsWith('answered') ? 'npm run ports' : 'npm start'
+    const hint = ended?.foreign ? 'npm run ports' : 'npm start'
     return cannotTell(unknown('CLICKHOUSE_UNREACHABLE', `clickhouse ${address}`, { found, hint }), failure)
   }
-  if (ended !== undefined) return silent(ended)
+  if (ended) return silent(ended.found)
   const refusal = refusalOf(settings, failure)
   if (refusal) return configError([refusal])
   const { code = '', message = '' } = failure as { code?: string; message?: string }

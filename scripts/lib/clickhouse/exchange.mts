@@ -13,8 +13,8 @@ const ANSWERED = 'http.client.response.finish'
 export interface Exchanges {
   /** For every connection of the client. */
   agent: Agent
-  /** What ended an exchange early: `no answer within 5 s`, or what answered in ClickHouse's place; undefined where nothing did. */
-  ended: () => string | undefined
+  /** Why an exchange was ended early, such as `no answer within 5 s`; undefined where none was. `foreign`: another server answered. */
+  ended: () => { found: string; foreign: boolean } | undefined
   close: () => void
 }
 
@@ -22,9 +22,9 @@ export interface Exchanges {
 export function boundExchanges(timeoutMs: number): Exchanges {
   const agent = new Agent({ keepAlive: true })
   const open = new Map<Socket, { sinceMs: number; bytesBefore: number }>()
-  let ended: string | undefined
-  const end = (socket: Socket, why: string) => {
-    ended ??= why
+  let ended: { found: string; foreign: boolean } | undefined
+  const end = (socket: Socket, found: string, foreign = false) => {
+    ended ??= { found, foreign }
     socket.destroy()
   }
   agent.on('free', (socket: Socket) => open.delete(socket))
@@ -42,7 +42,7 @@ export function boundExchanges(timeoutMs: number): Exchanges {
     if (request.agent !== agent || !request.socket) return
     if (Object.keys(response.headers).some((name) => name.startsWith('x-clickhouse-'))) return
     const server = response.headers.server ?? 'a server without a name'
-    end(request.socket, `answered what is not ClickHouse's protocol: HTTP ${response.statusCode} from ${server}`)
+    end(request.socket, `answered what is not ClickHouse's protocol: HTTP ${response.statusCode} from ${server}`, true)
   }
   const timer = setInterval(look, LOOK_MS).unref()
   subscribe(ANSWERED, answered)
