@@ -8,12 +8,16 @@ const script = (process.argv[1] = path.resolve(process.argv[1]))
 const [major, minor] = process.versions.node.split('.').map(Number)
 const isAtLeast = (wantedMajor, wantedMinor) => major > wantedMajor || (major === wantedMajor && minor >= wantedMinor)
 
-if (!isAtLeast(20, 12)) {
-  process.stderr.write(
-    'Cannot run ' + path.basename(script) + ': found Node.js ' + process.versions.node +
-      ', expected 20.12 or newer (https://nodejs.org)\n',
-  )
+const refuse = (why) => {
+  process.stderr.write('Cannot run ' + path.basename(script) + ': ' + why + '\n')
   process.exit(3)
+}
+
+if (!isAtLeast(20, 12)) refuse('found Node.js ' + process.versions.node + ', expected 20.12 or newer (https://nodejs.org)')
+try {
+  process.cwd()
+} catch (error) {
+  refuse('the working directory is gone')
 }
 const root = path.join(__dirname, '../..')
 const cache = (name) => path.join(root, 'node_modules', '.cache', name)

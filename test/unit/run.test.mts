@@ -65,4 +65,27 @@ runner('keeps nothing in a clone that it may not write to', async () => {
   for (const folder of ['.', 'node_modules', 'node_modules/.cache']) chmodSync(path.join(root, folder), 0o755)
 })
 
+runner('ends with exit code 3 and one line where nothing can be written', async () => {
+  const script = path.join(ROOT, 'scripts/health-check.mts')
+  const run = (redirection: string) => runFile('/bin/sh', ['-c', `'${script}' --help ${redirection}`])
+  const closed = await run('>&-')
+  assert.equal([closed.exitCode, closed.stderr], [3, 'Cannot run health-check.mts: standard output is closed\n'])
+  if (!existsSync('/dev/full')) return
+  const full = await run('>/dev/full')
+  assert.is(full.exitCode, 3)
+  assert.match(full.stderr, /^Cannot write to standard output: ENOSPC.*\n$/)
+  assert.is((await run('2>/dev/full')).exitCode, 0)
+})
+
+runner('ends with exit code 3 and the reason in a folder that is gone', async () => {
+  const folder = projectFolder()
+  const script = path.join(ROOT, 'scripts/health-check.mts')
+  const { exitCode, stdout, stderr } = await runFile('/bin/sh', ['-c', `rmdir "$PWD" && '${script}' --help`], {
+    cwd: folder,
+  })
+  assert.equal([exitCode, stdout], [3, ''])
+  // The shell has its own say before.
+  assert.match(stderr, /Cannot run health-check\.mts: the working directory is gone\n$/)
+})
+
 runner.run()

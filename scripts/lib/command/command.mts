@@ -198,10 +198,12 @@ function splitNames(value: string): string[] {
 export async function runCommand<O extends Record<string, OptionSpec>>(spec: CommandSpec<O>): Promise<void> {
   const argv = process.argv.slice(2)
   const json = argv.includes('--json')
-  // A reader that closed the pipe early, as `head` does, is no failure.
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (failure: NodeJS.ErrnoException) => {
-      if (failure.code !== 'EPIPE') throw failure
+      // A reader that closed the pipe early, as `head` does, is no failure.
+      if (failure.code === 'EPIPE') return
+      process.exitCode = 3
+      if (stream === process.stdout) process.stderr.write(`Cannot write to standard output: ${failure.message}\n`)
     })
   }
   let report: Report
