@@ -22,7 +22,16 @@ export function runOnTerminal(
   env: NodeJS.ProcessEnv,
   { question, keys, early = '' }: { question: RegExp; keys: string; early?: string },
 ): Promise<TerminalOutcome> {
-  const command = [path.join(ROOT, 'scripts', script), ...args]
+  return typeOnTerminal([path.join(ROOT, 'scripts', script), ...args], env, [{ question, keys }], early)
+}
+
+/** Runs any command on a terminal and types the keys of each step in turn, as soon as what came since the last one matches its question. */
+export function typeOnTerminal(
+  command: string[],
+  env: NodeJS.ProcessEnv,
+  steps: { question: RegExp; keys: string }[],
+  early = '',
+): Promise<TerminalOutcome> {
   const linux = ['--quiet', '--return', '--command', command.join(' '), '/dev/null']
   const child = spawn('script', process.platform === 'linux' ? linux : ['-q', '/dev/null', ...command], {
     env,
@@ -31,17 +40,20 @@ export function runOnTerminal(
   child.stdin.write(early)
   return new Promise((resolve, reject) => {
     let screen = ''
-    let typed = false
+    let seen = 0
+    const left = [...steps]
     const timer = setTimeout(() => {
       child.kill()
-      reject(new Error(`Cannot answer: found no question ${question} on the screen:\n${screen}`))
+      reject(new Error(`Cannot answer: found no ${left[0]?.question} on the screen:\n${screen}`))
     }, QUESTION_MS)
     child.stdout.on('data', (chunk) => {
       screen += chunk
-      if (typed || !question.test(screen)) return
-      typed = true
-      clearTimeout(timer)
-      child.stdin.write(keys)
+      const [step] = left
+      if (!step?.question.test(screen.slice(seen))) return
+      left.shift()
+      seen = screen.length
+      if (left.length === 0) clearTimeout(timer)
+      child.stdin.write(step.keys)
     })
     child.on('error', reject)
     child.on('close', (exitCode) => {

@@ -37,6 +37,16 @@ export async function confirmWord(question: string, word: string): Promise<boole
   // Ctrl-C and Ctrl-D: without a listener readline would leave the question open for ever.
   terminal.once('SIGINT', () => stop.abort())
   terminal.once('close', () => stop.abort())
+  // Ctrl-Z stops this process and npm before it, if there is one; after `fg` keys are taken again.
+  terminal.on('SIGTSTP', () => {
+    process.once('SIGCONT', () => {
+      process.stdin.setRawMode(true)
+      terminal.pause()
+      terminal.prompt(true)
+    })
+    process.stdin.setRawMode(false)
+    process.kill(0, 'SIGTSTP')
+  })
   const timer = setTimeout(() => stop.abort(), ANSWER_MS)
   try {
     return (await terminal.question(question, { signal: stop.signal })) === word
