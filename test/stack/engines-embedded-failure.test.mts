@@ -18,7 +18,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { verify } from '../../scripts/lib/engines/embedded/install.mts'
 import { readRecords } from '../../scripts/lib/engines/embedded/processes.mts'
-import type { EmbeddedName } from '../../scripts/lib/engines/embedded/services.mts'
+import type { EmbeddedName } from '../../scripts/lib/engines/service.mts'
 import { endStacks, failureOf, installed, newStack, pids, redisKey, start, stop } from '../support/embedded.mts'
 import { freePorts } from '../support/stack.mts'
 

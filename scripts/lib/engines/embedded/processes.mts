@@ -15,12 +15,13 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 import { waitUntil } from '../../common/wait.mts'
+import { logFile, recordFile } from '../service.mts'
 
 /** A process that a start recorded in `<data folder>/run/<name>.json`. */
 export interface ProcessRecord {
   name: string
   pid: number
-  /** When the process began, as the system tells it: a process of another age under the same PID is not ours. */
+  /** When the process began, as the system has it: a process of another age under the same PID is not ours. */
   born: string
   log: string
 }
@@ -36,12 +37,6 @@ export interface Launch {
 }
 
 const runFolder = (dataDir: string) => path.join(dataDir, 'run')
-const recordFile = (dataDir: string, name: string) => path.join(runFolder(dataDir), `${name}.json`)
-
-/** The log file of a service. The log of its start before is kept beside it, with `.1` at the end. */
-export function logFile(dataDir: string, name: string): string {
-  return path.join(dataDir, 'logs', `${name}.log`)
-}
 
 /**
  * When a process began: on Linux the boot's id and the ticks since. Undefined when there is no such process, or it is a
@@ -95,6 +90,13 @@ function parseRecord(text: string): ProcessRecord | undefined {
     // No JSON: empty, or cut off.
     return undefined
   }
+}
+
+/** The services of a data folder that run now, with their log files. */
+export function runningEmbedded(dataDir: string): { name: string; pid: number; log: string }[] {
+  return readRecords(dataDir)
+    .filter(isAlive)
+    .map(({ name, pid }) => ({ name, pid, log: logFile(dataDir, name) }))
 }
 
 /** Starts a process that survives this one, its output in its log file, and records it. */

@@ -3,9 +3,8 @@ import { createHash } from 'node:crypto'
 import path from 'node:path'
 import type { Settings } from '../../settings/settings.mts'
 import { ROOT, reachable } from '../../settings/settings.mts'
+import type { EmbeddedName } from '../service.mts'
 import type { Launch } from './processes.mts'
-
-export type EmbeddedName = 'zookeeper' | 'kafka' | 'clickhouse' | 'redis'
 
 /** Where the installed parts of the embedded stack are. */
 export interface Installed {
@@ -49,7 +48,7 @@ export function embeddedServices(settings: Settings, installed: Installed): Embe
 
 const shared = (file: string) => path.join(ROOT, file)
 
-/** The class-data archive that a JVM of the data folder writes when it ends in peace: named after the JVM and jars it is good for. */
+/** The class-data archive that a JVM of the data folder writes at a clean end: named after the JVM and jars that it is good for. */
 export function archiveFile(dataDir: string, name: string, { archives }: Installed): string {
   return path.join(dataDir, 'run', `${name}.${path.basename(archives.folder)}.jsa`)
 }

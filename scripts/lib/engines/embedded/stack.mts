@@ -12,23 +12,17 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { OpsError } from '../../common/findings.mts'
+import { error, OpsError } from '../../common/findings.mts'
 import { exchange, zookeeperWord } from '../../common/tcp.mts'
 import { waitUntil } from '../../common/wait.mts'
 import { metadata } from '../../kafka/cluster-requests.mts'
 import { connectWire } from '../../kafka/transport.mts'
 import type { Settings } from '../../settings/settings.mts'
 import { knownCause } from '../known-causes.mts'
+import type { EmbeddedName } from '../service.mts'
 import { lock } from './lock.mts'
-import { end, isAlive, lastLines, launch, logFile, type ProcessRecord, readRecords } from './processes.mts'
-import {
-  archiveFile,
-  type EmbeddedName,
-  type EmbeddedService,
-  embeddedServices,
-  type Installed,
-  STOP_TIMEOUT_MS,
-} from './services.mts'
+import { end, isAlive, lastLines, launch, type ProcessRecord, readRecords, runningEmbedded } from './processes.mts'
+import { archiveFile, type EmbeddedService, embeddedServices, type Installed, STOP_TIMEOUT_MS } from './services.mts'
 
 export interface StartedService {
   name: EmbeddedName
@@ -63,7 +57,7 @@ export async function startEmbedded(
     })
     try {
       return await Promise.all(starts)
-    } catch (error) {
+    } catch (cause) {
       // The first failure is the cause; what the others would still wait for does not come.
       await endAll(dataDir, launched)
       await Promise.allSettled(starts)
@@ -71,7 +65,7 @@ export async function startEmbedded(
       await endAll(dataDir, launched)
       // Of a life this short an archive holds next to nothing, and adopted it would never be replaced.
       for (const { name } of launched) dropArchives(dataDir, name)
-      throw error
+      throw cause
     }
   } finally {
     unlock()
@@ -129,7 +123,7 @@ async function startService(
       if (await answers(service)) return true
       if (isAlive(record)) return false
       const lines = lastLines(service.name === 'kafka' ? record.log : '', 60).join('\n')
-      if (knownCause(lines)?.code !== 'KAFKA_NODE_EXISTS') throw failure(service, record, 'a process that ended')
+      if (knownCause(lines)?.code !== 'KAFKA_NODE_EXISTS') throw failure(service, record, 'its process ended')
       // After a kill, ZooKeeper keeps the old session for 6 s and the broker gives up each time it sees it.
       await delay(500)
       record = launch(dataDir, service)
@@ -138,39 +132,24 @@ async function startService(
     },
     { timeoutMs: service.startTimeoutMs, pollMs: 40 },
   )
-  if (!ready) throw failure(service, record, `no right answer in ${service.startTimeoutMs / 1000} s`)
+  if (!ready) throw failure(service, record, `no right answer within ${service.startTimeoutMs / 1000} s`)
   // Something else may answer on the port while ours died of finding it taken.
-  if (!isAlive(record)) throw failure(service, record, 'a process that ended while another answers on its port')
+  if (!isAlive(record)) throw failure(service, record, 'its process ended while another answers on its port')
   return { name: service.name, state: 'started', tookMs: performance.now() - startMs }
 }
 
 function portHeld({ name, host, port }: EmbeddedService): OpsError {
-  return new OpsError(1, [
-    {
-      severity: 'error',
-      code: 'PORT_TAKEN',
-      subject: name,
-      found: `a service on ${host}:${port} already, which no start with this data folder began`,
-      expected: 'a free port',
-      hint: 'npm run ports',
-    },
-  ])
+  const found = `a service that no start with this data folder began answers on ${host}:${port}`
+  return new OpsError(1, [error('PORT_TAKEN', name, { found, hint: 'npm run ports' })])
 }
 
 function failure(service: EmbeddedService, record: ProcessRecord, found: string): OpsError {
   const lines = lastLines(record.log, 200)
   const cause = knownCause(lines.join('\n'), path.dirname(path.dirname(record.log)))
   const tail = lines.slice(-5).map((line) => `      ${line.slice(0, 300)}`)
-  return new OpsError(1, [
-    {
-      severity: 'error',
-      code: cause?.code ?? 'SERVICE_START',
-      subject: service.name,
-      found: [`${found}${cause ? `: ${cause.cause}` : ''}; ${record.log} ends with`, ...tail].join('\n'),
-      expected: `a service that answers on ${service.host}:${service.port}`,
-      hint: cause?.hint ?? `read ${record.log}`,
-    },
-  ])
+  const text = [`${found}${cause ? `: ${cause.cause}` : ''}; ${record.log} ends with`, ...tail].join('\n')
+  const hint = cause?.hint ?? `read ${record.log}`
+  return new OpsError(1, [error(cause?.code ?? 'SERVICE_START', service.name, { found: text, hint })])
 }
 
 function prepare(service: EmbeddedService): void {
@@ -228,7 +207,7 @@ async function hasController({ host, port }: EmbeddedService, timeoutMs: number)
 }
 
 /**
- * Stops what the records name, Kafka before the ZooKeeper that it says goodbye to.
+ * Stops what the records name, Kafka before ZooKeeper, from which it signs off.
  * @returns per service how it went; empty when nothing was recorded
  */
 export async function stopEmbedded(dataDir: string): Promise<{ name: string; how: Awaited<ReturnType<typeof end>> }[]> {
@@ -250,11 +229,4 @@ async function endAll(dataDir: string, records: ProcessRecord[]) {
   })
   const first = await Promise.all(records.filter(({ name }) => name !== 'zookeeper').map(stop))
   return [...first, ...(await Promise.all(records.filter(({ name }) => name === 'zookeeper').map(stop)))]
-}
-
-/** The services of a data folder that run now, with their log files. */
-export function runningEmbedded(dataDir: string): { name: string; pid: number; log: string }[] {
-  return readRecords(dataDir)
-    .filter(isAlive)
-    .map(({ name, pid }) => ({ name, pid, log: logFile(dataDir, name) }))
 }
