@@ -46,7 +46,7 @@ export async function startStack(
   )
   const { findings } = await readPortStates(settings, mode)
   const conflicts = findings.filter(({ severity }) => severity === 'error')
-  // Processes that another start has just begun are not recorded yet, and would be called strangers.
+  // Processes of a start that runs at the same time may lack their record and look foreign.
   if (mode === 'embedded' && conflicts.length > 0) refuseWhileLocked(settings.EMBEDDED_DATA_DIR)
   if (conflicts.length > 0) throw new OpsError(1, conflicts)
   const docker = chosen.mode === 'docker' ? chosen.docker : undefined
@@ -114,8 +114,8 @@ async function composeUp({ compose }: Docker, log: (line: string) => void): Prom
       error('COMPOSE_UP', `compose project ${PROJECT}`, { found, hint: './scripts/health-check.mts' }),
     ])
   }
-  // The health check at the end says why.
-  if (!(await up([]))) log('Kafka UI did not become healthy; the rest goes on')
+  // The health check at the end finds the reason.
+  if (!(await up([]))) log('Kafka UI did not become healthy; continuing without it')
   // A changed setting recreates its container.
   return (await runningSince()).join() === before.join()
 }

@@ -52,7 +52,7 @@ function explained(settings: Settings, error: unknown, timeoutMs: number): unkno
   const { code = '', message = '' } = error as { code?: string; message?: string }
   // The server's own error codes are numbers, those of the network words.
   if (/^\d+$/.test(code)) {
-    const hint = 'docker logs l2_clickhouse, or .embedded/data/logs/clickhouse.log'
+    const hint = './scripts/health-check.mts --only clickhouse'
     const finding = { code: 'CLICKHOUSE_ERROR', subject: 'clickhouse', found: `error ${code}: ${message}` }
     return new OpsError(1, [{ severity: 'error', ...finding, expected: 'a statement that succeeds', hint }], error)
   }

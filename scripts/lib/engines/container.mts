@@ -1,4 +1,4 @@
-/** What Docker knows of a service's container and its log gives away: the cause behind a probe's finding. */
+/** The cause behind a probe's finding, from what Docker knows of the service's container and from its log. */
 
 import { error, type Finding, OpsError, warning } from '../common/findings.mts'
 import { type Container, containerLog, type Memory, readContainers } from './docker.mts'

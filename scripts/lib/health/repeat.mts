@@ -32,7 +32,7 @@ export async function readUntilHealthy(
 
 const WATCH_MS = 2_000
 
-/** Shows the health every two seconds until nobody reads standard output any more; then the last. */
+/** Shows the health every two seconds until standard output is closed, and returns the last one. */
 export async function watchHealth(
   read: () => Promise<StackHealth>,
   render: (health: StackHealth) => string,

@@ -108,10 +108,10 @@ export function launch(dataDir: string, { name, command, args, env, cwd, stdin }
   const output = openSync(log, 'a')
   const child = spawn(command, args, { cwd, env, detached: true, stdio: ['pipe', output, output] })
   closeSync(output)
-  // A command that cannot be run shows as a process that is not there; its log would be empty, so say why in it.
+  // A command that cannot be run looks like a process that has ended; the log has the reason.
   child.on('error', (error) => writeFileSync(log, `${error.message}\n`))
   child.stdin?.on('error', () => {
-    // EPIPE: it ended before it read. Its log says why.
+    // EPIPE: it ended before it read; the reason is in its log.
   })
   child.stdin?.end(stdin)
   child.unref()
@@ -137,7 +137,7 @@ export async function end(
   let how: 'ended' | 'killed' | 'was not running' = 'was not running'
   if (isAlive(record)) {
     signal(record, 'SIGTERM')
-    // A suspended process takes note of that only when it goes on.
+    // A suspended process handles the signal only when it is resumed.
     signal(record, 'SIGCONT')
     how = 'ended'
     if (!(await waitUntil(gone, { timeoutMs, pollMs: 50 }))) {
