@@ -7,7 +7,7 @@ import { waitUntil } from './common/wait.mts'
 import { type Docker, PROJECT, runningSince } from './engines/docker.mts'
 import { install } from './engines/embedded/install.mts'
 import { refuseWhileLocked } from './engines/embedded/lock.mts'
-import { startEmbedded } from './engines/embedded/stack.mts'
+import { startEmbedded, whileRunning } from './engines/embedded/stack.mts'
 import { chooseMode, type StackMode } from './engines/mode.mts'
 import { mountFindings } from './engines/mounts.mts'
 import { EMBEDDED_SERVICES } from './engines/service.mts'
@@ -57,12 +57,13 @@ export async function startStack(
   const wasRunning = installed
     ? (await startEmbedded(settings, installed, log)).every(({ state }) => state === 'already running')
     : await composeUp(docker as Docker, log)
-  const [topics, schema] = await Promise.all([
+  const changes = Promise.all([
     // A shorter retention makes the broker delete records: that is left to `npm run topics`.
     syncTopics(settings, { mode: 'apply', mayShorten: false, timeoutMs: 60_000, log }),
     // Rows past a retention setting are deleted by `npm run schema`, which asks.
     syncSchema(settings, { mode: 'apply', timeoutMs: 60_000, log: () => {}, mayDelete: async () => false }),
   ])
+  const [topics, schema] = await (installed ? whileRunning(settings.EMBEDDED_DATA_DIR, changes) : changes)
   if (schema.done.length > 0) log(`  schema     ${schema.done.length} changes`)
   if (topics.done.length > 0) log(`  topics     ${topics.done.length} changes`)
   if (settings.INGEST === 'on') {

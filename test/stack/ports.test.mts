@@ -504,11 +504,14 @@ embedded.run()
 const others = suite('check-ports as an ordinary user')
 const asRoot = process.getuid?.() === 0 ? others : others.skip
 
-/** Runs the check without what root may do; a user id alone would keep it. */
-function checkAsNobody({ env }: Place, values: NodeJS.ProcessEnv = {}, more = ['--docker']): Promise<Outcome> {
+const checkAsNobody = (here: Place, values: NodeJS.ProcessEnv = {}, more = ['--docker']) =>
+  runAsNobody('check-ports.mts', here, values, more)
+
+/** Runs a command without what root may do; a user id alone would keep it. */
+function runAsNobody(name: string, { env }: Place, values: NodeJS.ProcessEnv, more: string[]): Promise<Outcome> {
   chmodSync(root, 0o755)
   chmodSync(path.join(root, '.env'), 0o644)
-  const script = path.join(root, 'scripts/check-ports.mts')
+  const script = path.join(root, 'scripts', name)
   const args = ['--reuid', '65534', '--regid', '65534', '--clear-groups', script, ...more, '--json']
   return runFile('setpriv', args, { env: { ...env, HOME: '/nonexistent', ...values }, cwd: root })
 }
@@ -556,6 +559,27 @@ asRoot('cannot tell whether a port is held by the running stack of another user,
       ],
       [1, ['PORT_TAKEN', 'PORT_UNKNOWN']],
     )
+  } finally {
+    await held.end()
+  }
+})
+
+asRoot('says that it may not read the records of another user, as stop, health-check and start do', async () => {
+  const here = await place()
+  const held = await hold('127.0.0.1', here.ports.REDIS_PORT)
+  try {
+    record(held.pid, bornAt(held.pid))
+    chmodSync(path.join(root, '.embedded/data'), 0o700)
+    for (const script of ['check-ports.mts', 'stop.mts', 'health-check.mts', 'start.mts']) {
+      const { exitCode, stdout } = await runAsNobody(script, here, {}, [])
+      const { findings } = JSON.parse(stdout)
+      assert.equal(
+        [exitCode, codes(findings)],
+        [3, [['unknown', 'DATA_DIR', path.join(root, '.embedded/data')]]],
+        script,
+      )
+      assert.match(findings[0].found, /^this user cannot use the folder \(EACCES: /)
+    }
   } finally {
     await held.end()
   }

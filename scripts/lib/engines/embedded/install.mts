@@ -10,11 +10,14 @@ import {
   renameSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs'
 import path from 'node:path'
 import { cannotTell, error, OpsError } from '../../common/findings.mts'
+import { readRegularFile } from '../../common/regular-file.mts'
 import { findCommand, run } from '../../common/run.mts'
 import { ROOT } from '../../settings/settings.mts'
+import { isFileError, unusable } from './data-dir.mts'
 import { bornAt } from './processes.mts'
 import type { Installed } from './services.mts'
 
@@ -34,13 +37,18 @@ function folderFor(part: string, ...definitions: string[]): string {
  */
 export async function install(log: (line: string) => void): Promise<Installed> {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
-    throw cannotTell({
-      code: 'EMBEDDED_PLATFORM',
-      subject: 'embedded stack',
-      found: `no ClickHouse is built for ${process.platform} on ${process.arch}: it needs linux on x64`,
-      hint: 'install Docker with Compose v2, then: npm start',
-    })
+    const found = `no ClickHouse is built for ${process.platform} on ${process.arch}: it needs linux on x64`
+    const hint = 'install Docker with Compose v2, then: npm start'
+    throw cannotTell({ code: 'EMBEDDED_PLATFORM', subject: 'embedded stack', found, hint })
   }
+  try {
+    return await installParts(log)
+  } catch (failure) {
+    throw isFileError(failure) ? unusable(CACHE, failure, 'run as the user who owns it') : failure
+  }
+}
+
+async function installParts(log: (line: string) => void): Promise<Installed> {
   const java = realpathSync(await requireCommand('java', 'a Java runtime, 17 or newer', 'openjdk-17-jre-headless'))
   const jars = folderFor('jars', 'pom.xml', 'jars.sha256')
   await fetchOnce(jars, 'Kafka, ZooKeeper and Redis (about 110 MB)', log, async (target) => {
@@ -49,6 +57,7 @@ export async function install(log: (line: string) => void): Promise<Installed> {
     await fetchWith('Maven', ['mvn', '-q', '-B', '-f', pom, 'generate-resources', `-DoutputFolder=${target}`])
     verify(target)
   })
+  verifyChanged(jars)
   const libraries = folderFor('clickhouse', 'package.json', 'package-lock.json')
   // npm checks every package against the checksum in its lock file.
   await fetchOnce(libraries, 'ClickHouse (about 540 MB)', log, async (target) => {
@@ -61,7 +70,6 @@ export async function install(log: (line: string) => void): Promise<Installed> {
   const { mtimeMs, size } = statSync(java)
   const jvm = createHash('sha256').update(`${java} ${mtimeMs} ${size}`).digest('hex').slice(0, 12)
   const archives = path.join(CACHE, `archives-${path.basename(jars)}-${jvm}`)
-  mkdirSync(archives, { recursive: true })
   return {
     java,
     jars: readdirSync(path.join(jars, 'jars'))
@@ -69,7 +77,17 @@ export async function install(log: (line: string) => void): Promise<Installed> {
       .map((file) => path.join(jars, 'jars', file)),
     libraries,
     redisServer: (await findCommand('redis-server')) ?? path.join(jars, 'redis', REDIS_BINARY),
-    archives: { folder: archives, existing: readdirSync(archives) },
+    archives: { folder: archives, existing: filesIn(archives) },
+  }
+}
+
+/** Empty for a folder that is not there. */
+function filesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch (failure) {
+    if ((failure as NodeJS.ErrnoException).code !== 'ENOENT') throw failure
+    return []
   }
 }
 
@@ -106,18 +124,45 @@ async function fetchOnce(
   }
 }
 
+const pinnedFiles = (folder: string): string[] =>
+  ['jars', 'redis'].flatMap((part) => filesIn(path.join(folder, part)).map((file) => `${part}/${file}`))
+
+/**
+ * Verifies fetched files again if one of them was changed, added or removed since they were last verified.
+ * @throws {OpsError} exit code 1, naming each file that differs
+ */
+export function verifyChanged(folder: string, pins?: string): void {
+  const hash = createHash('sha256')
+  for (const file of pinnedFiles(folder)) {
+    const { size, mtimeMs, ctimeMs, ino } = statSync(path.join(folder, file))
+    hash.update(`${file} ${size} ${mtimeMs} ${ctimeMs} ${ino}\n`)
+  }
+  const seen = hash.digest('hex')
+  const stamp = `${folder}.verified`
+  if (readRegularFile(stamp, 1000) === seen) return
+  verify(folder, pins, `rm -r '${folder}' && npm start (fetches them again)`)
+  try {
+    writeFileSync(stamp, seen)
+  } catch (failure) {
+    // A cache of another user, or a full disk: the next start verifies them again.
+    if (!isFileError(failure)) throw failure
+  }
+}
+
 /**
  * Compares every fetched file with `pins` (the format of sha256sum): none missing, none extra, none different.
  * @throws {OpsError} exit code 1, naming each file that differs
  */
-export function verify(folder: string, pins = readFileSync(path.join(SOURCES, 'jars.sha256'), 'utf8')): void {
+export function verify(
+  folder: string,
+  pins = readFileSync(path.join(SOURCES, 'jars.sha256'), 'utf8'),
+  hint = 'rm -r ~/.m2/repository and try again; if it stays so, do not run these files',
+): void {
   const pinned = pins.trim().split('\n')
-  const actual = ['jars', 'redis'].flatMap((part) =>
-    readdirSync(path.join(folder, part)).map((file) => {
-      const content = readFileSync(path.join(folder, part, file))
-      return `${createHash('sha256').update(content).digest('hex')}  ${part}/${file}`
-    }),
-  )
+  const actual = pinnedFiles(folder).map((file) => {
+    const content = readFileSync(path.join(folder, file))
+    return `${createHash('sha256').update(content).digest('hex')}  ${file}`
+  })
   const different = [
     ...pinned.filter((line) => !actual.includes(line)),
     ...actual.filter((line) => !pinned.includes(line)),
@@ -125,7 +170,6 @@ export function verify(folder: string, pins = readFileSync(path.join(SOURCES, 'j
   if (different.length === 0) return
   const names = [...new Set(different.map((line) => line.split('  ')[1]))]
   const found = `other contents for ${names.join(', ')}`
-  const hint = 'rm -r ~/.m2/repository and try again; if it stays so, do not run these files'
   throw new OpsError(1, [error('CHECKSUM', 'embedded/jars.sha256', { found, hint })])
 }
 

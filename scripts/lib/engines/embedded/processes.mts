@@ -16,6 +16,7 @@ import {
 import path from 'node:path'
 import { waitUntil } from '../../common/wait.mts'
 import { logFile, recordFile } from '../service.mts'
+import { readState, unusable } from './data-dir.mts'
 
 /** A process that a start recorded in `<data folder>/run/<name>.json`. */
 export interface ProcessRecord {
@@ -68,27 +69,35 @@ export function isAlive(record: ProcessRecord): boolean {
 const NEVER = 'never'
 
 /**
- * The records in a data folder, dead processes included; empty for a folder that never ran anything. One that holds no record, as a
- * power failure may leave it, counts as that of a dead process.
+ * The records in a data folder, of dead processes too; empty for a folder that never ran anything. One that is empty, cut or no record, as
+ * a power failure may leave it, counts as that of a dead process.
+ * @throws {OpsError} exit code 3 where this user may not read them
  */
 export function readRecords(dataDir: string): ProcessRecord[] {
-  if (!existsSync(runFolder(dataDir))) return []
-  return readdirSync(runFolder(dataDir))
+  let files: string[]
+  try {
+    files = readdirSync(runFolder(dataDir))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw unusable(dataDir, error)
+  }
+  return files
     .filter((file) => file.endsWith('.json'))
     .map((file) => {
       const name = path.basename(file, '.json')
-      const text = readFileSync(path.join(runFolder(dataDir), file), 'utf8')
-      return parseRecord(text) ?? { name, pid: 0, born: NEVER, log: logFile(dataDir, name) }
+      const { pid = 0, born = NEVER } = parseRecord(readState(dataDir, recordFile(dataDir, name)) ?? '')
+      return { name, pid, born, log: logFile(dataDir, name) }
     })
 }
 
-function parseRecord(text: string): ProcessRecord | undefined {
+function parseRecord(text: string): { pid?: number; born?: string } {
   try {
     const record: Partial<ProcessRecord> | null = JSON.parse(text)
-    return typeof record?.pid === 'number' && typeof record.born === 'string' ? (record as ProcessRecord) : undefined
+    const { pid, born } = record ?? {}
+    return Number.isSafeInteger(pid) && typeof born === 'string' ? { pid: pid as number, born } : {}
   } catch {
     // No JSON: empty, or cut off.
-    return undefined
+    return {}
   }
 }
 
@@ -118,9 +127,15 @@ export function launch(dataDir: string, { name, command, args, env, cwd, stdin }
   const pid = child.pid ?? 0
   const record = { name, pid, born: (pid && bornAt(pid)) || NEVER, log }
   const file = recordFile(dataDir, name)
-  // Written beside and renamed: a record is whole or not there.
-  writeFileSync(`${file}.tmp`, JSON.stringify(record))
-  renameSync(`${file}.tmp`, file)
+  try {
+    // Written beside and renamed: a record is whole or not there.
+    writeFileSync(`${file}.tmp`, JSON.stringify(record))
+    renameSync(`${file}.tmp`, file)
+  } catch (error) {
+    // On a full disk: without its record it could not be stopped any more.
+    signal(record, 'SIGKILL')
+    throw error
+  }
   return record
 }
 

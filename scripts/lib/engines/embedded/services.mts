@@ -53,6 +53,9 @@ export function archiveFile(dataDir: string, name: string, { archives }: Install
   return path.join(dataDir, 'run', `${name}.${path.basename(archives.folder)}.jsa`)
 }
 
+/** Without a locale Java cannot open a path with letters beyond ASCII. */
+const JAVA_ENV = { LC_ALL: 'C.UTF-8' }
+
 /** JVM options, most of all for a fast start: see "class-data archives" in the README's section on the embedded stack. */
 function java(installed: Installed, dataDir: string, name: EmbeddedName, heap: string, mainClass: string): string[] {
   const archive = `${name}.jsa`
@@ -95,7 +98,7 @@ function zookeeper(settings: Settings, installed: Installed): EmbeddedService {
       ),
       config,
     ],
-    env: {},
+    env: JAVA_ENV,
     cwd: dataDir,
     stdin: '',
     files: {
@@ -144,7 +147,7 @@ function kafka(settings: Settings, installed: Installed): EmbeddedService {
       shared('kafka/server.properties'),
       ...Object.entries(overrides).flatMap(([key, value]) => ['--override', `${key}=${value}`]),
     ],
-    env: {},
+    env: JAVA_ENV,
     cwd: dataDir,
     stdin: '',
     files: {},
