@@ -1,19 +1,20 @@
 #!/bin/sh
 //usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /**
- * Tells whether the ports of the stack are free, before a start. Changes nothing; with --write-env, .env. Exit codes: see --help.
+ * Checks before a start whether the ports of the stack are free. Changes nothing but .env, with --write-env. Exit codes: see --help.
  */
 import { refuseTogether, runCommand } from './lib/command/command.mts'
 import { OpsError, type Paint } from './lib/common/findings.mts'
-import { type PortReport, type PortState, readPortStates, type StackMode } from './lib/ports/ports.mts'
+import { type PortReport, readPortStates } from './lib/ports/ports.mts'
 import { type PortChange, renderPorts, staleFindings } from './lib/ports/report.mts'
+import type { PortState } from './lib/ports/state.mts'
 import { writeEnvValues } from './lib/settings/env-file.mts'
 import { ROOT, readSettings } from './lib/settings/settings.mts'
 
 await runCommand({
   name: './scripts/check-ports.mts',
   summary:
-    'Tells for every port of docker-compose.yml, with .env applied, whether it is free, held by this stack, or taken, and by whom.\n' +
+    'Reports for each port of the stack whether it is free, held by this stack, or taken, and by which process or container.\n' +
     'Tries each by a real bind, on IPv4 and IPv6. Without root the owner of another user’s process is not visible.',
   options: {
     'write-env': { type: 'boolean', help: 'write the next free port for each taken one to .env' },
@@ -25,15 +26,11 @@ await runCommand({
     0: 'all ports are free or held by this stack',
     1: 'a port is taken, or its address is not on this machine, or .env could not be written',
     2: 'wrong use, or a mistake in the compose file or .env',
-    3: 'could not tell: no permission to try a port or to see who holds it, or a compose file that needs Docker Compose',
+    3: 'could not tell: no permission to try a port or to see its owner, or Docker Compose gave no answer',
   },
   run: async ({ options, paint, log }) => {
     refuseTogether({ '--docker': options.docker, '--embedded': options.embedded }, './scripts/check-ports.mts --help')
-    const choice: { mode?: StackMode } = options.docker
-      ? { mode: 'docker' }
-      : options.embedded
-        ? { mode: 'embedded' }
-        : {}
+    const choice = options.docker ? 'docker' : options.embedded ? 'embedded' : undefined
     const before = await readPortStates(readSettings(), choice)
     const changes = options['write-env'] ? changesOf(before.ports) : []
     if (changes.length === 0) return reportOf(before, paint)
@@ -47,7 +44,7 @@ await runCommand({
     const after = reportOf(await readPortStates(readSettings(), choice), paint)
     return {
       ...after,
-      findings: [...after.findings, ...staleFindings(changes, ROOT)],
+      findings: [...after.findings, ...staleFindings(changes)],
       data: { ...after.data, changes },
     }
   },

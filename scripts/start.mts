@@ -1,8 +1,8 @@
 #!/bin/sh
 //usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /**
- * Starts the stack: docker-compose.yml where a Docker engine answers, else the same services as plain processes. Makes tables
- * and topics what the files declare, as far as that loses nothing, checks health and says where everything is.
+ * Starts the stack: docker-compose.yml where a Docker engine answers, else the same services as plain processes. Creates missing tables and
+ * topics, applies changes that lose no data, checks health and prints the addresses.
  */
 import { refuseTogether, runCommand } from './lib/command/command.mts'
 import { readSettings } from './lib/settings/settings.mts'
@@ -12,7 +12,7 @@ await runCommand({
   name: 'npm start --',
   summary:
     'Starts the stack and waits until it is healthy: docker-compose.yml where a Docker engine with Compose v2 answers, else the\n' +
-    'same services without containers (the embedded stack). Makes tables and topics what the files declare; loses nothing.',
+    'same services without containers (the embedded stack). Creates missing tables and topics, and applies changes that lose no data.',
   options: {
     docker: { type: 'boolean', help: 'use Docker, and fail if it does not answer' },
     embedded: { type: 'boolean', help: 'use the embedded stack, even where Docker answers' },

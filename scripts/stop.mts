@@ -5,9 +5,11 @@
  * nothing else. Exit codes: see --help.
  */
 import { runCommand } from './lib/command/command.mts'
-import { type Finding, OpsError } from './lib/common/findings.mts'
+import { error, type Finding, OpsError } from './lib/common/findings.mts'
+import { table } from './lib/common/table.mts'
 import { type Container, findContainers, holdsMemory, stopContainers } from './lib/engines/docker.mts'
 import { stopEmbedded } from './lib/engines/embedded/stack.mts'
+import { logFile } from './lib/engines/service.mts'
 import { readSettings } from './lib/settings/settings.mts'
 
 await runCommand({
@@ -25,40 +27,34 @@ await runCommand({
   },
   run: async ({ log }) => {
     const settings = readSettings()
-    const lines: string[] = []
+    const rows: string[][] = []
     const findings: Finding[] = []
     for (const { name, how } of await stopEmbedded(settings.EMBEDDED_DATA_DIR)) {
-      lines.push(`  ${name.padEnd(10)} ${how}`)
-      if (how !== 'killed') continue
-      findings.push({
-        severity: 'error',
-        code: 'KILLED',
-        subject: name,
-        found: 'no end after SIGTERM, so it was killed',
-        expected: 'a clean end',
-        hint: `read ${settings.EMBEDDED_DATA_DIR}/logs/${name}.log`,
-      })
+      rows.push([name, how])
+      const found = 'it did not end after SIGTERM, so it was killed'
+      const hint = `read ${logFile(settings.EMBEDDED_DATA_DIR, name)}`
+      if (how === 'killed') findings.push(error('KILLED', name, { found, hint }))
     }
-    const running = (await containers(lines.length > 0)).filter(holdsMemory)
+    const running = (await containers(rows.length > 0)).filter(holdsMemory)
     if (running.length > 0) {
       log('Stopping the containers')
       await stopContainers()
-      lines.push(...running.map(({ name }) => `  ${name} stopped`))
+      rows.push(...running.map(({ name }) => [name, 'stopped']))
     }
     return {
       findings,
-      text: lines.length > 0 ? ['Stopped, data kept:', ...lines].join('\n') : 'Nothing was running',
-      data: { stopped: lines.length },
+      text: rows.length > 0 ? `Stopped, data kept:\n${table(rows)}` : 'Nothing was running',
+      data: { stopped: rows.length },
     }
   },
 })
 
-/** The stack's containers. After an embedded stack was stopped, an engine that does not say has none: only one of the two runs. */
+/** The stack's containers. After an embedded stack was stopped, an engine that gives no answer has none: only one of the two runs. */
 async function containers(embeddedStopped: boolean): Promise<Container[]> {
   try {
     return await findContainers()
-  } catch (error) {
-    if (embeddedStopped && error instanceof OpsError) return []
-    throw error
+  } catch (failure) {
+    if (embeddedStopped && failure instanceof OpsError) return []
+    throw failure
   }
 }

@@ -9,6 +9,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { createServer } from 'node:net'
@@ -16,9 +17,10 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { verify } from '../../scripts/lib/engines/embedded/install.mts'
+import { verify, verifyChanged } from '../../scripts/lib/engines/embedded/install.mts'
 import { readRecords } from '../../scripts/lib/engines/embedded/processes.mts'
-import type { EmbeddedName } from '../../scripts/lib/engines/embedded/services.mts'
+import { whileRunning } from '../../scripts/lib/engines/embedded/stack.mts'
+import type { EmbeddedName } from '../../scripts/lib/engines/service.mts'
 import { endStacks, failureOf, installed, newStack, pids, redisKey, start, stop } from '../support/embedded.mts'
 import { freePorts } from '../support/stack.mts'
 
@@ -79,7 +81,10 @@ for (const { title, only, env, code, line } of failures) {
     const settings = await newStack(env())
     const finding = await failureOf(start(settings, only))
     assert.equal([finding.exitCode, finding.severity, finding.code], [1, 'error', code])
-    assert.match(finding.found, `${settings.EMBEDDED_DATA_DIR}/logs/${finding.subject}.log ends with\n      `)
+    assert.match(
+      finding.found,
+      new RegExp(`${settings.EMBEDDED_DATA_DIR}/logs/${finding.subject}.log (says|ends with)\n      `),
+    )
     assert.match(finding.found, line)
     assert.equal(readRecords(settings.EMBEDDED_DATA_DIR), [])
     assert.not.ok(existsSync(path.join(settings.EMBEDDED_DATA_DIR, 'run', 'lock')))
@@ -157,6 +162,48 @@ failing('names the cause when Kafka meets another ZooKeeper, and starts when its
   await stop(settings)
 })
 
+failing('shows why ZooKeeper cannot load its data, and does not call it ready', async () => {
+  const settings = await newStack()
+  await start(settings, ['zookeeper'])
+  await stop(settings)
+  // As a power failure leaves it.
+  writeFileSync(path.join(settings.EMBEDDED_DATA_DIR, 'zookeeper/datalog/version-2/log.fff'), '')
+  const { exitCode, subject, found } = await failureOf(start(settings, kafka))
+  assert.equal([exitCode, subject], [1, 'zookeeper'])
+  assert.match(found, /^its process ended; .*zookeeper\.log says\n.*EOFException/s)
+  assert.equal(readRecords(settings.EMBEDDED_DATA_DIR), [])
+})
+
+failing('shows why Kafka cannot load its data', async () => {
+  const settings = await newStack()
+  mkdirSync(path.join(settings.EMBEDDED_DATA_DIR, 'kafka/lost+found'), { recursive: true })
+  const { exitCode, subject, found } = await failureOf(start(settings, kafka))
+  assert.equal([exitCode, subject], [1, 'kafka'])
+  assert.match(found, /^its process ended; .*kafka\.log says\n.*'lost\+found' is not in the form of topic-partition/s)
+})
+
+failing('ends the work of a start when a service ends meanwhile', async () => {
+  const settings = await newStack()
+  await start(settings, ['redis'])
+  const never = new Promise<never>(() => {})
+  assert.is(await whileRunning(settings.EMBEDDED_DATA_DIR, Promise.resolve('done')), 'done')
+  const watched = failureOf(whileRunning(settings.EMBEDDED_DATA_DIR, never))
+  process.kill(pids(settings).redis as number, 'SIGKILL')
+  const { exitCode, subject, found } = await watched
+  assert.equal([exitCode, subject], [1, 'redis'])
+  assert.match(found, /^its process ended after it was ready; .*redis\.log ends with\n/)
+})
+
+failing('refuses paths that Java and Kafka would read as two', async () => {
+  const jars = ['/home/a:b/x.jar']
+  const colon = await failureOf(start(await newStack(), kafka, { ...installed, jars }))
+  assert.equal([colon.exitCode, colon.code, colon.subject], [2, 'PATH_SEPARATOR', jars[0]])
+  const folder = mkdtempSync(path.join(tmpdir(), 'l2-a,b-'))
+  const comma = await failureOf(start(await newStack({ EMBEDDED_DATA_DIR: folder }), kafka))
+  assert.equal([comma.exitCode, comma.code, comma.subject], [2, 'PATH_SEPARATOR', folder])
+  assert.equal(readdirSync(folder), [])
+})
+
 failing('names the cause when the append-only file is damaged, in the middle or at its end', async () => {
   const settings = await newStack()
   await start(settings, ['redis'])
@@ -191,6 +238,7 @@ checksums('hold for what is installed, by the pins of the repository', () => {
 
 for (const [title, change, names] of [
   ['a changed file', (folder) => appendFileSync(path.join(folder, 'jars/a.jar'), '!'), 'jars/a.jar'],
+  ['a truncated file', (folder) => truncateSync(path.join(folder, 'jars/a.jar'), 3), 'jars/a.jar'],
   ['a missing file', (folder) => rmSync(path.join(folder, 'redis/redis-server')), 'redis/redis-server'],
   ['a file more', (folder) => writeFileSync(path.join(folder, 'jars/b.jar'), ''), 'jars/b.jar'],
 ] as [string, (folder: string) => void, string][]) {
@@ -201,6 +249,19 @@ for (const [title, change, names] of [
     const { exitCode, code, found } = await failureOf((async () => verify(folder, pins))())
     assert.equal([exitCode, code, found], [1, 'CHECKSUM', `other contents for ${names}`])
     rmSync(folder, { recursive: true })
+  })
+
+  checksums(`notice ${title} after they held`, async () => {
+    const { folder, pins } = fetched()
+    for (let start = 1; start <= 2; start++) verifyChanged(folder, pins)
+    change(folder)
+    for (let start = 1; start <= 2; start++) {
+      const { exitCode, code, found, hint } = await failureOf((async () => verifyChanged(folder, pins))())
+      assert.equal([exitCode, code, found], [1, 'CHECKSUM', `other contents for ${names}`])
+      assert.match(hint, `rm -r '${folder}'`)
+    }
+    rmSync(folder, { recursive: true })
+    rmSync(`${folder}.verified`)
   })
 }
 

@@ -1,12 +1,21 @@
 /** Starting, stopping and repairing: what runs is left alone, what is dead or hangs is replaced, strangers are spared. */
-import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { bornAt, type ProcessRecord } from '../../scripts/lib/engines/embedded/processes.mts'
-import type { EmbeddedName } from '../../scripts/lib/engines/embedded/services.mts'
+import type { EmbeddedName } from '../../scripts/lib/engines/service.mts'
 import { openCluster } from '../../scripts/lib/kafka/cluster.mts'
 import type { Settings } from '../../scripts/lib/settings/settings.mts'
 import { ALL, endStacks, failureOf, installed, newStack, pids, redisKey, start, stop } from '../support/embedded.mts'
@@ -130,7 +139,7 @@ life('tells of a data folder that cannot be written', async () => {
   const { exitCode, code, found } = await failureOf(start(settings, ['redis']))
   rmSync(run)
   assert.equal([exitCode, code], [3, 'DATA_DIR'])
-  assert.match(found, /^a folder that cannot be written \(E[A-Z]+: /)
+  assert.match(found, /^this user cannot use the folder \(E[A-Z]+: /)
 })
 
 life('takes over the lock of a start that was killed, also if its process id lives on in another', async () => {
@@ -148,6 +157,99 @@ life('takes over the lock of a start that was killed, also if its process id liv
   assert.is((await failureOf(stop(settings))).code, 'BUSY')
   rmSync(lock)
   other.end()
+})
+
+for (const [title, make] of [
+  ['empty', (file) => writeFileSync(file, '')],
+  ['cut', (file) => writeFileSync(file, String(process.pid))],
+  ['garbage', (file) => writeFileSync(file, 'no\0lock at all')],
+  ['a folder', (file) => mkdirSync(path.join(file, 'more'), { recursive: true })],
+  ['a FIFO', (file) => execFileSync('mkfifo', [file])],
+  ['a link that leads nowhere', (file) => symlinkSync('4194303 never', file)],
+  ['larger than a lock can be', (file) => writeFileSync(file, Buffer.alloc(1e6))],
+] as [string, (file: string) => void][]) {
+  life(`takes over a lock that is ${title}, at start and stop`, async () => {
+    const settings = await newStack()
+    const lock = path.join(settings.EMBEDDED_DATA_DIR, 'run', 'lock')
+    mkdirSync(path.dirname(lock))
+    make(lock)
+    assert.equal(await start(settings, ['redis']), { redis: 'started' })
+    make(lock)
+    assert.equal(await stop(settings), [{ name: 'redis', how: 'ended' }])
+    assert.equal(readdirSync(path.dirname(lock)), [])
+  })
+}
+
+life('takes a record that is empty, cut or no record for that of a dead process', async () => {
+  const settings = await newStack()
+  const run = path.join(settings.EMBEDDED_DATA_DIR, 'run')
+  mkdirSync(run)
+  const broken = [
+    '',
+    '{"name":"redis","pid":',
+    '{}',
+    'null',
+    '7',
+    '[]',
+    '{"pid":"1","born":"x"}',
+    '{"pid":1e99,"born":"x"}',
+  ]
+  for (const [index, text] of broken.entries()) writeFileSync(path.join(run, `broken${index}.json`), text)
+  symlinkSync('/nonexistent', path.join(run, 'dangling.json'))
+  execFileSync('mkfifo', [path.join(run, 'fifo.json')])
+  assert.equal(await start(settings, ['redis']), { redis: 'started' })
+  const stopped = await stop(settings)
+  assert.equal(
+    stopped.filter(({ how }) => how === 'ended'),
+    [{ name: 'redis', how: 'ended' }],
+  )
+  assert.is(stopped.filter(({ how }) => how === 'was not running').length, broken.length + 2)
+  assert.equal(readdirSync(run), [])
+})
+
+life('knows the process of a record without a name', async () => {
+  const settings = await newStack()
+  await start(settings, ['redis'])
+  const { pid, born } = JSON.parse(readFileSync(recordFile(settings, 'redis'), 'utf8'))
+  writeFileSync(recordFile(settings, 'redis'), JSON.stringify({ pid, born }))
+  assert.equal(await start(settings, ['redis']), { redis: 'already running' })
+  assert.equal(await stop(settings), [{ name: 'redis', how: 'ended' }])
+})
+
+life('runs in folders with letters beyond ASCII', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'l2-jürgen €-'))
+  const settings = await newStack({ EMBEDDED_DATA_DIR: path.join(folder, 'dätä') })
+  symlinkSync(path.dirname(installed.jars[0] as string), path.join(folder, 'järs'))
+  const jars = installed.jars.map((jar) => path.join(folder, 'järs', path.basename(jar)))
+  const archives = { folder: path.join(folder, 'archives'), existing: [] }
+  assert.equal(await start(settings, ['zookeeper', 'kafka'], { ...installed, jars, archives }), {
+    zookeeper: 'started',
+    kafka: 'started',
+  })
+  await stop(settings)
+  rmSync(folder, { recursive: true })
+})
+
+const mounts = process.getuid?.() === 0 && spawnSync('unshare', ['--mount', 'true']).status === 0 ? life : life.skip
+mounts('stops on a full disk, and a start there says so and leaves nothing running', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'l2-full-'))
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder])
+  try {
+    const settings = await newStack({ EMBEDDED_DATA_DIR: folder })
+    const fill = () => spawnSync('dd', ['if=/dev/zero', `of=${folder}/fill`, 'bs=4096'])
+    await start(settings, ['redis'])
+    fill()
+    assert.equal(await stop(settings), [{ name: 'redis', how: 'ended' }])
+    fill()
+    const { exitCode, code } = await failureOf(start(settings, ['redis']))
+    assert.equal([exitCode, code], [3, 'DISK_FULL'])
+    assert.equal(await stop(settings), [])
+    rmSync(path.join(folder, 'fill'))
+    assert.equal(await start(settings, ['redis']), { redis: 'started' })
+    await stop(settings)
+  } finally {
+    execFileSync('umount', [folder])
+  }
 })
 
 life('shares the class-data archives of its Java machines, across file systems too', async () => {

@@ -317,7 +317,7 @@ for (const name of ['start.mts', 'stop.mts']) {
   flags(`${name} refuses an unknown flag and an argument`, async () => {
     const { exitCode, stdout, stderr } = await script(name, ['--dokcer', 'now'])
     assert.equal([exitCode, stdout], [2, ''])
-    assert.match(stderr, '--dokcer: found an unknown flag')
+    assert.match(stderr, '--dokcer: unknown flag')
     assert.match(stderr, 'argument "now"')
     const object = await json(name, ['--dokcer'])
     assert.equal([object.exitCode, object.findings[0].code], [2, 'USAGE'])

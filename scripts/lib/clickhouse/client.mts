@@ -74,7 +74,8 @@ function explained(settings: Settings, failure: unknown, ended: ReturnType<Excha
   const silent = (found: string) => {
     const address = `${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}`
     const hint = ended?.foreign ? 'npm run ports' : 'npm start'
-    return cannotTell(unknown('CLICKHOUSE_UNREACHABLE', `clickhouse ${address}`, { found, hint }), failure)
+    const cause = ended ? new Error(found) : failure
+    return cannotTell(unknown('CLICKHOUSE_UNREACHABLE', `clickhouse ${address}`, { found, hint }), cause)
   }
   if (ended) return silent(ended.found)
   const refusal = refusalOf(settings, failure)
@@ -82,12 +83,8 @@ function explained(settings: Settings, failure: unknown, ended: ReturnType<Excha
   const { code = '', message = '' } = failure as { code?: string; message?: string }
   // The server's own error codes are numbers, those of the network words.
   if (/^\d+$/.test(code)) {
-    const hint = 'docker logs l2_clickhouse, or .embedded/data/logs/clickhouse.log'
-    return new OpsError(
-      1,
-      [error('CLICKHOUSE_ERROR', 'clickhouse', { found: `error ${code}: ${message}`, hint })],
-      failure,
-    )
+    const details = { found: `error ${code}: ${message}`, hint: './scripts/health-check.mts --only clickhouse' }
+    return new OpsError(1, [error('CLICKHOUSE_ERROR', 'clickhouse', details)], failure)
   }
   return code === '' ? failure : silent(networkCause(failure))
 }

@@ -13,7 +13,7 @@ const ANSWERED = 'http.client.response.finish'
 export interface Exchanges {
   /** For every connection of the client. */
   agent: Agent
-  /** Why an exchange was ended early, such as `no answer within 5 s`; undefined where none was. `foreign`: another server answered. */
+  /** Why an exchange was ended early, such as `timed out after 5 s`; undefined where none was. `foreign`: another server answered. */
   ended: () => { found: string; foreign: boolean } | undefined
   close: () => void
 }
@@ -32,7 +32,7 @@ export function boundExchanges(timeoutMs: number): Exchanges {
     for (const socket of Object.values(agent.sockets).flatMap((sockets) => sockets ?? [])) {
       const begun = open.get(socket)
       if (!begun) open.set(socket, { sinceMs: performance.now(), bytesBefore: socket.bytesRead })
-      else if (performance.now() - begun.sinceMs > timeoutMs) end(socket, `no answer within ${timeoutMs / 1000} s`)
+      else if (performance.now() - begun.sinceMs > timeoutMs) end(socket, `timed out after ${timeoutMs / 1000} s`)
       else if (socket.bytesRead - begun.bytesBefore > MAX_ANSWER_BYTES)
         end(socket, `answered more than ${MAX_ANSWER_BYTES / 1024 ** 2} MiB`)
     }

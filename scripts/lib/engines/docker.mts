@@ -1,5 +1,6 @@
-/** What the Docker engine knows about the stack's containers, and how they are stopped. What starts them is in start-stack.mts. */
+/** What the Docker engine knows about the stack's containers, and how they are stopped. What starts them is in lib/start. */
 import { cannotTell, OpsError } from '../common/findings.mts'
+import { findCommand, type Outcome, run } from '../common/run.mts'
 import { ROOT } from '../settings/settings.mts'
 
 /** The compose project of docker-compose.yml: its top-level `name`. */
@@ -19,53 +20,39 @@ export interface Container {
   /** healthy, unhealthy or starting; `none` without a health check. */
   health: string
   exitCode: number
-  /** Killed for want of memory: in its last life, or lately by the engine's own record. */
+  /** Killed because it was out of memory: in its last life, or in the last ten minutes by the engine's own record. */
   oomKilled: boolean
   restarts: number
   /** Why the engine could not start it; empty when it could. */
   error: string
   /** What the last health check printed. */
   healthOutput: string
-  /** Where its log begins to tell of the present trouble: shortly before its last end, or at its start. */
+  /** The time from which on its log is about its present state: shortly before its last end, or its start. */
   logSince: string
 }
 
-interface Answer {
-  ok: boolean
-  stdout: string
-  stderr: string
+const ask = (command: readonly string[], timeoutMs = 10_000): Promise<Outcome> => run(command, { cwd: ROOT, timeoutMs })
+
+/** The command that runs Compose v2.17 or newer, which has `up --wait-timeout`; undefined where there is none. */
+export async function findCompose(env: NodeJS.ProcessEnv = process.env): Promise<string[] | undefined> {
+  for (const [program = '', ...args] of [['docker', 'compose'], ['docker-compose']]) {
+    if (!(await findCommand(program, env))) continue
+    const version = await run([program, ...args, 'version', '--short'], { env, timeoutMs: 10_000 })
+    const [, major = 0, minor = 0] = version.ok ? (/^v?(\d+)\.(\d+)/.exec(version.stdout.trim()) ?? []) : []
+    if (Number(major) > 2 || (Number(major) === 2 && Number(minor) >= 17)) return [program, ...args]
+  }
+  return undefined
 }
 
-async function ask(command: string[], timeoutMs = 10_000): Promise<Answer> {
-  const { $ } = await import('zx')
-  // `detached` would give it a process group of its own, and Ctrl-C would not reach it.
-  const out = await $({
-    nothrow: true,
-    quiet: true,
-    cwd: ROOT,
-    timeout: timeoutMs,
-    timeoutSignal: 'SIGKILL',
-  })`${command}`
-  const { ok, stdout, stderr, signal } = out
-  return { ok, stdout, stderr: signal ? `no answer within ${timeoutMs / 1000} s` : stderr }
-}
-
-/** The engine and its Compose v2, or why they cannot be used. */
+/** The engine and its Compose, or why they cannot be used. */
 export async function findDocker(): Promise<Docker | { missing: string }> {
-  const { which } = await import('zx')
-  if (!(await which('docker', { nothrow: true }))) return { missing: 'no docker on the PATH' }
+  if (!(await findCommand('docker'))) return { missing: 'no docker on the PATH' }
   const engine = await ask(['docker', 'version', '--format', '{{.Server.Version}}'])
   if (!engine.ok) return { missing: 'no Docker engine answers' }
-  for (const compose of [['docker', 'compose'], ['docker-compose']]) {
-    if (compose.length === 1 && !(await which('docker-compose', { nothrow: true }))) continue
-    const version = await ask([...compose, 'version', '--short'])
-    const [, major = 0, minor = 0] = version.ok ? (/^v?(\d+)\.(\d+)/.exec(version.stdout.trim()) ?? []) : []
-    // `up --wait-timeout` came with 2.17.
-    if (Number(major) > 2 || (Number(major) === 2 && Number(minor) >= 17)) {
-      return { engineVersion: engine.stdout.trim(), compose }
-    }
-  }
-  return { missing: 'Docker has no Compose v2.17 or newer' }
+  const compose = await findCompose()
+  return compose
+    ? { engineVersion: engine.stdout.trim(), compose }
+    : { missing: 'Docker has no Compose v2.17 or newer' }
 }
 
 /** What the command says when there is no engine that could have containers: it does not run, or is not there. */
@@ -77,8 +64,7 @@ const NO_ENGINE =
  * @throws {OpsError} exit code 3 when the engine does not say
  */
 async function listIds(...filters: string[]): Promise<string[]> {
-  const { which } = await import('zx')
-  if (!(await which('docker', { nothrow: true }))) return []
+  if (!(await findCommand('docker'))) return []
   const label = `label=com.docker.compose.project=${PROJECT}`
   const list = await ask([
     'docker',
@@ -92,18 +78,22 @@ async function listIds(...filters: string[]): Promise<string[]> {
   throw silent('docker ps', list)
 }
 
-function silent(subject: string, { stderr }: Answer): OpsError {
-  return cannotTell({
-    code: 'DOCKER',
-    subject,
-    found: stderr.trim().split('\n')[0] || 'a failure without a word',
-    expected: "the stack's containers",
-    hint: 'docker ps',
-  })
+function silent(subject: string, { stderr }: Outcome): OpsError {
+  const found = stderr.trim().split('\n')[0] || 'it failed without a message'
+  return cannotTell({ code: 'DOCKER', subject, found, hint: 'docker ps' })
+}
+
+/** What a command printed as JSON. @throws {OpsError} exit code 3 when it is no JSON */
+export function parseAnswer<T>(subject: string, answer: Outcome): T {
+  try {
+    return JSON.parse(answer.stdout)
+  } catch {
+    throw silent(subject, { ...answer, stderr: `no JSON but "${answer.stdout.trim().slice(0, 100)}"` })
+  }
 }
 
 /**
- * When each of the stack's containers that run was started, by id. One that was made anew or started again has another entry.
+ * When each of the stack's containers that run was started, by id. One that was recreated or started again has another entry.
  * @throws {OpsError} exit code 3 when the engine does not say
  */
 export async function runningSince(): Promise<string[]> {
@@ -114,12 +104,12 @@ export async function runningSince(): Promise<string[]> {
   return inspected.stdout.split('\n').filter(Boolean).sort()
 }
 
-/** The stack's containers, stopped ones included; empty also when the engine does not say: whoever asks a service learns it there. */
-export async function readContainers(): Promise<Container[]> {
+/** The stack's containers, stopped ones included; undefined when the engine does not say. */
+export async function readContainers(): Promise<Container[] | undefined> {
   try {
     return await findContainers()
   } catch (error) {
-    if (error instanceof OpsError) return []
+    if (error instanceof OpsError) return undefined
     throw error
   }
 }
@@ -135,7 +125,7 @@ export async function findContainers(): Promise<Container[]> {
   // It fails when one of them is gone since, and prints the others all the same.
   const gone = !inspected.ok && /No such (object|container)/i.test(inspected.stderr)
   if (!inspected.ok && !gone) throw silent('docker inspect', inspected)
-  return (JSON.parse(inspected.stdout) as Inspected[]).map((container) => ({
+  return parseAnswer<Inspected[]>('docker inspect', inspected).map((container) => ({
     service: container.Config.Labels['com.docker.compose.service'] ?? '',
     name: container.Name.replace(/^\//, ''),
     state: container.State.Status,
@@ -157,7 +147,7 @@ function logSince({ State, RestartCount }: Inspected): string {
   return ended ? new Date(Date.parse(State.FinishedAt) - LAST_WORDS_S * 1000).toISOString() : State.StartedAt
 }
 
-/** Ids of containers that the kernel killed something of lately. A restart clears the container's own flag; the engine's events remember. */
+/** Ids of containers that ran out of memory in the last ten minutes. A restart clears the container's own flag; the engine's events remember. */
 async function readOutOfMemory(): Promise<string[]> {
   const now = Math.floor(Date.now() / 1000)
   const filters = ['--filter', 'event=oom', '--filter', `label=com.docker.compose.project=${PROJECT}`]
@@ -185,10 +175,9 @@ interface Inspected {
 
 /** The last lines of a container's log, both streams, in order; of those since a moment, if one is given. */
 export async function containerLog(name: string, lines: number, since?: string): Promise<string[]> {
-  const { $ } = await import('zx')
   const command = ['docker', 'logs', '--tail', String(lines), ...(since ? ['--since', since] : []), name]
   // Through one pipe: two would lose the order of their lines.
-  const { stdout } = await $({ nothrow: true, quiet: true, timeout: 10_000 })`${command} 2>&1`
+  const { stdout } = await ask(['sh', '-c', 'exec "$@" 2>&1', 'sh', ...command])
   return stdout.trimEnd().split('\n')
 }
 
@@ -226,11 +215,6 @@ export async function stopContainers(): Promise<void> {
   const docker = await findDocker()
   const stopped = 'missing' in docker ? undefined : await ask([...docker.compose, 'stop'], STOP_TIMEOUT_MS)
   if (stopped?.ok) return
-  throw cannotTell({
-    code: 'COMPOSE_STOP',
-    subject: 'docker compose stop',
-    found: 'missing' in docker ? docker.missing : (stopped?.stderr.trim().split('\n').at(-1) ?? ''),
-    expected: 'stopped containers',
-    hint: 'docker-compose ps',
-  })
+  const found = 'missing' in docker ? docker.missing : (stopped?.stderr.trim().split('\n').at(-1) ?? '')
+  throw cannotTell({ code: 'COMPOSE_STOP', subject: 'docker compose stop', found, hint: 'docker-compose ps' })
 }

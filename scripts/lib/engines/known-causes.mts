@@ -1,21 +1,21 @@
-/** Causes that a service's own log lines give away, with the least destructive way to mend each. */
+/** Causes that show in a service's own log lines, with the least destructive way to fix each. */
 
 export interface KnownCause {
   code: string
   /** What the log says, in our words. */
   cause: string
   hint: string
-  /** Where containers are mended in another way. */
+  /** Where the fix is another one for containers. */
   dockerHint?: string
 }
 
 const CAUSES: (KnownCause & { pattern: RegExp })[] = [
   {
-    // Kafka up to 3.6 and from 3.7 on say it in different words.
+    // The words of Kafka up to 3.6, and from 3.7 on.
     pattern: /InconsistentClusterIdException|Invalid cluster\.id in/,
     code: 'KAFKA_CLUSTER_ID',
     cause: 'Kafka data that belongs to another ZooKeeper',
-    // Records and offsets stay: without these files the broker joins the new cluster, and topics made anew find their logs.
+    // Records and offsets stay: without these files the broker joins the new cluster, and recreated topics find their logs.
     hint: 'put the ZooKeeper data of the same stack back; if it is lost: npm stop; (cd "DATA_DIR/kafka" && rm meta.properties */partition.metadata); npm start',
     dockerHint:
       "put the ZooKeeper volumes of the same stack back; if they are lost: docker-compose stop kafka; docker-compose run --rm --no-deps kafka sh -c 'cd /var/lib/kafka/data && rm meta.properties */partition.metadata'; docker-compose up -d --wait; ./scripts/create-topics.mts",
@@ -25,7 +25,7 @@ const CAUSES: (KnownCause & { pattern: RegExp })[] = [
     code: 'KAFKA_NODE_EXISTS',
     cause: 'a broker that came back before ZooKeeper ended its old session',
     hint: 'wait 6 s (zookeeper.session.timeout.ms) and start again: npm start',
-    dockerHint: 'wait, Docker starts it again by itself: ./scripts/health-check.mts --wait 60',
+    dockerHint: 'Docker restarts it by itself: ./scripts/health-check.mts --wait 60',
   },
   {
     pattern: /Failed to acquire lock on file .lock/,
@@ -84,18 +84,18 @@ const CAUSES: (KnownCause & { pattern: RegExp })[] = [
 ]
 
 /**
- * The first cause of the list that the text gives away, or undefined.
+ * The first cause of the list that shows in the text, or undefined.
  * @param dataDir the data folder of the embedded stack in question, which the hint names
  */
-export function knownCause(log: string, dataDir = '.embedded/data'): KnownCause | undefined {
+export function knownCause(log: string, dataDir = 'DATA_DIR'): KnownCause | undefined {
   const known = CAUSES.find(({ pattern }) => pattern.test(log))
   return known && { ...known, hint: known.hint.replace('DATA_DIR', () => dataDir) }
 }
 
 /**
- * The init file that stopped the image's first start, and ClickHouse's words about it; undefined if the log tells of none. The
- * image names each file before it runs it and stops at the first that fails, so it is the last one named, in a log that goes
- * on with the words for a data folder that is not new.
+ * The init file that stopped the image's first start, and ClickHouse's words about it; undefined if the log names none. The
+ * image names each file before it runs it and stops at the first that fails: it is the last one named, in a log that goes
+ * on with the line for a data folder that is not new.
  */
 export function failedInitFile(log: string): { file: string; error: string } | undefined {
   const [first = '', ...later] = log.split(/Skipping initialization/i)

@@ -1,7 +1,7 @@
 /** The files that docker-compose.yml mounts, as the containers' users see them. */
 import { readdirSync, statSync } from 'node:fs'
 import path from 'node:path'
-import type { Finding } from '../common/findings.mts'
+import { error, type Finding } from '../common/findings.mts'
 import { ROOT } from '../settings/settings.mts'
 
 const FOLDERS = ['clickhouse', 'kafka', 'redis', 'zookeeper']
@@ -19,14 +19,6 @@ export function mountFindings(root = ROOT, platform = process.platform): Finding
   })
   if (closed.length === 0) return []
   const [subject, more] = [closed[0] as string, closed.length - 1]
-  return [
-    {
-      severity: 'error',
-      code: 'MOUNT_UNREADABLE',
-      subject,
-      found: `closed to other users${more > 0 ? `, and ${more} more` : ''}`,
-      expected: 'readable, since the services in the containers run as users of their own',
-      hint: `chmod -R o+rX ${FOLDERS.join(' ')}`,
-    },
-  ]
+  const found = `closed to other users${more > 0 ? `, and ${more} more` : ''}: the containers' services run as users of their own`
+  return [error('MOUNT_UNREADABLE', subject, { found, hint: `chmod -R o+rX ${FOLDERS.join(' ')}` })]
 }

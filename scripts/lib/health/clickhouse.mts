@@ -1,16 +1,17 @@
 import { randomUUID } from 'node:crypto'
 import type { ClickHouseClient } from '@clickhouse/client'
-import { connectClickHouse, refusalOf } from '../clickhouse/client.mts'
-import { reason } from '../common/findings.mts'
+import { withClickHouse } from '../clickhouse/client.mts'
+import { error, type Finding, OpsError, reason, warning } from '../common/findings.mts'
+import { logHint } from '../engines/service.mts'
 import type { SchemaPlan } from '../schema/plan.mts'
 import { schemaFindings } from '../schema/report.mts'
 import { readSchemaPlan } from '../schema/schema.mts'
 import type { Settings } from '../settings/settings.mts'
-import { Findings, isLeftover, type Probe, type ProbeOptions } from './probe.mts'
+import { attempt, isLeftover, type Probe, type ProbeOptions } from './probe.mts'
 
-/** Parts in one partition from which on ClickHouse slows inserts down, by default (parts_to_delay_insert). */
+/** Parts in one partition above which ClickHouse slows inserts down, by default (parts_to_delay_insert). */
 const TOO_MANY_PARTS = 1000
-/** Share of a disk that is free, below which inserts are about to fail, and below which it is time to act. */
+/** Free share of a disk below which inserts are about to fail, and below which a warning is due. */
 const DISK_FULL = 0.02
 const DISK_LOW = 0.1
 
@@ -45,80 +46,63 @@ SETTINGS output_format_json_quote_64bit_integers = 0`
 
 /** Whether ClickHouse serves: login, schema, parts, disk; with `deep`, a row written and read. @throws when it gives no answer */
 export async function probeClickHouse(settings: Settings, options: ProbeOptions): Promise<Probe> {
-  const client = await connectClickHouse(settings, options.timeoutMs)
   try {
-    const [answer, plan] = await Promise.all([
-      client.query({ query: FACTS, format: 'JSONEachRow' }),
-      readSchemaPlan(client, settings),
-    ])
-    const [facts] = await answer.json<Facts>()
-    if (!facts) throw new Error('an empty answer')
-    const probe = judge(facts, plan)
-    if (options.deep) {
-      const written = new Findings('clickhouse')
-      const hint = 'docker logs l2_clickhouse, or .embedded/data/logs/clickhouse.log'
-      const expected = 'a row written and read'
-      await written.attempt('CLICKHOUSE_WRITE', 'scratch table', { expected, hint, ...options }, () =>
-        writeAndRead(client),
-      )
-      probe.findings.push(...written.list)
-    }
-    return probe
-  } catch (error) {
-    const refusal = refusalOf(settings, error)
-    if (!refusal) throw error
-    return { summary: 'refused', details: {}, findings: [{ severity: 'error', ...refusal }] }
-  } finally {
-    await client.close()
+    return await withClickHouse(settings, options.timeoutMs, async (client) => {
+      const [answer, plan] = await Promise.all([
+        client.query({ query: FACTS, format: 'JSONEachRow' }),
+        readSchemaPlan(client, settings),
+      ])
+      const [facts] = await answer.json<Facts>()
+      if (!facts) throw new Error('an empty answer')
+      const probe = judge(facts, plan)
+      if (options.deep) {
+        const details = { hint: logHint('clickhouse', settings), timeoutMs: options.timeoutMs }
+        const write = () => writeAndRead(client)
+        probe.findings.push(...(await attempt('CLICKHOUSE_WRITE', 'clickhouse scratch table', details, write)))
+      }
+      return probe
+    })
+  } catch (failure) {
+    if (!(failure instanceof OpsError) || failure.exitCode === 3) throw failure
+    return { summary: 'refused', details: {}, findings: failure.findings }
   }
 }
 
 function judge(facts: Facts, plan: SchemaPlan): Probe {
-  const findings = new Findings('clickhouse')
   const drift = schemaFindings(plan)
-  findings.list.push(...drift)
+  const findings: Finding[] = [...drift]
   if (facts.largestPartition > TOO_MANY_PARTS) {
-    const hint = 'insert larger batches: a thousand rows and more at once'
-    const expected = `at most ${TOO_MANY_PARTS}`
-    findings.add(
-      'warning',
-      'CLICKHOUSE_PARTS',
-      { found: `${facts.largestPartition}`, expected, hint },
-      'parts of a partition',
-    )
+    const details = { found: `${facts.largestPartition}`, expected: `at most ${TOO_MANY_PARTS}` }
+    const hint = 'insert larger batches: a thousand rows or more at once'
+    findings.push(warning('CLICKHOUSE_PARTS', 'clickhouse parts of a partition', { ...details, hint }))
   }
   const free = facts.freeBytes / facts.totalBytes
   if (free < DISK_LOW) {
-    const found = `${(free * 100).toFixed(1)} % free`
+    const details = { found: `${(free * 100).toFixed(1)} % free`, expected: `${DISK_LOW * 100} % or more` }
     const hint = 'drop old partitions, or set MARKET_…_RETENTION_DAYS in .env and run: npm run schema'
-    const severity = free < DISK_FULL ? 'error' : 'warning'
-    findings.add(severity, 'CLICKHOUSE_DISK', { found, expected: `${DISK_LOW * 100} % or more`, hint }, 'disk')
+    const make = free < DISK_FULL ? error : warning
+    findings.push(make('CLICKHOUSE_DISK', 'clickhouse disk', { ...details, hint }))
   }
   if (facts.readonlyReplicas > 0) {
-    const found = `${facts.readonlyReplicas} read-only`
+    const details = { found: `${facts.readonlyReplicas} read-only`, expected: 'none' }
     const hint = 'SELECT * FROM system.replicas WHERE is_readonly'
-    findings.add('error', 'CLICKHOUSE_REPLICAS', { found, expected: 'none', hint }, 'replicated tables')
+    findings.push(error('CLICKHOUSE_REPLICAS', 'clickhouse replicated tables', { ...details, hint }))
   }
   if (facts.brokenParts > 0) {
+    const details = { found: `${facts.brokenParts}`, expected: 'none' }
     const hint = "SELECT * FROM system.detached_parts WHERE startsWith(reason, 'broken')"
-    findings.add(
-      'warning',
-      'CLICKHOUSE_BROKEN',
-      { found: `${facts.brokenParts}`, expected: 'none', hint },
-      'broken parts',
-    )
+    findings.push(warning('CLICKHOUSE_BROKEN', 'clickhouse broken parts', { ...details, hint }))
   }
   for (const [view, exception] of facts.failedRefreshes) {
-    const found = `a last run that failed: ${reason(exception).slice(0, 200)}`
-    const expected = 'roll-ups that succeed; until then its views answer from the raw rows, slower'
-    findings.add('warning', 'CLICKHOUSE_REFRESH', { found, expected, hint: `SYSTEM REFRESH VIEW ${view}` }, view)
+    const found = `its last run failed: ${reason(exception).slice(0, 200)}; its views read the raw rows, which is slower`
+    findings.push(warning('CLICKHOUSE_REFRESH', `clickhouse ${view}`, { found, hint: `SYSTEM REFRESH VIEW ${view}` }))
   }
   const { version, parts, freeBytes } = facts
   const schema = drift.length === 0 ? 'as declared' : `with ${drift.length} differences`
   return {
     summary: `${version}, schema ${schema}, ${Math.floor(freeBytes / 1e9)} GB free`,
     details: { version, tables: facts.tables.length, parts, freeBytes, brokenParts: facts.brokenParts },
-    findings: findings.list,
+    findings,
   }
 }
 
@@ -126,7 +110,7 @@ function judge(facts: Facts, plan: SchemaPlan): Probe {
 const SCRATCH = 'health_check_'
 
 /**
- * Writes a row to a scratch table of its own, reads it and drops the table. Drops those, too, that checks left behind which were killed.
+ * Writes a row to a scratch table of its own, reads it and drops the table. Drops also the tables of checks that were killed.
  * @throws {Error} when the row is not there
  */
 async function writeAndRead(client: ClickHouseClient): Promise<void> {

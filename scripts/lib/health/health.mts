@@ -1,16 +1,17 @@
 /** The health of the whole stack: every service probed in parallel, each against its own deadline. */
 
 import { exitCodeOf, type Finding, OpsError, type Paint } from '../common/findings.mts'
+import { table } from '../common/table.mts'
 import { inTime } from '../common/wait.mts'
 import { explainByContainer, memoryFindings } from '../engines/container.mts'
 import { readContainers, readMemory } from '../engines/docker.mts'
-import { isAlive, lastLines, readRecords } from '../engines/embedded/processes.mts'
+import { lastLines, readRecords, runningEmbedded } from '../engines/embedded/processes.mts'
 import { knownCause } from '../engines/known-causes.mts'
+import { modeOf, type StackMode } from '../engines/mode.mts'
+import { SERVICES, type ServiceName } from '../engines/service.mts'
 import type { Settings } from '../settings/settings.mts'
-import { type Probe, type ProbeOptions, SERVICES, type ServiceName, unanswered } from './probe.mts'
+import { type Probe, type ProbeOptions, unanswered } from './probe.mts'
 import { type Ask, importProbes, inTurn } from './probes.mts'
-
-export type Mode = 'docker' | 'embedded' | 'unknown'
 
 export interface ServiceHealth {
   service: ServiceName
@@ -24,7 +25,7 @@ export interface ServiceHealth {
 }
 
 export interface StackHealth {
-  mode: Mode
+  mode: StackMode | 'unknown'
   services: ServiceHealth[]
   findings: Finding[]
 }
@@ -56,15 +57,14 @@ export async function readHealth(
   only: readonly ServiceName[],
   options: ProbeOptions,
 ): Promise<StackHealth> {
-  const records = readRecords(settings.EMBEDDED_DATA_DIR)
   const asked = SERVICES.filter((service) =>
     only.length === 0 ? options.deep || service !== 'canary' : only.includes(service),
   )
-  const embedded = records.some(isAlive)
+  const embedded = runningEmbedded(settings.EMBEDDED_DATA_DIR).length > 0
   const present = asked.filter((service) => !embedded || service !== 'kafka-ui')
   const asks = await importProbes(present, options.deep)
   // What asks Docker.
-  if (!embedded) await import('zx')
+  if (!embedded) await import('zx/core')
   const [containers, memory, probed] = await Promise.all([
     embedded ? [] : readContainers(),
     // It takes 2 s, as writing does, so with `deep` it costs nothing.
@@ -78,14 +78,13 @@ export async function readHealth(
       }),
     ),
   ])
-  // An embedded stack that was killed as a whole has left its records.
-  const mode: Mode = containers.length > 0 ? 'docker' : records.length > 0 ? 'embedded' : 'unknown'
+  const mode = modeOf(containers, settings.EMBEDDED_DATA_DIR)
   const services = probed
     .map((health) => (mode === 'embedded' && health.service === 'kafka-ui' ? skip(health.service) : health))
-    // Off by default, and then no part of the stack; and why ClickHouse does not say, its own probe tells.
+    // Off by default, and then no part of the stack; why ClickHouse does not say is in its own probe's findings.
     .filter(({ service, state }) => service !== 'ingest' || state === 'healthy' || only.includes('ingest'))
   for (const health of services) {
-    const container = containers.find(({ service }) => service === health.service)
+    const container = containers?.find(({ service }) => service === health.service)
     if (container) health.findings = await explainByContainer(health.service, container, health.findings)
     else explain(health, settings)
     const used = container && memory?.get(container.name)
@@ -134,7 +133,7 @@ async function probe(
     const asked = ask(settings, { ...options, timeoutMs: questionMs })
     return health(await inTime(asked, timeoutMs, `timed out after ${Math.round(timeoutMs) / 1000} s`))
   } catch (error) {
-    // Mistakes in our own files are the user's to mend, not the service's.
+    // A mistake in our own files is no fault of the service.
     if (error instanceof OpsError && error.exitCode === 2) throw error
     return silent(error)
   }
@@ -144,13 +143,13 @@ async function probe(
 function explain(health: ServiceHealth, settings: Settings): void {
   const silent = health.findings.find(({ code, severity }) => code === 'NO_ANSWER' && severity === 'error')
   if (!silent) return
-  // Without a record it was stopped in good order, and its log is of an earlier life.
+  // Without a record it was stopped, and its log is about an earlier life.
   const record = readRecords(settings.EMBEDDED_DATA_DIR).find(({ name }) => name === health.service)
   const log = record ? lastLines(record.log, 1000) : []
   const cause = knownCause(log.join('\n'), settings.EMBEDDED_DATA_DIR)
   if (cause) {
     silent.code = cause.code
-    silent.found += `; its log tells of ${cause.cause}`
+    silent.found += `; its log shows ${cause.cause}`
     silent.hint = cause.hint
   } else if (log.length > 0) {
     silent.found += `; its log ends with "${log.at(-1)?.slice(0, 200)}"`
@@ -161,10 +160,9 @@ const STATE_STYLES = { healthy: 'green', unhealthy: 'red', unknown: 'yellow', sk
 
 /** One line a service: state, latency, essentials. */
 export function renderHealth({ services }: StackHealth, paint: Paint): string {
-  return services
-    .map(({ service, state, latencyMs, summary }) => {
-      const latency = state === 'skipped' ? '' : `${latencyMs} ms`
-      return `${service.padEnd(10)}  ${paint(STATE_STYLES[state], state.padEnd(9))}  ${latency.padStart(8)}  ${summary}`
-    })
-    .join('\n')
+  const rows = services.map(({ service, state, latencyMs, summary }) => {
+    const latency = state === 'skipped' ? '' : `${latencyMs} ms`
+    return [service, paint(STATE_STYLES[state], state), latency, summary]
+  })
+  return table(rows, { align: 'llr', indent: 0 })
 }

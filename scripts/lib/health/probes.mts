@@ -1,7 +1,8 @@
 /** The probes of all services: how each is imported, and when it is its turn. */
 import { setImmediate } from 'node:timers/promises'
+import type { ServiceName } from '../engines/service.mts'
 import type { Settings } from '../settings/settings.mts'
-import type { Probe, ProbeOptions, ServiceName } from './probe.mts'
+import type { Probe, ProbeOptions } from './probe.mts'
 
 export type Ask = (settings: Settings, options: ProbeOptions) => Promise<Probe>
 

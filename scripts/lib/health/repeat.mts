@@ -1,4 +1,4 @@
-/** Health that is asked for again and again, and what is shown when that did not help. */
+/** Health that is checked until it is good, and the logs that are shown when it does not become so. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { exitCodeOf } from '../common/findings.mts'
 import { containerLog, readContainers } from '../engines/docker.mts'
@@ -10,7 +10,7 @@ const POLL_MS = 500
 
 /**
  * The health as soon as it is good, or as it was when it was last read before `waitMs` had passed.
- * @param read told the milliseconds that are left
+ * @param read takes the milliseconds that are left
  * @param onWait called once, when the first answer is not good
  */
 export async function readUntilHealthy(
@@ -22,12 +22,31 @@ export async function readUntilHealthy(
   const leftMs = () => deadline - performance.now()
   let health = await read(leftMs())
   if (exitCodeOf(health.findings) !== 0) onWait()
-  // A question asked any later would end after the deadline.
+  // A later question would end after the deadline.
   while (exitCodeOf(health.findings) !== 0 && leftMs() >= POLL_MS) {
     await delay(Math.min(POLL_MS, leftMs() - POLL_MS))
     health = await read(leftMs())
   }
   return health
+}
+
+const WATCH_MS = 2_000
+
+/** Shows the health every two seconds until standard output is closed, and returns the last one. */
+export async function watchHealth(
+  read: () => Promise<StackHealth>,
+  render: (health: StackHealth) => string,
+): Promise<StackHealth> {
+  let isRead = true
+  process.stdout.once('error', () => {
+    isRead = false
+  })
+  for (;;) {
+    const health = await read()
+    process.stdout.write(`${new Date().toISOString()}\n${render(health)}\n`)
+    await delay(WATCH_MS)
+    if (!isRead) return health
+  }
 }
 
 /** Lines of a log that are shown of a service that is not healthy. */
@@ -39,7 +58,7 @@ export async function renderLogs(settings: Settings, { mode, services }: StackHe
   const records = readRecords(settings.EMBEDDED_DATA_DIR)
   const ends = services.map(async ({ service, state }) => {
     if (state === 'healthy' || state === 'skipped') return ''
-    const container = containers.find((each) => each.service === service)
+    const container = containers?.find((each) => each.service === service)
     const record = records.find(({ name }) => name === service)
     const lines = container
       ? await containerLog(container.name, LAST_LINES)

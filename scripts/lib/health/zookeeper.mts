@@ -1,22 +1,24 @@
+import { error, type Finding, warning } from '../common/findings.mts'
 import { zookeeperWord } from '../common/tcp.mts'
+import { logHint } from '../engines/service.mts'
 import type { Settings } from '../settings/settings.mts'
 import { reachable } from '../settings/settings.mts'
-import { Findings, type Probe, type ProbeOptions } from './probe.mts'
+import type { Probe, ProbeOptions } from './probe.mts'
 
-/** Milliseconds of average latency from which on ZooKeeper is called slow: Kafka's session is 6 s of ticks of 2 s. */
+/** Average latency in ms above which ZooKeeper is slow: Kafka's session is 6 s of ticks of 2 s. */
 const SLOW_MS = 100
 
 /** Whether ZooKeeper serves: ruok, mode, latency and sessions. @throws when it gives no answer */
 export async function probeZookeeper(settings: Settings, { timeoutMs }: ProbeOptions): Promise<Probe> {
   const address = { host: reachable(settings.BIND_ADDRESS), port: settings.ZOOKEEPER_CLIENT_PORT }
-  const findings = new Findings('zookeeper')
+  const findings: Finding[] = []
   const [ruok, mntr] = await Promise.all([
     zookeeperWord(address, 'ruok', timeoutMs),
     zookeeperWord(address, 'mntr', timeoutMs),
   ])
   if (ruok !== 'imok') {
     const hint = 'whitelist ruok and mntr in zookeeper/zoo.cfg (4lw.commands.whitelist) and restart it'
-    findings.add('error', 'ZOOKEEPER_RUOK', { found: `"${ruok.trim()}"`, expected: 'imok', hint })
+    findings.push(error('ZOOKEEPER_RUOK', 'zookeeper', { found: `"${ruok.trim()}"`, expected: 'imok', hint }))
   }
   const values = new Map(mntr.split('\n').map((line) => line.split('\t') as [string, string]))
   const number = (name: string) => Number(values.get(name) ?? Number.NaN)
@@ -30,16 +32,16 @@ export async function probeZookeeper(settings: Settings, { timeoutMs }: ProbeOpt
     nodes: number('zk_znode_count'),
   }
   if (!['standalone', 'leader', 'follower'].includes(mode)) {
-    const hint = 'docker logs l2_zookeeper, or .embedded/data/logs/zookeeper.log'
-    findings.add('error', 'ZOOKEEPER_MODE', { found: mode, expected: 'standalone, leader or follower', hint })
+    const [expected, hint] = ['standalone, leader or follower', logHint('zookeeper', settings)]
+    findings.push(error('ZOOKEEPER_MODE', 'zookeeper', { found: mode, expected, hint }))
   }
   if (details.averageLatencyMs > SLOW_MS) {
     const found = `${details.averageLatencyMs} ms on average`
     const hint = 'look for a busy disk: iostat -x 1'
-    findings.add('warning', 'ZOOKEEPER_SLOW', { found, expected: `at most ${SLOW_MS} ms`, hint }, 'latency')
+    findings.push(warning('ZOOKEEPER_SLOW', 'zookeeper latency', { found, expected: `at most ${SLOW_MS} ms`, hint }))
   }
   const { sessions } = details
-  // Versions before 3.6 do not tell.
-  const told = Number.isNaN(sessions) ? '' : `, ${sessions} ${sessions === 1 ? 'session' : 'sessions'}`
-  return { summary: `${mode}${told}`, details, findings: findings.list }
+  // Versions before 3.6 do not report them.
+  const clients = Number.isNaN(sessions) ? '' : `, ${sessions} ${sessions === 1 ? 'session' : 'sessions'}`
+  return { summary: `${mode}${clients}`, details, findings }
 }

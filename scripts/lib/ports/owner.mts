@@ -1,9 +1,6 @@
-/** Who holds a port of this machine: explains a bind that failed, never decides. Works without root, as far as others may look. */
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
-import type { Protocol } from './port-spec.mts'
-
-const run = promisify(execFile)
+/** The holder of a port of this machine: it explains a bind that failed, and never decides. Without root, as far as other users may look. */
+import { run } from '../common/run.mts'
+import type { Protocol } from './probe.mts'
 
 export interface Owner {
   kind: 'container' | 'process'
@@ -40,18 +37,14 @@ export function findHolder(holders: readonly Holder[], protocol: Protocol, addre
 }
 
 /**
- * The ports that running containers publish; undefined when no Docker engine answers, or not to this user.
+ * The ports that running containers publish. None where there is no docker command, no engine, no permission or no answer: the list of
+ * processes still explains the port.
  * @see https://docs.docker.com/reference/cli/docker/container/ls/#format
  */
-export async function readContainerPorts(env: NodeJS.ProcessEnv): Promise<Holder[] | undefined> {
+export async function readContainerPorts(): Promise<Holder[]> {
   const format = '{{.Names}}\t{{.Label "com.docker.compose.project"}}\t{{.Ports}}'
-  try {
-    const { stdout } = await run('docker', ['ps', '--format', format], { env, timeout: 5_000, killSignal: 'SIGKILL' })
-    return stdout.split('\n').flatMap(parseContainerPorts)
-  } catch {
-    // No docker command, no engine, no permission, or no answer: the processes' own list still explains the port.
-    return undefined
-  }
+  const { ok, stdout } = await run(['docker', 'ps', '--format', format], { timeoutMs: 5_000 })
+  return ok ? stdout.split('\n').flatMap(parseContainerPorts) : []
 }
 
 /** The ports in one line of `docker ps`: `NAME TAB PROJECT TAB 127.0.0.1:8000-8001->80-81/tcp, [::]:53->53/udp, 9000/tcp`. */

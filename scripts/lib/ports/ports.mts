@@ -1,36 +1,17 @@
 /** Whether the ports of the stack can be had, and who holds those that cannot. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { configError, type Finding } from '../common/findings.mts'
-import { findDocker } from '../engines/docker.mts'
+import { configError, error, type Finding } from '../common/findings.mts'
+import { PROJECT } from '../engines/docker.mts'
 import { isAlive, readRecords } from '../engines/embedded/processes.mts'
-import type { EmbeddedName } from '../engines/embedded/services.mts'
-import { ROOT, type Settings } from '../settings/settings.mts'
-import type { ComposePort } from './compose-document.mts'
+import { chooseMode, type StackMode } from '../engines/mode.mts'
+import { EMBEDDED_SERVICES } from '../engines/service.mts'
+import type { Settings } from '../settings/settings.mts'
 import { findHolder, type Owner, overlaps, readContainerPorts } from './owner.mts'
-import type { Protocol } from './port-spec.mts'
-import { probe } from './probe.mts'
-import { type ComposeProject, readComposeProject } from './published.mts'
-import { exposedFindings, setHint, stateFindings } from './report.mts'
+import { type Protocol, probe } from './probe.mts'
+import { type ComposeProject, knownPorts, type PublishedPort, portOf, readProject } from './published.mts'
+import { composeHint, exposedFindings, setHint, stateFindings } from './report.mts'
 import { readSockets } from './sockets.mts'
-
-export type StackMode = 'docker' | 'embedded'
-
-export interface PortState extends Pick<ComposePort, 'service' | 'variable' | 'protocol' | 'origin'> {
-  /** Address on this machine; empty means all, IPv4 and IPv6. */
-  address: string
-  port: number
-  /**
-   * `absent`: this machine does not have the address. `unknown`: this user may not try, or may not see whether who holds it is this
-   * stack, whose process runs.
-   */
-  state: 'free' | 'ours' | 'taken' | 'absent' | 'unknown'
-  /** Who holds it, as far as this user may see. */
-  owner?: Owner
-  /** Who holds the port on ::1 instead of the stack, which is not listening there. */
-  localhostOwner?: Owner
-  /** For a taken port that a variable sets: the next one that is free. */
-  next?: number
-}
+import type { PortState } from './state.mts'
 
 export interface PortReport {
   mode: StackMode
@@ -38,27 +19,19 @@ export interface PortReport {
   findings: Finding[]
 }
 
-const EMBEDDED: readonly string[] = ['zookeeper', 'kafka', 'clickhouse', 'redis'] satisfies EmbeddedName[]
-
 /**
- * The state of every port that the stack opens, and what stands in the way of a start: errors, and warnings that do not. What Docker
- * opens is what docker-compose.yml publishes. The embedded stack opens those of its services that a variable sets, and
- * KAFKA_INTERNAL_PORT, which containers keep to their own network.
- * @param options.mode left out: embedded if that stack runs, else Docker if its engine answers and has a Compose v2, else embedded
- * @throws {OpsError} exit code 2 for mistakes in the compose files or .env, with file and line
+ * The state of every port that the stack opens, and what stands in the way of a start: errors, and warnings that do not. Docker opens what
+ * the compose file publishes. The embedded stack opens the ports of its services, and KAFKA_INTERNAL_PORT, which containers keep to their
+ * own network.
+ * @param choice left out: as a start chooses
+ * @throws {OpsError} exit code 2 when Compose refuses the compose files, or two services publish one port; 3 when Compose gives no answer
  */
-export async function readPortStates(
-  settings: Settings,
-  options: { mode?: StackMode; root?: string; env?: NodeJS.ProcessEnv } = {},
-): Promise<PortReport> {
-  const { root = ROOT, env = process.env } = options
-  const [project, containers] = await Promise.all([readComposeProject(root, env), readContainerPorts(env)])
+export async function readPortStates(settings: Settings, choice?: StackMode): Promise<PortReport> {
+  const mode = choice ?? (await chooseMode(settings.EMBEDDED_DATA_DIR)).mode
+  const [project, containers] = await Promise.all([projectOf(settings, mode), readContainerPorts()])
+  refuseTwins(project.ports)
   // Read at each look: a start at the same time opens ports meanwhile, and records each process before.
   const alive = () => readRecords(settings.EMBEDDED_DATA_DIR).filter(isAlive)
-  const byDocker = async () => containers !== undefined && alive().length === 0 && !('missing' in (await findDocker()))
-  const mode = options.mode ?? ((await byDocker()) ? 'docker' : 'embedded')
-  const wanted = wantedPorts(project, settings, mode)
-  refuseTwins(wanted, env)
   // Undefined where the service runs and this user may not see whether it is the owner.
   const isOurs = (owner: Owner | undefined, service: string): boolean | undefined => {
     if (owner?.kind === 'container') return owner.project === project.name
@@ -67,10 +40,10 @@ export async function readPortStates(
   }
   const look: Look = async (protocol, address, port) => {
     const place = [protocol, address, port] as const
-    const holder = findHolder(containers ?? [], ...place) ?? findHolder(await readSockets(new Set([port])), ...place)
+    const holder = findHolder(containers, ...place) ?? findHolder(await readSockets(new Set([port])), ...place)
     return holder?.owner
   }
-  const ports = await Promise.all(wanted.map((port) => readState(port, look, isOurs)))
+  const ports = await Promise.all(project.ports.map((port) => readState(port, look, isOurs)))
   // Some of the numbers are no ports, which does no harm.
   const reserved = new Set(Object.values(settings).filter((value) => typeof value === 'number'))
   for (const { first } of project.ports) reserved.add(first)
@@ -81,34 +54,33 @@ export async function readPortStates(
     state.next = next
     reserved.add(next)
   }
-  return { mode, ports, findings: [...stateFindings(ports, mode, env), ...exposedFindings(wanted, project, root, env)] }
+  return {
+    mode,
+    ports,
+    findings: [...stateFindings(ports, mode, settings), ...exposedFindings(project.ports, settings)],
+  }
 }
 
-function wantedPorts(project: ComposeProject, settings: Settings, mode: StackMode): ComposePort[] {
-  if (mode === 'docker') return project.ports
-  const [first, variable] = [settings.KAFKA_INTERNAL_PORT, 'KAFKA_INTERNAL_PORT']
-  return [
-    ...project.ports.filter((port) => EMBEDDED.includes(port.service) && port.variable !== undefined),
-    {
-      ...{ service: 'kafka', hostIp: settings.BIND_ADDRESS, first, last: first, target: first, protocol: 'tcp' },
-      ...{ variable, origin: `.env (${variable})` },
-    },
-  ]
+async function projectOf(settings: Settings, mode: StackMode): Promise<ComposeProject> {
+  if (mode === 'docker') return readProject(settings)
+  const services: readonly string[] = EMBEDDED_SERVICES
+  const ports = knownPorts(settings).filter(({ service }) => services.includes(service))
+  return { name: PROJECT, ports: [...ports, portOf(settings, 'kafka', 'KAFKA_INTERNAL_PORT')] }
 }
 
 /** @throws {OpsError} exit code 2 when two services publish the same port */
-function refuseTwins(wanted: readonly ComposePort[], env: NodeJS.ProcessEnv): void {
-  const mistakes = wanted.flatMap((port, index) => {
-    const twin = wanted.slice(0, index).find((other) => isTwin(port, other))
+function refuseTwins(ports: readonly PublishedPort[]): void {
+  const mistakes = ports.flatMap((port, index) => {
+    const twin = ports.slice(0, index).find((other) => isTwin(port, other))
     if (!twin) return []
-    const found = `port ${port.first} for ${port.service}, which ${twin.service} publishes at ${twin.origin}`
-    const hint = port.variable ? setHint(port.variable, '…', env) : `edit ${port.origin}`
-    return [{ code: 'PORT_TWICE', subject: port.origin, found, expected: 'a port of its own', hint }]
+    const found = `port ${port.first}, which ${twin.service} publishes too`
+    const hint = port.variable ? setHint(port.variable, '…') : composeHint(port.service)
+    return [error('PORT_TWICE', port.origin, { found, hint })]
   })
   if (mistakes.length > 0) throw configError(mistakes)
 }
 
-function isTwin(a: ComposePort, b: ComposePort): boolean {
+function isTwin(a: PublishedPort, b: PublishedPort): boolean {
   const single = a.first === a.last && a.first === b.first && b.first === b.last
   return single && a.protocol === b.protocol && overlaps(a.hostIp, b.hostIp)
 }
@@ -116,7 +88,7 @@ function isTwin(a: ComposePort, b: ComposePort): boolean {
 type Look = (protocol: Protocol, address: string, port: number) => Promise<Owner | undefined>
 
 async function readState(
-  { service, variable, protocol, origin, hostIp: address, first, last }: ComposePort,
+  { service, variable, protocol, origin, hostIp: address, first, last }: PublishedPort,
   look: Look,
   isOurs: (owner: Owner | undefined, service: string) => boolean | undefined,
 ): Promise<PortState> {
@@ -127,7 +99,7 @@ async function readState(
   const ours = outcome !== 'free' && isOurs(owner, service)
   if (outcome !== 'free' && !ours) {
     if (outcome === 'denied' && !owner) return { ...base, state: 'unknown' }
-    // Another look at the same moment, such as a start next door, binds too: whoever holds the port still holds it later.
+    // Another check or start binds it too for a moment; a real holder still has it later.
     await delay(100)
     if ((await probe(protocol, address, port)) !== 'free') {
       if (ours === undefined) return { ...base, state: 'unknown', owner: owner ?? { kind: 'process' } }

@@ -1,7 +1,8 @@
 /** Whether a port can be had: a real bind decides. */
 import { createSocket } from 'node:dgram'
 import { createServer, isIPv6 } from 'node:net'
-import type { Protocol } from './port-spec.mts'
+
+export type Protocol = 'tcp' | 'udp' | 'sctp'
 
 /**
  * How a bind goes: `free`; `taken`; `absent` for an address that this machine does not have, or whose family is off; `denied` for one that
@@ -16,7 +17,7 @@ const OUTCOMES: Record<string, BindOutcome> = {
   EACCES: 'denied',
 }
 
-/** Binds once, listens with TCP, and lets go at once. */
+/** Binds, and listens with TCP, for a moment. */
 function bind(protocol: Protocol, address: string, port: number): Promise<BindOutcome> {
   if (protocol === 'sctp') return Promise.resolve('denied')
   return new Promise((resolve, reject) => {
@@ -39,8 +40,7 @@ function bind(protocol: Protocol, address: string, port: number): Promise<BindOu
 
 /**
  * How a bind of `port` on a published address goes; an empty `hostIp` is all of IPv4 and IPv6. Outside Linux a bind succeeds beside
- * another socket whose address is wider or narrower, and which of the two gets a connection is anyone's guess: there wildcard and loopback
- * are tried as well.
+ * another socket whose address is wider or narrower, and either may get a connection: there wildcard and loopback are tried as well.
  */
 export async function probe(
   protocol: Protocol,

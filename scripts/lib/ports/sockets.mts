@@ -1,11 +1,8 @@
 /** The sockets of this machine and their processes: /proc on Linux, lsof elsewhere. */
-import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import path from 'node:path'
-import { promisify } from 'node:util'
+import { run } from '../common/run.mts'
 import type { Holder, Owner } from './owner.mts'
-
-const run = promisify(execFile)
 
 /**
  * The sockets on `ports`, those that listen first. Without root, sockets of other users have no PID on Linux, and are not there at all
@@ -107,7 +104,7 @@ const SECRET_VALUE = new RegExp(`(${SECRET}=|authorization: *)[^]+`, 'i')
 const SECRET_WORD = new RegExp(`(\\s--?${SECRET}|\\bpass\\w*|\\bsecret|\\btoken) +\\S+`, 'gi')
 const URL_LOGIN = /(\w:\/\/)[^\s/]*@/g
 
-/** A command line without what looks like a secret, and with the middle of a long one left out: a JVM's tells most at its ends. */
+/** A command line without what looks like a secret, and with the middle of a long one left out: the ends of a JVM's say most. */
 export function presentable(args: readonly string[]): string {
   const clean = args
     .map((arg, index) => {
@@ -123,13 +120,13 @@ export function presentable(args: readonly string[]): string {
 async function readLsof(ports: ReadonlySet<number>): Promise<Holder[]> {
   const args = ['-nP', `-i:${[...ports].join()}`, '-F', 'pcLPtn']
   // It exits 1 when there is nothing to list, and also when it could not look at some process.
-  const { stdout } = await run('lsof', args, { timeout: 10_000 }).catch((error: { stdout?: string }) => error)
-  const found = parseLsof(stdout ?? '').filter(({ port }) => ports.has(port))
+  const { stdout } = await run(['lsof', ...args], { timeoutMs: 10_000 })
+  const found = parseLsof(stdout).filter(({ port }) => ports.has(port))
   const pids = found.map(({ owner }) => owner.pid)
   if (pids.length === 0) return []
-  const ps = await run('ps', ['-o', 'pid=,command=', '-p', pids.join()]).catch((error: { stdout?: string }) => error)
+  const ps = await run(['ps', '-o', 'pid=,command=', '-p', pids.join()], { timeoutMs: 10_000 })
   const commands = new Map(
-    (ps.stdout ?? '').split('\n').map((line) => [Number.parseInt(line, 10), line.replace(/^\s*\d+ /, '')]),
+    ps.stdout.split('\n').map((line) => [Number.parseInt(line, 10), line.replace(/^\s*\d+ /, '')]),
   )
   return found.map((holder) => {
     const command = commands.get(holder.owner.pid ?? 0)

@@ -15,7 +15,7 @@ const { DataType, load, open } = require('ffi-rs')
 const KEEP_ALIVE =
   'SELECT sleepEachRow(0.5) FROM numbers(1000000000000000000) FORMAT Null ' +
   'SETTINGS max_block_size = 1, function_sleep_max_microseconds_per_block = 0, log_queries = 0'
-// HTTP, which readiness is asked over, comes last: whoever gets an answer there finds the native port open too.
+// HTTP comes last: the start takes its answer as ready, and the native port must be open then too.
 const SCRIPT = `SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; ${KEEP_ALIVE}`
 
 /** Ends the query that never ends: the library then closes its tables and returns. */
@@ -53,7 +53,7 @@ function giveTerminal(): void {
   const master = openSync('/dev/ptmx', flags)
   libc('unlockpt', DataType.I32, master)
   libc('dup2', DataType.I32, openSync(libc('ptsname', DataType.String, master), flags), 0)
-  // Nobody types: what would be asked of the terminal at the end finds none.
+  // A question to the terminal at the end finds none, instead of waiting for an answer.
   process.once('SIGTERM', () => closeSync(master))
 }
 

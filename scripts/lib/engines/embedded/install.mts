@@ -10,17 +10,21 @@ import {
   renameSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs'
 import path from 'node:path'
-import { cannotTell, OpsError } from '../../common/findings.mts'
+import { cannotTell, error, OpsError } from '../../common/findings.mts'
+import { readRegularFile } from '../../common/regular-file.mts'
+import { findCommand, run } from '../../common/run.mts'
 import { ROOT } from '../../settings/settings.mts'
+import { isFileError, unusable } from './data-dir.mts'
 import { bornAt } from './processes.mts'
 import type { Installed } from './services.mts'
 
 const CACHE = path.join(ROOT, '.embedded', 'cache')
 const SOURCES = path.join(ROOT, 'embedded')
 
-/** A part's folder is named after what defines it, so that a changed pin is fetched anew beside the old one. */
+/** A part's folder is named after what defines it, so that a changed pin is fetched beside the old one. */
 function folderFor(part: string, ...definitions: string[]): string {
   const hash = createHash('sha256')
   for (const file of definitions) hash.update(readFileSync(path.join(SOURCES, file)))
@@ -33,35 +37,39 @@ function folderFor(part: string, ...definitions: string[]): string {
  */
 export async function install(log: (line: string) => void): Promise<Installed> {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
-    throw cannotTell({
-      code: 'EMBEDDED_PLATFORM',
-      subject: 'embedded stack',
-      found: `${process.platform} on ${process.arch}`,
-      expected: 'linux on x64, the only platform its ClickHouse is built for',
-      hint: 'install Docker with Compose v2, then: npm start',
-    })
+    const found = `no ClickHouse is built for ${process.platform} on ${process.arch}: it needs linux on x64`
+    const hint = 'install Docker with Compose v2, then: npm start'
+    throw cannotTell({ code: 'EMBEDDED_PLATFORM', subject: 'embedded stack', found, hint })
   }
+  try {
+    return await installParts(log)
+  } catch (failure) {
+    throw isFileError(failure) ? unusable(CACHE, failure, 'run as the user who owns it') : failure
+  }
+}
+
+async function installParts(log: (line: string) => void): Promise<Installed> {
   const java = realpathSync(await requireCommand('java', 'a Java runtime, 17 or newer', 'openjdk-17-jre-headless'))
   const jars = folderFor('jars', 'pom.xml', 'jars.sha256')
   await fetchOnce(jars, 'Kafka, ZooKeeper and Redis (about 110 MB)', log, async (target) => {
     await requireCommand('mvn', 'Maven', 'maven')
     const pom = path.join(SOURCES, 'pom.xml')
-    await run('Maven', ['mvn', '-q', '-B', '-f', pom, 'generate-resources', `-DoutputFolder=${target}`])
+    await fetchWith('Maven', ['mvn', '-q', '-B', '-f', pom, 'generate-resources', `-DoutputFolder=${target}`])
     verify(target)
   })
+  verifyChanged(jars)
   const libraries = folderFor('clickhouse', 'package.json', 'package-lock.json')
   // npm checks every package against the checksum in its lock file.
   await fetchOnce(libraries, 'ClickHouse (about 540 MB)', log, async (target) => {
     for (const file of ['package.json', 'package-lock.json']) {
       cpSync(path.join(SOURCES, file), path.join(target, file))
     }
-    await run('npm', ['npm', 'ci', '--prefix', target, '--no-audit', '--no-fund', '--loglevel=error'])
+    await fetchWith('npm', ['npm', 'ci', '--prefix', target, '--no-audit', '--no-fund', '--loglevel=error'])
   })
   // Valid for one JVM only: an update puts another file in its place.
   const { mtimeMs, size } = statSync(java)
   const jvm = createHash('sha256').update(`${java} ${mtimeMs} ${size}`).digest('hex').slice(0, 12)
   const archives = path.join(CACHE, `archives-${path.basename(jars)}-${jvm}`)
-  mkdirSync(archives, { recursive: true })
   return {
     java,
     jars: readdirSync(path.join(jars, 'jars'))
@@ -69,7 +77,17 @@ export async function install(log: (line: string) => void): Promise<Installed> {
       .map((file) => path.join(jars, 'jars', file)),
     libraries,
     redisServer: (await findCommand('redis-server')) ?? path.join(jars, 'redis', REDIS_BINARY),
-    archives: { folder: archives, existing: readdirSync(archives) },
+    archives: { folder: archives, existing: filesIn(archives) },
+  }
+}
+
+/** Empty for a folder that is not there. */
+function filesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch (failure) {
+    if ((failure as NodeJS.ErrnoException).code !== 'ENOENT') throw failure
+    return []
   }
 }
 
@@ -106,81 +124,72 @@ async function fetchOnce(
   }
 }
 
+const pinnedFiles = (folder: string): string[] =>
+  ['jars', 'redis'].flatMap((part) => filesIn(path.join(folder, part)).map((file) => `${part}/${file}`))
+
+/**
+ * Verifies fetched files again if one of them was changed, added or removed since they were last verified.
+ * @throws {OpsError} exit code 1, naming each file that differs
+ */
+export function verifyChanged(folder: string, pins?: string): void {
+  const hash = createHash('sha256')
+  for (const file of pinnedFiles(folder)) {
+    const { size, mtimeMs, ctimeMs, ino } = statSync(path.join(folder, file))
+    hash.update(`${file} ${size} ${mtimeMs} ${ctimeMs} ${ino}\n`)
+  }
+  const seen = hash.digest('hex')
+  const stamp = `${folder}.verified`
+  if (readRegularFile(stamp, 1000) === seen) return
+  verify(folder, pins, `rm -r '${folder}' && npm start (fetches them again)`)
+  try {
+    writeFileSync(stamp, seen)
+  } catch (failure) {
+    // A cache of another user, or a full disk: the next start verifies them again.
+    if (!isFileError(failure)) throw failure
+  }
+}
+
 /**
  * Compares every fetched file with `pins` (the format of sha256sum): none missing, none extra, none different.
  * @throws {OpsError} exit code 1, naming each file that differs
  */
-export function verify(folder: string, pins = readFileSync(path.join(SOURCES, 'jars.sha256'), 'utf8')): void {
+export function verify(
+  folder: string,
+  pins = readFileSync(path.join(SOURCES, 'jars.sha256'), 'utf8'),
+  hint = 'rm -r ~/.m2/repository and try again; if it stays so, do not run these files',
+): void {
   const pinned = pins.trim().split('\n')
-  const actual = ['jars', 'redis'].flatMap((part) =>
-    readdirSync(path.join(folder, part)).map((file) => {
-      const content = readFileSync(path.join(folder, part, file))
-      return `${createHash('sha256').update(content).digest('hex')}  ${part}/${file}`
-    }),
-  )
+  const actual = pinnedFiles(folder).map((file) => {
+    const content = readFileSync(path.join(folder, file))
+    return `${createHash('sha256').update(content).digest('hex')}  ${file}`
+  })
   const different = [
     ...pinned.filter((line) => !actual.includes(line)),
     ...actual.filter((line) => !pinned.includes(line)),
   ]
   if (different.length === 0) return
   const names = [...new Set(different.map((line) => line.split('  ')[1]))]
-  throw new OpsError(1, [
-    {
-      severity: 'error',
-      code: 'CHECKSUM',
-      subject: 'embedded/jars.sha256',
-      found: `other contents for ${names.join(', ')}`,
-      expected: 'the pinned checksums',
-      hint: 'rm -r ~/.m2/repository and try again; if it stays so, do not run these files',
-    },
-  ])
+  const found = `other contents for ${names.join(', ')}`
+  throw new OpsError(1, [error('CHECKSUM', 'embedded/jars.sha256', { found, hint })])
 }
 
 /** Longest time of one download, in ms: 540 MB at 0.3 MB/s. */
 const FETCH_TIMEOUT_MS = 1_800_000
 
-/** Runs a command; its output becomes the error when it fails. */
-async function run(name: string, [command = '', ...args]: string[]): Promise<void> {
-  const { $ } = await import('zx')
-  const out = await $({
-    nothrow: true,
-    quiet: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: FETCH_TIMEOUT_MS,
-  })`${command} ${args}`
-  if (out.ok) return
-  const late = out.duration >= FETCH_TIMEOUT_MS ? `no end within ${FETCH_TIMEOUT_MS / 60_000} min; ` : ''
-  const lines = `${out.stdout}\n${out.stderr}`.trim().split('\n')
-  throw cannotTell({
-    code: 'FETCH',
-    subject: name,
-    found: `${late}${
-      lines
-        .filter((line) => /error/i.test(line))
-        .slice(0, 3)
-        .join(' · ') ||
-      lines.at(-1) ||
-      'no output'
-    }`,
-    expected: 'a finished download',
-    hint: 'check the network and the proxy settings, then: npm start',
-  })
+/** @throws {OpsError} exit code 3 with the lines of its output that say why it failed */
+async function fetchWith(subject: string, command: readonly string[]): Promise<void> {
+  const { ok, stdout, stderr } = await run(command, { timeoutMs: FETCH_TIMEOUT_MS })
+  if (ok) return
+  const lines = `${stdout}\n${stderr}`.trim().split('\n')
+  const errors = lines.filter((line) => /error/i.test(line)).slice(0, 3)
+  const found = errors.join(' · ') || lines.at(-1) || 'it failed without a message'
+  throw cannotTell({ code: 'FETCH', subject, found, hint: 'check the network and the proxy settings, then: npm start' })
 }
 
-/** Where a command is, or undefined when it is not on the PATH. */
-async function findCommand(name: string): Promise<string | undefined> {
-  const { which } = await import('zx')
-  return (await which(name, { nothrow: true })) ?? undefined
-}
-
-async function requireCommand(name: string, expected: string, debianPackage: string): Promise<string> {
+async function requireCommand(name: string, what: string, debianPackage: string): Promise<string> {
   const command = await findCommand(name)
   if (command) return command
-  throw cannotTell({
-    code: `NO_${name.toUpperCase()}`,
-    subject: 'embedded stack',
-    found: `no ${name} on the PATH`,
-    expected,
-    hint: `sudo apt-get install ${debianPackage} (or install Docker, which needs neither Java nor Maven)`,
-  })
+  const found = `no ${name} on the PATH; it needs ${what}`
+  const hint = `sudo apt-get install ${debianPackage} (or install Docker, which needs neither Java nor Maven)`
+  throw cannotTell({ code: `NO_${name.toUpperCase()}`, subject: 'embedded stack', found, hint })
 }

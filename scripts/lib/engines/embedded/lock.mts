@@ -1,103 +1,91 @@
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { linkSync, mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import path from 'node:path'
-import { cannotTell, type OpsError, reason } from '../../common/findings.mts'
+import { cannotTell, type OpsError } from '../../common/findings.mts'
+import { isFileError, readState, unusable } from './data-dir.mts'
 import { bornAt } from './processes.mts'
 
 /**
- * Keeps two starts or stops of one data folder apart.
+ * Keeps two starts or stops of one data folder apart. The lock is a link whose target names its holder: made whole or not at all, and on a
+ * full disk too.
  * @returns the function that ends it
  * @throws {OpsError} exit code 3 while another one runs, or where the folder may not be written
  */
 export function lock(dataDir: string): () => void {
   const file = lockFile(dataDir)
-  const folder = path.dirname(file)
-  // Linked, not opened: whoever finds the lock finds its holder in it.
-  const mine = path.join(folder, `lock.${process.pid}`)
   try {
-    mkdirSync(folder, { recursive: true })
-    writeFileSync(mine, `${process.pid} ${bornAt(process.pid)}`)
-  } catch (error) {
-    throw cannotTell(
-      {
-        code: 'DATA_DIR',
-        subject: dataDir,
-        found: `a folder that cannot be written (${reason(error)})`,
-        expected: 'one of yours: whoever started a stack stops it',
-        hint: 'run as the user who owns it, or set EMBEDDED_DATA_DIR in .env to another folder',
-      },
-      error,
-    )
-  }
-  try {
+    mkdirSync(path.dirname(file), { recursive: true })
     for (let attempt = 1; ; attempt++) {
-      const holder = linkUnlessThere(mine, file)
-      if (holder === undefined) return () => rmSync(file, { force: true })
-      if (attempt > 3 || holds(holder)) throw busy(dataDir, holder)
-      // Its holder was killed.
-      if (holder) removeStale(file, holder)
+      if (make(() => symlinkSync(`${process.pid} ${bornAt(process.pid)}`, file)))
+        return () => rmSync(file, { force: true })
+      const holder = holderOf(dataDir)
+      if (holder !== undefined && (attempt > 3 || holds(holder))) throw busy(dataDir, holder)
+      if (holder !== undefined) removeStale(dataDir, holder)
     }
-  } finally {
-    rmSync(mine, { force: true })
+  } catch (error) {
+    throw isFileError(error) ? unusable(dataDir, error) : error
   }
 }
 
 /**
- * Does nothing, unless a start or stop of this data folder is under way: until it has ended, nobody can tell whose its processes are.
+ * Does nothing, unless a start or stop of this data folder is under way: until its end, processes may lack their record.
  * @throws {OpsError} exit code 3 while one runs
  */
 export function refuseWhileLocked(dataDir: string): void {
-  const holder = contents(lockFile(dataDir))
+  const holder = holderOf(dataDir) ?? ''
   if (holds(holder)) throw busy(dataDir, holder)
 }
 
 const lockFile = (dataDir: string) => path.join(dataDir, 'run', 'lock')
 
-/** Whether the process that a lock names still runs. */
+/** Whether the process that a lock names still runs: not for a lock that is empty, cut or something else. */
 function holds(holder: string): boolean {
-  const [pid, born] = holder.split(' ')
-  return Boolean(pid) && bornAt(Number(pid)) === born
+  const [, pid, born] = /^(\d+) (\S+)$/.exec(holder) ?? []
+  return pid !== undefined && bornAt(Number(pid)) === born
 }
 
 const busy = (dataDir: string, holder: string): OpsError =>
   cannotTell({
     code: 'BUSY',
     subject: dataDir,
-    found: `a start or stop that is under way (PID ${holder.split(' ')[0]})`,
-    expected: 'one at a time',
+    found: `a start or stop is under way (PID ${holder.split(' ')[0]})`,
     hint: 'wait until it has ended, then try again',
   })
 
-/** Undefined if the link was made, else the contents of what is there; empty if that is gone meanwhile. */
-function linkUnlessThere(existing: string, link: string): string | undefined {
+/** False if there is something already. */
+function make(link: () => void): boolean {
   try {
-    linkSync(existing, link)
-    return undefined
+    link()
+    return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    return false
   }
-  return contents(link)
 }
 
-/** Empty for a file that is not there, or not for this user to read. */
-function contents(file: string): string {
+/** The lock's process, as `PID BIRTH`; undefined for no lock. */
+function holderOf(dataDir: string, file = lockFile(dataDir)): string | undefined {
   try {
-    return readFileSync(file, 'utf8')
+    return readlinkSync(file)
   } catch (error) {
-    if (!['ENOENT', 'EACCES'].includes(String((error as NodeJS.ErrnoException).code))) throw error
-    return ''
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return undefined
+    // EINVAL: no link, but a file, as earlier versions made.
+    if (code === 'EINVAL') return readState(dataDir, file)
+    throw unusable(dataDir, error)
   }
 }
 
-/** Removes the lock of a holder that is gone; leaves the one that another, who found the same, may have made since. */
-function removeStale(file: string, holder: string): void {
+/** Removes the lock of a holder that is gone; leaves the one that another process, which found the same, may have made since. */
+function removeStale(dataDir: string, holder: string): void {
+  const file = lockFile(dataDir)
   const aside = `${file}.${process.pid}.stale`
   try {
-    // Of all who find it, one moves it away.
+    // Of several processes that find it, one moves it away.
     renameSync(file, aside)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     return
   }
-  if (readFileSync(aside, 'utf8') !== holder) linkUnlessThere(aside, file)
-  rmSync(aside, { force: true })
+  if (holderOf(dataDir, aside) !== holder) make(() => linkSync(aside, file))
+  rmSync(aside, { recursive: true, force: true })
 }

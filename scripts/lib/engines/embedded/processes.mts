@@ -15,12 +15,14 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 import { waitUntil } from '../../common/wait.mts'
+import { logFile, recordFile } from '../service.mts'
+import { readState, unusable } from './data-dir.mts'
 
 /** A process that a start recorded in `<data folder>/run/<name>.json`. */
 export interface ProcessRecord {
   name: string
   pid: number
-  /** When the process began, as the system tells it: a process of another age under the same PID is not ours. */
+  /** When the process began, as the system has it: a process of another age under the same PID is not ours. */
   born: string
   log: string
 }
@@ -36,12 +38,6 @@ export interface Launch {
 }
 
 const runFolder = (dataDir: string) => path.join(dataDir, 'run')
-const recordFile = (dataDir: string, name: string) => path.join(runFolder(dataDir), `${name}.json`)
-
-/** The log file of a service. The log of its start before is kept beside it, with `.1` at the end. */
-export function logFile(dataDir: string, name: string): string {
-  return path.join(dataDir, 'logs', `${name}.log`)
-}
 
 /**
  * When a process began: on Linux the boot's id and the ticks since. Undefined when there is no such process, or it is a
@@ -73,28 +69,43 @@ export function isAlive(record: ProcessRecord): boolean {
 const NEVER = 'never'
 
 /**
- * The records in a data folder, dead processes included; empty for a folder that never ran anything. One that holds no record, as a
- * power failure may leave it, counts as that of a dead process.
+ * The records in a data folder, of dead processes too; empty for a folder that never ran anything. One that is empty, cut or no record, as
+ * a power failure may leave it, counts as that of a dead process.
+ * @throws {OpsError} exit code 3 where this user may not read them
  */
 export function readRecords(dataDir: string): ProcessRecord[] {
-  if (!existsSync(runFolder(dataDir))) return []
-  return readdirSync(runFolder(dataDir))
+  let files: string[]
+  try {
+    files = readdirSync(runFolder(dataDir))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw unusable(dataDir, error)
+  }
+  return files
     .filter((file) => file.endsWith('.json'))
     .map((file) => {
       const name = path.basename(file, '.json')
-      const text = readFileSync(path.join(runFolder(dataDir), file), 'utf8')
-      return parseRecord(text) ?? { name, pid: 0, born: NEVER, log: logFile(dataDir, name) }
+      const { pid = 0, born = NEVER } = parseRecord(readState(dataDir, recordFile(dataDir, name)) ?? '')
+      return { name, pid, born, log: logFile(dataDir, name) }
     })
 }
 
-function parseRecord(text: string): ProcessRecord | undefined {
+function parseRecord(text: string): { pid?: number; born?: string } {
   try {
     const record: Partial<ProcessRecord> | null = JSON.parse(text)
-    return typeof record?.pid === 'number' && typeof record.born === 'string' ? (record as ProcessRecord) : undefined
+    const { pid, born } = record ?? {}
+    return Number.isSafeInteger(pid) && typeof born === 'string' ? { pid: pid as number, born } : {}
   } catch {
     // No JSON: empty, or cut off.
-    return undefined
+    return {}
   }
+}
+
+/** The services of a data folder that run now, with their log files. */
+export function runningEmbedded(dataDir: string): { name: string; pid: number; log: string }[] {
+  return readRecords(dataDir)
+    .filter(isAlive)
+    .map(({ name, pid }) => ({ name, pid, log: logFile(dataDir, name) }))
 }
 
 /** Starts a process that survives this one, its output in its log file, and records it. */
@@ -106,19 +117,25 @@ export function launch(dataDir: string, { name, command, args, env, cwd, stdin }
   const output = openSync(log, 'a')
   const child = spawn(command, args, { cwd, env, detached: true, stdio: ['pipe', output, output] })
   closeSync(output)
-  // A command that cannot be run shows as a process that is not there; its log would be empty, so say why in it.
+  // A command that cannot be run looks like a process that has ended; the log has the reason.
   child.on('error', (error) => writeFileSync(log, `${error.message}\n`))
   child.stdin?.on('error', () => {
-    // EPIPE: it ended before it read. Its log says why.
+    // EPIPE: it ended before it read; the reason is in its log.
   })
   child.stdin?.end(stdin)
   child.unref()
   const pid = child.pid ?? 0
   const record = { name, pid, born: (pid && bornAt(pid)) || NEVER, log }
   const file = recordFile(dataDir, name)
-  // Written beside and renamed: a record is whole or not there.
-  writeFileSync(`${file}.tmp`, JSON.stringify(record))
-  renameSync(`${file}.tmp`, file)
+  try {
+    // Written beside and renamed: a record is whole or not there.
+    writeFileSync(`${file}.tmp`, JSON.stringify(record))
+    renameSync(`${file}.tmp`, file)
+  } catch (error) {
+    // On a full disk: without its record it could not be stopped any more.
+    signal(record, 'SIGKILL')
+    throw error
+  }
   return record
 }
 
@@ -135,7 +152,7 @@ export async function end(
   let how: 'ended' | 'killed' | 'was not running' = 'was not running'
   if (isAlive(record)) {
     signal(record, 'SIGTERM')
-    // A suspended process takes note of that only when it goes on.
+    // A suspended process handles the signal only when it is resumed.
     signal(record, 'SIGCONT')
     how = 'ended'
     if (!(await waitUntil(gone, { timeoutMs, pollMs: 50 }))) {

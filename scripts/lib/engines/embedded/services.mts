@@ -3,9 +3,8 @@ import { createHash } from 'node:crypto'
 import path from 'node:path'
 import type { Settings } from '../../settings/settings.mts'
 import { ROOT, reachable } from '../../settings/settings.mts'
+import type { EmbeddedName } from '../service.mts'
 import type { Launch } from './processes.mts'
-
-export type EmbeddedName = 'zookeeper' | 'kafka' | 'clickhouse' | 'redis'
 
 /** Where the installed parts of the embedded stack are. */
 export interface Installed {
@@ -49,10 +48,13 @@ export function embeddedServices(settings: Settings, installed: Installed): Embe
 
 const shared = (file: string) => path.join(ROOT, file)
 
-/** The class-data archive that a JVM of the data folder writes when it ends in peace: named after the JVM and jars it is good for. */
+/** The class-data archive that a JVM of the data folder writes at a clean end: named after the JVM and jars that it is good for. */
 export function archiveFile(dataDir: string, name: string, { archives }: Installed): string {
   return path.join(dataDir, 'run', `${name}.${path.basename(archives.folder)}.jsa`)
 }
+
+/** Without a locale Java cannot open a path with letters beyond ASCII. */
+const JAVA_ENV = { LC_ALL: 'C.UTF-8' }
 
 /** JVM options, most of all for a fast start: see "class-data archives" in the README's section on the embedded stack. */
 function java(installed: Installed, dataDir: string, name: EmbeddedName, heap: string, mainClass: string): string[] {
@@ -96,7 +98,7 @@ function zookeeper(settings: Settings, installed: Installed): EmbeddedService {
       ),
       config,
     ],
-    env: {},
+    env: JAVA_ENV,
     cwd: dataDir,
     stdin: '',
     files: {
@@ -145,7 +147,7 @@ function kafka(settings: Settings, installed: Installed): EmbeddedService {
       shared('kafka/server.properties'),
       ...Object.entries(overrides).flatMap(([key, value]) => ['--override', `${key}=${value}`]),
     ],
-    env: {},
+    env: JAVA_ENV,
     cwd: dataDir,
     stdin: '',
     files: {},

@@ -1,34 +1,18 @@
 /** Starts and stops the embedded stack. */
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
-import path from 'node:path'
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { OpsError } from '../../common/findings.mts'
-import { exchange, zookeeperWord } from '../../common/tcp.mts'
+import { configError, error } from '../../common/findings.mts'
 import { waitUntil } from '../../common/wait.mts'
-import { metadata } from '../../kafka/cluster-requests.mts'
-import { connectWire } from '../../kafka/transport.mts'
 import type { Settings } from '../../settings/settings.mts'
 import { knownCause } from '../known-causes.mts'
+import { EMBEDDED_SERVICES, type EmbeddedName } from '../service.mts'
+import { answers } from './answers.mts'
+import { adoptArchives, dropArchives } from './archives.mts'
+import { isFileError, unusable } from './data-dir.mts'
+import { failure, portHeld } from './failure.mts'
 import { lock } from './lock.mts'
-import { end, isAlive, lastLines, launch, logFile, type ProcessRecord, readRecords } from './processes.mts'
-import {
-  archiveFile,
-  type EmbeddedName,
-  type EmbeddedService,
-  embeddedServices,
-  type Installed,
-  STOP_TIMEOUT_MS,
-} from './services.mts'
+import { end, isAlive, lastLines, launch, type ProcessRecord, readRecords } from './processes.mts'
+import { type EmbeddedService, embeddedServices, type Installed, STOP_TIMEOUT_MS } from './services.mts'
 
 export interface StartedService {
   name: EmbeddedName
@@ -50,6 +34,7 @@ export async function startEmbedded(
   only?: readonly EmbeddedName[],
 ): Promise<StartedService[]> {
   const dataDir = settings.EMBEDDED_DATA_DIR
+  refuseSeparators(dataDir, installed)
   const unlock = lock(dataDir)
   const launched: ProcessRecord[] = []
   try {
@@ -63,7 +48,7 @@ export async function startEmbedded(
     })
     try {
       return await Promise.all(starts)
-    } catch (error) {
+    } catch (cause) {
       // The first failure is the cause; what the others would still wait for does not come.
       await endAll(dataDir, launched)
       await Promise.allSettled(starts)
@@ -71,37 +56,22 @@ export async function startEmbedded(
       await endAll(dataDir, launched)
       // Of a life this short an archive holds next to nothing, and adopted it would never be replaced.
       for (const { name } of launched) dropArchives(dataDir, name)
-      throw error
+      throw isFileError(cause) ? unusable(dataDir, cause) : cause
     }
   } finally {
     unlock()
   }
 }
 
-/** Class-data archives that the JVMs of this data folder wrote at their end become everyone's. */
-function adoptArchives(dataDir: string, installed: Installed): void {
-  const { archives } = installed
-  const running = runningEmbedded(dataDir).map(({ name }) => name)
-  for (const name of ['zookeeper', 'kafka']) {
-    if (running.includes(name)) continue
-    const archive = archiveFile(dataDir, name, installed)
-    // Copied beside its place first: the data may be on another file system, and other stacks read what is in the cache.
-    if (existsSync(archive)) {
-      const target = path.join(archives.folder, `${name}.jsa`)
-      copyFileSync(archive, `${target}.${process.pid}.tmp`)
-      renameSync(`${target}.${process.pid}.tmp`, target)
-      archives.existing.push(`${name}.jsa`)
-    }
-    // Also those that another JVM wrote, which this one would refuse.
-    dropArchives(dataDir, name)
+/** @throws {OpsError} exit code 2 for paths that Java and Kafka would read as two */
+function refuseSeparators(dataDir: string, { jars: [jar = ''] }: Installed): void {
+  const refuse = (subject: string, found: string, hint: string) => {
+    throw configError([error('PATH_SEPARATOR', subject, { found, hint })])
   }
-}
-
-function dropArchives(dataDir: string, name: string): void {
-  const folder = path.join(dataDir, 'run')
-  for (const file of readdirSync(folder)) {
-    if (file.startsWith(`${name}.`) && file.endsWith('.jsa')) rmSync(path.join(folder, file))
-  }
+  if (jar.includes(':'))
+    refuse(jar, 'a ":" in its path, where Java ends a path', 'clone the repository to a path without ":"')
+  if (dataDir.includes(','))
+    refuse(dataDir, 'a "," in its path, where Kafka ends a path', 'set EMBEDDED_DATA_DIR in .env to a path without ","')
 }
 
 async function startService(
@@ -129,7 +99,7 @@ async function startService(
       if (await answers(service)) return true
       if (isAlive(record)) return false
       const lines = lastLines(service.name === 'kafka' ? record.log : '', 60).join('\n')
-      if (knownCause(lines)?.code !== 'KAFKA_NODE_EXISTS') throw failure(service, record, 'a process that ended')
+      if (knownCause(lines)?.code !== 'KAFKA_NODE_EXISTS') throw failure(record, 'its process ended')
       // After a kill, ZooKeeper keeps the old session for 6 s and the broker gives up each time it sees it.
       await delay(500)
       record = launch(dataDir, service)
@@ -138,39 +108,10 @@ async function startService(
     },
     { timeoutMs: service.startTimeoutMs, pollMs: 40 },
   )
-  if (!ready) throw failure(service, record, `no right answer in ${service.startTimeoutMs / 1000} s`)
+  if (!ready) throw failure(record, `no right answer within ${service.startTimeoutMs / 1000} s`)
   // Something else may answer on the port while ours died of finding it taken.
-  if (!isAlive(record)) throw failure(service, record, 'a process that ended while another answers on its port')
+  if (!isAlive(record)) throw failure(record, 'its process ended while another answers on its port')
   return { name: service.name, state: 'started', tookMs: performance.now() - startMs }
-}
-
-function portHeld({ name, host, port }: EmbeddedService): OpsError {
-  return new OpsError(1, [
-    {
-      severity: 'error',
-      code: 'PORT_TAKEN',
-      subject: name,
-      found: `a service on ${host}:${port} already, which no start with this data folder began`,
-      expected: 'a free port',
-      hint: 'npm run ports',
-    },
-  ])
-}
-
-function failure(service: EmbeddedService, record: ProcessRecord, found: string): OpsError {
-  const lines = lastLines(record.log, 200)
-  const cause = knownCause(lines.join('\n'), path.dirname(path.dirname(record.log)))
-  const tail = lines.slice(-5).map((line) => `      ${line.slice(0, 300)}`)
-  return new OpsError(1, [
-    {
-      severity: 'error',
-      code: cause?.code ?? 'SERVICE_START',
-      subject: service.name,
-      found: [`${found}${cause ? `: ${cause.cause}` : ''}; ${record.log} ends with`, ...tail].join('\n'),
-      expected: `a service that answers on ${service.host}:${service.port}`,
-      hint: cause?.hint ?? `read ${record.log}`,
-    },
-  ])
 }
 
 function prepare(service: EmbeddedService): void {
@@ -185,50 +126,30 @@ function prepare(service: EmbeddedService): void {
   }
 }
 
-/** True once the service gives the right answer; false while it refuses or gives another. */
-async function answers(service: EmbeddedService): Promise<boolean> {
-  const timeoutMs = 2_000
-  try {
-    switch (service.name) {
-      case 'zookeeper':
-        return (await zookeeperWord(service, 'ruok', timeoutMs)) === 'imok'
-      case 'kafka':
-        return await hasController(service, timeoutMs)
-      case 'clickhouse': {
-        const headers = {
-          Authorization: service.env.L2_CLICKHOUSE_LOGIN ?? '',
-          // A connection kept for reuse would make the server wait for it when it stops.
-          Connection: 'close',
-        }
-        const url = `http://${service.host}:${service.port}/?query=SELECT%201`
-        const response = await fetch(url, { headers, signal: AbortSignal.timeout(timeoutMs) })
-        return (await response.text()).trim() === '1'
-      }
-      case 'redis': {
-        // NOAUTH is an answer of a server that serves; LOADING is one that does not yet.
-        const answer = await exchange(service, 'PING\r\n', (received) => received.includes('\r\n'), timeoutMs)
-        return /^(\+PONG|-NOAUTH)/.test(answer.toString())
-      }
-    }
-  } catch {
-    // Refused, reset or no answer in time: not yet.
-    return false
-  }
-}
+const isService = ({ name }: ProcessRecord) => (EMBEDDED_SERVICES as readonly string[]).includes(name)
 
-/** True once the broker knows a controller, without which nothing can be made: it answers some time before. */
-async function hasController({ host, port }: EmbeddedService, timeoutMs: number): Promise<boolean> {
-  const wire = await connectWire(host, port, timeoutMs)
-  try {
-    const { brokers, controllerId } = await wire.send(metadata, timeoutMs)
-    return brokers.some(({ id }) => id === controllerId)
-  } finally {
-    wire.close()
+/**
+ * What `work` comes to, unless a service of the data folder ends meanwhile.
+ * @throws {OpsError} exit code 1 with the log of the service that ended
+ */
+export async function whileRunning<T>(dataDir: string, work: Promise<T>): Promise<T> {
+  let done = false
+  const finished = work.finally(() => {
+    done = true
+  })
+  const watch = async (): Promise<never> => {
+    while (!done) {
+      const ended = readRecords(dataDir).find((record) => isService(record) && !isAlive(record))
+      if (ended) throw failure(ended, 'its process ended after it was ready')
+      await delay(250)
+    }
+    return new Promise(() => {})
   }
+  return Promise.race([finished, watch()])
 }
 
 /**
- * Stops what the records name, Kafka before the ZooKeeper that it says goodbye to.
+ * Stops what the records name, Kafka before ZooKeeper, from which it signs off.
  * @returns per service how it went; empty when nothing was recorded
  */
 export async function stopEmbedded(dataDir: string): Promise<{ name: string; how: Awaited<ReturnType<typeof end>> }[]> {
@@ -250,11 +171,4 @@ async function endAll(dataDir: string, records: ProcessRecord[]) {
   })
   const first = await Promise.all(records.filter(({ name }) => name !== 'zookeeper').map(stop))
   return [...first, ...(await Promise.all(records.filter(({ name }) => name === 'zookeeper').map(stop)))]
-}
-
-/** The services of a data folder that run now, with their log files. */
-export function runningEmbedded(dataDir: string): { name: string; pid: number; log: string }[] {
-  return readRecords(dataDir)
-    .filter(isAlive)
-    .map(({ name, pid }) => ({ name, pid, log: logFile(dataDir, name) }))
 }

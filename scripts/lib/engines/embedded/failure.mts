@@ -1,0 +1,32 @@
+/** Why a service did not start, as findings. */
+import path from 'node:path'
+import { error, OpsError } from '../../common/findings.mts'
+import { knownCause } from '../known-causes.mts'
+import { lastLines, type ProcessRecord } from './processes.mts'
+import type { EmbeddedService } from './services.mts'
+
+/** The finding of a port on which another service answers. */
+export function portHeld({ name, host, port }: EmbeddedService): OpsError {
+  const found = `a service that no start with this data folder began answers on ${host}:${port}`
+  return new OpsError(1, [error('PORT_TAKEN', name, { found, hint: 'npm run ports' })])
+}
+
+/** The finding of a service that ended or gave no answer: the known cause, and what its log says. */
+export function failure({ name, log }: Pick<ProcessRecord, 'name' | 'log'>, found: string): OpsError {
+  const lines = lastLines(log, 1000)
+  const cause = knownCause(lines.join('\n'), path.dirname(path.dirname(log)))
+  const errors = errorLines(lines)
+  const shown = errors.length > 0 ? ['says', ...errors.slice(0, 5)] : ['ends with', ...lines.slice(-5)]
+  const text = `${found}${cause ? `: ${cause.cause}` : ''}; ${log} ${shown.map((line) => line.slice(0, 300)).join('\n      ')}`
+  return new OpsError(1, [
+    error(cause?.code ?? 'SERVICE_START', name, { found: text, hint: cause?.hint ?? `read ${log}` }),
+  ])
+}
+
+/** A service's own error lines, the first of them first: a Java machine's log ends with the stack of the last one. */
+function errorLines(lines: readonly string[]): string[] {
+  const found = lines.filter((line) =>
+    /\b(ERROR|FATAL)\b|<(Error|Fatal)>|^Caused by: |^[\w.$]+(Exception|Error)\b/.test(line),
+  )
+  return [...new Set(found)]
+}

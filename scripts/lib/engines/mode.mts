@@ -1,0 +1,41 @@
+/** Whether the stack runs in containers or as plain processes. */
+import { existsSync } from 'node:fs'
+import path from 'node:path'
+import { cannotTell, configError } from '../common/findings.mts'
+import { type Container, type Docker, findDocker } from './docker.mts'
+import { readRecords, runningEmbedded } from './embedded/processes.mts'
+
+export type StackMode = 'docker' | 'embedded'
+
+export type ChosenMode = { mode: 'docker'; docker: Docker } | { mode: 'embedded'; because: string }
+
+/**
+ * How a start runs the stack: as `choice` says; else embedded if that stack runs, else on Docker if its engine answers and has a Compose v2,
+ * else embedded.
+ * @throws {OpsError} when Docker is chosen: exit code 2 while the embedded stack runs, 3 when Docker cannot be used
+ */
+export async function chooseMode(dataDir: string, choice?: StackMode): Promise<ChosenMode> {
+  const running = runningEmbedded(dataDir).map(({ name }) => name)
+  if (choice === 'docker' && running.length > 0) {
+    const found = `the embedded stack runs (${running.join(', ')}) and holds the ports`
+    throw configError([{ code: 'OTHER_MODE', subject: '--docker', found, hint: 'npm stop' }])
+  }
+  if (choice === 'embedded') return { mode: 'embedded', because: 'as asked' }
+  if (running.length > 0) return { mode: 'embedded', because: 'it runs already' }
+  const docker = await findDocker()
+  if (!('missing' in docker)) return { mode: 'docker', docker }
+  if (choice !== 'docker') return { mode: 'embedded', because: docker.missing }
+  const hint = 'install or start Docker, or: npm start -- --embedded'
+  throw cannotTell({ code: 'NO_DOCKER', subject: '--docker', found: docker.missing, hint })
+}
+
+/**
+ * How the stack runs, or ran before it was stopped or killed.
+ * @param containers the stack's; undefined when Docker does not say
+ */
+export function modeOf(containers: readonly Container[] | undefined, dataDir: string): StackMode | 'unknown' {
+  if (containers && containers.length > 0) return 'docker'
+  if (readRecords(dataDir).length > 0) return 'embedded'
+  // A stop removes the records and leaves the logs.
+  return containers && existsSync(path.join(dataDir, 'logs')) ? 'embedded' : 'unknown'
+}
