@@ -75,8 +75,8 @@ lookups('names every reference that cannot be filled in, but no value', () => {
       assert.equal(
         error.findings.map(({ code, subject, found }) => [code, subject, found]),
         [
-          ['ENV_SYNTAX', '.env:2 B', 'a "${" that begins no variable or is not closed'],
-          ['ENV_SYNTAX', '.env:3 C', 'Cannot use "${D}": it is not set; set D first'],
+          ['ENV_SYNTAX', '.env:2 B', 'a "${" that is not closed'],
+          ['ENV_SYNTAX', '.env:3 C', 'a required variable that is not set'],
         ],
       )
       return true

@@ -1,7 +1,7 @@
 /** Reads kafka/topics.yml: what topics there should be, and every mistake in it with its line and column. */
-import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { configError, reason } from '../common/findings.mts'
+import { readTextFile } from '../common/text-file.mts'
 import { ROOT, type Settings } from '../settings/settings.mts'
 import { byPosition, type Mistake, type YamlNode, YamlSource } from './yaml-source.mts'
 
@@ -145,12 +145,13 @@ function readTopic(source: YamlSource, node: unknown): DeclaredTopic {
  */
 export function readTopicsFile(settings: Settings, file: string = TOPICS_FILE): TopicsFile {
   const subject = shownPath(file)
-  let content: string
+  let content: string | undefined
   try {
-    content = readFileSync(file, 'utf8')
+    content = readTextFile(file)
+    if (content === undefined) throw new Error('no such file')
   } catch (error) {
     const hint = 'git checkout kafka/topics.yml, or --file with another'
-    throw configError([{ code: 'TOPICS_FILE', subject, found: reason(error), expected: 'a readable file', hint }])
+    throw configError([{ code: 'TOPICS_FILE', subject, found: reason(error), expected: 'a text file', hint }])
   }
   return parseTopicsFile(content, subject, settings)
 }
