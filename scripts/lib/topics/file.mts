@@ -75,12 +75,16 @@ export function parseTopicsFile(content: string, file: string, settings: Setting
   const topics = (list ? (source.items(list.value, source.at(list.key)) ?? []) : []).map((node) =>
     readTopic(source, node),
   )
-  for (const [index, { name, at }] of topics.entries()) {
-    const twin = topics.slice(0, index).find((other) => name && metricName(other.name) === metricName(name))
-    if (!twin || !at.name) continue
-    const expected = `a name of its own, see ${twin.at.name}`
-    if (twin.name === name) source.report('TOPIC_TWICE', at.name, `a second "${name}"`, expected)
-    else source.report('TOPIC_COLLISION', at.name, `"${name}", in metrics the same as "${twin.name}"`, expected)
+  const named = new Map<string, DeclaredTopic>()
+  for (const topic of topics.filter(({ name, at }) => name && at.name)) {
+    const { name, at } = topic
+    const twin = named.get(metricName(name))
+    if (!twin) named.set(metricName(name), topic)
+    else if (at.name) {
+      const expected = `a name of its own, see ${twin.at.name}`
+      if (twin.name === name) source.report('TOPIC_TWICE', at.name, `a second "${name}"`, expected)
+      else source.report('TOPIC_COLLISION', at.name, `"${name}", in metrics the same as "${twin.name}"`, expected)
+    }
   }
   return { topics, mistakes: source.mistakes }
 }
