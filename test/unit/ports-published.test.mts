@@ -302,11 +302,11 @@ const WRONG: Record<string, [Record<string, string>, [string, RegExp][]]> = {
   ],
   'a reference that is not closed, anywhere': [
     { 'compose.yaml': service('["1:1"]', '    hostname: "${H"\n') },
-    [['compose.yaml:5', /without its "\}"/]],
+    [['compose.yaml:5', /^a "\$\{" that is not closed$/]],
   ],
   'a required variable that is not set': [
     { 'compose.yaml': service('["${P:?choose one}:80"]') },
-    [['compose.yaml:5', /choose one/]],
+    [['compose.yaml:5', /^a required variable that is not set$/]],
   ],
   'a mistake of syntax': [
     { 'compose.yaml': 'services:\n  a:\n   image: x\n  ports: [\n' },

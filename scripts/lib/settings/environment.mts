@@ -62,3 +62,16 @@ function readEnvFile(root: string, fileName: '.env' | '.env.template', outer: Va
   if (wrong.length > 0) throw configError(wrong)
   return values
 }
+
+/** True for the variables of the passwords. */
+export const isSecret = (variable: string): boolean => variable.endsWith('_PASSWORD')
+
+/** Characters of a wrong value that a message shows. */
+const MAX_SHOWN = 80
+
+/** How a message shows a wrong value: as nothing where it is one of `secrets`, holds one, or has an "@" as URLs with a password have. */
+export function shownValue(variable: string, text: string, secrets: readonly string[]): string {
+  if (isSecret(variable) || text.includes('@') || secrets.some((secret) => text.includes(secret)))
+    return 'another value'
+  return `"${text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text}"`
+}

@@ -2,6 +2,7 @@
 import path from 'node:path'
 import { configError, reason } from '../common/findings.mts'
 import { readTextFile } from '../common/text-file.mts'
+import { isSecret } from '../settings/environment.mts'
 import { ROOT, type Settings } from '../settings/settings.mts'
 import { byPosition, type Mistake, type YamlNode, YamlSource } from './yaml-source.mts'
 
@@ -66,7 +67,7 @@ export const metricName = (topic: string): string => topic.replaceAll('.', '_')
  */
 export function parseTopicsFile(content: string, file: string, settings: Settings): TopicsFile {
   const source = new YamlSource(content, file, (name) =>
-    Object.hasOwn(settings, name) && !name.endsWith('_PASSWORD') ? String(settings[name as keyof Settings]) : undefined,
+    Object.hasOwn(settings, name) && !isSecret(name) ? String(settings[name as keyof Settings]) : undefined,
   )
   const { root } = source
   if (root === undefined) return { topics: [], mistakes: source.mistakes }
