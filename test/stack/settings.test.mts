@@ -75,8 +75,8 @@ lookups('names every reference that cannot be filled in, but no value', () => {
       assert.equal(
         error.findings.map(({ code, subject, found }) => [code, subject, found]),
         [
-          ['ENV_SYNTAX', '.env:2 B', 'a "${" that begins no variable or is not closed'],
-          ['ENV_SYNTAX', '.env:3 C', 'Cannot use "${D}": it is not set; set D first'],
+          ['ENV_SYNTAX', '.env:2 B', 'a "${" that is not closed'],
+          ['ENV_SYNTAX', '.env:3 C', 'a required variable that is not set'],
         ],
       )
       return true
@@ -126,7 +126,11 @@ const WRONG: [string, string, string][] = [
   ['BIND_ADDRESS', 'localhost', 'an IPv4 address such as 127.0.0.1'],
   ['BIND_ADDRESS', '::1', 'an IPv4 address such as 127.0.0.1'],
   ['BIND_ADDRESS', '127.0.0.256', 'an IPv4 address such as 127.0.0.1'],
-  ['KAFKA_ADVERTISED_HOST', 'a b', 'a host name or address'],
+  ['KAFKA_ADVERTISED_HOST', 'a b', 'a host name or address, without a port'],
+  ['CLICKHOUSE_HOST', '127.0.0.1:8123', 'a host name or address, without a port'],
+  ['CLICKHOUSE_HOST', '127.0.0.256', 'a host name or address, without a port'],
+  ['CLICKHOUSE_MEMORY_LIMIT', '9'.repeat(20), 'a size such as 896m'],
+  ['REDIS_MAX_MEMORY', '0m', 'a size such as 896m'],
   ['KAFKA_HEAP', '320', 'a size such as 320m'],
   ['KAFKA_MEMORY_LIMIT', '560x', 'a size such as 896m'],
   ['CLICKHOUSE_DB', 'l2-data', 'letters, digits and "_", not beginning with a digit'],
@@ -159,6 +163,21 @@ reading('never shows a password', () => {
   const findings = refusal({}, 'REDIS_PASSWORD=\'hush hush\'\nCLICKHOUSE_PASSWORD="hu\tsh"\n')
   assert.is(findings.length, 2)
   assert.not.match(JSON.stringify(findings), 'hu')
+})
+
+reading('shows no password that another variable holds or may hold', () => {
+  const env = "REDIS_PASSWORD='hush'\nREDIS_PORT=${REDIS_PASSWORD}1\nREDIS_HOST=redis://me:hush2@there\n"
+  assert.equal(
+    refusal({}, env).map(({ subject, found }) => [subject, found]),
+    [
+      ['.env:2 REDIS_PORT', 'another value'],
+      ['.env:3 REDIS_HOST', 'another value'],
+    ],
+  )
+})
+
+reading('cuts a long value', () => {
+  assert.is(refusal({}, `REDIS_PORT=${'x'.repeat(1000)}\n`)[0]?.found, `"${'x'.repeat(80)}…"`)
 })
 
 reading('refuses values that programs read differently, for its own variables only', () => {

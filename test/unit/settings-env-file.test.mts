@@ -100,6 +100,8 @@ const UNREADABLE: [string, number[]][] = [
   ["A='x'y", [1]],
   ['A="x"y', [1]],
   ["A='a' 'b'", [1]],
+  // The backslash escapes the quote, so that it does not close.
+  ["A='a\\'", [1]],
   ['A="open\nB=2', [1]],
   ["B=2\nA='open", [2]],
 ]
@@ -237,7 +239,10 @@ asRoot('gives the file to the owner of the project when root runs it', () => {
 
 writing('leaves nothing behind when it fails', () => {
   const root = projectFolder({ '.env/a-folder': '', '.env.template': 'A=0\n' })
-  assert.throws(() => writeEnvValues(root, { A: '7' }), /EISDIR/)
+  assert.throws(
+    () => writeEnvValues(root, { A: '7' }),
+    /^\.env: found a folder, expected a text file that this user may read$/,
+  )
   assert.equal(readdirSync(root).sort(), ['.env', '.env.template'])
 })
 writing.run()

@@ -98,8 +98,8 @@ surplus: true
     '8:17 YAML_VALUE: "1.5"',
     '10:11 TOPIC_NAME: "__consumer_offsets", which is Kafka\'s own',
     '11:17 YAML_VALUE: "20000"',
-    '13:13 YAML_TYPE: "none"',
-    '14:5 YAML_TYPE: "just text"',
+    '13:13 YAML_TYPE: a single value',
+    '14:5 YAML_TYPE: a single value',
   ])
 })
 
@@ -146,7 +146,7 @@ parses('refuses a variable that is no setting, and every password', () => {
   assert.equal(variable('"${NO_SUCH}"'), ['8:15 YAML_VARIABLE: ${NO_SUCH}'])
   assert.equal(variable('"${REDIS_PASSWORD}"'), ['8:15 YAML_VARIABLE: ${REDIS_PASSWORD}'])
   assert.equal(variable('"${toString}"'), ['8:15 YAML_VARIABLE: ${toString}'])
-  assert.equal(variable('"${NAME"'), ['8:15 YAML_VARIABLE: Cannot interpolate "${NAME": found "${" without its "}"'])
+  assert.equal(variable('"${NAME"'), ['8:15 YAML_VARIABLE: a "${" that is not closed'])
 })
 
 parses('says where the YAML itself is broken', () => {
@@ -157,10 +157,42 @@ parses('says where the YAML itself is broken', () => {
   assert.equal(mistakesOf(SOUND.replace('key: symbol', 'partitions: 4')), ['5:5 YAML: Map keys must be unique'])
 })
 
+parses('repeats no text that it cannot place', () => {
+  const found = (text: string) =>
+    mistakesOf(SOUND.replace('{ compression.type: lz4, max.message.bytes: 2097152 }', text))
+  assert.equal(found('S3cr3t'), ['8:13 YAML_TYPE: a single value'])
+  assert.equal(found('[S3cr3t'), [
+    '9:1 YAML: Flow sequence in block collection must be sufficiently indented and end with a ]',
+  ])
+  assert.equal(found('{ a: "${S3cr3t x}" }'), ['8:15 YAML_VARIABLE: a "${" that begins no variable'])
+  assert.equal(found('{ a: "${NAME:?S3cr3t}" }'), ['8:15 YAML_VARIABLE: ${NAME}'])
+  assert.equal(found('{ a: "${KAFKA_HEAP+${NAME?S3cr3t}}" }'), ['8:15 YAML_VARIABLE: ${NAME}'])
+})
+
+parses('takes single values alone as keys, each once', () => {
+  const config = (text: string) =>
+    mistakesOf(SOUND.replace('{ compression.type: lz4, max.message.bytes: 2097152 }', text))
+  assert.equal(config('{ [a]: 1, {b: c}: 2 }'), ['8:15 YAML_KEY: a list as a key', '8:23 YAML_KEY: a mapping as a key'])
+  assert.equal(config('{ a: 1, b: 2, "a": 3 }'), ['8:27 YAML: Map keys must be unique'])
+})
+
+parses('gives an alias what its anchor last stood for', () => {
+  const topics = [
+    '{ name: &n a, partitions: 1, replication: 1 }',
+    '{ name: &n b, partitions: 1, replication: 1, key: *n }',
+  ]
+  const content = `topics:\n  - ${topics.join('\n  - ')}\n`
+  assert.equal(
+    parse(content).topics.map(({ key }) => key),
+    [undefined, 'b'],
+  )
+  assert.equal(mistakesOf(`${SOUND}  - *none\n`), ['9:5 YAML: an alias without an anchor before it'])
+})
+
 parses('wants a list of topics', () => {
   assert.equal(mistakesOf(''), ['1:1 YAML_TYPE: nothing'])
   assert.equal(mistakesOf('{}'), ['1:1 YAML_MISSING: no topics'])
-  assert.equal(mistakesOf('topics: 5'), ['1:1 YAML_TYPE: "5"'])
+  assert.equal(mistakesOf('topics: 5'), ['1:1 YAML_TYPE: a single value'])
   assert.equal(mistakesOf('topics: []'), [])
 })
 
@@ -190,7 +222,10 @@ reads('gives the five topics that ship, following KAFKA_LOG_RETENTION_HOURS', ()
 })
 
 reads('says so when the file cannot be read', () => {
-  assert.throws(() => readDeclaredTopics(settings, '/no/such.yml'), /^\/no\/such\.yml: found ENOENT/)
+  assert.throws(
+    () => readDeclaredTopics(settings, '/no/such.yml'),
+    /^\/no\/such\.yml: found no such file, expected a text file$/,
+  )
 })
 
 reads.run()

@@ -1,18 +1,9 @@
 /** Reading and editing .env, in the part of its dialects that Compose and the clients' libraries read alike. */
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { chmodSync, chownSync, existsSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { parse } from 'dotenv'
 import { configError, OpsError, reason } from '../common/findings.mts'
+import { readTextFile } from '../common/text-file.mts'
 
 /** One assignment of a .env file. */
 export interface EnvEntry {
@@ -32,14 +23,13 @@ interface Assignment {
   /** The value as written, with its quotes, and where it begins. */
   raw: string
   at: number
-  /** The whole statement, which may span lines inside quotes. */
-  statement: string
 }
 
 const BLANK = /[^\S\n]*(?:#.*)?(?:\n|$)/y
 const HEAD = /[^\S\n]*(?:export[^\S\n]+)?([\w.-]+)[^\S\n]*=[^\S\n]*/y
-const QUOTED = /('(?:\\'|[^'])*'|"(?:\\"|[^"])*")[^\S\n]*(?:#.*)?(?:\n|$)/y
-const UNQUOTED = /((?!['"]).*?)(?:[^\S\n]+|[^\S\n]* #.*)?(?:\n|$)/y
+const QUOTED = /('[^'\\]*(?:\\[\s\S][^'\\]*)*'|"[^"\\]*(?:\\[\s\S][^"\\]*)*")[^\S\n]*(?:#.*)?(?:\n|$)/y
+/** Words up to one that begins with "#" after a blank: not "the shortest text before blanks", which backtracks over each of them. */
+const UNQUOTED = /((?!['"])\S*(?:[^\S\r\n\u2028\u2029]+(?!(?<= )#)\S+)*)[^\S\n]*(?:(?<= )#.*\r?)?(?:\n|$)/y
 
 /** The assignments of `content` in order, and the numbers of the lines that are neither one nor blank. */
 function scan(content: string): { assignments: Assignment[]; unread: number[] } {
@@ -56,7 +46,7 @@ function scan(content: string): { assignments: Assignment[]; unread: number[] } 
     const value = head && (match(QUOTED, valueAt) ?? match(UNQUOTED, valueAt))
     let end = valueAt + (value?.[0].length ?? 0)
     if (head?.[1] && value) {
-      assignments.push({ name: head[1], line, raw: value[1] ?? '', at: valueAt, statement: content.slice(at, end) })
+      assignments.push({ name: head[1], line, raw: value[1] ?? '', at: valueAt })
     } else {
       const blank = match(BLANK, at)
       if (!blank) unread.push(line)
@@ -94,13 +84,26 @@ export function parseEnvFile(content: string, fileName: string): EnvEntry[] {
       })),
     )
   }
-  return assignments.map(({ name, line, raw, statement }) => ({
+  return assignments.map(({ name, line, raw }) => ({
     name,
-    text: parse(statement)[name] ?? '',
+    text: parse(`VALUE=${raw}`).VALUE ?? '',
     literal: raw.startsWith("'"),
     origin: `${fileName}:${line}`,
     ambiguity: ambiguityOf(raw),
   }))
+}
+
+/**
+ * The text of a .env file of `root`; undefined when there is none.
+ * @throws {OpsError} exit code 2, when what is there cannot be read as text
+ */
+export function readEnvText(root: string, fileName: '.env' | '.env.template'): string | undefined {
+  try {
+    return readTextFile(path.join(root, fileName))
+  } catch (error) {
+    const [found, expected] = [reason(error), 'a text file that this user may read']
+    throw configError([{ code: 'ENV_UNREADABLE', subject: fileName, found, expected, hint: `ls -lL ${fileName}` }])
+  }
 }
 
 /**
@@ -125,15 +128,15 @@ export function setEnvValues(content: string, values: Record<string, string>): s
  * Writes values to the .env file of `root`, which is made from .env.template if there is none: whole or not at all, with the
  * owner and permissions it had, and through a symlink. A new one can be read by its owner alone, since it holds passwords.
  * @param values shown in the hint when they cannot be written: no secrets
- * @throws {OpsError} exit code 1, where this user may not write
+ * @throws {OpsError} exit code 1, where this user may not write; 2, when what is there cannot be read
  */
 export function writeEnvValues(root: string, values: Record<string, string>): void {
   const link = path.join(root, '.env')
   const file = existsSync(link) ? realpathSync(link) : link
-  const template = path.join(root, '.env.template')
-  const source = existsSync(file) ? file : template
+  const own = readEnvText(root, '.env')
+  const source = own === undefined ? path.join(root, '.env.template') : file
   const { uid, gid, mode } = statSync(source)
-  const content = setEnvValues(readFileSync(source, 'utf8'), values)
+  const content = setEnvValues(own ?? readEnvText(root, '.env.template') ?? '', values)
   const beside = `${file}.${process.pid}.new`
   try {
     writeFileSync(beside, content, { mode: 0o600, flag: 'wx' })

@@ -1,8 +1,6 @@
 /** The variables in force by name: the shell's, .env's and .env.template's, as Docker Compose reads them. */
-import { existsSync, readFileSync } from 'node:fs'
-import path from 'node:path'
 import { configError, type Finding, reason } from '../common/findings.mts'
-import { parseEnvFile } from './env-file.mts'
+import { parseEnvFile, readEnvText } from './env-file.mts'
 import { interpolate } from './interpolate.mts'
 
 /** A value in force, and where it comes from: the shell, or file and line. */
@@ -43,35 +41,19 @@ export function lookupFor(env: NodeJS.ProcessEnv, root: string): ValueLookup {
 }
 
 /** The values of a .env file, empty if it is not there. A reference means `outer`'s value, else the one of a line above. */
-function readEnvFile(root: string, fileName: string, outer: ValueLookup): Map<string, Value> {
+function readEnvFile(root: string, fileName: '.env' | '.env.template', outer: ValueLookup): Map<string, Value> {
   const values = new Map<string, Value>()
   const wrong: Omit<Finding, 'severity'>[] = []
-  const file = path.join(root, fileName)
-  if (!existsSync(file)) return values
-  let content: string
-  try {
-    content = readFileSync(file, 'utf8')
-  } catch (error) {
-    const finding = {
-      code: 'ENV_UNREADABLE',
-      subject: fileName,
-      found: reason(error),
-      expected: 'a file this user may read',
-    }
-    throw configError([{ ...finding, hint: `ls -l ${fileName}` }])
-  }
-  for (const { name, text, literal, origin, ambiguity } of parseEnvFile(content, fileName)) {
+  for (const { name, text, literal, origin, ambiguity } of parseEnvFile(readEnvText(root, fileName) ?? '', fileName)) {
     try {
       const filled = literal ? text : interpolate(text, (other) => (outer(other) ?? values.get(other))?.text)
       values.set(name, { text: filled, origin, ambiguity })
     } catch (error) {
-      // A RangeError names a required variable; a SyntaxError would show the value, which may be a secret.
-      const found = error instanceof RangeError ? error.message : 'a "${" that begins no variable or is not closed'
       const hint = `edit line ${origin.split(':')[1]} of ${fileName}`
       wrong.push({
         code: 'ENV_SYNTAX',
         subject: `${origin} ${name}`,
-        found,
+        found: reason(error),
         expected: 'references that can be filled in',
         hint,
       })
@@ -79,4 +61,17 @@ function readEnvFile(root: string, fileName: string, outer: ValueLookup): Map<st
   }
   if (wrong.length > 0) throw configError(wrong)
   return values
+}
+
+/** True for the variables of the passwords. */
+export const isSecret = (variable: string): boolean => variable.endsWith('_PASSWORD')
+
+/** Characters of a wrong value that a message shows. */
+const MAX_SHOWN = 80
+
+/** How a message shows a wrong value: as nothing where it is one of `secrets`, holds one, or has an "@" as URLs with a password have. */
+export function shownValue(variable: string, text: string, secrets: readonly string[]): string {
+  if (isSecret(variable) || text.includes('@') || secrets.some((secret) => text.includes(secret)))
+    return 'another value'
+  return `"${text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text}"`
 }

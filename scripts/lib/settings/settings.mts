@@ -1,10 +1,10 @@
 /** The settings of the stack: .env.template's values, then .env, then the shell, as Docker Compose reads them. */
-import { isIPv4 } from 'node:net'
+import { isIP, isIPv4 } from 'node:net'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { configError, type Finding, reason } from '../common/findings.mts'
 import { keepSecret } from '../common/secrets.mts'
-import { lookupFor } from './environment.mts'
+import { isSecret, lookupFor, shownValue } from './environment.mts'
 
 /** The folder of docker-compose.yml. */
 export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..')
@@ -31,8 +31,11 @@ const port = integer(1, 65_535)
 /** 100 years, in hours and days: more would overflow the milliseconds and seconds that the services count in. */
 const hours = integer(1, 876_000)
 const days = integer(0, 36_500)
-const image = matching(/^\S+$/, 'an image name')
-const host = matching(/^[\w.:[\]-]+$/, 'a host name or address')
+const image = matching(/^[^\p{Cc}\s]+$/u, 'an image name')
+/** Digits and points alone are an IPv4 address or nothing. */
+const hostName = matching(/^(?![\d.]*$)[\w-]+(\.[\w-]+)*$/, 'a host name or address, without a port')
+const host: Reader<string> = (text) =>
+  isIPv4(text) || isIP(text.replace(/^\[(.*:.*)\]$/, '$1').replace('%', ' ')) === 6 ? text : hostName(text)
 const name = matching(/^[A-Za-z_]\w*$/, 'letters, digits and "_", not beginning with a digit')
 /** `default` is the user of the embedded server's own session, and cannot be both. */
 const user = matching(
@@ -49,15 +52,15 @@ const UNITS: Record<string, number> = { '': 1, b: 1, k: 1024, m: 1024 ** 2, g: 1
 export function parseBytes(text: string): number {
   const match = /^(\d+)([bkmg]?)b?$/i.exec(text)
   const bytes = Number(match?.[1]) * (UNITS[match?.[2]?.toLowerCase() ?? ''] ?? Number.NaN)
-  if (!(bytes > 0)) throw new RangeError('a size such as 896m')
+  if (!(bytes > 0 && Number.isSafeInteger(bytes))) throw new RangeError('a size such as 896m')
   return bytes
 }
 
 /** Bytes as Redis counts them: `gb` is 1024³, but `g` is 1000³. */
 const redisBytes: Reader<number> = (text) => {
+  const bytes = parseBytes(text)
   const decimal = /^(\d+)([kmg])$/i.exec(text)
-  if (!decimal) return parseBytes(text)
-  return Number(decimal[1]) * 1000 ** ' kmg'.indexOf(decimal[2]?.toLowerCase() ?? ' ')
+  return !decimal ? bytes : Number(decimal[1]) * 1000 ** ' kmg'.indexOf(decimal[2]?.toLowerCase() ?? ' ')
 }
 
 const bootstrapServers: Reader<string[]> = (text) => {
@@ -127,7 +130,7 @@ export const VARIABLES = {
   CLICKHOUSE_PORT: port,
   CLICKHOUSE_DATABASE: name,
   REDIS_HOST: host,
-  EMBEDDED_DATA_DIR: ((text) => path.resolve(ROOT, text)) as Reader<string>,
+  EMBEDDED_DATA_DIR: ((text) => path.resolve(ROOT, printable(text))) as Reader<string>,
 } as const
 
 export type Settings = { readonly [K in keyof typeof VARIABLES]: ReturnType<(typeof VARIABLES)[K]> }
@@ -152,6 +155,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env, root: string 
   const wrong: Omit<Finding, 'severity'>[] = []
   const settings: Record<string, unknown> = {}
   const origins: Record<string, string> = {}
+  const secrets = Object.keys(VARIABLES).flatMap((variable) => (isSecret(variable) && lookup(variable)?.text) || [])
   const report = (variable: string, found: string, expected: string, code = 'SETTING') =>
     wrong.push({
       code,
@@ -163,7 +167,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env, root: string 
   for (const [variable, reader] of Object.entries(VARIABLES)) {
     const { text, origin, ambiguity } = lookup(variable) ?? { text: '', origin: '.env.template' }
     origins[variable] = origin
-    if (variable.endsWith('_PASSWORD')) keepSecret(text)
+    if (isSecret(variable)) keepSecret(text)
     if (ambiguity) {
       report(variable, `${ambiguity}, which programs read differently`, 'a value in single quotes', 'ENV_AMBIGUOUS')
       continue
@@ -171,7 +175,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env, root: string 
     try {
       settings[variable] = (reader as Reader<unknown>)(text)
     } catch (error) {
-      report(variable, variable.endsWith('_PASSWORD') ? 'another value' : `"${text}"`, reason(error))
+      report(variable, shownValue(variable, text, secrets), reason(error))
     }
   }
   for (const [index, variable] of HOST_PORTS.entries()) {

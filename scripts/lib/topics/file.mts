@@ -1,7 +1,8 @@
 /** Reads kafka/topics.yml: what topics there should be, and every mistake in it with its line and column. */
-import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { configError, reason } from '../common/findings.mts'
+import { readTextFile } from '../common/text-file.mts'
+import { isSecret } from '../settings/environment.mts'
 import { ROOT, type Settings } from '../settings/settings.mts'
 import { byPosition, type Mistake, type YamlNode, YamlSource } from './yaml-source.mts'
 
@@ -66,7 +67,7 @@ export const metricName = (topic: string): string => topic.replaceAll('.', '_')
  */
 export function parseTopicsFile(content: string, file: string, settings: Settings): TopicsFile {
   const source = new YamlSource(content, file, (name) =>
-    Object.hasOwn(settings, name) && !name.endsWith('_PASSWORD') ? String(settings[name as keyof Settings]) : undefined,
+    Object.hasOwn(settings, name) && !isSecret(name) ? String(settings[name as keyof Settings]) : undefined,
   )
   const { root } = source
   if (root === undefined) return { topics: [], mistakes: source.mistakes }
@@ -75,12 +76,16 @@ export function parseTopicsFile(content: string, file: string, settings: Setting
   const topics = (list ? (source.items(list.value, source.at(list.key)) ?? []) : []).map((node) =>
     readTopic(source, node),
   )
-  for (const [index, { name, at }] of topics.entries()) {
-    const twin = topics.slice(0, index).find((other) => name && metricName(other.name) === metricName(name))
-    if (!twin || !at.name) continue
-    const expected = `a name of its own, see ${twin.at.name}`
-    if (twin.name === name) source.report('TOPIC_TWICE', at.name, `a second "${name}"`, expected)
-    else source.report('TOPIC_COLLISION', at.name, `"${name}", in metrics the same as "${twin.name}"`, expected)
+  const named = new Map<string, DeclaredTopic>()
+  for (const topic of topics.filter(({ name, at }) => name && at.name)) {
+    const { name, at } = topic
+    const twin = named.get(metricName(name))
+    if (!twin) named.set(metricName(name), topic)
+    else if (at.name) {
+      const expected = `a name of its own, see ${twin.at.name}`
+      if (twin.name === name) source.report('TOPIC_TWICE', at.name, `a second "${name}"`, expected)
+      else source.report('TOPIC_COLLISION', at.name, `"${name}", in metrics the same as "${twin.name}"`, expected)
+    }
   }
   return { topics, mistakes: source.mistakes }
 }
@@ -145,12 +150,13 @@ function readTopic(source: YamlSource, node: unknown): DeclaredTopic {
  */
 export function readTopicsFile(settings: Settings, file: string = TOPICS_FILE): TopicsFile {
   const subject = shownPath(file)
-  let content: string
+  let content: string | undefined
   try {
-    content = readFileSync(file, 'utf8')
+    content = readTextFile(file)
+    if (content === undefined) throw new Error('no such file')
   } catch (error) {
     const hint = 'git checkout kafka/topics.yml, or --file with another'
-    throw configError([{ code: 'TOPICS_FILE', subject, found: reason(error), expected: 'a readable file', hint }])
+    throw configError([{ code: 'TOPICS_FILE', subject, found: reason(error), expected: 'a text file', hint }])
   }
   return parseTopicsFile(content, subject, settings)
 }

@@ -1,6 +1,6 @@
 /** A YAML file read piece by piece, with the line and column of every mistake. */
 import {
-  type Document,
+  type Alias,
   isAlias,
   isMap,
   isNode,
@@ -10,6 +10,7 @@ import {
   type Node,
   type Pair,
   parseDocument,
+  visit,
 } from 'yaml'
 import { type Finding, reason } from '../common/findings.mts'
 import { interpolate, type Lookup } from '../settings/interpolate.mts'
@@ -46,10 +47,13 @@ export interface Bounds {
 
 export class YamlSource {
   readonly mistakes: Mistake[] = []
+  /** The outermost node; undefined when the syntax is so broken that what follows cannot be understood. */
+  readonly root: YamlNode
   readonly #lines = new LineCounter()
-  readonly #document: Document.Parsed
   readonly #file: string
   readonly #lookup: Lookup
+  /** What each alias stands for: the last node before it with its anchor. Alias.resolve looks through the whole document each time. */
+  readonly #targets = new Map<Alias, Node>()
 
   /**
    * @param file how messages name the file
@@ -58,15 +62,25 @@ export class YamlSource {
   constructor(content: string, file: string, lookup: Lookup) {
     this.#file = file
     this.#lookup = lookup
-    this.#document = parseDocument(content, { lineCounter: this.#lines, prettyErrors: false })
-    for (const { pos, message } of this.#document.errors) {
-      this.report('YAML', this.#place(pos[0]), message, 'valid YAML')
+    // The library compares each key with each other one; entries() looks them up.
+    const document = parseDocument(content, { lineCounter: this.#lines, prettyErrors: false, uniqueKeys: false })
+    for (const { pos, message } of document.errors) {
+      // Some messages end in the text that they are about.
+      this.report('YAML', this.#place(pos[0]), message.replace(/: ".*/s, ''), 'valid YAML')
     }
-  }
-
-  /** The outermost node; undefined when the syntax is so broken that what follows cannot be understood. */
-  get root(): YamlNode {
-    return this.#document.errors.every(({ code }) => code === 'DUPLICATE_KEY') ? this.#document.contents : undefined
+    const anchors = new Map<string, Node>()
+    visit(document, {
+      Node: (_, node) => {
+        if (!isAlias(node)) {
+          if (node.anchor) anchors.set(node.anchor, node)
+          return
+        }
+        const target = anchors.get(node.source)
+        if (target) this.#targets.set(node, target)
+        else this.report('YAML', this.at(node), 'an alias without an anchor before it', 'valid YAML')
+      },
+    })
+    this.root = this.mistakes.length === 0 ? document.contents : undefined
   }
 
   /** `file:line:column` of a node. */
@@ -86,7 +100,7 @@ export class YamlSource {
 
   /** The node itself, or the one that an alias stands for. */
   resolve(node: unknown): unknown {
-    return isAlias(node) ? node.resolve(this.#document) : node
+    return isAlias(node) ? this.#targets.get(node) : node
   }
 
   /** A scalar's text with its variables filled in; undefined after reporting what it is instead. */
@@ -106,10 +120,10 @@ export class YamlSource {
         return found
       })
       if (unknown.length === 0) return value
-      this.report('YAML_VARIABLE', subject, unknown.join(' '), 'a setting of .env.template')
     } catch (error) {
-      this.report('YAML_VARIABLE', subject, reason(error), expected)
+      if (unknown.length === 0) this.report('YAML_VARIABLE', subject, reason(error), expected)
     }
+    if (unknown.length > 0) this.report('YAML_VARIABLE', subject, unknown.join(' '), 'a setting of .env.template')
     return undefined
   }
 
@@ -142,15 +156,19 @@ export class YamlSource {
     const entries = new Map<string, Pair<Node, Node | null>>()
     for (const pair of mapping.items) {
       const key = isScalar(pair.key) ? String(pair.key.value) : describe(pair.key)
-      if (!known || known.includes(key)) entries.set(key, pair)
+      if (!isScalar(pair.key)) this.report('YAML_KEY', this.at(pair.key), `${key} as a key`, 'a name')
+      else if (entries.has(key)) this.report('YAML', this.at(pair.key), 'Map keys must be unique', 'valid YAML')
+      else if (!known || known.includes(key)) entries.set(key, pair)
       else this.report('YAML_KEY', this.at(pair.key), `the unknown key "${key}"`, `one of ${known.join(', ')}`)
     }
     return entries
   }
 }
 
+/** What a node is. Never its text: it is not what was expected, so it may be anything. */
 function describe(node: unknown): string {
   if (isMap(node)) return 'a mapping'
   if (isSeq(node)) return 'a list'
-  return isScalar(node) && node.value !== null ? `"${node.value}"` : 'nothing'
+  if (isAlias(node)) return 'an alias'
+  return isScalar(node) && node.value !== null ? 'a single value' : 'nothing'
 }

@@ -1,6 +1,6 @@
 /** The data folder of an embedded stack: what keeps it from being used, as findings. */
 import { cannotTell, type OpsError, reason } from '../../common/findings.mts'
-import { readRegularFile } from '../../common/regular-file.mts'
+import { readTextFile } from '../../common/text-file.mts'
 
 /** Bytes of a lock or a process record, at most. */
 const MAX_BYTES = 64 * 1024
@@ -35,9 +35,10 @@ export function unusable(
  */
 export function readState(dataDir: string, file: string): string | undefined {
   try {
-    return readRegularFile(file, MAX_BYTES)
-  } catch (error) {
-    if (error instanceof TypeError) return ''
-    throw unusable(dataDir, error)
+    return readTextFile(file, { maxBytes: MAX_BYTES })
+  } catch (failure) {
+    const { cause } = failure as Error
+    if (cause === undefined) return ''
+    throw unusable(dataDir, cause)
   }
 }

@@ -14,8 +14,8 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 import { cannotTell, error, OpsError } from '../../common/findings.mts'
-import { readRegularFile } from '../../common/regular-file.mts'
 import { findCommand, run } from '../../common/run.mts'
+import { readTextFile } from '../../common/text-file.mts'
 import { ROOT } from '../../settings/settings.mts'
 import { isFileError, unusable } from './data-dir.mts'
 import { bornAt } from './processes.mts'
@@ -139,7 +139,7 @@ export function verifyChanged(folder: string, pins?: string): void {
   }
   const seen = hash.digest('hex')
   const stamp = `${folder}.verified`
-  if (readRegularFile(stamp, 1000) === seen) return
+  if (readTextFile(stamp, { maxBytes: 1000 }) === seen) return
   verify(folder, pins, `rm -r '${folder}' && npm start (fetches them again)`)
   try {
     writeFileSync(stamp, seen)
