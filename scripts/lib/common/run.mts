@@ -36,25 +36,27 @@ export async function run(
     stdio: ['ignore', 'pipe', progress ? 'inherit' : 'pipe'],
     ...(cwd !== undefined && { cwd }),
     ...(env && { env }),
-    ...(timeoutMs !== undefined && { timeout: timeoutMs, timeoutSignal: 'SIGKILL' }),
   })`${command}`
+  let killed: string | undefined
+  const kill = (why: string) => {
+    killed ??= why
+    running.kill('SIGKILL').catch(() => {
+      // It ended meanwhile.
+    })
+  }
+  const timer =
+    timeoutMs === undefined ? undefined : setTimeout(() => kill(`no answer within ${timeoutMs / 1000} s`), timeoutMs)
   let bytes = 0
   for (const stream of [running.child?.stdout, running.child?.stderr]) {
     stream?.on('data', (chunk: Buffer) => {
-      const before = bytes
       bytes += chunk.length
-      if (before <= maxBytes && bytes > maxBytes) running.kill('SIGKILL')
+      if (bytes > maxBytes) kill(`more than ${maxBytes} bytes of output`)
     })
   }
-  const { ok, exitCode, stdout, stderr, duration } = await running
-  if (ok) return { ok, exitCode, stdout, stderr }
-  const killed =
-    bytes > maxBytes
-      ? `more than ${maxBytes} bytes of output`
-      : timeoutMs !== undefined && duration >= timeoutMs
-        ? `no answer within ${timeoutMs / 1000} s`
-        : undefined
-  return { ok, exitCode: killed ? null : exitCode, stdout, stderr: killed ?? stderr }
+  const { ok, exitCode, stdout, stderr } = await running
+  clearTimeout(timer)
+  // Its children are killed before it, so it may still have ended as if all were well.
+  return killed ? { ok: false, exitCode: null, stdout, stderr: killed } : { ok, exitCode, stdout, stderr }
 }
 
 /** Where a command is on the PATH of `env`; undefined when it is not there. */
