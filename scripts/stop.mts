@@ -7,8 +7,9 @@
 import { runCommand } from './lib/command/command.mts'
 import { error, type Finding, OpsError } from './lib/common/findings.mts'
 import { table } from './lib/common/table.mts'
-import { type Container, findContainers, holdsMemory, stopContainers } from './lib/engines/docker.mts'
+import { stopContainers } from './lib/engines/docker.mts'
 import { stopEmbedded } from './lib/engines/embedded/stack.mts'
+import { type Container, findContainers, holdsMemory } from './lib/engines/inspect.mts'
 import { logFile } from './lib/engines/service.mts'
 import { readSettings } from './lib/settings/settings.mts'
 

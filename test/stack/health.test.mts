@@ -769,6 +769,24 @@ contained('tells of a silent one what its health check says, and after --wait th
   assert.equal([exitCode, stderr.split('\n').slice(1)], [1, ['The log of redis ends with', ...lines, '']])
 })
 
+contained('one that never ran is unhealthy too', async () => {
+  for (const FinishedAt of ['0001-01-01T00:00:00Z', '']) {
+    const env = { ...fakeDocker({ Status: 'created', FinishedAt, Health: null }, '0%'), REDIS_PORT: '1' }
+    const { exitCode, findings } = await health(['--only', 'redis'], env)
+    assert.equal([exitCode, findings.map(({ code }) => code)], [1, ['CONTAINER_STATE']])
+    assert.match(findings[0]?.found ?? '', /its container is created; its log ends with "line 7"$/)
+  }
+})
+
+contained('--wait keeps to its time beside a docker that hangs', async () => {
+  const env = fakeDocker({}, '0%')
+  writeFileSync(path.join(env.EMBEDDED_DATA_DIR as string, 'docker'), '#!/bin/sh\nexec sleep 60\n')
+  const startMs = performance.now()
+  const { exitCode } = await check(['--only', 'redis', '--wait', '2'], { ...env, REDIS_PORT: '1' })
+  // The 10 s that Docker gets without --wait tell the two apart.
+  assert.equal([exitCode, performance.now() - startMs < 8_000], [1, true])
+})
+
 contained.after(end)
 
 probes.run()

@@ -1,7 +1,7 @@
 /** The cause behind a probe's finding, from what Docker knows of the service's container and from its log. */
 
 import { error, type Finding, OpsError, warning } from '../common/findings.mts'
-import { type Container, containerLog, type Memory, readContainers } from './docker.mts'
+import { type Container, containerLog, type Memory, readContainers } from './inspect.mts'
 import { failedInitFile, knownCause } from './known-causes.mts'
 import type { ServiceName } from './service.mts'
 

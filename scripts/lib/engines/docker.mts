@@ -1,5 +1,5 @@
-/** What the Docker engine knows about the stack's containers, and how they are stopped. What starts them is in lib/start. */
-import { cannotTell, OpsError } from '../common/findings.mts'
+/** The Docker engine and Compose: whether they can be used, which containers they have, and how these are stopped. */
+import { cannotTell, type OpsError } from '../common/findings.mts'
 import { findCommand, type Outcome, run } from '../common/run.mts'
 import { ROOT } from '../settings/settings.mts'
 
@@ -12,26 +12,9 @@ export interface Docker {
   compose: string[]
 }
 
-export interface Container {
-  service: string
-  name: string
-  /** Docker's word: created, running, paused, restarting, removing, exited or dead. */
-  state: string
-  /** healthy, unhealthy or starting; `none` without a health check. */
-  health: string
-  exitCode: number
-  /** Killed because it was out of memory: in its last life, or in the last ten minutes by the engine's own record. */
-  oomKilled: boolean
-  restarts: number
-  /** Why the engine could not start it; empty when it could. */
-  error: string
-  /** What the last health check printed. */
-  healthOutput: string
-  /** The time from which on its log is about its present state: shortly before its last end, or its start. */
-  logSince: string
-}
-
-const ask = (command: readonly string[], timeoutMs = 10_000): Promise<Outcome> => run(command, { cwd: ROOT, timeoutMs })
+/** Asks docker from the repository's folder. */
+export const ask = (command: readonly string[], timeoutMs = 10_000): Promise<Outcome> =>
+  run(command, { cwd: ROOT, timeoutMs })
 
 /** The command that runs Compose v2.17 or newer, which has `up --wait-timeout`; undefined where there is none. */
 export async function findCompose(env: NodeJS.ProcessEnv = process.env): Promise<string[] | undefined> {
@@ -63,22 +46,18 @@ const NO_ENGINE =
  * Ids of the stack's containers; empty when there are none or no engine runs.
  * @throws {OpsError} exit code 3 when the engine does not say
  */
-async function listIds(...filters: string[]): Promise<string[]> {
+export async function listIds(filters: readonly string[], timeoutMs?: number): Promise<string[]> {
   if (!(await findCommand('docker'))) return []
   const label = `label=com.docker.compose.project=${PROJECT}`
-  const list = await ask([
-    'docker',
-    'ps',
-    '-aq',
-    '--no-trunc',
-    ...[label, ...filters].flatMap((each) => ['--filter', each]),
-  ])
+  const chosen = [label, ...filters].flatMap((each) => ['--filter', each])
+  const list = await ask(['docker', 'ps', '-aq', '--no-trunc', ...chosen], timeoutMs)
   if (list.ok) return list.stdout.split('\n').filter(Boolean)
   if (NO_ENGINE.test(list.stderr)) return []
   throw silent('docker ps', list)
 }
 
-function silent(subject: string, { stderr }: Outcome): OpsError {
+/** The failure of an engine that does not say. */
+export function silent(subject: string, { stderr }: Outcome): OpsError {
   const found = stderr.trim().split('\n')[0] || 'it failed without a message'
   return cannotTell({ code: 'DOCKER', subject, found, hint: 'docker ps' })
 }
@@ -97,111 +76,11 @@ export function parseAnswer<T>(subject: string, answer: Outcome): T {
  * @throws {OpsError} exit code 3 when the engine does not say
  */
 export async function runningSince(): Promise<string[]> {
-  const ids = await listIds('status=running')
+  const ids = await listIds(['status=running'])
   if (ids.length === 0) return []
   const inspected = await ask(['docker', 'inspect', '--format', '{{.Id}} {{.State.StartedAt}}', ...ids])
   if (!inspected.ok && inspected.stdout.trim() === '') throw silent('docker inspect', inspected)
   return inspected.stdout.split('\n').filter(Boolean).sort()
-}
-
-/** The stack's containers, stopped ones included; undefined when the engine does not say. */
-export async function readContainers(): Promise<Container[] | undefined> {
-  try {
-    return await findContainers()
-  } catch (error) {
-    if (error instanceof OpsError) return undefined
-    throw error
-  }
-}
-
-/**
- * The stack's containers, stopped ones included; empty when there are none or no engine runs.
- * @throws {OpsError} exit code 3 when the engine does not say: no permission, no answer in time
- */
-export async function findContainers(): Promise<Container[]> {
-  const ids = await listIds()
-  if (ids.length === 0) return []
-  const [inspected, killed] = await Promise.all([ask(['docker', 'inspect', ...ids]), readOutOfMemory()])
-  // It fails when one of them is gone since, and prints the others all the same.
-  const gone = !inspected.ok && /No such (object|container)/i.test(inspected.stderr)
-  if (!inspected.ok && !gone) throw silent('docker inspect', inspected)
-  return parseAnswer<Inspected[]>('docker inspect', inspected).map((container) => ({
-    service: container.Config.Labels['com.docker.compose.service'] ?? '',
-    name: container.Name.replace(/^\//, ''),
-    state: container.State.Status,
-    health: container.State.Health?.Status ?? 'none',
-    exitCode: container.State.ExitCode,
-    oomKilled: container.State.OOMKilled || killed.includes(container.Id),
-    restarts: container.RestartCount,
-    error: container.State.Error,
-    healthOutput: container.State.Health?.Log?.at(-1)?.Output.trim() ?? '',
-    logSince: logSince(container),
-  }))
-}
-
-/** Seconds before a container's end that its log is read from: the lines that say why. */
-const LAST_WORDS_S = 60
-
-function logSince({ State, RestartCount }: Inspected): string {
-  const ended = RestartCount > 0 || State.Status !== 'running'
-  return ended ? new Date(Date.parse(State.FinishedAt) - LAST_WORDS_S * 1000).toISOString() : State.StartedAt
-}
-
-/** Ids of containers that ran out of memory in the last ten minutes. A restart clears the container's own flag; the engine's events remember. */
-async function readOutOfMemory(): Promise<string[]> {
-  const now = Math.floor(Date.now() / 1000)
-  const filters = ['--filter', 'event=oom', '--filter', `label=com.docker.compose.project=${PROJECT}`]
-  const window = ['--since', String(now - 600), '--until', String(now)]
-  const { stdout } = await ask(['docker', 'events', ...window, ...filters, '--format', '{{.Actor.ID}}'])
-  return stdout.split('\n').filter(Boolean)
-}
-
-/** The part of `docker inspect` that is read here. @see https://docs.docker.com/reference/api/engine/ */
-interface Inspected {
-  Id: string
-  Name: string
-  RestartCount: number
-  Config: { Labels: Record<string, string> }
-  State: {
-    Status: string
-    ExitCode: number
-    OOMKilled: boolean
-    Error: string
-    StartedAt: string
-    FinishedAt: string
-    Health?: { Status: string; Log?: { Output: string }[] }
-  }
-}
-
-/** The last lines of a container's log, both streams, in order; of those since a moment, if one is given. */
-export async function containerLog(name: string, lines: number, since?: string): Promise<string[]> {
-  const command = ['docker', 'logs', '--tail', String(lines), ...(since ? ['--since', since] : []), name]
-  // Through one pipe: two would lose the order of their lines.
-  const { stdout } = await ask(['sh', '-c', 'exec "$@" 2>&1', 'sh', ...command])
-  return stdout.trimEnd().split('\n')
-}
-
-export interface Memory {
-  percentOfLimit: number
-  /** As Docker writes it: `1.9GiB / 2GiB`. */
-  usage: string
-}
-
-/** Memory of the running containers by their names; empty when the engine does not say. It measures for 2 s. */
-export async function readMemory(timeoutMs: number): Promise<Map<string, Memory>> {
-  const { ok, stdout } = await ask(['docker', 'stats', '--no-stream', '--format', '{{json .}}'], timeoutMs)
-  const lines = ok ? stdout.split('\n').filter(Boolean) : []
-  return new Map(
-    lines.map((line) => {
-      const { Name, MemPerc, MemUsage } = JSON.parse(line) as Record<'Name' | 'MemPerc' | 'MemUsage', string>
-      return [Name, { percentOfLimit: Number.parseFloat(MemPerc), usage: MemUsage }]
-    }),
-  )
-}
-
-/** True for a container whose processes are there, paused or not. */
-export function holdsMemory({ state }: Container): boolean {
-  return state === 'running' || state === 'restarting' || state === 'paused'
 }
 
 /** Longest time to the last container's end, in ms: twice the stop_grace_period of Kafka and then ZooKeeper, and some. */

@@ -2,8 +2,9 @@
 import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { cannotTell, configError } from '../common/findings.mts'
-import { type Container, type Docker, findDocker } from './docker.mts'
+import { type Docker, findDocker } from './docker.mts'
 import { readRecords, runningEmbedded } from './embedded/processes.mts'
+import type { Container } from './inspect.mts'
 
 export type StackMode = 'docker' | 'embedded'
 

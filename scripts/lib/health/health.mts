@@ -4,8 +4,8 @@ import { exitCodeOf, type Finding, OpsError, type Paint } from '../common/findin
 import { table } from '../common/table.mts'
 import { inTime } from '../common/wait.mts'
 import { explainByContainer, memoryFindings } from '../engines/container.mts'
-import { readContainers, readMemory } from '../engines/docker.mts'
 import { lastLines, readRecords, runningEmbedded } from '../engines/embedded/processes.mts'
+import { readContainers, readMemory } from '../engines/inspect.mts'
 import { knownCause } from '../engines/known-causes.mts'
 import { modeOf, type StackMode } from '../engines/mode.mts'
 import { SERVICES, type ServiceName } from '../engines/service.mts'
@@ -35,6 +35,8 @@ const PATIENCE = 2
 /** With `deep` one deadline more, for the writing. */
 const DEEP_PATIENCE = 3
 const CANARY_PATIENCE = 6
+/** Milliseconds that Docker gets for each question, unless less time is left. */
+const DOCKER_MS = 10_000
 /** Milliseconds that one question gets however little time is left: a healthy service that is busy answers in that. */
 const LEAST_MS = 500
 const CANARY_LEAST_MS = 1_000
@@ -66,7 +68,7 @@ export async function readHealth(
   // What asks Docker.
   if (!embedded) await import('zx/core')
   const [containers, memory, probed] = await Promise.all([
-    embedded ? [] : readContainers(),
+    embedded ? [] : readContainers(Math.min(DOCKER_MS, Math.max(LEAST_MS, options.leftMs ?? DOCKER_MS))),
     // It takes 2 s, as writing does, so with `deep` it costs nothing.
     embedded || !options.deep ? undefined : readMemory(2 * options.timeoutMs),
     Promise.all(

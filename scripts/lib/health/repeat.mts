@@ -1,8 +1,8 @@
 /** Health that is checked until it is good, and the logs that are shown when it does not become so. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { exitCodeOf } from '../common/findings.mts'
-import { containerLog, readContainers } from '../engines/docker.mts'
 import { lastLines, readRecords } from '../engines/embedded/processes.mts'
+import { containerLog, readContainers } from '../engines/inspect.mts'
 import type { Settings } from '../settings/settings.mts'
 import type { StackHealth } from './health.mts'
 

@@ -23,10 +23,9 @@ export function failure({ name, log }: Pick<ProcessRecord, 'name' | 'log'>, foun
   ])
 }
 
-/** A service's own error lines, the first of them first: a Java machine's log ends with the stack of the last one. */
+/** A log's exceptions, then its other error lines, each once: a Java machine's log ends with a stack, and repeats itself. */
 function errorLines(lines: readonly string[]): string[] {
-  const found = lines.filter((line) =>
-    /\b(ERROR|FATAL)\b|<(Error|Fatal)>|^Caused by: |^[\w.$]+(Exception|Error)\b/.test(line),
-  )
-  return [...new Set(found)]
+  const exceptions = lines.filter((line) => /^(Caused by: )?[\w.$]+(Exception|Error)\b/.test(line))
+  const errors = lines.filter((line) => /\b(ERROR|FATAL)\b|<(Error|Fatal)>/.test(line))
+  return [...new Set([...exceptions, ...errors])]
 }
