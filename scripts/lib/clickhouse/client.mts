@@ -1,11 +1,9 @@
-/** The one place that talks to ClickHouse: client, errors, and the files of clickhouse/init. */
-import { readdirSync, readFileSync } from 'node:fs'
+/** The one place that talks to ClickHouse: client and errors. */
 import { isIPv6 } from 'node:net'
-import path from 'node:path'
 import type { ClickHouseClient } from '@clickhouse/client'
 import { cannotTell, configError, type Finding, OpsError } from '../common/findings.mts'
 import { networkCause } from '../common/tcp.mts'
-import { ROOT, type Settings } from '../settings/settings.mts'
+import type { Settings } from '../settings/settings.mts'
 
 /**
  * A client for the market database, logged in as CLICKHOUSE_USER. Close it when done.
@@ -92,12 +90,4 @@ export function refusalOf(settings: Settings, error: unknown): Omit<Finding, 'se
     default:
       return undefined
   }
-}
-
-/** The statements of clickhouse/init, one a file, in the order of the file names. */
-export function initStatements(): string[] {
-  const folder = path.join(ROOT, 'clickhouse', 'init')
-  return readdirSync(folder)
-    .sort()
-    .map((file) => readFileSync(path.join(folder, file), 'utf8'))
 }

@@ -1,8 +1,8 @@
 /** What apply-schema does, from the files to the proof; `npm start` does the same in its own process. */
 import type { ClickHouseClient } from '@clickhouse/client'
-import { initStatements, withClickHouse } from '../clickhouse/client.mts'
+import { withClickHouse } from '../clickhouse/client.mts'
+import { ingestStatements, initStatements } from '../clickhouse/statements.mts'
 import { type Finding, OpsError, reason } from '../common/findings.mts'
-import { ingestStatements } from '../ingest/queues.mts'
 import type { Settings } from '../settings/settings.mts'
 import { fillView } from './copy.mts'
 import { planSchema, type SchemaChange, type SchemaPlan } from './plan.mts'

@@ -3,24 +3,11 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { configError, reason } from '../common/findings.mts'
 import { ROOT, type Settings } from '../settings/settings.mts'
+import { shownPath } from './hint.mts'
 import { byPosition, type Mistake, type YamlNode, YamlSource } from './yaml-source.mts'
 
 /** The file of the repository, the default of every command. */
 const TOPICS_FILE = path.join(ROOT, 'kafka/topics.yml')
-
-/** How messages and hints name a declaration: relative to the repository, where hinted commands run, or absolute outside it. */
-function shownPath(file: string): string {
-  const absolute = path.resolve(file)
-  const shown = path.relative(ROOT, absolute)
-  return shown.startsWith('..') ? absolute : shown
-}
-
-/** What a hinted command needs to read the same declaration: ` --file PATH`, or nothing for the repository's own. */
-export function fileFlag(file: string | undefined): string {
-  if (file === undefined) return ''
-  const shown = shownPath(file)
-  return ` --file ${/^[\w@%+=:,./-]+$/.test(shown) ? shown : `'${shown.replaceAll("'", "'\\''")}'`}`
-}
 
 export interface DeclaredTopic {
   name: string

@@ -15,8 +15,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { OpsError } from '../../common/findings.mts'
 import { exchange, zookeeperWord } from '../../common/tcp.mts'
 import { waitUntil } from '../../common/wait.mts'
-import { metadata } from '../../kafka/cluster-requests.mts'
-import { connectWire } from '../../kafka/transport.mts'
+import { isUp } from '../../kafka/cluster.mts'
 import type { Settings } from '../../settings/settings.mts'
 import { knownCause } from '../known-causes.mts'
 import { lock } from './lock.mts'
@@ -193,7 +192,7 @@ async function answers(service: EmbeddedService): Promise<boolean> {
       case 'zookeeper':
         return (await zookeeperWord(service, 'ruok', timeoutMs)) === 'imok'
       case 'kafka':
-        return await hasController(service, timeoutMs)
+        return await isUp({ KAFKA_BOOTSTRAP_SERVERS: [`${service.host}:${service.port}`] }, timeoutMs)
       case 'clickhouse': {
         const headers = {
           Authorization: service.env.L2_CLICKHOUSE_LOGIN ?? '',
@@ -213,17 +212,6 @@ async function answers(service: EmbeddedService): Promise<boolean> {
   } catch {
     // Refused, reset or no answer in time: not yet.
     return false
-  }
-}
-
-/** True once the broker knows a controller, without which nothing can be made: it answers some time before. */
-async function hasController({ host, port }: EmbeddedService, timeoutMs: number): Promise<boolean> {
-  const wire = await connectWire(host, port, timeoutMs)
-  try {
-    const { brokers, controllerId } = await wire.send(metadata, timeoutMs)
-    return brokers.some(({ id }) => id === controllerId)
-  } finally {
-    wire.close()
   }
 }
 
