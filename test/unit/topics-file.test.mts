@@ -157,6 +157,43 @@ parses('says where the YAML itself is broken', () => {
   assert.equal(mistakesOf(SOUND.replace('key: symbol', 'partitions: 4')), ['5:5 YAML: Map keys must be unique'])
 })
 
+parses('passes over x-… at the top, and fills in what << merges', () => {
+  const { topics, mistakes } = parse(`x-defaults: &lz4 { compression.type: lz4 }
+x-topic: &topic { partitions: 3, replication: 1, config: *lz4 }
+topics:
+  - { <<: *topic, name: a }
+  - &b
+    name: b
+    partitions: 7
+    <<: [*topic, { retentionHours: 1, partitions: 9 }]
+  - { <<: *b, name: c }
+`)
+  assert.equal(mistakes, [])
+  assert.equal(
+    topics.map(({ name, partitions, replication, config }) => ({ name, partitions, replication, config })),
+    [
+      { name: 'a', partitions: 3, replication: 1, config: { 'compression.type': 'lz4' } },
+      ...['b', 'c'].map((name) => ({
+        name,
+        partitions: 7,
+        replication: 1,
+        config: { 'compression.type': 'lz4', 'retention.ms': '3600000' },
+      })),
+    ],
+  )
+  assert.equal(topics[0]?.at, {
+    name: 'topics.yml:4:25',
+    partitions: 'topics.yml:2:31',
+    replication: 'topics.yml:2:47',
+    'compression.type': 'topics.yml:1:20',
+  })
+  assert.equal(mistakesOf('topics:\n  - &a { <<: *a, name: a, partitions: 1, replication: 1 }\n'), [])
+  assert.equal(mistakesOf('y-a: 1\ntopics:\n  - { <<: 5, name: a, partitions: 1, replication: 1 }\n'), [
+    '3:7 YAML_TYPE: "5"',
+    '1:1 YAML_KEY: the unknown key "y-a"',
+  ])
+})
+
 parses('wants a list of topics', () => {
   assert.equal(mistakesOf(''), ['1:1 YAML_TYPE: nothing'])
   assert.equal(mistakesOf('{}'), ['1:1 YAML_MISSING: no topics'])
@@ -190,7 +227,7 @@ reads('gives the five topics that ship, following KAFKA_LOG_RETENTION_HOURS', ()
 })
 
 reads('says so when the file cannot be read', () => {
-  assert.throws(() => readDeclaredTopics(settings, '/no/such.yml'), /^\/no\/such\.yml: found ENOENT/)
+  assert.throws(() => readDeclaredTopics(settings, '/no/such.yml'), /^\/no\/such\.yml: cannot be read: ENOENT/)
 })
 
 reads.run()

@@ -57,8 +57,8 @@ export function parseTopicsFile(content: string, file: string, settings: Setting
   )
   const { root } = source
   if (root === undefined) return { topics: [], mistakes: source.mistakes }
-  const list = source.entries(root, source.at(root), ['topics'])?.get('topics')
-  if (!list && source.mistakes.length === 0) source.report('YAML_MISSING', source.at(root), 'no topics', '"topics: …"')
+  const list = source.entries(root, source.at(root), ['topics'], /^x-/)?.get('topics')
+  if (!list && source.mistakes.length === 0) source.report('YAML_MISSING', source.at(root), 'no topics')
   const topics = (list ? (source.items(list.value, source.at(list.key)) ?? []) : []).map((node) =>
     readTopic(source, node),
   )
@@ -80,8 +80,7 @@ function readTopic(source: YamlSource, node: unknown): DeclaredTopic {
   const label = () => topic.name || '(no name)'
   const at = (field: string) => source.at(value(field) ?? fields.get(field)?.key)
   const required = (field: string) => {
-    if (!fields.has(field))
-      source.report('YAML_MISSING', `${source.at(node)} ${label()}`, `no ${field}`, `"${field}: …"`)
+    if (!fields.has(field)) source.report('YAML_MISSING', `${source.at(node)} ${label()}`, `no ${field}`)
     return fields.has(field)
   }
 
@@ -137,7 +136,7 @@ export function readTopicsFile(settings: Settings, file: string = TOPICS_FILE): 
     content = readFileSync(file, 'utf8')
   } catch (error) {
     const hint = 'git checkout kafka/topics.yml, or --file with another'
-    throw configError([{ code: 'TOPICS_FILE', subject, found: reason(error), expected: 'a readable file', hint }])
+    throw configError([{ code: 'TOPICS_FILE', subject, found: `cannot be read: ${reason(error)}`, hint }])
   }
   return parseTopicsFile(content, subject, settings)
 }

@@ -10,6 +10,7 @@ import {
   type Node,
   type Pair,
   parseDocument,
+  type YAMLMap,
 } from 'yaml'
 import { type Finding, reason } from '../common/findings.mts'
 import { interpolate, type Lookup } from '../settings/interpolate.mts'
@@ -58,9 +59,9 @@ export class YamlSource {
   constructor(content: string, file: string, lookup: Lookup) {
     this.#file = file
     this.#lookup = lookup
-    this.#document = parseDocument(content, { lineCounter: this.#lines, prettyErrors: false })
+    this.#document = parseDocument(content, { lineCounter: this.#lines, prettyErrors: false, merge: true })
     for (const { pos, message } of this.#document.errors) {
-      this.report('YAML', this.#place(pos[0]), message, 'valid YAML')
+      this.report('YAML', this.#place(pos[0]), message)
     }
   }
 
@@ -80,7 +81,7 @@ export class YamlSource {
   }
 
   /** @param subject begins with what {@link at} gave */
-  report(code: string, subject: string, found: string, expected: string): void {
+  report(code: string, subject: string, found: string, expected?: string): void {
     this.mistakes.push({ code, subject, found, expected, hint: editHint(subject) })
   }
 
@@ -132,22 +133,48 @@ export class YamlSource {
     return undefined
   }
 
-  /** A mapping's entries by key; undefined after reporting what it is instead. Reports keys beyond `known`, if that is given. */
-  entries(node: unknown, subject: string, known?: readonly string[]): Map<string, Pair<Node, Node | null>> | undefined {
+  /**
+   * A mapping's entries by key, those of its merge keys (`<<`) included; undefined after reporting what it is instead. Reports keys beyond
+   * `known`, if that is given, but for those that `ignored` matches.
+   */
+  entries(node: unknown, subject: string, known?: readonly string[], ignored?: RegExp): Entries | undefined {
     const mapping = this.resolve(node)
     if (!isMap<Node, Node | null>(mapping)) {
       this.report('YAML_TYPE', subject, describe(mapping), known ? `a mapping of ${known.join(', ')}` : 'a mapping')
       return undefined
     }
-    const entries = new Map<string, Pair<Node, Node | null>>()
-    for (const pair of mapping.items) {
-      const key = isScalar(pair.key) ? String(pair.key.value) : describe(pair.key)
-      if (!known || known.includes(key)) entries.set(key, pair)
-      else this.report('YAML_KEY', this.at(pair.key), `the unknown key "${key}"`, `one of ${known.join(', ')}`)
+    const entries: Entries = new Map()
+    this.#collect(mapping, entries, new Set())
+    for (const [key, pair] of entries) {
+      if (!known || known.includes(key)) continue
+      entries.delete(key)
+      if (!ignored?.test(key))
+        this.report('YAML_KEY', this.at(pair.key), `the unknown key "${key}"`, `one of ${known.join(', ')}`)
     }
     return entries
   }
+
+  /** Adds a mapping's own entries, then those that it merges, as far as they are not there yet. */
+  #collect(mapping: YAMLMap<Node, Node | null>, entries: Entries, seen: Set<unknown>): void {
+    if (seen.has(mapping)) return
+    seen.add(mapping)
+    const isMerge = ({ key }: Pair<Node>) => isScalar(key) && typeof key.value === 'symbol'
+    for (const pair of mapping.items.filter((each) => !isMerge(each))) {
+      const key = isScalar(pair.key) ? String(pair.key.value) : describe(pair.key)
+      if (!entries.has(key)) entries.set(key, pair)
+    }
+    for (const { key, value } of mapping.items.filter(isMerge)) {
+      const merged = this.resolve(value)
+      for (const each of isSeq(merged) ? merged.items : [merged]) {
+        const source = this.resolve(each)
+        if (isMap<Node, Node | null>(source)) this.#collect(source, entries, seen)
+        else this.report('YAML_TYPE', `${this.at(key)} <<`, describe(source), 'a mapping, or a list of them')
+      }
+    }
+  }
 }
+
+type Entries = Map<string, Pair<Node, Node | null>>
 
 function describe(node: unknown): string {
   if (isMap(node)) return 'a mapping'
