@@ -6,7 +6,7 @@
  */
 import kafkajs, { type EachBatchPayload } from 'kafkajs'
 import { connectClickHouse } from '../scripts/lib/clickhouse/client.mts'
-import { openKafkajs } from '../scripts/lib/kafka/cluster.mts'
+import { openKafkajs } from '../scripts/lib/kafka/clients.mts'
 import { compress, decompress } from '../scripts/lib/replay/lz4.mts'
 import { readSettings } from '../scripts/lib/settings/settings.mts'
 

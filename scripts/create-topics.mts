@@ -1,9 +1,9 @@
 #!/bin/sh
 //usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /**
- * Makes Kafka's topics what kafka/topics.yml declares: plans, applies, reads back. It creates topics, adds partitions and sets
+ * Makes Kafka's topics match kafka/topics.yml: plans, applies, reads back. It creates topics, adds partitions and sets
  * configuration keys; it never deletes, never shrinks, and leaves alone what the file does not name.
- * A shorter retention or another cleanup.policy makes the broker delete records, of which it warns.
+ * It warns of a shorter retention or another cleanup.policy, which make the broker delete records.
  */
 import { refuseTogether, runCommand } from './lib/command/command.mts'
 import { withKafkaCause } from './lib/engines/container.mts'
@@ -14,15 +14,15 @@ import { syncTopics } from './lib/topics/topics.mts'
 
 await runCommand({
   name: './scripts/create-topics.mts',
-  summary: `Makes Kafka's topics what kafka/topics.yml declares: plans, applies, reads back.
-Creates topics, adds partitions and sets configuration; never deletes, never shrinks, and leaves alone what is not declared.
-Upon a shorter retention or another cleanup.policy the broker itself deletes records: each mode warns of that, and --dry-run shows it first.`,
+  summary: `Makes Kafka's topics match kafka/topics.yml, and checks the result.
+Creates topics, adds partitions and sets configuration; never deletes or shrinks a topic, and leaves alone what is not declared.
+A shorter retention or another cleanup.policy makes the broker delete records: --dry-run shows it first.`,
   options: {
     'dry-run': { type: 'boolean', help: 'show the plan and change nothing; exit 1 when something would change' },
     // --dry-run with every difference as a finding, kept for the CI scripts that call it.
     check: { type: 'boolean', hidden: true, help: 'report every difference as a finding and change nothing' },
     only: { type: 'list', value: 'NAME', help: 'only these declared topics' },
-    file: { type: 'string', value: 'PATH', help: 'another declaration than kafka/topics.yml' },
+    file: { type: 'string', value: 'PATH', help: 'read this file instead of kafka/topics.yml' },
     timeout: {
       type: 'number',
       value: 'SECONDS',
@@ -35,8 +35,8 @@ Upon a shorter retention or another cleanup.policy the broker itself deletes rec
   example: './scripts/create-topics.mts --dry-run --only iqfeed.l2.raw',
   exitCodes: {
     0: 'the topics are as declared',
-    1: 'something could not be changed, or with --dry-run would have to be',
-    2: 'wrong use, or mistakes in the file: all of them, with line and column',
+    1: 'something could not be changed; with --dry-run: something would change',
+    2: 'wrong use, or mistakes in the file, each with line and column',
     3: 'could not tell: the broker did not answer in time',
   },
   run: async ({ options, log, paint }) => {

@@ -1,29 +1,30 @@
 #!/bin/sh
-import { withClickHouse } from './lib/clickhouse/client.mts'
 //usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /**
  * Switches the built-in ingest on and off, or shows what it does. `on` creates the objects of clickhouse/ingest in the market database,
- * `off` drops those that only move messages. Neither touches what is stored, nor the offsets: `on` goes on where `off` stopped.
+ * `off` drops those that only move messages. Neither touches stored rows or offsets: `on` continues where `off` stopped.
  */
-import { runCommand } from './lib/command/command.mts'
+import { withClickHouse } from './lib/clickhouse/client.mts'
+import { runCommand, usage } from './lib/command/command.mts'
 import { configError } from './lib/common/findings.mts'
 import { NO_LAG_LIMITS, renderStatus, statusFindings } from './lib/ingest/report.mts'
 import { readStatus } from './lib/ingest/status.mts'
 import { switchOff, switchOn } from './lib/ingest/switch.mts'
 import { readSettings } from './lib/settings/settings.mts'
 
+const NAME = './scripts/ingest.mts'
 const WORDS = ['on', 'off', 'status'] as const
 
 await runCommand({
-  name: './scripts/ingest.mts',
-  summary: `Switches the built-in ingest on and off, or shows what it does: ClickHouse reads the raw topics into the market tables,
-signals and features into market_messages, and what it cannot read into market_rejects. Off by default: a program of
-yours that writes the same tables would store every row a second time.`,
+  name: NAME,
+  summary: `Switches the built-in ingest on or off, or shows its status. ClickHouse then stores the raw topics in the market tables,
+signals and features in market_messages, and messages that it cannot read in market_rejects. Off by default: with a
+program of yours that writes the same tables, every row would be stored twice.`,
   arguments: { value: WORDS.join('|'), help: 'what to do' },
   options: {
     'skip-backlog': {
       type: 'boolean',
-      help: 'with on: begin with what is sent from now on, where nothing was read before',
+      help: 'with on: skip messages sent before now, in topics that it has never read',
     },
     timeout: {
       type: 'number',
@@ -31,12 +32,12 @@ yours that writes the same tables would store every row a second time.`,
       min: 1,
       max: 600,
       default: 30,
-      help: 'for each answer, and until all partitions are read',
+      help: 'how long to wait for each answer, and until all partitions are read',
     },
   },
   example: './scripts/ingest.mts on',
   exitCodes: {
-    0: 'it is as asked, or with status: on and reading, or off',
+    0: 'it is on or off, as asked; with status: on and reading, or off',
     1: 'something it needs is missing, or it fails to read',
     2: 'wrong use or settings',
     3: 'could not tell: a service did not answer in time',
@@ -46,12 +47,10 @@ yours that writes the same tables would store every row a second time.`,
     const known = WORDS.find((each) => each === word)
     if (!known || args.length > 1) {
       const found = args.length === 0 ? 'none' : `"${args.join(' ')}"`
-      const finding = { code: 'USAGE', subject: 'argument', found, expected: `one of ${WORDS.join(', ')}` }
-      throw configError([{ ...finding, hint: './scripts/ingest.mts --help' }])
+      throw configError([usage(NAME, 'argument', found, `one of ${WORDS.join(', ')}`)])
     }
     if (options['skip-backlog'] && known !== 'on') {
-      const finding = { code: 'USAGE', subject: '--skip-backlog', found: `with ${known}`, expected: 'with on' }
-      throw configError([{ ...finding, hint: './scripts/ingest.mts --help' }])
+      throw configError([usage(NAME, '--skip-backlog', `with ${known}`, 'with on')])
     }
     const settings = readSettings()
     const timeoutMs = options.timeout * 1000

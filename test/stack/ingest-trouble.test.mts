@@ -2,8 +2,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { ingestStatements } from '../../scripts/lib/clickhouse/statements.mts'
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
-import { ingestStatements, viewsOf } from '../../scripts/lib/ingest/queues.mts'
+import { viewsOf } from '../../scripts/lib/ingest/queues.mts'
 import { NO_LAG_LIMITS, renderStatus, statusFindings } from '../../scripts/lib/ingest/report.mts'
 import type { TopicStatus } from '../../scripts/lib/ingest/status.mts'
 import { runScript } from '../support/command.mts'
@@ -24,6 +25,7 @@ const topic = (more: Partial<TopicStatus>): TopicStatus => ({
   partitions: 10,
   partitionsRead: 10,
   lag: 0,
+  ahead: 0,
   messagesPerSecond: 0,
   otherReaders: [],
   rejects: 0,

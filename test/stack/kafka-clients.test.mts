@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
-import { openKafkajs } from '../../scripts/lib/kafka/cluster.mts'
+import { openKafkajs } from '../../scripts/lib/kafka/clients.mts'
 import { sharedStack } from '../support/stack.mts'
 
 const client = suite('openKafkajs')

@@ -2,9 +2,9 @@
 import { fileURLToPath } from 'node:url'
 import type { Admin } from 'kafkajs'
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
-import { type KafkajsClients, openCluster, openKafkajs } from '../../scripts/lib/kafka/cluster.mts'
-import { findCoordinator } from '../../scripts/lib/kafka/cluster-requests.mts'
-import type { Request } from '../../scripts/lib/kafka/codec.mts'
+import { type KafkajsClients, openKafkajs } from '../../scripts/lib/kafka/clients.mts'
+import { openCluster } from '../../scripts/lib/kafka/cluster.mts'
+import { commitOffsets, findCoordinator } from '../../scripts/lib/kafka/group-requests.mts'
 import type { Settings } from '../../scripts/lib/settings/settings.mts'
 import { type Outcome, runScript } from './command.mts'
 
@@ -54,8 +54,8 @@ export class KafkaHand {
         async () => {
           const { brokerId, error } = await cluster.send(findCoordinator(groupId))
           if (error !== 'NONE') return false
-          const errors = await cluster.sendTo(brokerId, offsetCommit(groupId, topic, partitions, offset))
-          return errors.every((code) => code === 0)
+          const offsets = partitions.map((partition) => ({ partition, offset }))
+          return (await cluster.sendTo(brokerId, commitOffsets(groupId, [{ name: topic, offsets }]))) === 'NONE'
         },
         { timeoutMs: TIMEOUT_MS, pollMs: 50 },
       )
@@ -104,33 +104,6 @@ export class KafkaHand {
     })
   }
 }
-
-/** OffsetCommit: answers with an error code a partition. */
-const offsetCommit = (groupId: string, topic: string, partitions: number[], offset: number): Request<number[]> => ({
-  key: 8,
-  version: 2,
-  flexible: false,
-  write: (to) =>
-    to
-      .string(groupId)
-      // No generation and no member: not from a reader. -1: kept as long as the broker keeps offsets.
-      .int(4, -1)
-      .string('')
-      .int64(-1)
-      .array([topic], (name) =>
-        to.string(name).array(partitions, (index) => to.int(4, index).int64(offset).string(null)),
-      ),
-  read: (from) => {
-    const topics = from.array(() => {
-      from.string()
-      return from.array(() => {
-        from.int(4)
-        return from.int(2)
-      })
-    })
-    return topics.flat()
-  },
-})
 
 async function partitionsOf(admin: Admin, topic: string): Promise<number[]> {
   const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })

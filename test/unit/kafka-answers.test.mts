@@ -1,12 +1,19 @@
 /** Fake brokers: a real one gives these answers only for moments, while it starts or another becomes controller. */
+import Decoder from 'kafkajs/src/protocol/decoder.js'
+import Encoder from 'kafkajs/src/protocol/encoder.js'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { OpsError } from '../../scripts/lib/common/findings.mts'
 import type { Cluster } from '../../scripts/lib/kafka/cluster.mts'
 import type { Metadata, Outcome } from '../../scripts/lib/kafka/cluster-requests.mts'
-import { Reader, type Request, Writer } from '../../scripts/lib/kafka/codec.mts'
+import {
+  committedOffsets,
+  describeGroup,
+  type GroupDescription,
+  listGroups,
+} from '../../scripts/lib/kafka/group-requests.mts'
 import { readLags } from '../../scripts/lib/kafka/lag.mts'
-import { assignedTopics, committedOffsets, listGroups } from '../../scripts/lib/kafka/offset-requests.mts'
+import { type Request, writeArray } from '../../scripts/lib/kafka/transport.mts'
 import { proveReset } from '../../scripts/lib/reset/proof.mts'
 import type { DeclaredTopic } from '../../scripts/lib/topics/file.mts'
 import { clusterMistakes } from '../../scripts/lib/topics/mistakes.mts'
@@ -106,13 +113,21 @@ proof('does not hold for a partition without a leader', async () => {
 })
 
 const lag = suite('readLags')
+/** A group with one member that is assigned the topics, or with none. */
+const described = (state: string, topics: string[]): GroupDescription => ({
+  error: 'NONE',
+  state,
+  protocol: 'consumer',
+  members: topics.length > 0 ? [{ id: 'm', client: 'c at h', subscribed: topics, assigned: topics }] : [],
+})
+const NO_LAG = { error: 'NONE', lag: 0, uncommitted: 0, ahead: new Map() }
 const behind: Answers = {
   coordinator: () => ({ error: 'NONE', brokerId: 1 }),
   committed: () => ({
     error: 'NONE',
     offsets: [4, 10].map((offset, partition) => ({ topic: 't', partition, offset })),
   }),
-  assigned: () => ({ error: 'NONE', topics: [] }),
+  assigned: () => described('Empty', []),
   offsets: () => [end(0, 'NONE', 10), end(1, 'NONE', 10)],
 }
 /** One of the two brokers knows the group. */
@@ -121,7 +136,7 @@ const listed = (error: string, broker: unknown) => ({ error, groups: error === '
 lag('asks again while a coordinator loads its groups', async () => {
   const groups = (nth: number, broker: unknown) => listed(nth < 4 ? 'COORDINATOR_LOAD_IN_PROGRESS' : 'NONE', broker)
   const lags = await readLags(fake({ ...behind, groups }), 5_000)
-  assert.equal(lags, { error: 'NONE', groups: [{ group: 'g', error: 'NONE', lag: 6, uncommitted: 0 }] })
+  assert.equal(lags, { error: 'NONE', groups: [{ ...NO_LAG, group: 'g', lag: 6 }] })
 })
 
 lag('says that the list is not whole when it stays so', async () => {
@@ -130,7 +145,7 @@ lag('says that the list is not whole when it stays so', async () => {
   const lags = await readLags(fake({ ...behind, groups }), 50)
   assert.equal(lags, {
     error: 'COORDINATOR_LOAD_IN_PROGRESS',
-    groups: [{ group: 'g', error: 'NONE', lag: 6, uncommitted: 0 }],
+    groups: [{ ...NO_LAG, group: 'g', lag: 6 }],
   })
 })
 
@@ -138,7 +153,7 @@ lag('does not take a partition whose end is not told for one without lag', async
   const groups = (_: number, broker: unknown) => listed('NONE', broker)
   const offsets = () => [end(0, 'NOT_LEADER_OR_FOLLOWER', -1), end(1, 'NONE', 10)]
   const lags = await readLags(fake({ ...behind, groups, offsets }), 50)
-  assert.equal(lags.groups, [{ group: 'g', error: 'LEADER_NOT_AVAILABLE', lag: 0, uncommitted: 0 }])
+  assert.equal(lags.groups, [{ ...NO_LAG, group: 'g', error: 'LEADER_NOT_AVAILABLE' }])
 })
 
 lag(
@@ -147,59 +162,76 @@ lag(
     const groups = (_: number, broker: unknown) => listed('NONE', broker)
     const committed = () => ({ error: 'NONE', offsets: [] })
     const offsets = (nth: number) => [0, 1].map((index) => end(index, 'NONE', nth % 2 === 0 ? 10 : 3))
-    const joining = { error: 'REBALANCE_IN_PROGRESS', topics: [] }
-    const assigned = (nth: number) => (nth < 2 ? joining : { error: 'NONE', topics: ['t'] })
+    const joining = described('PreparingRebalance', [])
+    const assigned = (nth: number) => (nth < 2 ? joining : described('Stable', ['t']))
     const joined = await readLags(fake({ ...behind, groups, committed, offsets, assigned }), 5_000)
-    assert.equal(joined.groups, [{ group: 'g', error: 'NONE', lag: 14, uncommitted: 14 }])
+    assert.equal(joined.groups, [{ ...NO_LAG, group: 'g', lag: 14, uncommitted: 14 }])
     const never = await readLags(fake({ ...behind, groups, committed, assigned: () => joining }), 50)
-    assert.equal(never.groups, [{ group: 'g', error: 'REBALANCE_IN_PROGRESS', lag: 0, uncommitted: 0 }])
+    assert.equal(never.groups, [{ ...NO_LAG, group: 'g', error: 'REBALANCE_IN_PROGRESS' }])
     const known = await readLags(fake({ ...behind, groups, assigned: () => joining }), 50)
-    assert.equal(known.groups, [{ group: 'g', error: 'NONE', lag: 6, uncommitted: 0 }])
+    assert.equal(known.groups, [{ ...NO_LAG, group: 'g', lag: 6 }])
   },
 )
 
-lag('reads the errors of lists and of committed offsets', () => {
-  const loading = new Writer(false)
-    .int(4, 0)
-    .int(2, 14)
-    .array([], () => {})
-  assert.equal(listGroups.read(new Reader(loading.bytes(), false)), {
-    error: 'COORDINATOR_LOAD_IN_PROGRESS',
-    groups: [],
-  })
-  const partly = new Writer(false).int(4, 0)
-  partly.array(['t'], (name) =>
-    partly.string(name).array([0], (index) => partly.int(4, index).int64(-1).int(4, -1).string('').int(2, 3)),
-  )
-  assert.is(committedOffsets('g').read(new Reader(partly.int(2, 0).bytes(), false)).error, 'UNKNOWN_TOPIC_OR_PARTITION')
+lag('finds committed offsets above the ends', async () => {
+  const groups = (_: number, broker: unknown) => listed('NONE', broker)
+  const offsets = () => [end(0, 'NONE', 3), end(1, 'NONE', 12)]
+  const lags = await readLags(fake({ ...behind, groups, offsets }), 50)
+  assert.equal(lags.groups, [{ ...NO_LAG, group: 'g', lag: 2, ahead: new Map([['t/0', 1]]) }])
 })
 
-lag('reads what members are assigned only of a group that is at rest', () => {
-  const assignment = new Writer(false).int(2, 0).array(['t'], () => {})
-  const bytes = [
-    ...assignment
-      .string('t')
-      .array([0, 1], () => {})
-      .int(4, 0)
-      .int(4, 1)
-      .int(4, -1)
-      .bytes(),
-  ]
-  const read = (state: string, protocol: string, assigned: number[]) => {
-    const to = new Writer(false).int(4, 0)
-    to.array(['g'], (group) => {
-      to.int(2, 0).string(group).string(state).string(protocol).string('range')
-      to.array(['first', 'second'], (member) => {
-        to.string(member).string('client').string('/127.0.0.1').int(4, 0)
-        to.array(member === 'first' ? assigned : [], (byte) => to.int(1, byte > 127 ? byte - 256 : byte))
-      })
-    })
-    return assignedTopics('g').read(new Reader(to.bytes(), false))
-  }
-  assert.equal(read('Stable', 'consumer', bytes), { error: 'NONE', topics: ['t'] })
-  assert.equal(read('Stable', 'sr', bytes), { error: 'NONE', topics: [] })
+/** What a request makes of an answer. */
+const answered = <T,>({ read }: Request<T>, write: (to: Encoder) => void): T => {
+  const to = new Encoder()
+  write(to)
+  return read(new Decoder(to.buffer))
+}
+
+lag('reads the errors of lists and of committed offsets', () => {
+  const loading = answered(listGroups, (to) => writeArray(to.writeInt32(0).writeInt16(14), [], () => {}))
+  assert.equal(loading, { error: 'COORDINATOR_LOAD_IN_PROGRESS', groups: [] })
+  const partly = answered(committedOffsets('g'), (to) => {
+    writeArray(to.writeInt32(0), ['t'], (name) =>
+      writeArray(to.writeString(name), [0], (index) =>
+        to.writeInt32(index).writeInt64(-1).writeInt32(-1).writeString('').writeInt16(3),
+      ),
+    )
+    to.writeInt16(0)
+  })
+  assert.equal(partly, { error: 'UNKNOWN_TOPIC_OR_PARTITION', offsets: [] })
+})
+
+lag('reads what members read only of a group of consumers that is at rest', () => {
+  const topics = new Encoder()
+  writeArray(topics.writeInt16(0), ['t'], (name) =>
+    writeArray(topics.writeString(name), [0, 1], (index) => topics.writeInt32(index)),
+  ).writeInt32(-1)
+  const names = new Encoder()
+  writeArray(names.writeInt16(0), ['t', 'u'], (name) => names.writeString(name)).writeInt32(-1)
+  const read = (state: string, protocol: string, subscribed: Buffer, assigned: Buffer) =>
+    answered(describeGroup('g'), (to) =>
+      writeArray(to.writeInt32(0), ['g'], (group) => {
+        to.writeInt16(0).writeString(group).writeString(state).writeString(protocol).writeString('range')
+        writeArray(to, ['first', 'second'], (member) => {
+          to.writeString(member).writeString('client').writeString('/127.0.0.1')
+          for (const bytes of [subscribed, member === 'first' ? assigned : Buffer.alloc(0)])
+            writeArray(to, [...bytes], (byte) => to.writeInt8(byte > 127 ? byte - 256 : byte))
+        })
+      }),
+    )
+  const member = { id: 'first', client: 'client at 127.0.0.1', subscribed: ['t', 'u'], assigned: ['t'] }
+  assert.equal(read('Stable', 'consumer', names.buffer, topics.buffer), {
+    error: 'NONE',
+    state: 'Stable',
+    protocol: 'consumer',
+    members: [member, { ...member, id: 'second', assigned: [] }],
+  })
+  const silent = { ...member, subscribed: undefined, assigned: [] }
+  const members = [silent, { ...silent, id: 'second' }]
+  assert.equal(read('Stable', 'sr', names.buffer, topics.buffer).members, members)
+  const nothing = Buffer.alloc(0)
   for (const state of ['PreparingRebalance', 'CompletingRebalance'])
-    assert.equal(read(state, 'consumer', []), { error: 'REBALANCE_IN_PROGRESS', topics: [] })
+    assert.equal(read(state, 'consumer', nothing, nothing), { error: 'NONE', state, protocol: 'consumer', members })
 })
 
 const mistakes = suite('clusterMistakes')
@@ -227,7 +259,13 @@ mistakes('could not tell: no controller judges it in time, or one may not', asyn
   for (const error of ['NOT_CONTROLLER', 'CLUSTER_AUTHORIZATION_FAILED', 'UNKNOWN_SERVER_ERROR']) {
     const failure = await judge({ create: () => says(error) }, 50).catch((thrown: unknown) => thrown)
     assert.ok(failure instanceof OpsError)
-    assert.equal([failure.exitCode, told(failure.findings)], [3, [`unknown KAFKA_CONTROLLER kafka: ${error}`]])
+    assert.equal(
+      [failure.exitCode, told(failure.findings)],
+      [
+        3,
+        [`unknown KAFKA_CONTROLLER kafka: no controller judges the configuration of topics within 0.05 s (${error})`],
+      ],
+    )
   }
 })
 

@@ -1,18 +1,13 @@
 import { networkInterfaces } from 'node:os'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { ingestStatements } from '../../scripts/lib/clickhouse/statements.mts'
 import type { OpsError } from '../../scripts/lib/common/findings.mts'
-import { ingestStatements, queuesOf } from '../../scripts/lib/ingest/queues.mts'
+import { queuesOf } from '../../scripts/lib/ingest/queues.mts'
 import type { Metadata } from '../../scripts/lib/kafka/cluster-requests.mts'
 import type { ConsumerGroup } from '../../scripts/lib/kafka/groups.mts'
-import {
-  activeFindings,
-  guardCluster,
-  isThisMachine,
-  resetCommand,
-  selectTopics,
-  withoutReaders,
-} from '../../scripts/lib/reset/guard.mts'
+import { activeFindings, guardCluster, isThisMachine, selectTopics } from '../../scripts/lib/reset/guard.mts'
+import { resetCommand, withoutReaders } from '../../scripts/lib/reset/hint.mts'
 import { formatBytes, renderSurvey } from '../../scripts/lib/reset/survey.mts'
 import { readSettings } from '../../scripts/lib/settings/settings.mts'
 
@@ -187,7 +182,7 @@ shows('is a table of what would be lost', () => {
     `Kafka cluster this-one
   topic            records  on disk  newest record
   iqfeed.l2.raw  1,234,567  37.7 MB  2026-11-23T14:30:00.000Z
-  notes                  0      0 B  -                         not declared: deleted for good; 2 partitions do not tell their offsets and are not counted
+  notes                  0      0 B  -                         not declared: deleted for good; 2 partitions do not report their offsets and are not counted
   late                   -        -  -                         does not exist yet
   consumer group readers: Stable, members: 1, committed offsets: 1`,
   )

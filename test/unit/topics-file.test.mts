@@ -189,6 +189,43 @@ parses('gives an alias what its anchor last stood for', () => {
   assert.equal(mistakesOf(`${SOUND}  - *none\n`), ['9:5 YAML: an alias without an anchor before it'])
 })
 
+parses('passes over x-… at the top, and fills in what << merges', () => {
+  const { topics, mistakes } = parse(`x-defaults: &lz4 { compression.type: lz4 }
+x-topic: &topic { partitions: 3, replication: 1, config: *lz4 }
+topics:
+  - { <<: *topic, name: a }
+  - &b
+    name: b
+    partitions: 7
+    <<: [*topic, { retentionHours: 1, partitions: 9 }]
+  - { <<: *b, name: c }
+`)
+  assert.equal(mistakes, [])
+  assert.equal(
+    topics.map(({ name, partitions, replication, config }) => ({ name, partitions, replication, config })),
+    [
+      { name: 'a', partitions: 3, replication: 1, config: { 'compression.type': 'lz4' } },
+      ...['b', 'c'].map((name) => ({
+        name,
+        partitions: 7,
+        replication: 1,
+        config: { 'compression.type': 'lz4', 'retention.ms': '3600000' },
+      })),
+    ],
+  )
+  assert.equal(topics[0]?.at, {
+    name: 'topics.yml:4:25',
+    partitions: 'topics.yml:2:31',
+    replication: 'topics.yml:2:47',
+    'compression.type': 'topics.yml:1:20',
+  })
+  assert.equal(mistakesOf('topics:\n  - &a { <<: *a, name: a, partitions: 1, replication: 1 }\n'), [])
+  assert.equal(mistakesOf('y-a: 1\ntopics:\n  - { <<: 5, name: a, partitions: 1, replication: 1 }\n'), [
+    '1:1 YAML_KEY: the unknown key "y-a"',
+    '3:7 YAML_TYPE: a single value',
+  ])
+})
+
 parses('wants a list of topics', () => {
   assert.equal(mistakesOf(''), ['1:1 YAML_TYPE: nothing'])
   assert.equal(mistakesOf('{}'), ['1:1 YAML_MISSING: no topics'])
@@ -222,10 +259,7 @@ reads('gives the five topics that ship, following KAFKA_LOG_RETENTION_HOURS', ()
 })
 
 reads('says so when the file cannot be read', () => {
-  assert.throws(
-    () => readDeclaredTopics(settings, '/no/such.yml'),
-    /^\/no\/such\.yml: found no such file, expected a text file$/,
-  )
+  assert.throws(() => readDeclaredTopics(settings, '/no/such.yml'), /^\/no\/such\.yml: cannot be read: no such file$/)
 })
 
 reads.run()

@@ -141,7 +141,7 @@ const retention = (from: string, to: string, more: Record<string, string> = {}) 
     ],
   )
 
-shortening('leaves out a retention upon whose change the broker deletes records, and keeps the others', () => {
+shortening('leaves out a retention whose change makes the broker delete records, and keeps the others', () => {
   const plan = withoutShortening(retention(`${168 * HOUR}`, `${24 * HOUR}`, { 'retention.bytes': '5' }))
   assert.equal(
     plan.configure.map(({ changes }) => changes.map(({ key }) => key)),
@@ -152,7 +152,7 @@ shortening('leaves out a retention upon whose change the broker deletes records,
   assert.equal(withoutShortening(retention('5000', '-1')), retention('5000', '-1'))
 })
 
-shortening('is told as a warning and in the plan, before and after, with the hours', () => {
+shortening('is a warning and in the plan, before and after, with the hours', () => {
   const plan = retention(`${168 * HOUR}`, `${24 * HOUR}`)
   const [before, ...more] = shorteningWarnings(plan)
   assert.equal(more, [])
@@ -162,13 +162,13 @@ shortening('is told as a warning and in the plan, before and after, with the hou
       'warning',
       'TOPIC_RETENTION_SHORTER',
       'a retention.ms',
-      '604800000; upon 86400000 the broker deletes records older than 24 h (kept so far: 168 h)',
+      '604800000; with 86400000 the broker deletes records older than 24 h (kept so far: 168 h)',
     ],
   )
   assert.match(before?.hint ?? '', './scripts/create-topics.mts --only a (deletes them)')
   assert.match(
     shorteningWarnings(plan, true)[0]?.found ?? '',
-    'shortened from 604800000: the broker deletes records older than 24 h',
+    'shortened from 604800000 to 86400000: the broker deletes records older than 24 h',
   )
   assert.match(renderPlan(plan, plain), /604800000 → 86400000; the broker deletes records older than 24 h/)
   assert.match(
@@ -185,7 +185,7 @@ const policy = (from: string, to: string) =>
     [actual('a', { config: new Map([['cleanup.policy', own(from)]]) })],
   )
 
-shortening('leaves out a cleanup.policy upon whose change the broker deletes records, and keeps the others', () => {
+shortening('leaves out a cleanup.policy whose change makes the broker delete records, and keeps the others', () => {
   const losing = ['compact > delete', 'compact > compact, delete', 'delete > compact', 'delete > compact,delete']
   const harmless = ['compact,delete > delete', 'delete, compact > compact', 'compact,delete > delete,compact']
   const kept = [...losing, ...harmless].filter((change) => {
@@ -197,19 +197,19 @@ shortening('leaves out a cleanup.policy upon whose change the broker deletes rec
   assert.equal(kept, harmless)
 })
 
-shortening('tells which records a changed cleanup.policy loses, before and after', () => {
+shortening('names the records that a changed cleanup.policy loses, before and after', () => {
   const [before] = shorteningWarnings(policy('compact', 'delete'))
   const loss =
     'the broker deletes records beyond retention.ms and retention.bytes, the newest of a key too (so far: compact)'
   assert.equal(
-    [before?.severity, before?.code, before?.subject, before?.found, before?.expected],
-    ['warning', 'TOPIC_CLEANUP_POLICY', 'a cleanup.policy', `compact; upon delete ${loss}`, 'delete'],
+    [before?.severity, before?.code, before?.subject, before?.found],
+    ['warning', 'TOPIC_CLEANUP_POLICY', 'a cleanup.policy', `compact; with delete ${loss}`],
   )
   assert.is(
     before?.hint,
     './scripts/create-topics.mts --only a (deletes them), or declare cleanup.policy: compact (topics.yml:5:7)',
   )
-  assert.is(shorteningWarnings(policy('compact', 'delete'), true)[0]?.found, `changed from compact: ${loss}`)
+  assert.is(shorteningWarnings(policy('compact', 'delete'), true)[0]?.found, `changed from compact to delete: ${loss}`)
   assert.match(renderPlan(policy('compact', 'delete'), plain), `cleanup.policy: compact → delete; ${loss}`)
   const byDefault = planTopics(
     [declare('a', { config: { 'cleanup.policy': 'compact' } })],

@@ -1,11 +1,9 @@
-/** The one place that talks to ClickHouse: client, errors, and the files of clickhouse/init. */
-import { readdirSync, readFileSync } from 'node:fs'
+/** The one place that talks to ClickHouse: client and errors. */
 import { isIPv6 } from 'node:net'
-import path from 'node:path'
 import type { ClickHouseClient } from '@clickhouse/client'
 import { cannotTell, configError, error, type Finding, OpsError, unknown } from '../common/findings.mts'
 import { networkCause } from '../common/tcp.mts'
-import { ROOT, type Settings } from '../settings/settings.mts'
+import type { Settings } from '../settings/settings.mts'
 import { boundExchanges, type Exchanges } from './exchange.mts'
 
 /**
@@ -107,12 +105,4 @@ export function refusalOf(settings: Settings, failure: unknown): Omit<Finding, '
     default:
       return undefined
   }
-}
-
-/** The statements of clickhouse/init, one a file, in the order of the file names. */
-export function initStatements(): string[] {
-  const folder = path.join(ROOT, 'clickhouse', 'init')
-  return readdirSync(folder)
-    .sort()
-    .map((file) => readFileSync(path.join(folder, file), 'utf8'))
 }

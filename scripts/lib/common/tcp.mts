@@ -28,19 +28,6 @@ export function exchange(
   })
 }
 
-/** A Kafka ApiVersions request, version 0, correlation id 1, no client id. @see https://kafka.apache.org/protocol */
-const API_VERSIONS = Buffer.from('0000000a00120000' + '00000001ffff', 'hex')
-
-/**
- * True if a Kafka broker answers ApiVersions, which it does once it serves requests.
- * @throws {Error} as {@link exchange}
- */
-export async function kafkaAnswers(address: { host: string; port: number }, timeoutMs: number): Promise<boolean> {
-  const answer = await exchange(address, API_VERSIONS, (received) => received.length >= 10, timeoutMs)
-  // Size (4 bytes), the correlation id and error code 0.
-  return answer.subarray(4, 10).toString('hex') === '000000010000'
-}
-
 /** ZooKeeper's answer to a four-letter word. @throws {Error} as {@link exchange} */
 export async function zookeeperWord(
   address: { host: string; port: number },

@@ -2,12 +2,12 @@ import { randomBytes } from 'node:crypto'
 import type { ClickHouseClient } from '@clickhouse/client'
 import type { Redis } from 'ioredis'
 import { connectClickHouse } from '../clickhouse/client.mts'
+import { ingestStatements } from '../clickhouse/statements.mts'
 import { type DeferredEnd, deferEnd } from '../command/interrupt.mts'
-import { type Finding, reason } from '../common/findings.mts'
+import { error, type Finding, reason } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
 import { dismissMembers } from '../ingest/groups.mts'
-import { ingestStatements } from '../ingest/queues.mts'
-import { type KafkajsClients, openKafkajs } from '../kafka/cluster.mts'
+import { type KafkajsClients, openKafkajs } from '../kafka/clients.mts'
 import type { Settings } from '../settings/settings.mts'
 import { isLeftover, LEFTOVER_MS, type Probe, type ProbeOptions } from './probe.mts'
 import { redisClient } from './redis.mts'
@@ -31,23 +31,16 @@ export async function probeCanary(settings: Settings, { timeoutMs, deep }: Probe
   const findings: Finding[] = []
   const end = deferEnd()
   /** One hop: how long it took, or a finding. */
-  const hop = async (name: string, expected: string, work: () => Promise<unknown>): Promise<boolean> => {
+  const hop = async (name: string, lost: string, work: () => Promise<unknown>): Promise<boolean> => {
     if (end.asked() && name !== CLEAN_UP) return false
     const startMs = performance.now()
     try {
       await work()
       hops[name] = Math.round(performance.now() - startMs)
       return true
-    } catch (error) {
-      const found = reason(error).split('\n')[0]?.slice(0, 300) ?? ''
-      findings.push({
-        severity: 'error',
-        code: 'CANARY_LOST',
-        subject: `canary ${name}`,
-        found,
-        expected,
-        hint: './scripts/health-check.mts',
-      })
+    } catch (failure) {
+      const found = `${lost}: ${reason(failure).split('\n')[0]?.slice(0, 300)}`
+      findings.push(error('CANARY_LOST', `canary ${name}`, { found, hint: './scripts/health-check.mts' }))
       return false
     }
   }
@@ -63,17 +56,17 @@ export async function probeCanary(settings: Settings, { timeoutMs, deep }: Probe
   try {
     await removeLeftovers(settings, client, kafka, timeoutMs)
     const [cage, topic] = [`${TABLE_PREFIX}${id}`, `${TOPIC_PREFIX}${id}`]
-    const ready = await hop('prepare', 'a topic and tables of its own, and ClickHouse reading', () =>
+    const ready = await hop('prepare', 'no topic and tables of its own that ClickHouse reads', () =>
       prepare(settings, client, kafka, { topic, cage, timeoutMs, end }),
     )
-    const sent = ready && (await hop('to kafka', 'an acknowledged message', () => send(kafka, topic)))
+    const sent = ready && (await hop('to kafka', 'no acknowledged message', () => send(kafka, topic)))
     if (sent)
-      await hop('to clickhouse', 'a row in its table', () =>
+      await hop('to clickhouse', 'no row in its table', () =>
         arrive(client, cage, { timeoutMs: settings.INGEST_FLUSH_MS + timeoutMs, end }),
       )
-    const connected = await hop('connect to redis', 'a Redis that answers', () => redis.connect())
-    if (connected) await hop('redis', 'a key set and read', () => throughRedis(redis, id))
-    await hop(CLEAN_UP, 'nothing left behind', () => remove(settings, client, kafka, id, timeoutMs))
+    const connected = await hop('connect to redis', 'no answer', () => redis.connect())
+    if (connected) await hop('redis', 'no key set and read', () => throughRedis(redis, id))
+    await hop(CLEAN_UP, 'something stays behind', () => remove(settings, client, kafka, id, timeoutMs))
   } finally {
     redis.disconnect()
     await Promise.all([client.close(), kafka.close()])
@@ -136,7 +129,7 @@ async function arrive(
 ): Promise<void> {
   const query = `SELECT 1 FROM ${cage}_rows WHERE symbol = '${SYMBOL}' AND price = toDecimal64('1.00000001', 8)`
   if (!(await waitUntil(async () => end.asked() || any(client, query), { timeoutMs, pollMs: 10 })))
-    throw new Error(`not in its table after ${timeoutMs / 1000} s${await complaint(client, cage)}`)
+    throw new Error(`not there after ${timeoutMs / 1000} s${await complaint(client, cage)}`)
 }
 
 async function any(client: ClickHouseClient, query: string): Promise<boolean> {

@@ -1,8 +1,8 @@
 import type { ClickHouseClient } from '@clickhouse/client'
 import { connectClickHouse, refusalOf } from '../clickhouse/client.mts'
-import { type Finding, OpsError } from '../common/findings.mts'
+import { ingestStatements } from '../clickhouse/statements.mts'
+import { type Finding, OpsError, unknown } from '../common/findings.mts'
 import { networkCause } from '../common/tcp.mts'
-import { ingestStatements } from '../ingest/queues.mts'
 import { statusFindings } from '../ingest/report.mts'
 import { type IngestObject, judgeObjects, readObjects } from '../ingest/state.mts'
 import { readStatus } from '../ingest/status.mts'
@@ -19,15 +19,16 @@ export async function probeIngest(settings: Settings, { timeoutMs, ...limits }: 
     if (judgeObjects(ingestStatements(settings), objects).state === 'off')
       return { state: 'skipped', summary: 'off: ./scripts/ingest.mts on', details: {}, findings: [] }
     const status = await readStatus(client, settings, { timeoutMs, rates: false })
-    const lag = status.topics.reduce((sum, topic) => sum + topic.lag, 0)
+    const lags = status.topics.map(({ lag }) => lag)
+    const lag = lags.includes(null) ? null : lags.reduce((sum: number, each) => sum + (each ?? 0), 0)
     const rejectsToday = status.topics.reduce((sum, topic) => sum + topic.rejectsToday, 0)
     return {
-      summary: `${status.state}, lag ${lag}, ${rejectsToday} rejects in 24 h`,
+      summary: `${status.state}, lag ${lag ?? 'unknown'}, ${rejectsToday} rejects in 24 h`,
       details: { state: status.state, lag, rejectsToday },
       findings: statusFindings(status, limits),
     }
   } catch (error) {
-    // Kafka gives no answer: its own probe says so, here it only leaves the question open.
+    // Kafka gives no answer: its own probe reports it, here it only leaves the question open.
     if (!(error instanceof OpsError)) throw error
     return { summary: 'Kafka gives no answer', details: {}, findings: error.findings }
   } finally {
@@ -35,15 +36,15 @@ export async function probeIngest(settings: Settings, { timeoutMs, ...limits }: 
   }
 }
 
-/** The finding that says why ClickHouse does not tell, as its own probe does too. */
+/** The objects of the ingest, or the finding why ClickHouse does not list them. */
 async function objectsOf(client: ClickHouseClient, settings: Settings): Promise<IngestObject[] | Finding> {
   try {
     return await readObjects(client)
-  } catch (error) {
-    const refusal = refusalOf(settings, error)
+  } catch (failure) {
+    const refusal = refusalOf(settings, failure)
     if (refusal) return { severity: 'error', ...refusal }
-    const found = `no answer from ClickHouse at ${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}: ${networkCause(error)}`
-    const [expected, hint] = ['a ClickHouse that says whether it is on', './scripts/health-check.mts --only clickhouse']
-    return { severity: 'unknown', code: 'INGEST_UNTOLD', subject: 'ingest', found, expected, hint }
+    const address = `${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}`
+    const found = `unknown whether it is on: no answer from ClickHouse at ${address} (${networkCause(failure)})`
+    return unknown('INGEST_UNTOLD', 'ingest', { found, hint: './scripts/health-check.mts --only clickhouse' })
   }
 }

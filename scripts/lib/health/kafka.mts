@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto'
-import { kafkaAnswers } from '../common/tcp.mts'
-import { type Cluster, openCluster, openKafkajs, splitAddress } from '../kafka/cluster.mts'
+import { error, OpsError, unknown, warning } from '../common/findings.mts'
+import { openKafkajs } from '../kafka/clients.mts'
+import { type Cluster, openCluster } from '../kafka/cluster.mts'
+import { metadata } from '../kafka/cluster-requests.mts'
 import { readLags } from '../kafka/lag.mts'
 import type { Settings } from '../settings/settings.mts'
-import { readTopicPlan } from '../topics/apply.mts'
 import { readDeclaredTopics } from '../topics/file.mts'
 import { withoutShortening } from '../topics/plan.mts'
+import { readTopicPlan } from '../topics/read.mts'
 import { planFindings, shorteningWarnings } from '../topics/report.mts'
 import { Findings, isLeftover, type Probe, type ProbeOptions } from './probe.mts'
 
@@ -16,20 +18,19 @@ import { Findings, isLeftover, type Probe, type ProbeOptions } from './probe.mts
 export async function probeKafka(settings: Settings, options: ProbeOptions): Promise<Probe> {
   const findings = new Findings('kafka')
   const declared = readDeclaredTopics(settings)
-  // A broker that refuses is told at once; opening the cluster would wait for one that is starting.
-  await Promise.any(
-    settings.KAFKA_BOOTSTRAP_SERVERS.map((server) => kafkaAnswers(splitAddress(server), options.timeoutMs)),
-  )
-  const cluster = await openCluster(settings, { timeoutMs: options.timeoutMs })
+  const opening = openCluster(settings, { timeoutMs: options.timeoutMs, refused: 'fail' })
+  const cluster = await opening.catch((failure: unknown) => {
+    throw failure instanceof OpsError ? failure.cause : failure
+  })
   try {
     const { brokers, controllerId, clusterId, topics } = cluster.metadata
-    const unreachable = await checkAdvertised(cluster, options.timeoutMs, findings)
+    const unreachable = await checkAdvertised(cluster, findings)
     const partitions = checkPartitions(cluster, findings)
     const plan = await readTopicPlan(cluster, declared)
     // A topic that keeps its records for longer than declared lacks nothing; `npm start` leaves it so.
     findings.list.push(...planFindings(withoutShortening(plan)), ...shorteningWarnings(plan))
-    // Groups and records are asked at the advertised address; where that fails, the reason is already told.
-    const groups = unreachable ? [] : await checkGroups(cluster, options, findings)
+    // Groups and records are asked at the advertised address; where that fails, the reason is already reported.
+    const groups = unreachable ? [] : await checkGroups(cluster, settings, options, findings)
     const { deep, timeoutMs } = options
     if (deep && !unreachable) {
       const hint = 'docker logs l2_kafka, or .embedded/data/logs/kafka.log'
@@ -60,20 +61,16 @@ export async function probeKafka(settings: Settings, options: ProbeOptions): Pro
 }
 
 /** True when a broker does not answer where it tells clients to go. */
-async function checkAdvertised({ metadata: seen }: Cluster, timeoutMs: number, findings: Findings): Promise<boolean> {
-  const answers = await Promise.all(seen.brokers.map((broker) => kafkaAnswers(broker, timeoutMs).catch(() => false)))
-  for (const [index, { id, host, port }] of seen.brokers.entries()) {
-    if (answers[index]) continue
+async function checkAdvertised(cluster: Cluster, findings: Findings): Promise<boolean> {
+  const { brokers } = cluster.metadata
+  const answers = await Promise.allSettled(brokers.map(({ id }) => cluster.sendTo(id, metadata)))
+  const silent = brokers.filter((_, index) => answers[index]?.status === 'rejected')
+  for (const { id, host, port } of silent) {
     const hint = 'set KAFKA_ADVERTISED_HOST in .env to an address that clients reach, then: docker-compose up -d kafka'
-    const found = `advertised ${host}:${port}, where no broker answers`
-    findings.add(
-      'error',
-      'KAFKA_ADVERTISED',
-      { found, expected: 'an address that clients reach', hint },
-      `broker ${id}`,
-    )
+    const found = `advertises ${host}:${port}, where no broker answers`
+    findings.list.push(error('KAFKA_ADVERTISED', `kafka broker ${id}`, { found, hint }))
   }
-  return answers.includes(false)
+  return silent.length > 0
 }
 
 function checkPartitions(
@@ -83,38 +80,49 @@ function checkPartitions(
   const partitions = seen.topics.flatMap(({ name, partitions }) => partitions.map((each) => ({ name, ...each })))
   const offline = partitions.filter(({ leader }) => leader < 0)
   const lacking = partitions.filter(({ leader, inSync, replicas }) => leader >= 0 && inSync.length < replicas.length)
-  const report = (severity: 'error' | 'warning', code: string, what: string, list: typeof partitions) => {
+  const report = (severity: typeof error, code: string, what: string, list: typeof partitions) => {
     if (list.length === 0) return
     const names = [...new Set(list.map(({ name, index }) => `${name}-${index}`))].slice(0, 5).join(', ')
     const hint = 'docker logs l2_kafka, or .embedded/data/logs/kafka.log'
-    findings.add(severity, code, { found: `${list.length}: ${names}`, expected: 'none', hint }, what)
+    findings.list.push(severity(code, `kafka ${what}`, { found: `${list.length}: ${names}`, hint }))
   }
-  report('error', 'KAFKA_OFFLINE', 'offline partitions', offline)
-  report('warning', 'KAFKA_UNDER_REPLICATED', 'under-replicated partitions', lacking)
+  report(error, 'KAFKA_OFFLINE', 'offline partitions', offline)
+  report(warning, 'KAFKA_UNDER_REPLICATED', 'under-replicated partitions', lacking)
   return { offline: offline.length, underReplicated: lacking.length }
 }
 
+type GroupDetails = {
+  group: string
+  /** null where it is not known. */
+  lag: number | null
+  uncommitted: number
+  /** Records by which what is committed lies above the ends of partitions. */
+  ahead: number
+}
+
 /**
- * Every consumer group's lag: records between its committed offsets and the ends of their partitions; null where it could not be told.
+ * Every consumer group's lag: records between its committed offsets and the ends of their partitions.
  * Where nothing is committed it is a warning at most: a reader that began at the end and never commits has all of that before it, and nothing to read.
  */
 async function checkGroups(
   cluster: Cluster,
+  { KAFKA_BOOTSTRAP_SERVERS: servers }: Settings,
   { lagWarning, lagCritical, timeoutMs }: ProbeOptions,
   findings: Findings,
-): Promise<{ group: string; lag: number | null; uncommitted: number }[]> {
-  const { error, groups } = await readLags(cluster, timeoutMs / 2)
-  if (error !== 'NONE') {
-    const hint = './scripts/health-check.mts --only kafka --wait 30'
-    findings.add('unknown', 'KAFKA_GROUPS', { found: error, expected: 'the list of them', hint }, 'consumer groups')
+): Promise<GroupDetails[]> {
+  const lags = await readLags(cluster, timeoutMs / 2)
+  const waiting = './scripts/health-check.mts --only kafka --wait 30'
+  if (lags.error !== 'NONE') {
+    const found = `Kafka does not list all of them (${lags.error})`
+    findings.list.push(unknown('KAFKA_GROUPS', 'kafka consumer groups', { found, hint: waiting }))
   }
-  for (const { group, error, lag, uncommitted } of groups) {
-    const about = `group ${group}`
+  for (const { group, error: failure, lag, uncommitted, ahead } of lags.groups) {
+    const subject = `kafka group ${group}`
     const critical = lag - uncommitted > lagCritical
     const limit = critical ? lagCritical : Math.min(lagWarning, lagCritical)
-    if (error !== 'NONE') {
-      const hint = './scripts/health-check.mts --only kafka --wait 30'
-      findings.add('unknown', 'KAFKA_GROUP', { found: error, expected: 'its committed offsets', hint }, about)
+    if (failure !== 'NONE') {
+      const found = `Kafka does not report its offsets (${failure})`
+      findings.list.push(unknown('KAFKA_GROUP', subject, { found, hint: waiting }))
     } else if (lag > limit) {
       const watch = './scripts/health-check.mts --only kafka --watch'
       const found = `${lag} records behind${uncommitted === 0 ? '' : `, ${uncommitted} of them in partitions with nothing committed, counted from the first record`}`
@@ -122,14 +130,23 @@ async function checkGroups(
         uncommitted === 0
           ? `start or add consumers of the group, and watch it: ${watch}`
           : `see that its consumers commit; those that begin at the end (auto.offset.reset=latest) have less to read than that: ${watch}`
-      const expected = `at most ${limit}`
-      findings.add(critical ? 'error' : 'warning', 'KAFKA_LAG', { found, expected, hint }, about)
+      const severity = critical ? error : warning
+      findings.list.push(severity('KAFKA_LAG', subject, { found, expected: `at most ${limit}`, hint }))
+    }
+    if (ahead.size > 0) {
+      const topics = [...new Set([...ahead.keys()].map((key) => key.slice(0, key.lastIndexOf('/'))))]
+      const which = topics.map((topic) => `--topic ${topic}`).join(' ')
+      const most = Math.max(...ahead.values())
+      const found = `committed offsets up to ${most} records above the end of ${[...ahead.keys()].join(', ')}: the next fetch fails, and begins where auto.offset.reset says`
+      const hint = `stop its consumers, then: kafka-consumer-groups.sh --bootstrap-server ${servers.join(',')} --group ${group} ${which} --reset-offsets --to-latest --execute`
+      findings.list.push(error('KAFKA_GROUP_AHEAD', subject, { found, hint }))
     }
   }
-  return groups.map(({ group, error, lag, uncommitted }) => ({
+  return lags.groups.map(({ group, error: failure, lag, uncommitted, ahead }) => ({
     group,
-    lag: error === 'NONE' ? lag : null,
+    lag: failure === 'NONE' && ahead.size === 0 ? lag : null,
     uncommitted,
+    ahead: [...ahead.values()].reduce((total, each) => total + each, 0),
   }))
 }
 

@@ -1,9 +1,10 @@
 /** What the built-in ingest needs of the services. */
 import type { ClickHouseClient } from '@clickhouse/client'
-import { type Finding, OpsError } from '../common/findings.mts'
+import type { Statement } from '../clickhouse/statements.mts'
+import { error, type Finding, OpsError } from '../common/findings.mts'
 import { openCluster } from '../kafka/cluster.mts'
 import type { Settings } from '../settings/settings.mts'
-import { type Queue, queuesOf, type Statement, viewsOf } from './queues.mts'
+import { type Queue, queuesOf, viewsOf } from './queues.mts'
 import type { IngestObject } from './state.mts'
 
 /**
@@ -52,16 +53,15 @@ async function checkServer(
   })
   const [{ macros, tables } = { macros: [], tables: [] }] = await answer.json<{ macros: string[]; tables: Table[] }>()
   if (!macros.includes('l2_kafka')) {
-    const found = 'a server that does not know where Kafka is'
+    const found = 'the server does not know where Kafka is: it runs without clickhouse/config.d/ingest.xml'
     const hint = 'docker-compose up -d clickhouse, or: npm stop, then npm start'
-    findings.push(lack('INGEST_CONFIG', 'clickhouse', found, 'clickhouse/config.d/ingest.xml', hint))
+    findings.push(error('INGEST_CONFIG', 'clickhouse', { found, hint }))
   }
   for (const { name, version } of statements) {
     const taken = tables.find((table) => table.name === name)
     if (!version || !taken || objects.some((object) => object.name === name)) continue
-    const found = `a table of another's (${taken.engine})`
-    const hint = `RENAME TABLE ${name} TO another_name`
-    findings.push(lack('INGEST_NAME', name, found, 'no table of this name but the ingest’s own', hint))
+    const found = `the ingest needs this name, which a table of yours has (${taken.engine})`
+    findings.push(error('INGEST_NAME', name, { found, hint: `RENAME TABLE ${name} TO another_name` }))
   }
   const made = statements.map(({ name }) => name)
   const views = viewsOf(statements).filter(({ table }) => !made.includes(table))
@@ -73,7 +73,7 @@ async function checkServer(
     if (missing.length === 0) continue
     const found = there ? `no column ${[...new Set(missing)].join(', ')}` : 'no such table'
     const expected = `${table} in ${settings.CLICKHOUSE_DATABASE} as clickhouse/init says`
-    findings.push(lack('INGEST_TABLE', table, found, expected, 'npm run schema'))
+    findings.push(error('INGEST_TABLE', table, { found, expected, hint: 'npm run schema' }))
   }
   return findings
 }
@@ -92,18 +92,14 @@ async function checkTopics(
       const count = cluster.metadata.topics.find((topic) => topic.name === name)?.partitions.length ?? 0
       partitions += count
       if (count === 0)
-        findings.push(lack('INGEST_TOPIC', name, 'no such topic', 'a topic to read', './scripts/create-topics.mts'))
+        findings.push(error('INGEST_TOPIC', name, { found: 'no such topic', hint: './scripts/create-topics.mts' }))
       // The two small topics have one consumer, whatever the setting.
       else if (table !== 'market_messages' && settings.INGEST_CONSUMERS > count) {
         const found = `${count} partitions for ${settings.INGEST_CONSUMERS} consumers`
         const hint = `edit .env: INGEST_CONSUMERS=${count}`
-        findings.push(lack('INGEST_CONSUMERS', name, found, 'a partition for each', hint))
+        findings.push(error('INGEST_CONSUMERS', name, { found, expected: 'a partition for each', hint }))
       }
     }
   }
   return { partitions, findings }
-}
-
-function lack(code: string, subject: string, found: string, expected: string, hint: string): Finding {
-  return { severity: 'error', code, subject, found, expected, hint }
 }

@@ -1,20 +1,5 @@
-/** The objects of the built-in ingest: what clickhouse/ingest declares. */
-import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
-import path from 'node:path'
-import { interpolate } from '../settings/interpolate.mts'
-import { ROOT, type Settings } from '../settings/settings.mts'
-
-/** What the names of objects begin with that only move messages; the others hold data, and stay. */
-export const PREFIX = 'ingest_'
-
-export interface Statement {
-  /** Name of the table or view that it creates. */
-  name: string
-  sql: string
-  /** Stands in the comment of what it creates, equal for equal statements; undefined for a table that holds data. */
-  version?: string
-}
+/** The queues and views of the built-in ingest, as clickhouse/ingest declares them. */
+import type { Statement } from '../clickhouse/statements.mts'
 
 /** The way of topics into a table. */
 export interface Queue {
@@ -24,22 +9,6 @@ export interface Queue {
   group: string
   /** Where its messages end. */
   table: string
-}
-
-/** The statements of clickhouse/ingest in the order in which they run, settings filled in. */
-export function ingestStatements(settings: Settings): Statement[] {
-  const folder = path.join(ROOT, 'clickhouse', 'ingest')
-  const lookup = (name: string) => String(settings[name as keyof Settings])
-  return readdirSync(folder)
-    .sort()
-    .flatMap((file) => interpolate(readFileSync(path.join(folder, file), 'utf8'), lookup).split(/;\n/))
-    .filter((text) => text.trim() !== '')
-    .map((text) => {
-      const name = /^CREATE (?:TABLE|MATERIALIZED VIEW) IF NOT EXISTS (\w+)/m.exec(text)?.[1] ?? ''
-      if (!name.startsWith(PREFIX)) return { name, sql: text }
-      const version = createHash('sha256').update(text).digest('hex').slice(0, 16)
-      return { name, version, sql: `${text}\nCOMMENT '${version}'` }
-    })
 }
 
 /** What a view inserts, and into which table. */

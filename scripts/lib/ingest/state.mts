@@ -1,6 +1,9 @@
 /** What of the built-in ingest is in ClickHouse now. */
 import type { ClickHouseClient } from '@clickhouse/client'
-import { PREFIX, type Statement } from './queues.mts'
+import { PREFIX, type Statement } from '../clickhouse/statements.mts'
+
+/** Drops and creates the queues again: consumers that read nothing begin to. */
+export const RESTART = './scripts/ingest.mts off && ./scripts/ingest.mts on'
 
 /** `outdated`: made by an older version or other settings. `partial`: something is missing. */
 export type IngestState = 'on' | 'off' | 'outdated' | 'partial'

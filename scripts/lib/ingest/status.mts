@@ -1,13 +1,15 @@
 /** What the built-in ingest does: per topic how far behind and how fast it is, and what it could not read. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ClickHouseClient } from '@clickhouse/client'
+import { ingestStatements } from '../clickhouse/statements.mts'
 import { waitUntil } from '../common/wait.mts'
-import { type Cluster, openCluster, openKafkajs } from '../kafka/cluster.mts'
-import { readGroups } from '../kafka/groups.mts'
-import { readOffsets } from '../kafka/offsets.mts'
+import { openCluster } from '../kafka/cluster.mts'
+import { readSettledGroups } from '../kafka/groups.mts'
+import { partitionLag } from '../kafka/lag.mts'
+import { readEnds, readOffsets } from '../kafka/offsets.mts'
 import type { Settings } from '../settings/settings.mts'
 import { type Consumer, countRead, positionsOf, readConsumers, SETTLE_MS } from './consumers.mts'
-import { ingestStatements, type Queue, queuesOf } from './queues.mts'
+import { type Queue, queuesOf } from './queues.mts'
 import { type Reject, type RejectCounts, readRejects } from './rejects.mts'
 import { type IngestState, judgeObjects, readObjects } from './state.mts'
 
@@ -19,8 +21,13 @@ export interface TopicStatus extends RejectCounts {
   partitions: number
   /** Partitions that a consumer has. */
   partitionsRead: number
-  /** Messages between what is stored and the end of the topic; what is still kept of them, while nothing was read yet. */
-  lag: number
+  /**
+   * Messages between what is stored and the end of the topic; what is still kept of them, while nothing was read yet. null where Kafka
+   * does not report it.
+   */
+  lag: number | null
+  /** Messages by which what was committed lies above the ends, as after the topic was deleted and created again. */
+  ahead: number
   /** Messages read per second, over {@link SAMPLE_MS}. */
   messagesPerSecond: number
   /** Consumer groups of others with members that read it now. */
@@ -48,7 +55,7 @@ export interface IngestStatus {
 
 /** Milliseconds between the two looks at the consumers' counters that give the rates. */
 export const SAMPLE_MS = 1_000
-/** Seconds beyond a flush that a complaint counts as one about the present. A consumer that fails tries again at each flush, and complains anew. */
+/** Seconds beyond a flush that a complaint counts as one about the present. A consumer that fails tries, and complains, at each flush. */
 const FAILURE_S = 10
 
 /**
@@ -94,7 +101,7 @@ export async function readStatus(
       topics.map((topic) => ({
         topic,
         table,
-        ...(positions.get(topic) ?? { exists: false, partitions: 0, lag: 0, otherReaders: [] }),
+        ...(positions.get(topic) ?? { exists: false, partitions: 0, lag: 0, ahead: 0, otherReaders: [] }),
         partitionsRead: read.get(topic)?.size ?? 0,
         messagesPerSecond: Math.round(advance(before?.get(topic), after.get(topic)) / seconds),
         ...(rejected.counts.get(topic) ?? { rejects: 0, rejectsToday: 0 }),
@@ -123,51 +130,46 @@ function failuresOf(consumers: readonly Consumer[], maxAgeSeconds: number): Cons
   return recent.filter(({ table }, index) => recent.findIndex((other) => other.table === table) === index)
 }
 
-type Position = Pick<TopicStatus, 'exists' | 'partitions' | 'lag' | 'otherReaders' | 'newestMs'>
+type Position = Pick<TopicStatus, 'exists' | 'partitions' | 'lag' | 'ahead' | 'otherReaders' | 'newestMs'>
 
 async function readPositions(
   settings: Settings,
   queues: readonly Queue[],
   timeoutMs: number,
 ): Promise<Map<string, Position>> {
-  const names = queues.flatMap(({ topics }) => topics)
-  const [cluster, kafkajs] = await Promise.all([
-    openCluster(settings, { timeoutMs }),
-    openKafkajs(settings, { timeoutMs }),
-  ])
+  const cluster = await openCluster(settings, { timeoutMs })
   try {
-    const topics = cluster.metadata.topics.filter(({ name }) => names.includes(name))
-    const [ends, groups] = await Promise.all([readEnds(cluster, topics), readGroups(kafkajs, settings, timeoutMs)])
+    const groups = await readSettledGroups(cluster, settings, timeoutMs)
+    // After what is committed, so that it lies not above an end that was read before.
+    const names = queues.flatMap(({ topics }) => topics)
+    const { topics, high } = await readEnds(cluster, names, timeoutMs / 2)
+    const [low, newest] = await Promise.all([
+      readOffsets(cluster, 'low', topics),
+      readOffsets(cluster, 'newest', topics),
+    ])
     const own = queues.map(({ group }) => group)
     const committed = groups.filter(({ id }) => own.includes(id)).flatMap((group) => group.committed)
     const offsets = new Map(committed.map(({ topic, partition, offset }) => [`${topic}/${partition}`, offset]))
     return new Map(
       topics.map(({ name, partitions }) => {
         const keys = partitions.map(({ index }) => `${name}/${index}`)
-        const lag = keys.reduce((sum, key) => {
-          const [low, high] = [ends.low.get(key)?.offset ?? 0, ends.high.get(key)?.offset ?? 0]
-          // Nothing committed (-1), or what was committed has expired: it will begin with the first that is kept.
-          return sum + Math.max(0, high - Math.max(low, offsets.get(key) ?? 0))
-        }, 0)
-        const newestMs = Math.max(...keys.map((key) => ends.newest.get(key)?.timestampMs ?? -1))
+        const lags = keys.map((key) => partitionLag(offsets.get(key), low.get(key)?.offset, high.get(key)?.offset))
+        const newestMs = Math.max(...keys.map((key) => newest.get(key)?.timestampMs ?? -1))
         const otherReaders = groups
           .filter(({ id, subscribed }) => !own.includes(id) && subscribed?.includes(name))
           .map(({ id }) => id)
-        return [
-          name,
-          { exists: true, partitions: partitions.length, lag, otherReaders, ...(newestMs >= 0 ? { newestMs } : {}) },
-        ]
+        const position: Position = {
+          exists: true,
+          partitions: partitions.length,
+          lag: lags.includes(undefined) ? null : sum(lags.map((each) => each?.lag ?? 0)),
+          ahead: sum(lags.map((each) => each?.ahead ?? 0)),
+          otherReaders,
+          ...(newestMs >= 0 ? { newestMs } : {}),
+        }
+        return [name, position]
       }),
     )
   } finally {
     cluster.close()
-    await kafkajs.close()
   }
-}
-
-async function readEnds(cluster: Cluster, topics: Cluster['metadata']['topics']) {
-  const [low, high, newest] = await Promise.all(
-    (['low', 'high', 'newest'] as const).map((which) => readOffsets(cluster, which, topics)),
-  )
-  return { low: low ?? new Map(), high: high ?? new Map(), newest: newest ?? new Map() }
 }

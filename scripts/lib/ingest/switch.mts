@@ -1,15 +1,18 @@
 /** Switches the built-in ingest on and off. */
 import type { ClickHouseClient } from '@clickhouse/client'
-import { OpsError } from '../common/findings.mts'
+import { ingestStatements } from '../clickhouse/statements.mts'
+import { error, OpsError } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
-import { openKafkajs } from '../kafka/cluster.mts'
+import { openCluster, unreachable } from '../kafka/cluster.mts'
+import { commitOffsets, findCoordinator } from '../kafka/group-requests.mts'
+import { readSettledGroups } from '../kafka/groups.mts'
+import { readEnds } from '../kafka/offsets.mts'
 import type { Settings } from '../settings/settings.mts'
 import { type Consumer, countRead, readConsumers, SETTLE_MS } from './consumers.mts'
 import { dismissMembers, refuseOthers } from './groups.mts'
 import { checkNeeds } from './needs.mts'
-import { ingestStatements, type Queue, queuesOf } from './queues.mts'
-import { ANEW } from './report.mts'
-import { type IngestState, judgeObjects, readObjects } from './state.mts'
+import { type Queue, queuesOf } from './queues.mts'
+import { type IngestState, judgeObjects, RESTART, readObjects } from './state.mts'
 
 export interface SwitchOptions {
   timeoutMs: number
@@ -23,8 +26,8 @@ export interface Switched {
 }
 
 /**
- * Makes the built-in ingest read the topics, from where it stood: what is missing, differs from clickhouse/ingest or reads nothing is made
- * anew.
+ * Makes the built-in ingest read the topics, from where it stopped: creates what is missing, and replaces what differs from
+ * clickhouse/ingest or reads nothing.
  * @param options.skipBacklog begin with what is sent from now on, where nothing was read before
  * @throws {OpsError} exit code 1 when the services lack what it needs, or it does not come to read in time; 3 when one does not answer
  */
@@ -43,7 +46,7 @@ export async function switchOn(
   const changed: string[] = []
   const settleMs = Math.min(SETTLE_MS, timeoutMs)
   const stuck = before === 'on' && (await waitForAssignment(client, queues, partitions, settleMs))
-  if (stuck) log(`Only ${countRead(stuck)} of ${partitions} partitions are read: making it anew`)
+  if (stuck) log(`Only ${countRead(stuck)} of ${partitions} partitions are read: creating it again`)
   if (before !== 'on' || stuck) {
     await dropAll(
       client,
@@ -62,12 +65,11 @@ export async function switchOn(
   if (!idle) return { before, changed }
   const complaint = idle.find((consumer) => consumer.complaint)?.complaint
   const found = `${countRead(idle)} of ${partitions} partitions read after ${timeoutMs / 1000} s${complaint ? `; ${complaint}` : ''}`
-  const finding = { code: 'INGEST_NOT_READING', subject: 'ingest', found, expected: 'all of them', hint: ANEW }
-  throw new OpsError(1, [{ severity: 'error', ...finding }])
+  throw new OpsError(1, [error('INGEST_NOT_READING', 'ingest', { found, hint: RESTART })])
 }
 
 /**
- * Makes the built-in ingest read nothing more. What it has stored stays, and so do its offsets.
+ * Stops the built-in ingest. What it has stored stays, and so do its offsets.
  * @throws {OpsError} exit code 3 when Kafka does not answer, after it is off: only that its groups end at once is then not so
  */
 export async function switchOff(client: ClickHouseClient, settings: Settings, timeoutMs: number): Promise<Switched> {
@@ -91,22 +93,27 @@ async function dropAll(
   await dismissMembers(settings, groups, timeoutMs)
 }
 
-/** Commits the ends of all topics for groups that have committed nothing yet. */
+/**
+ * Commits the ends of all topics for groups that have committed nothing for them yet.
+ * @throws {OpsError} exit code 3, when Kafka does not report an end, or does not take the commit
+ */
 async function commitEnds(settings: Settings, queues: readonly Queue[], timeoutMs: number): Promise<void> {
-  const kafkajs = await openKafkajs(settings, { timeoutMs })
+  const cluster = await openCluster(settings, { timeoutMs })
+  const failed = (found: string) => unreachable(settings.KAFKA_BOOTSTRAP_SERVERS.join(','), new Error(found), timeoutMs)
   try {
-    const admin = await kafkajs.admin()
-    for (const { group, topics } of queues) {
-      const committed = await admin.fetchOffsets({ groupId: group, topics })
-      for (const { topic, partitions } of committed) {
-        if (partitions.some(({ offset }) => offset !== '-1')) continue
-        const ends = await admin.fetchTopicOffsets(topic)
-        const offsets = ends.map(({ partition, high }) => ({ partition, offset: high }))
-        await admin.setOffsets({ groupId: group, topic, partitions: offsets })
-      }
+    const ids = queues.map(({ group }) => group)
+    for (const { id, committed } of await readSettledGroups(cluster, settings, timeoutMs, ids)) {
+      const names = queues.find(({ group }) => group === id)?.topics ?? []
+      const open = names.filter((name) => !committed.some(({ topic }) => topic === name))
+      const { high, unread } = await readEnds(cluster, open, timeoutMs)
+      if (unread.size > 0) throw failed(`no high watermark of ${[...unread.keys()].join(', ')}`)
+      const ends = open.map((name) => ({ name, offsets: [...high.values()].filter(({ topic }) => topic === name) }))
+      const { brokerId } = await cluster.send(findCoordinator(id))
+      const outcome = await cluster.sendTo(brokerId, commitOffsets(id, ends))
+      if (outcome !== 'NONE') throw failed(`offsets of group ${id} not committed: ${outcome}`)
     }
   } finally {
-    await kafkajs.close()
+    cluster.close()
   }
 }
 

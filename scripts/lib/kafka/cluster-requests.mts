@@ -1,5 +1,5 @@
-/** What the scripts ask Kafka, each in a version that brokers from 2.8 to 4.x speak: the cluster and its disks. */
-import type { Request } from './codec.mts'
+/** What the scripts ask Kafka about the cluster and its disks. */
+import { type Request, readStructures, writeArray } from './transport.mts'
 
 /** What the broker answered about one topic: `NONE` is success; `message` holds its own words, if it had any. */
 export interface Outcome {
@@ -85,37 +85,31 @@ export const metadata: Request<Metadata> = {
   key: 3,
   version: 10,
   flexible: true,
-  write: (to) =>
-    to
-      .array(null, () => {})
-      .bool(false)
-      .bool(false)
-      .bool(false)
-      .end(),
+  // All topics; make none; no authorized operations of cluster and topics; no tags.
+  write: (to) => to.writeUVarInt(0).writeBoolean(false).writeBoolean(false).writeBoolean(false).writeUVarInt(0),
   read: (from) => {
-    from.int(4)
-    const brokers = from.array(() => {
-      const broker = { id: from.int(4), host: from.string() ?? '', port: from.int(4) }
-      from.string()
-      from.end()
+    from.forward(4)
+    const brokers = readStructures(from, () => {
+      const broker = { id: from.readInt32(), host: from.readUVarIntString() ?? '', port: from.readInt32() }
+      from.readUVarIntString()
       return broker
     })
-    const clusterId = from.string() ?? ''
-    const controllerId = from.int(4)
-    const topics = from.array(() => {
-      const error = errorName(from.int(2))
-      const topic = { name: from.string() ?? '', id: from.uuid(), internal: from.bool(), error }
-      const partitions = from.array(() => {
-        from.int(2)
-        const [index, leader] = [from.int(4), from.int(4)]
-        from.int(4)
-        const [replicas, inSync, offline] = [1, 2, 3].map(() => from.array(() => from.int(4)))
-        from.end()
-        return { index, leader, replicas, inSync, offline } as Partition
+    const clusterId = from.readUVarIntString() ?? ''
+    const controllerId = from.readInt32()
+    const topics = readStructures(from, () => {
+      const error = errorName(from.readInt16())
+      const name = from.readUVarIntString() ?? ''
+      const id = from.readBytes(16)?.toString('hex') ?? ''
+      const internal = from.readBoolean()
+      const partitions = readStructures(from, (): Partition => {
+        from.forward(2)
+        const [index, leader] = [from.readInt32(), from.readInt32()]
+        from.forward(4)
+        const ids = () => from.readUVarIntArray(() => from.readInt32()) ?? []
+        return { index, leader, replicas: ids(), inSync: ids(), offline: ids() }
       })
-      from.int(4)
-      from.end()
-      return { ...topic, partitions }
+      from.forward(4)
+      return { name, id, internal, error, partitions }
     })
     return { clusterId, controllerId, brokers, topics }
   },
@@ -125,39 +119,22 @@ export const metadata: Request<Metadata> = {
 export const describeLogDirs: Request<Map<string, number>> = {
   key: 35,
   version: 1,
-  flexible: false,
-  write: (to) => to.array(null, () => {}),
+  write: (to) => writeArray(to, null, () => {}),
   read: (from) => {
-    from.int(4)
+    from.forward(4)
     const bytes = new Map<string, number>()
-    from.array(() => {
-      from.int(2)
-      from.string()
-      from.array(() => {
-        const name = from.string() ?? ''
-        from.array(() => {
-          from.int(4)
-          bytes.set(name, (bytes.get(name) ?? 0) + from.int64())
-          from.int64()
-          from.bool()
+    from.readArray(() => {
+      from.forward(2)
+      from.readString()
+      from.readArray(() => {
+        const name = from.readString() ?? ''
+        from.readArray(() => {
+          from.forward(4)
+          bytes.set(name, (bytes.get(name) ?? 0) + Number(from.readInt64()))
+          from.forward(9)
         })
       })
     })
     return bytes
   },
 }
-
-/** The id of the broker that keeps a group's offsets, or the error that says why there is none. */
-export const findCoordinator = (groupId: string): Request<{ error: string; brokerId: number }> => ({
-  key: 10,
-  version: 2,
-  flexible: false,
-  // 0 = a consumer group
-  write: (to) => to.string(groupId).int(1, 0),
-  read: (from) => {
-    from.int(4)
-    const error = errorName(from.int(2))
-    from.string()
-    return { error, brokerId: from.int(4) }
-  },
-})

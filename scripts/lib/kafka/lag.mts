@@ -1,22 +1,55 @@
-/** How far consumer groups are behind. By the plain protocol: health asks at every check, and importing kafkajs would cost more than that. */
-
+/** How far consumer groups are behind. */
 import { waitUntil } from '../common/wait.mts'
 import type { Cluster } from './cluster.mts'
-import { findCoordinator, metadata, type TopicMetadata } from './cluster-requests.mts'
-import { assignedTopics, committedOffsets, listGroups } from './offset-requests.mts'
-import { readOffsets } from './offsets.mts'
+import { metadata, type TopicMetadata } from './cluster-requests.mts'
+import { type GroupReading, isPassing, readGroups } from './groups.mts'
+import { type Offsets, readOffsets } from './offsets.mts'
+
+/** Records of one consumer group or topic that are not read yet above which it is a warning, and an error. */
+export interface LagLimits {
+  lagWarning: number
+  lagCritical: number
+}
+
+export const LAG_LIMITS: LagLimits = { lagWarning: 1_000, lagCritical: 10_000 }
+
+export interface PartitionLag {
+  /**
+   * Records between the committed offset and the end of the partition. Where nothing is committed, or what was committed has expired, all
+   * that the partition keeps: so many a group has before it that begins at the first record.
+   */
+  lag: number
+  /** Whether nothing is committed. */
+  uncommitted: boolean
+  /** Records by which the committed offset lies above the end, as after the topic was deleted and created again: the next fetch fails. */
+  ahead: number
+}
+
+/** How far a group is behind in a partition; undefined where an offset that this takes is not known. */
+export function partitionLag(
+  committed: number | undefined,
+  low: number | undefined,
+  high: number | undefined,
+): PartitionLag | undefined {
+  const from = committed ?? low
+  if (from === undefined || high === undefined) return undefined
+  return {
+    lag: Math.max(0, high - Math.max(from, low ?? 0)),
+    uncommitted: committed === undefined,
+    ahead: Math.max(0, (committed ?? 0) - high),
+  }
+}
 
 export interface GroupLag {
   group: string
-  /** `NONE`, or why what it has committed, or an end of its partitions, could not be told. */
+  /** `NONE`, or why what it has committed, or an end of its partitions, could not be read. */
   error: string
-  /**
-   * Records between its committed offsets and the ends of their partitions. Where nothing is committed, of a topic that it commits for or
-   * that its members are assigned, all that the partition keeps: so many a group has before it that begins at the first record.
-   */
+  /** Records, over the partitions of the topics that it commits for or that its members are assigned. */
   lag: number
   /** Of these, the ones of partitions for which nothing is committed. */
   uncommitted: number
+  /** The partitions, as `topic/partition`, whose committed offset lies above their end, and by how many records. */
+  ahead: Map<string, number>
 }
 
 export interface Lags {
@@ -25,44 +58,31 @@ export interface Lags {
   groups: GroupLag[]
 }
 
-/** Answers of a broker that has just started, or has just become coordinator or leader, and of a group that is about to begin. */
-const PASSING = [
-  'COORDINATOR_LOAD_IN_PROGRESS',
-  'COORDINATOR_NOT_AVAILABLE',
-  'NOT_COORDINATOR',
-  'LEADER_NOT_AVAILABLE',
-  'NOT_LEADER_OR_FOLLOWER',
-  'REBALANCE_IN_PROGRESS',
-]
-
 /**
- * The lag of every consumer group. Asks again for `waitMs` while the brokers are not ready to say; what is open then, `error` tells.
+ * The lag of every consumer group. Asks again for `waitMs` while the brokers are not ready to say; what is open then, `error` says.
  * @throws {OpsError} exit code 3, when a broker gives no answer
  */
 export async function readLags(cluster: Cluster, waitMs: number): Promise<Lags> {
   let lags: Lags = { error: 'NONE', groups: [] }
   const settled = async () => {
     lags = await readOnce(cluster)
-    return ![lags, ...lags.groups].some(({ error }) => PASSING.includes(error))
+    return !isPassing(lags)
   }
   await waitUntil(settled, { timeoutMs: waitMs, pollMs: 100 })
   return lags
 }
 
 async function readOnce(cluster: Cluster): Promise<Lags> {
-  const { brokers, topics } = await cluster.send(metadata)
-  const lists = await Promise.all(brokers.map(({ id }) => cluster.sendTo(id, listGroups)))
-  const positions = await Promise.all(lists.flatMap((list) => list.groups).map((group) => readPosition(cluster, group)))
+  const [{ error, groups }, { topics }] = [await readGroups(cluster), await cluster.send(metadata)]
+  // Other protocols, such as Connect's, commit elsewhere.
+  const positions = groups.filter(({ protocol }) => protocol === 'consumer' || protocol === '').map(positionOf)
   // Topics that are gone leave nothing to read.
   const known = (names: string[]) => topics.filter(({ name }) => names.includes(name))
   const [high, low] = await Promise.all([
     readOffsets(cluster, 'high', known(positions.flatMap((each) => each.topics))),
     readOffsets(cluster, 'low', known(positions.flatMap((each) => lacking(each, topics)))),
   ])
-  return {
-    error: lists.find(({ error }) => error !== 'NONE')?.error ?? 'NONE',
-    groups: positions.map((position) => lagOf(position, known(position.topics), { high, low })),
-  }
+  return { error, groups: positions.map((position) => lagOf(position, known(position.topics), { high, low })) }
 }
 
 interface Position {
@@ -74,22 +94,14 @@ interface Position {
   committed: Map<string, number>
 }
 
-async function readPosition(cluster: Cluster, group: string): Promise<Position> {
-  const coordinator = await cluster.send(findCoordinator(group))
-  if (coordinator.error !== 'NONE') return { group, error: coordinator.error, topics: [], committed: new Map() }
-  const [read, assigned] = await Promise.all([
-    cluster.sendTo(coordinator.brokerId, committedOffsets(group)),
-    cluster.sendTo(coordinator.brokerId, assignedTopics(group)),
-  ])
-  // -1: nothing committed.
-  const own = read.offsets.filter(({ offset }) => offset >= 0)
-  // What is committed tells enough while the members are about to be assigned anew.
-  const unassigned = own.length > 0 ? 'NONE' : assigned.error
+function positionOf({ id, error, state, assigned, committed }: GroupReading): Position {
+  // What is committed says enough while the members are about to be assigned partitions.
+  const joining = committed.length === 0 && state.endsWith('Rebalance')
   return {
-    group,
-    error: read.error === 'NONE' ? unassigned : read.error,
-    topics: [...new Set([...own.map(({ topic }) => topic), ...assigned.topics])],
-    committed: new Map(own.map(({ topic, partition, offset }) => [`${topic}/${partition}`, offset])),
+    group: id,
+    error: error === 'NONE' && joining ? 'REBALANCE_IN_PROGRESS' : error,
+    topics: [...new Set([...committed.map(({ topic }) => topic), ...assigned])],
+    committed: new Map(committed.map(({ topic, partition, offset }) => [`${topic}/${partition}`, offset])),
   }
 }
 
@@ -101,27 +113,21 @@ function lacking({ topics: names, committed }: Position, topics: readonly TopicM
   return short.map(({ name }) => name)
 }
 
-type Offsets = Awaited<ReturnType<typeof readOffsets>>
-
 function lagOf(
   { group, error, committed }: Position,
   topics: readonly TopicMetadata[],
   { high, low }: { high: Offsets; low: Offsets },
 ): GroupLag {
-  const lags = topics.flatMap(keysOf).map((key) => {
-    const [own, end] = [committed.get(key), high.get(key)?.offset]
-    const from = own ?? low.get(key)?.offset
-    if (from === undefined || end === undefined) return { open: true, lag: 0, uncommitted: 0 }
-    // Beyond the end: of a topic that was made anew.
-    const lag = Math.max(0, end - from)
-    return { open: false, lag, uncommitted: own === undefined ? lag : 0 }
-  })
-  const sum = (what: 'lag' | 'uncommitted') => lags.reduce((total, each) => total + each[what], 0)
-  const open = lags.some((each) => each.open)
+  const lags = topics
+    .flatMap(keysOf)
+    .map((key) => ({ key, ...partitionLag(committed.get(key), low.get(key)?.offset, high.get(key)?.offset) }))
+  const sum = (which: typeof lags) => which.reduce((total, { lag = 0 }) => total + lag, 0)
+  const open = lags.some(({ lag }) => lag === undefined)
   return {
     group,
     error: error === 'NONE' && open ? 'LEADER_NOT_AVAILABLE' : error,
-    lag: sum('lag'),
-    uncommitted: sum('uncommitted'),
+    lag: sum(lags),
+    uncommitted: sum(lags.filter(({ uncommitted }) => uncommitted)),
+    ahead: new Map(lags.flatMap(({ key, ahead = 0 }) => (ahead > 0 ? [[key, ahead]] : []))),
   }
 }

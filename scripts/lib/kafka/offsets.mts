@@ -1,17 +1,69 @@
 /** How far topics reach: the offsets of their first and last records. */
+import { waitUntil } from '../common/wait.mts'
 import type { Cluster } from './cluster.mts'
-import type { TopicMetadata } from './cluster-requests.mts'
-import { listOffsets, type PartitionOffset, type Which } from './offset-requests.mts'
+import { errorName, metadata, type TopicMetadata } from './cluster-requests.mts'
+import { type Request, readStructures } from './transport.mts'
+
+/** Which offset of a partition: after the last record, of the first that is kept, or of the record with the newest timestamp. */
+export type Which = 'high' | 'low' | 'newest'
+const WHICH: Record<Which, number> = { high: -1, low: -2, newest: -3 }
+
+export interface PartitionOffset {
+  topic: string
+  partition: number
+  error: string
+  offset: number
+  /** Milliseconds since 1970, only for `newest`; -1 when the partition is empty. */
+  timestampMs: number
+}
+
+/** Offsets of partitions. For their leader. */
+export const listOffsets = (
+  which: Which,
+  topics: { name: string; partitions: number[] }[],
+): Request<PartitionOffset[]> => ({
+  key: 2,
+  version: 7,
+  flexible: true,
+  write: (to) => {
+    // Not a replica; committed and open transactions alike.
+    to.writeInt32(-1)
+      .writeInt8(0)
+      .writeUVarInt(topics.length + 1)
+    for (const { name, partitions } of topics) {
+      to.writeUVarIntString(name).writeUVarInt(partitions.length + 1)
+      for (const index of partitions) to.writeInt32(index).writeInt32(-1).writeInt64(WHICH[which]).writeUVarInt(0)
+      to.writeUVarInt(0)
+    }
+    to.writeUVarInt(0)
+  },
+  read: (from) => {
+    from.forward(4)
+    const topics = readStructures(from, () => {
+      const topic = from.readUVarIntString() ?? ''
+      return readStructures(from, () => {
+        const [partition, error] = [from.readInt32(), errorName(from.readInt16())]
+        const [timestampMs, offset] = [Number(from.readInt64()), Number(from.readInt64())]
+        from.forward(4)
+        return { topic, partition, error, offset, timestampMs }
+      })
+    })
+    return topics.flat()
+  },
+})
+
+/** A record's time for people; one beyond the dates of JavaScript, such as nanoseconds sent for milliseconds, as the number it is. */
+export const formatTime = (ms: number): string =>
+  Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : `${ms} ms since 1970`
+
+/** By `topic/partition`. */
+export type Offsets = Map<string, PartitionOffset>
 
 /**
- * Offsets of all partitions of the topics, by `topic/partition`. Left out are those without a leader, and those whose leader does not
- * tell, such as one that is no longer it.
+ * Offsets of all partitions of the topics. Left out are those without a leader, and those whose leader does not report them, such as one
+ * that is no longer the leader.
  */
-export async function readOffsets(
-  cluster: Cluster,
-  which: Which,
-  topics: readonly TopicMetadata[],
-): Promise<Map<string, PartitionOffset>> {
+export async function readOffsets(cluster: Cluster, which: Which, topics: readonly TopicMetadata[]): Promise<Offsets> {
   const leaders = new Set(topics.flatMap(({ partitions }) => partitions.map(({ leader }) => leader)))
   const answers = await Promise.all(
     [...leaders]
@@ -26,4 +78,31 @@ export async function readOffsets(
   )
   const known = answers.flat().filter(({ error }) => error === 'NONE')
   return new Map(known.map((each) => [`${each.topic}/${each.partition}`, each]))
+}
+
+export interface Ends {
+  /** Those of the named topics that exist. */
+  topics: TopicMetadata[]
+  /** High watermarks. */
+  high: Offsets
+  /** By topic, the partitions that did not report theirs. */
+  unread: Map<string, number[]>
+}
+
+/** The named topics and where their partitions end, as soon as all report it, or as far as they did after `waitMs`. */
+export async function readEnds(cluster: Cluster, names: readonly string[], waitMs: number): Promise<Ends> {
+  let ends: Ends = { topics: [], high: new Map(), unread: new Map() }
+  const read = async () => {
+    // Leaders change, so they are read again too.
+    const topics = (await cluster.send(metadata)).topics.filter(({ name }) => names.includes(name))
+    const high = await readOffsets(cluster, 'high', topics)
+    const open = topics.map(({ name, partitions }): [string, number[]] => [
+      name,
+      partitions.map(({ index }) => index).filter((index) => !high.has(`${name}/${index}`)),
+    ])
+    ends = { topics, high, unread: new Map(open.filter(([, indexes]) => indexes.length > 0)) }
+    return ends.unread.size === 0
+  }
+  await waitUntil(read, { timeoutMs: waitMs, pollMs: 50 })
+  return ends
 }

@@ -1,7 +1,7 @@
 /** What the scripts ask Kafka about topics, and to change in them. */
 
 import { errorName, type Outcome } from './cluster-requests.mts'
-import type { Request } from './codec.mts'
+import { type Request, writeArray } from './transport.mts'
 
 /** The protocol's resource type of a topic. */
 const TOPIC = 2
@@ -16,29 +16,23 @@ export interface ConfigValue {
 export const describeTopicConfigs = (names: string[]): Request<Map<string, Map<string, ConfigValue>>> => ({
   key: 32,
   version: 1,
-  flexible: false,
   write: (to) =>
-    to
-      .array(names, (name) =>
-        to
-          .int(1, TOPIC)
-          .string(name)
-          .array(null, () => {}),
-      )
-      .bool(false),
+    writeArray(to, names, (name) => writeArray(to.writeInt8(TOPIC).writeString(name), null, () => {})).writeBoolean(
+      false,
+    ),
   read: (from) => {
-    from.int(4)
-    const topics = from.array(() => {
-      const error = from.int(2)
-      from.string()
-      from.int(1)
-      const name = from.string() ?? ''
-      const values = from.array((): [string, ConfigValue] => {
-        const [key, value] = [from.string() ?? '', from.string()]
-        from.bool()
-        const source = from.int(1)
-        from.bool()
-        from.array(() => [from.string(), from.string(), from.int(1)])
+    from.readInt32()
+    const topics = from.readArray(() => {
+      const error = from.readInt16()
+      from.readString()
+      from.readInt8()
+      const name = from.readString() ?? ''
+      const values = from.readArray((): [string, ConfigValue] => {
+        const [key, value] = [from.readString() ?? '', from.readString()]
+        from.readBoolean()
+        const source = from.readInt8()
+        from.readBoolean()
+        from.readArray(() => [from.readString(), from.readString(), from.readInt8()])
         // 1 = DYNAMIC_TOPIC_CONFIG; all others are defaults of the broker, of its file or of Kafka.
         return [key, { value, own: source === 1 }]
       })
@@ -65,22 +59,22 @@ export const createTopics = (
 ): Request<Map<string, Outcome>> => ({
   key: 19,
   version: 4,
-  flexible: false,
   write: (to) =>
-    to
-      .array(topics, ({ name, partitions, replication, config }) =>
-        to
-          .string(name)
-          .int(4, partitions)
-          .int(2, replication)
-          .array([], () => {})
-          .array(Object.entries(config), ([key, value]) => to.string(key).string(value)),
-      )
-      .int(4, options.timeoutMs)
-      .bool(options.validateOnly),
+    writeArray(to, topics, ({ name, partitions, replication, config }) => {
+      to.writeString(name).writeInt32(partitions).writeInt16(replication)
+      writeArray(to, [], () => {})
+      writeArray(to, Object.entries(config), ([key, value]) => to.writeString(key).writeString(value))
+    })
+      .writeInt32(options.timeoutMs)
+      .writeBoolean(options.validateOnly),
   read: (from) => {
-    from.int(4)
-    return new Map(from.array(() => [from.string() ?? '', { error: errorName(from.int(2)), message: from.string() }]))
+    from.readInt32()
+    return new Map(
+      from.readArray(() => [
+        from.readString() ?? '',
+        { error: errorName(from.readInt16()), message: from.readString() },
+      ]),
+    )
   },
 })
 
@@ -91,20 +85,18 @@ export const createPartitions = (
 ): Request<Map<string, Outcome>> => ({
   key: 37,
   version: 1,
-  flexible: false,
   write: (to) =>
-    to
-      .array(topics, (topic) =>
-        to
-          .string(topic.name)
-          .int(4, topic.to)
-          .array(null, () => {}),
-      )
-      .int(4, timeoutMs)
-      .bool(false),
+    writeArray(to, topics, (topic) => writeArray(to.writeString(topic.name).writeInt32(topic.to), null, () => {}))
+      .writeInt32(timeoutMs)
+      .writeBoolean(false),
   read: (from) => {
-    from.int(4)
-    return new Map(from.array(() => [from.string() ?? '', { error: errorName(from.int(2)), message: from.string() }]))
+    from.readInt32()
+    return new Map(
+      from.readArray(() => [
+        from.readString() ?? '',
+        { error: errorName(from.readInt16()), message: from.readString() },
+      ]),
+    )
   },
 })
 
@@ -117,24 +109,20 @@ export const setTopicConfigs = (
 ): Request<Map<string, Outcome>> => ({
   key: 44,
   version: 0,
-  flexible: false,
   write: (to) =>
-    to
-      .array(topics, ({ name, config }) =>
-        to
-          .int(1, TOPIC)
-          .string(name)
-          // 0 = SET
-          .array(Object.entries(config), ([key, value]) => to.string(key).int(1, 0).string(value)),
-      )
-      .bool(false),
+    writeArray(to, topics, ({ name, config }) =>
+      writeArray(to.writeInt8(TOPIC).writeString(name), Object.entries(config), ([key, value]) =>
+        // 0 = SET
+        to.writeString(key).writeInt8(0).writeString(value),
+      ),
+    ).writeBoolean(false),
   read: (from) => {
-    from.int(4)
+    from.readInt32()
     return new Map(
-      from.array(() => {
-        const outcome = { error: errorName(from.int(2)), message: from.string() }
-        from.int(1)
-        return [from.string() ?? '', outcome]
+      from.readArray(() => {
+        const outcome = { error: errorName(from.readInt16()), message: from.readString() }
+        from.readInt8()
+        return [from.readString() ?? '', outcome]
       }),
     )
   },
@@ -147,10 +135,9 @@ export const setTopicConfigs = (
 export const deleteTopics = (names: string[], timeoutMs: number): Request<Map<string, string>> => ({
   key: 20,
   version: 3,
-  flexible: false,
-  write: (to) => to.array(names, (name) => to.string(name)).int(4, timeoutMs),
+  write: (to) => writeArray(to, names, (name) => to.writeString(name)).writeInt32(timeoutMs),
   read: (from) => {
-    from.int(4)
-    return new Map(from.array(() => [from.string() ?? '', errorName(from.int(2))]))
+    from.readInt32()
+    return new Map(from.readArray(() => [from.readString() ?? '', errorName(from.readInt16())]))
   },
 })

@@ -1,98 +1,109 @@
 /**
- * Kafka's own protocol over one socket. kafkajs 2.2.4 drops what the broker says about each topic, and knows no topic ids,
- * log directories, deletion of a group's offsets or change of a single configuration key; kafka-requests.mts has those.
+ * One request at a time to one broker, on the inner layers of kafkajs 2.2.4. kafkajs itself drops what the broker says about each topic, and
+ * knows no topic ids, log directories, deletion of a group's offsets or change of a single configuration key; the *-requests.mts have those.
  * @see https://kafka.apache.org/protocol (3.9)
  */
-import { connect, type Socket } from 'node:net'
-import { Reader, type Request, Writer } from './codec.mts'
+import type Decoder from 'kafkajs/src/protocol/decoder.js'
+import type Encoder from 'kafkajs/src/protocol/encoder.js'
+import { kafkaOptions, ownSockets, type Servers, silenceNegativeTimeouts, withCode } from './options.mts'
+
+/** One kind of request, in a version that brokers from 2.8 to 4.x speak. */
+export interface Request<T> {
+  key: number
+  version: number
+  /** Whether headers end with tagged fields, as those of flexible versions do. */
+  flexible?: true
+  write: (to: Encoder) => unknown
+  read: (from: Decoder) => T
+}
+
+/** Writes an array: its length, then each item; null for none at all, which often means every. */
+export function writeArray<T>(to: Encoder, items: readonly T[] | null, write: (item: T) => unknown): Encoder {
+  to.writeInt32(items?.length ?? -1)
+  items?.forEach(write)
+  return to
+}
+
+/** Passes over tagged fields. The Decoder's own readTaggedFields stops a byte short of the end of each. */
+export function skipTags(from: Decoder): void {
+  for (let left = from.readUVarInt(); left > 0; left--) {
+    from.readUVarInt()
+    from.forward(from.readUVarInt())
+  }
+}
+
+/** The items of an array of structures in a flexible version. */
+export const readStructures = <T,>(from: Decoder, read: () => T): T[] =>
+  from.readUVarIntArray(() => {
+    const item = read()
+    skipTags(from)
+    return item
+  }) ?? []
 
 export interface Wire {
-  /** @throws {Error} when the connection breaks or the answer takes longer than `timeoutMs` */
-  send: <T>(request: Request<T>, timeoutMs?: number) => Promise<T>
+  /** @throws {Error} when the connection breaks or no answer comes in `timeoutMs`; the connection is of no use afterwards */
+  send: <T>(request: Request<T>, timeoutMs: number) => Promise<T>
   close: () => void
 }
 
-/** Shown as the client's name in the broker's logs and quotas. */
-const CLIENT_ID = 'l2-stack'
-/** Bytes. No answer of ours comes near; a server of another protocol does, as soon as its text is read as a length. */
-const MAX_ANSWER = 64 * 1024 * 1024
+/** What kafkajs would log, our findings say. */
+const SILENT = { namespace: () => SILENT, debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 
 /**
  * A connection to the Kafka broker at `host:port`. It keeps the process alive until closed.
- * @throws {Error} with the socket's `code`, or `ETIMEDOUT` after `timeoutMs`
+ * @param connectMs to connect, which takes an answer and, where the broker asks for it, a login
+ * @throws {Error} with the socket's `code`, or `ETIMEDOUT` after `connectMs`
  */
-export async function connectWire(host: string, port: number, timeoutMs: number): Promise<Wire> {
-  const socket = await openSocket(host, port, timeoutMs)
-  const waiting = new Map<number, { resolve: (answer: Buffer) => void; reject: (error: Error) => void }>()
-  let correlationId = 0
-  let received = Buffer.alloc(0)
-  let broken: Error | undefined
-  const fail = (error: Error) => {
-    broken ??= error
-    for (const { reject } of waiting.values()) reject(broken)
-    waiting.clear()
-    socket.destroy()
-  }
-  socket.on('error', fail)
-  socket.on('close', () => fail(timedError('ECONNRESET', 'the broker closed the connection')))
-  socket.on('data', (chunk) => {
-    received = Buffer.concat([received, chunk])
-    while (received.length >= 4) {
-      const length = received.readInt32BE(0)
-      if (length < 4 || length > MAX_ANSWER) return fail(timedError('EPROTO', 'an answer that is not Kafka’s protocol'))
-      if (received.length < 4 + length) return
-      const answer = received.subarray(4, 4 + length)
-      received = received.subarray(4 + length)
-      waiting.get(answer.readInt32BE(0))?.resolve(answer.subarray(4))
-      waiting.delete(answer.readInt32BE(0))
+export async function connectWire(
+  { host, port }: { host: string; port: number },
+  settings: Servers,
+  connectMs: number,
+): Promise<Wire> {
+  silenceNegativeTimeouts()
+  const { default: ConnectionPool } = await import('kafkajs/src/network/connectionPool.js')
+  const { default: Broker } = await import('kafkajs/src/broker/index.js')
+  const { default: Encoder } = await import('kafkajs/src/protocol/encoder.js')
+  const { default: Decoder } = await import('kafkajs/src/protocol/decoder.js')
+  const sockets = await ownSockets()
+  const pool = new ConnectionPool({
+    ...kafkaOptions(settings),
+    host,
+    port,
+    logger: SILENT,
+    socketFactory: sockets.create,
+    connectionTimeout: connectMs,
+    requestTimeout: connectMs,
+    // Deadlines are ours.
+    enforceRequestTimeout: false,
+  })
+  const answered = async <T,>(work: Promise<T>, timeoutMs: number): Promise<T> => {
+    const timer = setTimeout(() => sockets.destroy(withCode('ETIMEDOUT', 'no answer')), timeoutMs)
+    try {
+      return await Promise.race([sockets.broken, work])
+    } catch (error) {
+      sockets.destroy(error as Error)
+      throw error
+    } finally {
+      clearTimeout(timer)
     }
-  })
-  return {
-    send: async (request, requestTimeoutMs = timeoutMs) => {
-      if (broken) throw broken
-      const id = ++correlationId
-      const header = new Writer(false).int(2, request.key).int(2, request.version).int(4, id).string(CLIENT_ID)
-      const body = new Writer(request.flexible).end()
-      request.write(body)
-      const message = Buffer.concat([header.bytes(), body.bytes()])
-      const answer = new Promise<Buffer>((resolve, reject) => waiting.set(id, { resolve, reject }))
-      socket.write(Buffer.concat([new Writer(false).int(4, message.length).bytes(), message]))
-      const timer = setTimeout(() => fail(timeoutError()), requestTimeoutMs)
-      try {
-        const reader = new Reader(await answer, request.flexible)
-        reader.end()
-        return request.read(reader)
-      } finally {
-        clearTimeout(timer)
-      }
-    },
-    close: () => {
-      broken ??= timedError('ECONNRESET', 'this connection was closed here')
-      socket.destroy()
-    },
   }
-}
-
-function openSocket(host: string, port: number, timeoutMs: number): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, noDelay: true })
-    const timer = setTimeout(() => socket.destroy(timeoutError()), timeoutMs)
-    socket.once('connect', () => {
-      clearTimeout(timer)
-      socket.removeListener('error', reject)
-      resolve(socket)
-    })
-    socket.once('error', (error) => {
-      clearTimeout(timer)
-      reject(error)
-    })
-  })
-}
-
-function timedError(code: string, message: string): Error {
-  return Object.assign(new Error(message), { code })
-}
-
-function timeoutError(): Error {
-  return timedError('ETIMEDOUT', 'no answer')
+  await answered(new Broker({ connectionPool: pool, logger: SILENT }).connect(), connectMs)
+  return {
+    send: ({ key, version, flexible, write, read }, timeoutMs) => {
+      const encode = () => {
+        const to = flexible ? new Encoder().writeUVarInt(0) : new Encoder()
+        write(to)
+        return to
+      }
+      const decode = (payload: Buffer) => {
+        const from = new Decoder(payload)
+        if (flexible) skipTags(from)
+        return { answer: read(from) }
+      }
+      const request = { apiKey: key, apiVersion: version, apiName: `API ${key}`, encode }
+      const response = { decode, parse: (decoded: ReturnType<typeof decode>) => decoded }
+      return answered(pool.send({ request, response, logResponseError: false }), timeoutMs).then(({ answer }) => answer)
+    },
+    close: () => sockets.destroy(withCode('ECONNRESET', 'this connection was closed here')),
+  }
 }

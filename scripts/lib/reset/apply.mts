@@ -1,36 +1,27 @@
 /**
- * Destroys topics and makes them anew, step by step, and proves it. No step relies on what an earlier run remembers: a topic that is
- * gone is made, one that is there is deleted first, so a run after one that was killed finishes its work.
+ * Deletes topics and creates them again, step by step. No step relies on what an earlier run remembers: a topic that is
+ * gone is created, one that is there is deleted first, so a run after one that was killed finishes its work.
  */
-
-import { type Finding, OpsError } from '../common/findings.mts'
+import { error, type Finding, OpsError } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
-import { findCoordinator, metadata } from '../kafka/cluster-requests.mts'
+import { metadata } from '../kafka/cluster-requests.mts'
+import { BROKER_WAIT_MS } from '../kafka/controller.mts'
+import { deleteGroupOffsets, findCoordinator } from '../kafka/group-requests.mts'
 import type { ConsumerGroup } from '../kafka/groups.mts'
-import { deleteGroupOffsets } from '../kafka/offset-requests.mts'
 import { deleteTopics } from '../kafka/topic-requests.mts'
-import { applyTopicPlan, BROKER_WAIT_MS, readTopics } from '../topics/apply.mts'
+import { applyTopicPlan } from '../topics/apply.mts'
 import type { DeclaredTopic } from '../topics/file.mts'
-import { planTopics } from '../topics/plan.mts'
-import { type ResetScope, resetCommand, withoutReaders } from './guard.mts'
+import { readTopicPlan } from '../topics/read.mts'
+import { type ResetScope, resetCommand, withoutReaders } from './hint.mts'
 
 export interface ResetOptions extends ResetScope {
   timeoutMs: number
   log: (line: string) => void
 }
 
-const finding = (code: string, subject: string, found: string, expected: string, hint: string): Finding => ({
-  severity: 'error',
-  code,
-  subject,
-  found,
-  expected,
-  hint,
-})
-
 /**
- * Deletes topics and waits until the cluster knows them no more. A topic that does not exist counts as deleted.
+ * Deletes topics and waits until they are gone from the cluster. A topic that does not exist counts as deleted.
  * @returns findings for those that are still there
  */
 export async function destroyTopics(cluster: Cluster, names: string[], options: ResetOptions): Promise<Finding[]> {
@@ -38,12 +29,12 @@ export async function destroyTopics(cluster: Cluster, names: string[], options: 
   options.log(`Deleting ${names.join(', ')}`)
   const ids = new Map((await cluster.send(metadata)).topics.map(({ name, id }) => [name, id]))
   const errors = await cluster.sendTo('controller', deleteTopics(names, BROKER_WAIT_MS))
-  const findings = [...errors].flatMap(([name, error]) => {
+  const findings = [...errors].flatMap(([name, answer]) => {
     // Gone already, or on its way: the wait below decides.
-    if (['NONE', 'UNKNOWN_TOPIC_OR_PARTITION', 'REQUEST_TIMED_OUT'].includes(error)) return []
-    const hint =
-      error === 'TOPIC_DELETION_DISABLED' ? 'set delete.topic.enable=true in the broker' : resetCommand(options, [name])
-    return [finding('RESET_NOT_DELETED', name, `Kafka refused: ${error}`, 'it to be deleted', hint)]
+    if (['NONE', 'UNKNOWN_TOPIC_OR_PARTITION', 'REQUEST_TIMED_OUT'].includes(answer)) return []
+    const disabled = answer === 'TOPIC_DELETION_DISABLED'
+    const hint = disabled ? 'set delete.topic.enable=true in the broker' : resetCommand(options, [name])
+    return [error('RESET_NOT_DELETED', name, { found: `Kafka refused to delete it: ${answer}`, hint })]
   })
   const refused = new Set(findings.map(({ subject }) => subject))
   let left: string[] = []
@@ -56,19 +47,14 @@ export async function destroyTopics(cluster: Cluster, names: string[], options: 
   }
   await waitUntil(gone, { timeoutMs: options.timeoutMs, pollMs: 50 })
   const late = left.map((name) => {
-    return finding(
-      'RESET_NOT_DELETED',
-      name,
-      `there ${options.timeoutMs / 1000} s after its deletion`,
-      'it to be gone',
-      resetCommand(options, [name]),
-    )
+    const found = `still there ${options.timeoutMs / 1000} s after its deletion`
+    return error('RESET_NOT_DELETED', name, { found, hint: resetCommand(options, [name]) })
   })
   return [...findings, ...late]
 }
 
 /**
- * Makes declared topics that do not exist, waiting for deletions that still go on, as create-topics does.
+ * Creates declared topics that do not exist, waiting for deletions that still go on, as create-topics does.
  * @returns findings for those that are not as declared
  */
 export async function recreateTopics(
@@ -77,13 +63,7 @@ export async function recreateTopics(
   { timeoutMs, log, file }: ResetOptions,
 ): Promise<Finding[]> {
   log(`Creating ${topics.map(({ name }) => name).join(', ')}`)
-  const plan = planTopics(
-    topics,
-    await readTopics(
-      cluster,
-      topics.map(({ name }) => name),
-    ),
-  )
+  const plan = await readTopicPlan(cluster, topics)
   return (await applyTopicPlan(cluster, plan, { timeoutMs, log: () => {}, file })).findings
 }
 
@@ -105,27 +85,26 @@ export async function clearOffsets(
       .filter(({ partitions }) => partitions.length > 0)
     if (topics.length === 0) continue
     options.log(`Clearing the offsets of group ${id}`)
-    const { error, brokerId } = await cluster.send(findCoordinator(id))
-    const outcome = error === 'NONE' ? await cluster.sendTo(brokerId, deleteGroupOffsets(id, topics)) : error
+    const coordinator = await cluster.send(findCoordinator(id))
+    const outcome =
+      coordinator.error === 'NONE'
+        ? await cluster.sendTo(coordinator.brokerId, deleteGroupOffsets(id, topics))
+        : coordinator.error
     // A group that ended meanwhile has no offsets; partitions that the topic had before have none any more.
     if (['NONE', 'GROUP_ID_NOT_FOUND', 'UNKNOWN_TOPIC_OR_PARTITION'].includes(outcome)) continue
     const active = ['GROUP_SUBSCRIBED_TO_TOPIC', 'NON_EMPTY_GROUP'].includes(outcome)
     const hint = active ? withoutReaders(id, resetCommand(options)) : resetCommand(options)
-    const subject = `group ${id}`
     findings.push(
-      finding('RESET_OFFSETS', subject, `offsets that stay: ${outcome}`, 'no offsets of these topics', hint),
+      error('RESET_OFFSETS', `group ${id}`, { found: `its offsets of these topics stay: ${outcome}`, hint }),
     )
   }
   return findings
 }
 
-/** An {@link OpsError} of a step that lost the broker, with what the next run does about it. */
-export function interrupted(error: unknown): unknown {
-  if (!(error instanceof OpsError)) return error
-  const note = 'restore the broker, then run the reset again: it finishes what this one began'
-  return new OpsError(
-    error.exitCode,
-    error.findings.map((each) => ({ ...each, hint: note })),
-    error,
-  )
+/** A failure of a step that lost the broker, with what the next run does about it. */
+export function interrupted(failure: unknown): unknown {
+  if (!(failure instanceof OpsError)) return failure
+  const hint = 'restore the broker, then run the reset again: it finishes what this one began'
+  const findings = failure.findings.map((each) => ({ ...each, hint }))
+  return new OpsError(failure.exitCode, findings, failure)
 }

@@ -1,32 +1,12 @@
 /** What keeps a reset from the wrong topics, the wrong cluster, and readers at work. */
 import { lookup } from 'node:dns/promises'
 import { networkInterfaces } from 'node:os'
-import { configError, type Finding } from '../common/findings.mts'
+import { configError, error, type Finding, warning } from '../common/findings.mts'
 import { splitAddress } from '../kafka/cluster.mts'
 import type { Metadata } from '../kafka/cluster-requests.mts'
 import type { ConsumerGroup } from '../kafka/groups.mts'
-import { fileFlag } from '../topics/file.mts'
-
-/** What a run of the reset was told to reset. */
-export interface ResetScope {
-  only: readonly string[]
-  all: boolean
-  /** Path of the declaration; kafka/topics.yml unless given. */
-  file?: string
-  clusterId?: string
-}
-
-/** The command for another run that takes no more than this one did; with `only`, no more than these of its topics. */
-export function resetCommand(scope: ResetScope, only = scope.only): string {
-  const { all, file, clusterId } = scope
-  return [
-    './scripts/reset-kafka.mts',
-    ...(only.length > 0 ? [` --only ${only.join(' ')}`] : []),
-    ...(all ? [' --all'] : []),
-    fileFlag(file),
-    ...(clusterId === undefined ? [] : [` --cluster-id ${clusterId}`]),
-  ].join('')
-}
+import { fileFlag } from '../topics/hint.mts'
+import { isIngest, type ResetScope, resetCommand, withoutReaders } from './hint.mts'
 
 export interface Selection {
   /** Every declared topic. */
@@ -56,7 +36,7 @@ export function selectTopics({ declared, present, only, all, file }: Selection):
       const hint = undeclared
         ? '--all, if it may be deleted for good, or --file with the declaration that names it'
         : `./scripts/reset-kafka.mts --dry-run${fileFlag(file)}`
-      return { code: 'USAGE', subject: `--only ${name}`, found, expected: candidates.join(' '), hint }
+      return error('USAGE', `--only ${name}`, { found, expected: candidates.join(' '), hint })
     }),
   )
 }
@@ -90,7 +70,7 @@ export async function guardCluster(
   if (clusterId !== undefined) {
     const hint = 'check KAFKA_BOOTSTRAP_SERVERS, and which cluster you mean'
     const expected = `${clusterId}, as --cluster-id says`
-    throw configError([{ code: 'OTHER_CLUSTER', subject, found: `cluster ${seen.clusterId}`, expected, hint }])
+    throw configError([error('OTHER_CLUSTER', subject, { found: `cluster ${seen.clusterId}`, expected, hint })])
   }
   const hosts = [
     ...new Set([...servers.map((server) => splitAddress(server).host), ...seen.brokers.map((b) => b.host)]),
@@ -100,33 +80,22 @@ export async function guardCluster(
   if (remote.length === 0) return
   const found = `a broker at ${remote.join(', ')}, which is not this machine`
   const hint = `add --cluster-id ${seen.clusterId}, if that is the cluster you mean`
-  throw configError([{ code: 'REMOTE_CLUSTER', subject, found, expected: 'a broker on this machine', hint }])
+  throw configError([error('REMOTE_CLUSTER', subject, { found, hint })])
 }
 
 export const isActive = ({ state }: ConsumerGroup): boolean => state !== 'Empty' && state !== 'Dead'
 
-/** What the names of the built-in ingest's groups begin with, as clickhouse/ingest gives them. */
-const INGEST_GROUPS = 'l2_ingest.'
-const isIngest = (groupId: string): boolean => groupId.startsWith(INGEST_GROUPS)
-
-/** How to run `command` while nobody reads as a group. */
-export function withoutReaders(groupId: string, command: string): string {
-  if (!isIngest(groupId)) return `stop its programs, then: ${command}`
-  return `./scripts/ingest.mts off, then: ${command}, then: ./scripts/ingest.mts on`
-}
-
-/** A finding for each group with members at work; warnings when they are to be overridden. */
+/** A finding for each group with members at work; warnings when `force` overrides them. */
 export function activeFindings(groups: readonly ConsumerGroup[], force: boolean, scope: ResetScope): Finding[] {
-  const forced = (id: string) =>
-    isIngest(id)
-      ? './scripts/ingest.mts status (it reads the new topics by itself)'
-      : 'restart its programs after the reset'
-  return groups.filter(isActive).map(({ id, state, members }) => ({
-    severity: force ? 'warning' : 'error',
-    code: 'GROUP_ACTIVE',
-    subject: `group ${id}`,
-    found: `${state}, ${members.join(', ') || 'members joining'}`,
-    expected: 'no members, whose next commits would stand above the new high watermark',
-    hint: force ? forced(id) : `${withoutReaders(id, resetCommand(scope))}; or add --force`,
-  }))
+  return groups.filter(isActive).map(({ id, state, members }) => {
+    const found = `${state}, ${members.join(', ') || 'members joining'}; its next commits would lie above the new high watermark`
+    const subject = `group ${id}`
+    if (!force) {
+      const hint = `${withoutReaders(id, resetCommand(scope))}; or add --force`
+      return error('GROUP_ACTIVE', subject, { found, hint })
+    }
+    const restart = 'restart its programs after the reset'
+    const hint = isIngest(id) ? './scripts/ingest.mts status (it reads the new topics by itself)' : restart
+    return warning('GROUP_ACTIVE', subject, { found, hint })
+  })
 }

@@ -1,17 +1,17 @@
 /** What reset-kafka does, from the survey to the proof. */
-import type { Report } from '../command/command.mts'
 import { canAsk, confirmWord } from '../command/confirm.mts'
 import { onInterrupt } from '../command/interrupt.mts'
-import { configError, exitCodeOf, type Finding } from '../common/findings.mts'
+import { configError, error, exitCodeOf, type Finding } from '../common/findings.mts'
 import { type Cluster, openCluster } from '../kafka/cluster.mts'
 import type { Settings } from '../settings/settings.mts'
-import { readTopics } from '../topics/apply.mts'
 import { type DeclaredTopic, readDeclaredTopics } from '../topics/file.mts'
 import { clusterMistakes } from '../topics/mistakes.mts'
 import { planTopics } from '../topics/plan.mts'
+import { readTopics } from '../topics/read.mts'
 import { byPosition } from '../topics/yaml-source.mts'
 import { clearOffsets, destroyTopics, interrupted, recreateTopics } from './apply.mts'
-import { activeFindings, guardCluster, type ResetScope, selectTopics } from './guard.mts'
+import { activeFindings, guardCluster, selectTopics } from './guard.mts'
+import type { ResetScope } from './hint.mts'
 import { proveReset } from './proof.mts'
 import { readGroupsOf, readSurvey, renderSurvey, type Survey } from './survey.mts'
 
@@ -23,19 +23,26 @@ export interface ResetRequest extends ResetScope {
   log: (line: string) => void
 }
 
+export interface ResetOutcome {
+  findings: Finding[]
+  /** For people: the survey when nothing is to change, else what came of it; absent where the findings say it all. */
+  text?: string
+  survey: Survey
+  /** The answer to the question was No: nothing was changed. */
+  declined?: true
+}
+
 const WORD = 'reset'
 
 /**
  * Resets topics, after asking. Until the answer nothing is changed, and Ctrl-C means No.
  * @throws {OpsError} exit code 2 for wrong use and mistakes of the file; 3 when the broker does not answer
  */
-export async function resetKafka(settings: Settings, request: ResetRequest): Promise<Report> {
+export async function resetKafka(settings: Settings, request: ResetRequest): Promise<ResetOutcome> {
   const { yes, dryRun, force, only, all, clusterId, file, timeoutMs, log } = request
   if (!yes && !dryRun && !canAsk()) {
     const found = 'no terminal to ask on'
-    throw configError([
-      { code: 'CONFIRM', subject: 'reset-kafka', found, expected: '--yes or --dry-run', hint: 'add --yes' },
-    ])
+    throw configError([error('CONFIRM', 'reset-kafka', { found, hint: 'add --yes, or --dry-run' })])
   }
   let uncover = onCtrlC('Declined: nothing was changed')
   const declared = readDeclaredTopics(settings, file)
@@ -50,20 +57,20 @@ export async function resetKafka(settings: Settings, request: ResetRequest): Pro
     const survey = await readSurvey(cluster, settings, names, declaredNames, timeoutMs)
     const text = renderSurvey(survey)
     const active = activeFindings(survey.groups, force, request)
-    if (dryRun) return { findings: active, text, data: { survey } }
+    if (dryRun) return { findings: active, text, survey }
     log(text)
-    if (exitCodeOf(active) !== 0) return { findings: active, data: { survey } }
+    if (exitCodeOf(active) !== 0) return { findings: active, survey }
     if (!yes) {
       const answer = await confirmWord(`${question(survey)} Type "${WORD}" to go on [No]: `, WORD)
-      if (!answer) return declined({ survey })
+      if (!answer) return { findings: [], text: 'Declined: nothing was changed', survey, declined: true }
       // Minutes may have gone by since the survey.
-      const since = activeFindings(await readGroupsOf(settings, names, timeoutMs), force, request)
-      if (exitCodeOf(since) !== 0) return { findings: since, data: { survey } }
+      const since = activeFindings(await readGroupsOf(cluster, settings, names, timeoutMs), force, request)
+      if (exitCodeOf(since) !== 0) return { findings: since, survey }
     }
     uncover()
     uncover = onCtrlC('Interrupted: run it again, and it finishes what this run began')
-    const findings = await carryOut(cluster, settings, survey, topics, request).catch((error: unknown) => {
-      throw interrupted(error)
+    const findings = await carryOut(cluster, settings, survey, topics, request).catch((failure: unknown) => {
+      throw interrupted(failure)
     })
     const bad = exitCodeOf(findings) !== 0
     const forGood = names.filter((name) => !declaredNames.includes(name))
@@ -72,14 +79,14 @@ export async function resetKafka(settings: Settings, request: ResetRequest): Pro
       forGood.length > 0 ? `Deleted for good: ${forGood.join(', ')}` : '',
     ]
     const outcome = bad ? 'The reset is not complete' : lines.filter(Boolean).join('\n')
-    return { findings: [...findings, ...active], text: outcome, data: { survey } }
+    return { findings: [...findings, ...active], text: outcome, survey }
   } finally {
     uncover()
     cluster.close()
   }
 }
 
-/** Nothing may be deleted that could not be made again. */
+/** Nothing may be deleted that could not be created again. */
 async function checkDeclaration(cluster: Cluster, topics: DeclaredTopic[], timeoutMs: number): Promise<void> {
   const others = (await readTopics(cluster, [])).filter(({ name }) => !topics.some((topic) => topic.name === name))
   const mistakes = await clusterMistakes(cluster, topics, planTopics(topics, others), timeoutMs)
@@ -98,14 +105,19 @@ async function carryOut(
     survey.topics.map(({ name }) => name),
     options,
   )
-  const anew = topics.filter(({ name }) => !kept.some(({ subject }) => subject === name))
-  if (anew.length === 0) return kept
-  const failed = await recreateTopics(cluster, anew, options)
-  const made = anew.filter(({ name }) => !failed.some(({ subject }) => subject === name))
+  const deleted = topics.filter(({ name }) => !kept.some(({ subject }) => subject === name))
+  if (deleted.length === 0) return kept
+  const failed = await recreateTopics(cluster, deleted, options)
+  const made = deleted.filter(({ name }) => !failed.some(({ subject }) => subject === name))
   const names = made.map(({ name }) => name)
-  const uncleared = await clearOffsets(cluster, await readGroupsOf(settings, names, options.timeoutMs), names, options)
+  const uncleared = await clearOffsets(
+    cluster,
+    await readGroupsOf(cluster, settings, names, options.timeoutMs),
+    names,
+    options,
+  )
   options.log('Proving the result')
-  const groups = await readGroupsOf(settings, names, options.timeoutMs)
+  const groups = await readGroupsOf(cluster, settings, names, options.timeoutMs)
   return [
     ...kept,
     ...failed,
@@ -117,10 +129,6 @@ async function carryOut(
 function question({ topics }: Survey): string {
   const records = topics.reduce((sum, topic) => sum + topic.records, 0)
   return `This destroys ${new Intl.NumberFormat('en-GB').format(records)} records in ${topics.length} topics, for good.`
-}
-
-function declined(data: Record<string, unknown>): Report {
-  return { findings: [], text: 'Declined: nothing was changed', data: { ...data, declined: true }, exitCode: 1 }
 }
 
 /** Until the returned function is called, Ctrl-C ends the process with `message` and exit code 1. */

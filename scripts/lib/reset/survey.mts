@@ -1,15 +1,15 @@
 /** What a reset would destroy: records, bytes and newest record of each topic, and the groups that read them. Changes nothing. */
-
-import { type Cluster, openKafkajs } from '../kafka/cluster.mts'
+import { table } from '../common/table.mts'
+import type { Cluster } from '../kafka/cluster.mts'
 import { describeLogDirs, metadata } from '../kafka/cluster-requests.mts'
-import { type ConsumerGroup, readGroups } from '../kafka/groups.mts'
-import { readOffsets } from '../kafka/offsets.mts'
+import { type ConsumerGroup, readSettledGroups } from '../kafka/groups.mts'
+import { formatTime, readOffsets } from '../kafka/offsets.mts'
 import type { Settings } from '../settings/settings.mts'
 
 export interface TopicLoss {
   name: string
   id: string
-  /** Declared topics are made again; others are only deleted. */
+  /** Declared topics are created again; others are only deleted. */
   declared: boolean
   /** High watermarks less low watermarks. */
   records: number
@@ -17,14 +17,14 @@ export interface TopicLoss {
   bytes: number
   /** Milliseconds since 1970 of the newest record; undefined when there is none. */
   newestMs?: number
-  /** Partitions that do not tell their offsets, as without a leader, and whose records could not be counted. */
+  /** Partitions that do not report their offsets, as without a leader, and whose records could not be counted. */
   uncounted: number
 }
 
 export interface Survey {
   clusterId: string
   topics: TopicLoss[]
-  /** Declared topics that the cluster lacks: they are only made. */
+  /** Declared topics that the cluster lacks: they are only created. */
   missing: string[]
   /** Groups that read one of the topics, by subscription or by what they have committed. */
   groups: ConsumerGroup[]
@@ -49,7 +49,7 @@ export async function readSurvey(
     readOffsets(cluster, 'newest', topics),
     Promise.all(seen.brokers.map(({ id }) => cluster.sendTo(id, describeLogDirs))),
   ])
-  const groups = await readGroupsOf(settings, names, timeoutMs)
+  const groups = await readGroupsOf(cluster, settings, names, timeoutMs)
   const losses = topics.map(({ name, id, partitions }): TopicLoss => {
     const keys = partitions.map(({ index }) => `${name}/${index}`)
     const counted = keys.filter((key) => high.has(key) && low.has(key))
@@ -70,21 +70,22 @@ export async function readSurvey(
 
 /** The groups that read one of the named topics, or may do so, by subscription or by what they have committed. */
 export async function readGroupsOf(
+  cluster: Cluster,
   settings: Settings,
   names: readonly string[],
   timeoutMs: number,
 ): Promise<ConsumerGroup[]> {
-  const kafkajs = await openKafkajs(settings, { timeoutMs })
-  try {
-    const groups = await readGroups(kafkajs, settings, timeoutMs)
-    const reads = (topic: string) => names.includes(topic)
-    // One that does not tell what it reads may read these.
-    return groups.filter(
-      ({ subscribed, committed }) => (subscribed?.some(reads) ?? true) || committed.some(({ topic }) => reads(topic)),
-    )
-  } finally {
-    await kafkajs.close()
-  }
+  const reads = (topic: string) => names.includes(topic)
+  const groups = await readSettledGroups(cluster, settings, timeoutMs)
+  return (
+    groups
+      // One that does not report what it reads may read these.
+      .filter(
+        ({ subscribed, committed }) =>
+          !subscribed || [...subscribed, ...committed.map(({ topic }) => topic)].some(reads),
+      )
+      .map(({ id, state, members, subscribed, committed }) => ({ id, state, members, subscribed, committed }))
+  )
 }
 
 const sum = (numbers: number[]): number => numbers.reduce((total, each) => total + each, 0)
@@ -106,31 +107,19 @@ export function renderSurvey({ clusterId, topics, missing, groups }: Survey): st
       name,
       count.format(records),
       formatBytes(bytes),
-      newestMs === undefined ? '-' : new Date(newestMs).toISOString(),
+      newestMs === undefined ? '-' : formatTime(newestMs),
       [
         declared ? '' : 'not declared: deleted for good',
-        uncounted > 0 ? `${uncounted} partitions do not tell their offsets and are not counted` : '',
+        uncounted > 0 ? `${uncounted} partitions do not report their offsets and are not counted` : '',
       ]
         .filter(Boolean)
         .join('; '),
     ]),
     ...missing.map((name) => [name, '-', '-', '-', 'does not exist yet']),
   ]
-  const widths = [0, 1, 2, 3].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
-  const table = rows.map(([name = '', records = '', bytes = '', newestAt = '', note = '']) =>
-    [
-      name.padEnd(widths[0] ?? 0),
-      records.padStart(widths[1] ?? 0),
-      bytes.padStart(widths[2] ?? 0),
-      newestAt.padEnd(widths[3] ?? 0),
-      note,
-    ]
-      .join('  ')
-      .trimEnd(),
-  )
   const readers = groups.map(({ id, state, members, committed }) => {
     const what = `${state}, members: ${members.length}, committed offsets: ${committed.length}`
     return `  consumer group ${id}: ${what}`
   })
-  return [`Kafka cluster ${clusterId}`, ...table.map((line) => `  ${line}`), ...readers].join('\n')
+  return [`Kafka cluster ${clusterId}`, table(rows, { align: 'lrr' }), ...readers].join('\n')
 }

@@ -1,6 +1,7 @@
 /** Copies tables into a declared layout that ClickHouse cannot change in place. The old tables are kept. */
 import type { ClickHouseClient } from '@clickhouse/client'
-import { initStatements, withClickHouse } from '../clickhouse/client.mts'
+import { withClickHouse } from '../clickhouse/client.mts'
+import { initStatements } from '../clickhouse/statements.mts'
 import { configError, error, OpsError, reason } from '../common/findings.mts'
 import type { Settings } from '../settings/settings.mts'
 import { copyRows } from './copy.mts'

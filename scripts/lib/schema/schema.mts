@@ -1,8 +1,8 @@
 /** Makes the database match clickhouse/init: plan, apply, read back. apply-schema and `npm start` share it. */
 import type { ClickHouseClient } from '@clickhouse/client'
-import { initStatements, withClickHouse } from '../clickhouse/client.mts'
+import { withClickHouse } from '../clickhouse/client.mts'
+import { ingestStatements, initStatements } from '../clickhouse/statements.mts'
 import { error, type Finding, OpsError, reason, unknown } from '../common/findings.mts'
-import { ingestStatements } from '../ingest/queues.mts'
 import type { Settings } from '../settings/settings.mts'
 import { fillView } from './copy.mts'
 import { planSchema, type SchemaChange, type SchemaPlan } from './plan.mts'

@@ -1,49 +1,13 @@
-/** Reads a cluster's topics, carries out a plan for them, and reads back until it holds. */
-import type { Finding } from '../common/findings.mts'
+/** Carries out a plan for topics, and reads back until it holds. */
+import { error, type Finding } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
-import { metadata, type Outcome } from '../kafka/cluster-requests.mts'
-import type { Request } from '../kafka/codec.mts'
-import { createPartitions, createTopics, describeTopicConfigs, setTopicConfigs } from '../kafka/topic-requests.mts'
-import type { DeclaredTopic } from './file.mts'
-import { type ActualTopic, changeCount, narrowPlan, planTopics, type TopicPlan } from './plan.mts'
-import { createCommand } from './report.mts'
-
-/** Milliseconds the broker may take for an answer; what it has not finished by then it goes on with. */
-export const BROKER_WAIT_MS = 5_000
-
-/** Milliseconds between requests for the same change: long enough for a change of configuration to reach the broker's memory. */
-export const ASK_AGAIN_MS = 250
-
-/** The cluster's topics with the configuration of the named ones; without Kafka's internal topics. */
-export async function readTopics(cluster: Cluster, names: readonly string[]): Promise<ActualTopic[]> {
-  const { topics } = await cluster.send(metadata)
-  const present = topics.filter(({ internal }) => !internal)
-  const wanted = present.map(({ name }) => name).filter((name) => names.includes(name))
-  const configs = wanted.length > 0 ? await cluster.send(describeTopicConfigs(wanted)) : new Map()
-  return present.map(({ name, id, partitions }) => ({
-    name,
-    id,
-    partitions: partitions.length,
-    replication: Math.min(...partitions.map(({ replicas }) => replicas.length)),
-    leaderless: partitions.filter(({ leader }) => leader < 0).length,
-    config: configs.get(name) ?? new Map(),
-  }))
-}
-
-/** Asks the controller of now: another may have been elected since the cluster was opened. */
-export async function askController<T>(cluster: Cluster, request: Request<T>): Promise<T> {
-  const { controllerId } = await cluster.send(metadata)
-  return cluster.sendTo(controllerId < 0 ? 'controller' : controllerId, request)
-}
-
-/** What would make the cluster's topics match the declared ones. Changes nothing. */
-export async function readTopicPlan(cluster: Cluster, declared: readonly DeclaredTopic[]): Promise<TopicPlan> {
-  const names = declared.map(({ name }) => name)
-  return planTopics(declared, await readTopics(cluster, names))
-}
-
-export const words = ({ message, error }: Outcome): string => message || error
+import type { Outcome } from '../kafka/cluster-requests.mts'
+import { ASK_AGAIN_MS, askController, BROKER_WAIT_MS, NOT_NOW, words } from '../kafka/controller.mts'
+import { createPartitions, createTopics, setTopicConfigs } from '../kafka/topic-requests.mts'
+import { createCommand } from './hint.mts'
+import { changeCount, narrowPlan, planTopics, type TopicPlan } from './plan.mts'
+import { readTopics } from './read.mts'
 
 export interface Applied {
   /** What was done and proven, a line a topic. */
@@ -52,15 +16,13 @@ export interface Applied {
   findings: Finding[]
 }
 
-/** Answers that mean "not now": another broker becomes controller, or this one is busy. */
-export const NOT_NOW = ['NOT_CONTROLLER', 'REQUEST_TIMED_OUT', 'BROKER_NOT_AVAILABLE', 'THROTTLING_QUOTA_EXCEEDED']
 /** Answers that mean "not yet": an earlier deletion still goes on, or the change does, or nobody takes it just now. */
 const PENDING = ['TOPIC_ALREADY_EXISTS', ...NOT_NOW]
 
 /**
  * Carries out a plan and proves it by reading back until the cluster matches and every partition has a leader. A topic whose change
  * fails does not keep others from theirs. Never deletes, shrinks, or touches a configuration key that the plan does not name.
- * @param options.log told of each step
+ * @param options.log called with each step
  * @param options.file path of the declaration, for the hints, if it is another than kafka/topics.yml
  * @throws {OpsError} exit code 3, when the broker stops answering
  */
@@ -77,9 +39,8 @@ export async function applyTopicPlan(
   const failures = (outcomes: Map<string, Outcome>, verb: string) => {
     for (const [name, outcome] of outcomes) {
       if (outcome.error === 'NONE' || PENDING.includes(outcome.error)) continue
-      const [found, expected] = [`Kafka could not ${verb} it: ${words(outcome)}`, `to ${verb} it`]
-      const hint = createCommand(name, file)
-      failed.set(name, { severity: 'error', code: 'TOPIC_NOT_CHANGED', subject: name, found, expected, hint })
+      const found = `Kafka could not ${verb} it: ${words(outcome)}`
+      failed.set(name, error('TOPIC_NOT_CHANGED', name, { found, hint: createCommand(name, file) }))
     }
   }
   let askedAtMs = 0
@@ -112,8 +73,8 @@ export async function applyTopicPlan(
       if (open.length === 0) return true
       leaderless = actual.filter(({ name, leaderless: n }) => n > 0 && open.includes(name)).map(({ name }) => name)
       if (changeCount(left) === 0) return leaderless.length === 0
-      // Idempotent, so what has not taken effect is asked for again: that is how a topic comes to be whose deletion still went on,
-      // and how one that a producer made meanwhile gets what is declared.
+      // Idempotent, so what has not taken effect is asked for again: a topic whose deletion still went on is created so, and one that a
+      // producer made meanwhile gets what is declared.
       if (performance.now() - askedAtMs >= ASK_AGAIN_MS) await carryOut(left)
       return false
     },
@@ -128,9 +89,8 @@ const notYet = ({ create, grow, configure }: TopicPlan): string[] =>
   [...create, ...[...grow, ...configure].map(({ topic }) => topic)].map(({ name }) => name)
 
 function unproven(name: string, timeoutMs: number, file: string | undefined): Finding {
-  const [found, expected] = [`not as declared after ${timeoutMs / 1000} s`, 'the change to take effect']
   const hint = `${createCommand(name, file)} --timeout ${Math.ceil((2 * timeoutMs) / 1000)}`
-  return { severity: 'error', code: 'TOPIC_NOT_PROVEN', subject: name, found, expected, hint }
+  return error('TOPIC_NOT_PROVEN', name, { found: `not as declared after ${timeoutMs / 1000} s`, hint })
 }
 
 function summaries(plan: TopicPlan, isDone: (name: string) => boolean): string[] {

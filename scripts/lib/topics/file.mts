@@ -4,24 +4,11 @@ import { configError, reason } from '../common/findings.mts'
 import { readTextFile } from '../common/text-file.mts'
 import { isSecret } from '../settings/environment.mts'
 import { ROOT, type Settings } from '../settings/settings.mts'
+import { shownPath } from './hint.mts'
 import { byPosition, type Mistake, type YamlNode, YamlSource } from './yaml-source.mts'
 
 /** The file of the repository, the default of every command. */
 const TOPICS_FILE = path.join(ROOT, 'kafka/topics.yml')
-
-/** How messages and hints name a declaration: relative to the repository, where hinted commands run, or absolute outside it. */
-function shownPath(file: string): string {
-  const absolute = path.resolve(file)
-  const shown = path.relative(ROOT, absolute)
-  return shown.startsWith('..') ? absolute : shown
-}
-
-/** What a hinted command needs to read the same declaration: ` --file PATH`, or nothing for the repository's own. */
-export function fileFlag(file: string | undefined): string {
-  if (file === undefined) return ''
-  const shown = shownPath(file)
-  return ` --file ${/^[\w@%+=:,./-]+$/.test(shown) ? shown : `'${shown.replaceAll("'", "'\\''")}'`}`
-}
 
 export interface DeclaredTopic {
   name: string
@@ -71,8 +58,8 @@ export function parseTopicsFile(content: string, file: string, settings: Setting
   )
   const { root } = source
   if (root === undefined) return { topics: [], mistakes: source.mistakes }
-  const list = source.entries(root, source.at(root), ['topics'])?.get('topics')
-  if (!list && source.mistakes.length === 0) source.report('YAML_MISSING', source.at(root), 'no topics', '"topics: …"')
+  const list = source.entries(root, source.at(root), ['topics'], /^x-/)?.get('topics')
+  if (!list && source.mistakes.length === 0) source.report('YAML_MISSING', source.at(root), 'no topics')
   const topics = (list ? (source.items(list.value, source.at(list.key)) ?? []) : []).map((node) =>
     readTopic(source, node),
   )
@@ -98,8 +85,7 @@ function readTopic(source: YamlSource, node: unknown): DeclaredTopic {
   const label = () => topic.name || '(no name)'
   const at = (field: string) => source.at(value(field) ?? fields.get(field)?.key)
   const required = (field: string) => {
-    if (!fields.has(field))
-      source.report('YAML_MISSING', `${source.at(node)} ${label()}`, `no ${field}`, `"${field}: …"`)
+    if (!fields.has(field)) source.report('YAML_MISSING', `${source.at(node)} ${label()}`, `no ${field}`)
     return fields.has(field)
   }
 
@@ -156,7 +142,7 @@ export function readTopicsFile(settings: Settings, file: string = TOPICS_FILE): 
     if (content === undefined) throw new Error('no such file')
   } catch (error) {
     const hint = 'git checkout kafka/topics.yml, or --file with another'
-    throw configError([{ code: 'TOPICS_FILE', subject, found: reason(error), expected: 'a text file', hint }])
+    throw configError([{ code: 'TOPICS_FILE', subject, found: `cannot be read: ${reason(error)}`, hint }])
   }
   return parseTopicsFile(content, subject, settings)
 }

@@ -1,10 +1,10 @@
 /** What is wrong with declared topics that only the cluster can tell. */
-import { cannotTell } from '../common/findings.mts'
+import { OpsError, unknown } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import type { Outcome } from '../kafka/cluster-requests.mts'
+import { ASK_AGAIN_MS, askController, BROKER_WAIT_MS, NOT_NOW, words } from '../kafka/controller.mts'
 import { createTopics, type NewTopic } from '../kafka/topic-requests.mts'
-import { ASK_AGAIN_MS, askController, BROKER_WAIT_MS, NOT_NOW, words } from './apply.mts'
 import { type DeclaredTopic, metricName } from './file.mts'
 import type { TopicPlan } from './plan.mts'
 import { editHint, type Mistake } from './yaml-source.mts'
@@ -23,7 +23,7 @@ export async function clusterMistakes(
 ): Promise<Mistake[]> {
   const brokers = cluster.metadata.brokers.length
   const mistakes: Mistake[] = []
-  const report = (code: string, at = '', subject: string, found: string, expected: string) =>
+  const report = (code: string, at = '', subject: string, found: string, expected?: string) =>
     mistakes.push({ code, subject: `${at} ${subject}`, found, expected, hint: editHint(at) })
   for (const { name, replication, at } of declared) {
     if (replication > brokers) {
@@ -31,7 +31,7 @@ export async function clusterMistakes(
       report('TOPIC_REPLICATION', at.replication, `${name} replication`, `"${replication}"`, expected)
     }
     const twin = plan.undeclared.find((other) => metricName(other) === metricName(name))
-    if (twin) report('TOPIC_COLLISION', at.name, name, `"${twin}" in the cluster, the same in metrics`, 'another name')
+    if (twin) report('TOPIC_COLLISION', at.name, name, `in metrics the same name as "${twin}" in the cluster`)
   }
   const pairs = [
     ...plan.create.flatMap((topic) => Object.entries(topic.config).map(([key, value]) => ({ topic, key, value }))),
@@ -52,8 +52,7 @@ export async function clusterMistakes(
     if (!outcome || outcome.error === 'NONE') continue
     for (const { topic, key, value } of pairs) {
       if (key !== distinct[index]?.key || value !== distinct[index]?.value) continue
-      const expected = 'a topic configuration that the broker accepts'
-      report('TOPIC_CONFIG', topic.at[key], `${topic.name} ${key}`, `"${value}": ${words(outcome)}`, expected)
+      report('TOPIC_CONFIG', topic.at[key], `${topic.name} ${key}`, `Kafka refuses "${value}": ${words(outcome)}`)
     }
   }
   return mistakes
@@ -64,14 +63,14 @@ const JUDGED = ['NONE', 'INVALID_CONFIG', 'INVALID_REQUEST', 'POLICY_VIOLATION']
 /** What the controller says of topics that are not made; asks again while it cannot say. */
 async function judged(cluster: Cluster, probes: NewTopic[], timeoutMs: number): Promise<Map<string, Outcome>> {
   let outcomes = new Map<string, Outcome>()
-  const unsaid = () => probes.map(({ name }) => outcomes.get(name)?.error ?? 'no answer')
+  const errors = () => probes.map(({ name }) => outcomes.get(name)?.error ?? 'no answer')
   const ask = async () => {
     outcomes = await askController(cluster, createTopics(probes, { validateOnly: true, timeoutMs: BROKER_WAIT_MS }))
-    return !unsaid().some((error) => NOT_NOW.includes(error))
+    return !errors().some((error) => NOT_NOW.includes(error))
   }
   await waitUntil(ask, { timeoutMs, pollMs: ASK_AGAIN_MS })
-  const found = unsaid().find((error) => !JUDGED.includes(error))
-  if (found === undefined) return outcomes
-  const expected = `a controller that judges the configuration of topics within ${timeoutMs / 1000} s`
-  throw cannotTell({ code: 'KAFKA_CONTROLLER', subject: 'kafka', found, expected, hint: 'npm run health' })
+  const open = errors().find((error) => !JUDGED.includes(error))
+  if (open === undefined) return outcomes
+  const found = `no controller judges the configuration of topics within ${timeoutMs / 1000} s (${open})`
+  throw new OpsError(3, [unknown('KAFKA_CONTROLLER', 'kafka', { found, hint: 'npm run health' })])
 }

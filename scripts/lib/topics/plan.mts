@@ -77,7 +77,7 @@ export function narrowPlan(plan: TopicPlan, names: readonly string[]): TopicPlan
   }
 }
 
-/** A plan without the changes upon which the broker deletes records. */
+/** A plan without the changes that make the broker delete records. */
 export function withoutShortening(plan: TopicPlan): TopicPlan {
   const kept = plan.configure.map(({ topic, changes }) => ({
     topic,
@@ -86,7 +86,7 @@ export function withoutShortening(plan: TopicPlan): TopicPlan {
   return { ...plan, configure: kept.filter(({ changes }) => changes.length > 0) }
 }
 
-/** Which records the broker deletes upon a change of configuration, for people; undefined for none. */
+/** Which records a change of configuration makes the broker delete, for people; undefined for none. */
 export function deletes(change: ConfigChange): string | undefined {
   const { key, to } = change
   if (key === CLEANUP_POLICY) return deletesByPolicy(valueBefore(change), to)

@@ -1,11 +1,13 @@
 /** What create-topics does, from the file to the proof; `npm start` does the same in its own process. */
-import { configError, type Finding, OpsError } from '../common/findings.mts'
+import { configError, type Finding } from '../common/findings.mts'
 import { openCluster } from '../kafka/cluster.mts'
 import type { Settings } from '../settings/settings.mts'
-import { applyTopicPlan, readTopicPlan } from './apply.mts'
-import { fileFlag, readTopicsFile } from './file.mts'
+import { applyTopicPlan } from './apply.mts'
+import { readTopicsFile } from './file.mts'
+import { fileFlag } from './hint.mts'
 import { clusterMistakes } from './mistakes.mts'
 import { narrowPlan, type TopicPlan, withoutShortening } from './plan.mts'
+import { readTopicPlan } from './read.mts'
 import { growthWarnings, impossibleFindings, planFindings, shorteningWarnings } from './report.mts'
 import { byPosition } from './yaml-source.mts'
 
@@ -16,7 +18,7 @@ export interface SyncOptions {
   only?: readonly string[]
   /** `plan` changes nothing and finds nothing wrong in what it would change; `check` changes nothing and reports it. */
   mode: 'apply' | 'plan' | 'check'
-  /** Whether changes may be made upon which the broker deletes records, such as a shorter retention; true unless given. */
+  /** Whether changes may be made that make the broker delete records, such as a shorter retention; true unless given. */
   mayShorten?: boolean
   /** To wait for the broker, and again for the changes to take effect. */
   timeoutMs: number
@@ -32,12 +34,9 @@ export interface Synced {
   findings: Finding[]
 }
 
-/** Milliseconds for the cluster's own view of a file that is already known to be wrong. */
-const SECOND_OPINION_MS = 1_000
-
 /**
  * Makes the cluster's topics what the file declares, or says what that would take.
- * @throws {OpsError} exit code 2 with every mistake of the file; 3 when the broker does not answer
+ * @throws {OpsError} exit code 2 with every mistake of the file, then of what the cluster finds wrong in it; 3 when the broker does not answer
  */
 export async function syncTopics(settings: Settings, options: SyncOptions): Promise<Synced> {
   const { file, only = [], mode, mayShorten = true, timeoutMs, log } = options
@@ -53,21 +52,12 @@ export async function syncTopics(settings: Settings, options: SyncOptions): Prom
       hint,
     })
   }
-  const wrong = mistakes.length > 0
-  const cluster = await openCluster(settings, wrong ? { timeoutMs: SECOND_OPINION_MS } : { timeoutMs, log }).catch(
-    (error: unknown) => {
-      throw wrong && error instanceof OpsError ? configError(byPosition(mistakes)) : error
-    },
-  )
+  if (mistakes.length > 0) throw configError(byPosition(mistakes))
+  const cluster = await openCluster(settings, { timeoutMs, log })
   try {
     const whole = await readTopicPlan(cluster, topics)
-    const further = clusterMistakes(cluster, topics, whole, wrong ? SECOND_OPINION_MS : timeoutMs)
-    mistakes.push(
-      ...(await further.catch((error: unknown) => {
-        throw wrong && error instanceof OpsError ? configError(byPosition(mistakes)) : error
-      })),
-    )
-    if (mistakes.length > 0) throw configError(byPosition(mistakes))
+    const further = await clusterMistakes(cluster, topics, whole, timeoutMs)
+    if (further.length > 0) throw configError(byPosition(further))
     const wanted = narrowPlan(whole, only)
     const plan = mayShorten ? wanted : withoutShortening(wanted)
     const { clusterId, brokers } = cluster.metadata

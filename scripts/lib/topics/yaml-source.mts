@@ -11,6 +11,7 @@ import {
   type Pair,
   parseDocument,
   visit,
+  type YAMLMap,
 } from 'yaml'
 import { type Finding, reason } from '../common/findings.mts'
 import { interpolate, type Lookup } from '../settings/interpolate.mts'
@@ -63,7 +64,12 @@ export class YamlSource {
     this.#file = file
     this.#lookup = lookup
     // The library compares each key with each other one; entries() looks them up.
-    const document = parseDocument(content, { lineCounter: this.#lines, prettyErrors: false, uniqueKeys: false })
+    const document = parseDocument(content, {
+      lineCounter: this.#lines,
+      prettyErrors: false,
+      uniqueKeys: false,
+      merge: true,
+    })
     for (const { pos, message } of document.errors) {
       // Some messages end in the text that they are about.
       this.report('YAML', this.#place(pos[0]), message.replace(/: ".*/s, ''), 'valid YAML')
@@ -94,7 +100,7 @@ export class YamlSource {
   }
 
   /** @param subject begins with what {@link at} gave */
-  report(code: string, subject: string, found: string, expected: string): void {
+  report(code: string, subject: string, found: string, expected?: string): void {
     this.mistakes.push({ code, subject, found, expected, hint: editHint(subject) })
   }
 
@@ -146,24 +152,52 @@ export class YamlSource {
     return undefined
   }
 
-  /** A mapping's entries by key; undefined after reporting what it is instead. Reports keys beyond `known`, if that is given. */
-  entries(node: unknown, subject: string, known?: readonly string[]): Map<string, Pair<Node, Node | null>> | undefined {
+  /**
+   * A mapping's entries by key, those of its merge keys (`<<`) included; undefined after reporting what it is instead. Reports keys beyond
+   * `known`, if that is given, but for those that `ignored` matches.
+   */
+  entries(node: unknown, subject: string, known?: readonly string[], ignored?: RegExp): Entries | undefined {
     const mapping = this.resolve(node)
     if (!isMap<Node, Node | null>(mapping)) {
       this.report('YAML_TYPE', subject, describe(mapping), known ? `a mapping of ${known.join(', ')}` : 'a mapping')
       return undefined
     }
-    const entries = new Map<string, Pair<Node, Node | null>>()
-    for (const pair of mapping.items) {
-      const key = isScalar(pair.key) ? String(pair.key.value) : describe(pair.key)
-      if (!isScalar(pair.key)) this.report('YAML_KEY', this.at(pair.key), `${key} as a key`, 'a name')
-      else if (entries.has(key)) this.report('YAML', this.at(pair.key), 'Map keys must be unique', 'valid YAML')
-      else if (!known || known.includes(key)) entries.set(key, pair)
-      else this.report('YAML_KEY', this.at(pair.key), `the unknown key "${key}"`, `one of ${known.join(', ')}`)
+    const entries: Entries = new Map()
+    this.#collect(mapping, entries, new Set())
+    for (const [key, pair] of entries) {
+      if (!known || known.includes(key)) continue
+      entries.delete(key)
+      if (!ignored?.test(key))
+        this.report('YAML_KEY', this.at(pair.key), `the unknown key "${key}"`, `one of ${known.join(', ')}`)
     }
     return entries
   }
+
+  /** Adds a mapping's own entries, then those that it merges, as far as they are not there yet. */
+  #collect(mapping: YAMLMap<Node, Node | null>, entries: Entries, seen: Set<unknown>): void {
+    if (seen.has(mapping)) return
+    seen.add(mapping)
+    const isMerge = ({ key }: Pair<Node>) => isScalar(key) && typeof key.value === 'symbol'
+    const own = new Set<string>()
+    for (const pair of mapping.items.filter((each) => !isMerge(each))) {
+      const key = isScalar(pair.key) ? String(pair.key.value) : describe(pair.key)
+      if (!isScalar(pair.key)) this.report('YAML_KEY', this.at(pair.key), `${key} as a key`, 'a name')
+      else if (own.has(key)) this.report('YAML', this.at(pair.key), 'Map keys must be unique', 'valid YAML')
+      else if (!entries.has(key)) entries.set(key, pair)
+      own.add(key)
+    }
+    for (const { key, value } of mapping.items.filter(isMerge)) {
+      const merged = this.resolve(value)
+      for (const each of isSeq(merged) ? merged.items : [merged]) {
+        const source = this.resolve(each)
+        if (isMap<Node, Node | null>(source)) this.#collect(source, entries, seen)
+        else this.report('YAML_TYPE', `${this.at(key)} <<`, describe(source), 'a mapping, or a list of them')
+      }
+    }
+  }
 }
+
+type Entries = Map<string, Pair<Node, Node | null>>
 
 /** What a node is. Never its text: it is not what was expected, so it may be anything. */
 function describe(node: unknown): string {

@@ -1,7 +1,6 @@
 /** Whether an embedded service is ready. */
 import { exchange, zookeeperWord } from '../../common/tcp.mts'
-import { metadata } from '../../kafka/cluster-requests.mts'
-import { connectWire } from '../../kafka/transport.mts'
+import { isUp } from '../../kafka/cluster.mts'
 import type { EmbeddedService } from './services.mts'
 
 /** True once the service gives the right answer; false while it refuses or gives another. */
@@ -13,7 +12,7 @@ export async function answers(service: EmbeddedService): Promise<boolean> {
         // `ruok` is answered before the data is loaded.
         return /^Mode: /m.test(await zookeeperWord(service, 'srvr', timeoutMs))
       case 'kafka':
-        return await hasController(service, timeoutMs)
+        return await isUp({ KAFKA_BOOTSTRAP_SERVERS: [`${service.host}:${service.port}`] }, timeoutMs)
       case 'clickhouse': {
         const headers = {
           Authorization: service.env.L2_CLICKHOUSE_LOGIN ?? '',
@@ -33,16 +32,5 @@ export async function answers(service: EmbeddedService): Promise<boolean> {
   } catch {
     // Refused, reset or no answer in time: not yet.
     return false
-  }
-}
-
-/** True once the broker knows a controller, without which nothing can be made: it answers some time before. */
-async function hasController({ host, port }: EmbeddedService, timeoutMs: number): Promise<boolean> {
-  const wire = await connectWire(host, port, timeoutMs)
-  try {
-    const { brokers, controllerId } = await wire.send(metadata, timeoutMs)
-    return brokers.some(({ id }) => id === controllerId)
-  } finally {
-    wire.close()
   }
 }

@@ -1,0 +1,106 @@
+/** What kafkajs gets from us wherever it is used: options, sockets that end when we say so, and silence. */
+import type { Socket } from 'node:net'
+import type { ISocketFactory } from 'kafkajs'
+import type { Settings } from '../settings/settings.mts'
+
+export type Servers = Pick<Settings, 'KAFKA_BOOTSTRAP_SERVERS'>
+
+/** The options of kafkajs that the settings decide; `clientId` is the client's name in the broker's logs and quotas. */
+export const kafkaOptions = ({ KAFKA_BOOTSTRAP_SERVERS: servers }: Servers) => ({
+  clientId: 'l2-stack',
+  brokers: [...servers],
+})
+
+export interface OwnSockets {
+  create: ISocketFactory
+  /** Rejects with the first reason why a socket ended. */
+  broken: Promise<never>
+  /** Ends all sockets with `error`, and each that is still asked for: kafkajs itself waits for unanswered requests, and tries again. */
+  destroy: (error: Error) => void
+}
+
+/** Sockets for kafkajs. Each keeps the process alive until it ends. */
+export async function ownSockets(): Promise<OwnSockets> {
+  const { default: socketFactory } = await import('kafkajs/src/network/socketFactory.js')
+  const connect = socketFactory()
+  const open = new Set<Socket>()
+  let ended: Error | undefined
+  let breaks: (error: Error) => void = () => {}
+  const broken = new Promise<never>((_, reject) => {
+    breaks = reject
+  })
+  broken.catch(() => {
+    // Whoever waits for an answer sees it.
+  })
+  const hungUp = () => breaks(withCode('ECONNRESET', 'the broker closed the connection'))
+  return {
+    broken,
+    create: (args) => {
+      if (ended) throw ended
+      const socket = guard(connect(args)).setNoDelay(true)
+      open.add(socket)
+      return socket
+        .once('error', breaks)
+        .once('end', hungUp)
+        .once('close', () => {
+          open.delete(socket)
+          hungUp()
+        })
+    },
+    destroy: (error) => {
+      ended ??= error
+      breaks(error)
+      for (const socket of open) socket.destroy(error)
+    },
+  }
+}
+
+/** Bytes. No first answer comes near; a server of another protocol does, as soon as its text is read as a length. */
+const MAX_FIRST_ANSWER = 1024 * 1024
+
+/** kafkajs waits for as many bytes as the first four say, and throws where nothing catches it when they make no sense. */
+function guard(socket: Socket): Socket {
+  const on = socket.on.bind(socket) as (event: string, listener: (...args: never[]) => void) => Socket
+  const guarded = (listener: (data: Buffer) => void) => {
+    let head = Buffer.alloc(0)
+    return (data: Buffer) => {
+      if (head.length < 4) {
+        head = Buffer.concat([head, data]).subarray(0, 4)
+        const length = head.length < 4 ? 4 : head.readInt32BE(0)
+        if (length < 4 || length > MAX_FIRST_ANSWER) socket.destroy(notKafka())
+      }
+      if (socket.destroyed) return
+      try {
+        listener(data)
+      } catch (error) {
+        socket.destroy(notKafka(error))
+      }
+    }
+  }
+  return Object.assign(socket, {
+    on: (event: string, listener: (...args: never[]) => void) =>
+      on(event, event === 'data' ? guarded(listener as (data: Buffer) => void) : listener),
+  })
+}
+
+const notKafka = (cause?: unknown) => withCode('EPROTO', 'an answer that is not Kafka’s protocol', cause)
+
+/** An error with a code as Node.js gives its network errors. */
+export function withCode(code: string, message: string, cause?: unknown): Error {
+  return Object.assign(new Error(message, { cause }), { code })
+}
+
+let negativeTimeoutsSilenced = false
+
+/**
+ * kafkajs 2.2.4 asks for timers in the past (src/network/requestQueue/index.js, scheduleCheckPendingRequests), of which Node.js from 23
+ * warns on stderr. The timers do what they should, so only the warning is dropped.
+ */
+export function silenceNegativeTimeouts(): void {
+  if (negativeTimeoutsSilenced) return
+  negativeTimeoutsSilenced = true
+  const { emitWarning } = process
+  process.emitWarning = (warning: string | Error, ...rest: unknown[]) => {
+    if (rest[0] !== 'TimeoutNegativeWarning') Reflect.apply(emitWarning, process, [warning, ...rest])
+  }
+}

@@ -1,0 +1,21 @@
+/** Commands about topics as hints name them. */
+import path from 'node:path'
+import { ROOT } from '../settings/settings.mts'
+
+/** How messages and hints name a declaration: relative to the repository, where hinted commands run, or absolute outside it. */
+export function shownPath(file: string): string {
+  const absolute = path.resolve(file)
+  const shown = path.relative(ROOT, absolute)
+  return shown.startsWith('..') ? absolute : shown
+}
+
+/** What a hinted command needs to read the same declaration: ` --file PATH`, or nothing for the repository's own. */
+export function fileFlag(file: string | undefined): string {
+  if (file === undefined) return ''
+  const shown = shownPath(file)
+  return ` --file ${/^[\w@%+=:,./-]+$/.test(shown) ? shown : `'${shown.replaceAll("'", "'\\''")}'`}`
+}
+
+/** The command that makes one topic what a declaration says; without `file` that of the repository. */
+export const createCommand = (name: string, file: string | undefined): string =>
+  `./scripts/create-topics.mts --only ${name}${fileFlag(file)}`
