@@ -216,8 +216,10 @@ life('knows the process of a record without a name', async () => {
   assert.equal(await stop(settings), [{ name: 'redis', how: 'ended' }])
 })
 
-life('runs in folders with letters beyond ASCII', async () => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'l2-jürgen €-'))
+life('runs in folders with letters beyond ASCII and backslashes, and writes nowhere else', async () => {
+  const root = mkdtempSync(path.join(tmpdir(), 'l2-odd-'))
+  const folder = path.join(root, 'jürgen €🙂 a\\b')
+  mkdirSync(folder)
   const settings = await newStack({ EMBEDDED_DATA_DIR: path.join(folder, 'dätä') })
   symlinkSync(path.dirname(installed.jars[0] as string), path.join(folder, 'järs'))
   const jars = installed.jars.map((jar) => path.join(folder, 'järs', path.basename(jar)))
@@ -227,7 +229,11 @@ life('runs in folders with letters beyond ASCII', async () => {
     kafka: 'started',
   })
   await stop(settings)
-  rmSync(folder, { recursive: true })
+  assert.equal(readdirSync(root), [path.basename(folder)])
+  assert.equal(readdirSync(folder).sort(), ['dätä', 'järs'])
+  for (const file of ['zookeeper/data/version-2', 'zookeeper/datalog/version-2', 'kafka/meta.properties'])
+    assert.ok(existsSync(path.join(settings.EMBEDDED_DATA_DIR, file)), file)
+  rmSync(root, { recursive: true })
 })
 
 const mounts = process.getuid?.() === 0 && spawnSync('unshare', ['--mount', 'true']).status === 0 ? life : life.skip

@@ -76,7 +76,7 @@ export async function readProject(
   if (!compose) return { name: PROJECT, ports: knownPorts(settings) }
   const answer = await run([...compose, 'config', '--format', 'json'], { cwd: root, env, timeoutMs })
   const subject = 'docker compose config'
-  const hint = `cd ${root} && ${compose.join(' ')} config --quiet`
+  const hint = `cd '${root}' && ${compose.join(' ')} config --quiet`
   if (answer.exitCode === null) throw cannotTell({ code: 'DOCKER', subject, found: answer.stderr, hint })
   if (!answer.ok) throw configError([error('COMPOSE_FILE', subject, { found: refusal(answer.stderr), hint })])
   const { name, services = {} } = parseAnswer<Config>(subject, answer)

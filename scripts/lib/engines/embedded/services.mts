@@ -107,8 +107,8 @@ function zookeeper(settings: Settings, installed: Installed): EmbeddedService {
         base: shared('zookeeper/zoo.cfg'),
         text: [
           '',
-          `dataDir=${data}`,
-          `dataLogDir=${logs}`,
+          `dataDir=${propertyText(data)}`,
+          `dataLogDir=${propertyText(logs)}`,
           `clientPort=${settings.ZOOKEEPER_CLIENT_PORT}`,
           `clientPortAddress=${settings.BIND_ADDRESS}`,
           '',
@@ -120,6 +120,11 @@ function zookeeper(settings: Settings, installed: Installed): EmbeddedService {
     leftovers: [],
     startTimeoutMs: 30_000,
   }
+}
+
+/** `text` as a Java properties file holds it: backslashes and what is beyond ASCII escaped. */
+function propertyText(text: string): string {
+  return text.replace(/\\|[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
 function kafka(settings: Settings, installed: Installed): EmbeddedService {
