@@ -1,5 +1,5 @@
 #!/bin/sh
-//usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/../scripts/lib/run" "$f" "$@"
+//: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/../scripts/lib/run" "$f" "$@"
 /**
  * The benchmark's baseline: topics into tables as users have it today. A consumer that reads JSON, keeps what the tables take, inserts
  * batches over HTTP, and commits what is stored. Runs until SIGTERM.

@@ -1,5 +1,5 @@
 #!/bin/sh
-//usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/../scripts/lib/run" "$f" "$@"
+//: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/../scripts/lib/run" "$f" "$@"
 /**
  * `npm run bench:ingest`: the built-in ingest beside a consumer as users have it today (ingest-baseline.mts), on services of its own:
  * how fast each stores a backlog, and how late a row is there at three rates, with the CPU time of every process.

@@ -1,5 +1,5 @@
 #!/bin/sh
-//usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/../scripts/lib/run" "$f" "$@"
+//: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/../scripts/lib/run" "$f" "$@"
 /**
  * `npm run bench [-- PART…]`: times the commands against what they are to be faster than, on services of its own, and compares the
  * medians of one run. The times of another machine or hour mean nothing; the ratios do.

@@ -1,5 +1,5 @@
 #!/bin/sh
-//usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/../scripts/lib/run" "$f" "$@"
+//: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/../scripts/lib/run" "$f" "$@"
 /**
  * Measures the shipped schema against a naive one and the one of today's installations: bytes, parts, inserts, questions. Works in
  * databases of its own on the ClickHouse of the stack and drops them afterwards; writes no file but the chart it is asked for.

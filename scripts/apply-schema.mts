@@ -1,22 +1,16 @@
 #!/bin/sh
-//usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
+//: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /**
- * Makes the database what clickhouse/init and the retention settings declare: plans, applies, reads back. The init files themselves
- * run only on an empty volume. It creates, adds columns and changes codecs, settings and retention; it never drops a column or a
- * table, and deletes rows only where a retention setting gives them up and somebody agrees.
+ * Makes the database match clickhouse/init and the retention settings: plans, applies, reads back. The image itself runs the init files
+ * only on an empty volume. Creates tables, adds columns, changes codecs, settings and retention; never drops a column or a table, and
+ * deletes rows only past a retention setting and with consent.
  */
 import { refuseTogether, runCommand } from './lib/command/command.mts'
-import { canAsk, confirmWord } from './lib/command/confirm.mts'
-import { progressBar } from './lib/command/progress.mts'
-import { rebuildTables } from './lib/schema/rebuild.mts'
-import { renderSchemaPlan } from './lib/schema/report.mts'
-import { syncSchema } from './lib/schema/schema.mts'
-import { readSettings } from './lib/settings/settings.mts'
 
 await runCommand({
   name: './scripts/apply-schema.mts',
-  summary: `Makes the database what clickhouse/init and the MARKET_…_RETENTION_DAYS of .env declare: plans, applies, reads back.
-Loses nothing; rows that a retention gives up are deleted only when you agree. What ClickHouse cannot change is told with the way out.`,
+  summary: `Makes the database match clickhouse/init and the MARKET_…_RETENTION_DAYS of .env: plans, applies, reads back.
+Loses nothing; rows past a retention are deleted only with your consent. Reports what ClickHouse cannot change in place, and how to.`,
   options: {
     'dry-run': { type: 'boolean', help: 'show the plan and change nothing; exit 1 when something would change' },
     // --dry-run with every difference as a finding, kept for the CI scripts that call it.
@@ -24,29 +18,35 @@ Loses nothing; rows that a retention gives up are deleted only when you agree. W
     rebuild: {
       type: 'list',
       value: 'TABLE',
-      help: 'first copy these tables into their declared key, partitions and types; the old ones are kept beside them',
+      help: 'first copy these tables into their declared key, partitions and types; the old tables are kept',
     },
-    yes: { type: 'boolean', help: 'delete, without asking, the rows that a retention setting gives up' },
+    yes: { type: 'boolean', help: 'delete rows past a retention setting without asking' },
     timeout: {
       type: 'number',
       value: 'SECONDS',
       min: 1,
       max: 86_400,
       default: 60,
-      help: 'deadline of each statement; rows are copied for as long as the server answers within it',
+      help: 'deadline of each statement; copying continues for as long as the server answers within it',
     },
   },
   example: './scripts/apply-schema.mts --dry-run',
   exitCodes: {
     0: 'the database is as declared',
-    1: 'something could not be changed, or with --dry-run would have to be',
+    1: 'something could not be changed, or --dry-run found something to change',
     2: 'wrong use, a refused login, or a mistake in .env',
-    3: 'could not tell: ClickHouse did not answer in time',
+    3: 'could not be determined: ClickHouse did not answer in time',
   },
   run: async ({ options, log, paint }) => {
     const { check, 'dry-run': dryRun, rebuild, timeout, yes } = options
     const modes = { '--rebuild': rebuild.length > 0, '--check': check, '--dry-run': dryRun }
     refuseTogether(modes, './scripts/apply-schema.mts --dry-run')
+    const { canAsk, confirmWord } = await import('./lib/command/confirm.mts')
+    const { progressBar } = await import('./lib/command/progress.mts')
+    const { rebuildTables } = await import('./lib/schema/rebuild.mts')
+    const { renderSchemaPlan } = await import('./lib/schema/report.mts')
+    const { syncSchema } = await import('./lib/schema/schema.mts')
+    const { readSettings } = await import('./lib/settings/settings.mts')
     const settings = readSettings()
     const started = performance.now()
     const mode = check ? 'check' : dryRun ? 'plan' : 'apply'
@@ -58,7 +58,9 @@ Loses nothing; rows that a retention gives up are deleted only when you agree. W
       ...deadline,
       mayDelete: async (changes) => {
         const rows = changes.map(({ name, expired }) => `${expired} rows of ${name}`).join(', ')
-        return yes || (canAsk() && (await confirmWord(`Retention deletes ${rows}. Type "delete" to agree: `, 'delete')))
+        return (
+          yes || (canAsk() && (await confirmWord(`Retention deletes ${rows}. Type "delete" to confirm: `, 'delete')))
+        )
       },
     })
     const seconds = ((performance.now() - started) / 1000).toFixed(1)

@@ -1,15 +1,13 @@
 #!/bin/sh
-//usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
+//: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /**
  * Checks before a start whether the ports of the stack are free. Changes nothing but .env, with --write-env. Exit codes: see --help.
  */
 import { refuseTogether, runCommand } from './lib/command/command.mts'
-import { OpsError, type Paint } from './lib/common/findings.mts'
-import { type PortReport, readPortStates } from './lib/ports/ports.mts'
-import { type PortChange, renderPorts, staleFindings } from './lib/ports/report.mts'
+import { OpsError } from './lib/common/findings.mts'
+import type { PortReport } from './lib/ports/ports.mts'
+import type { PortChange } from './lib/ports/report.mts'
 import type { PortState } from './lib/ports/state.mts'
-import { writeEnvValues } from './lib/settings/env-file.mts'
-import { ROOT, readSettings } from './lib/settings/settings.mts'
 
 await runCommand({
   name: './scripts/check-ports.mts',
@@ -30,18 +28,27 @@ await runCommand({
   },
   run: async ({ options, paint, log }) => {
     refuseTogether({ '--docker': options.docker, '--embedded': options.embedded }, './scripts/check-ports.mts --help')
+    const { readPortStates } = await import('./lib/ports/ports.mts')
+    const { renderPorts, staleFindings } = await import('./lib/ports/report.mts')
+    const { writeEnvValues } = await import('./lib/settings/env-file.mts')
+    const { ROOT, readSettings } = await import('./lib/settings/settings.mts')
+    const reportOf = ({ mode, ports, findings }: PortReport) => ({
+      findings,
+      text: renderPorts(ports, paint),
+      data: { mode, ports, changes: [] as PortChange[] },
+    })
     const choice = options.docker ? 'docker' : options.embedded ? 'embedded' : undefined
     const before = await readPortStates(readSettings(), choice)
     const changes = options['write-env'] ? changesOf(before.ports) : []
-    if (changes.length === 0) return reportOf(before, paint)
+    if (changes.length === 0) return reportOf(before)
     try {
       writeEnvValues(ROOT, Object.fromEntries(changes.map(({ variable, to }) => [variable, String(to)])))
     } catch (error) {
       if (!(error instanceof OpsError)) throw error
-      return { ...reportOf(before, paint), findings: [...before.findings, ...error.findings] }
+      return { ...reportOf(before), findings: [...before.findings, ...error.findings] }
     }
     for (const { variable, to } of changes) log(`.env: ${variable}=${to}`)
-    const after = reportOf(await readPortStates(readSettings(), choice), paint)
+    const after = reportOf(await readPortStates(readSettings(), choice))
     return {
       ...after,
       findings: [...after.findings, ...staleFindings(changes)],
@@ -49,10 +56,6 @@ await runCommand({
     }
   },
 })
-
-function reportOf({ mode, ports, findings }: PortReport, paint: Paint) {
-  return { findings, text: renderPorts(ports, paint), data: { mode, ports, changes: [] as PortChange[] } }
-}
 
 /** The ports to move in .env. What the shell sets wins over .env, so there a write would change nothing. */
 function changesOf(ports: readonly PortState[]): PortChange[] {

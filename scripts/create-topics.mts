@@ -1,5 +1,5 @@
 #!/bin/sh
-//usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
+//: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /**
  * Makes Kafka's topics match kafka/topics.yml: plans, applies, reads back. It creates topics, adds partitions and sets
  * configuration keys; it never deletes, never shrinks, and leaves alone what the file does not name.

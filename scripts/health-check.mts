@@ -1,5 +1,5 @@
 #!/bin/sh
-//usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
+//: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /**
  * Reports whether the stack is usable, and how to fix it. Changes nothing; with --deep it writes scratch data and deletes it
  * again.
@@ -8,10 +8,8 @@ import { refuseTogether, runCommand } from './lib/command/command.mts'
 import { exitCodeOf, renderFindings } from './lib/common/findings.mts'
 import { SERVICES } from './lib/engines/service.mts'
 import { probeOptionsOf } from './lib/health/flags.mts'
-import { readHealth, renderHealth, type StackHealth } from './lib/health/health.mts'
+import type { StackHealth } from './lib/health/health.mts'
 import { LAG_LIMITS } from './lib/health/probe.mts'
-import { readUntilHealthy, renderLogs, watchHealth } from './lib/health/repeat.mts'
-import { readSettings } from './lib/settings/settings.mts'
 
 const lag = { type: 'number', value: 'RECORDS', min: 0, max: 1e15 } as const
 
@@ -50,6 +48,9 @@ await runCommand({
     const { only, ...probeOptions } = probeOptionsOf(options)
     const flags = { '--watch': options.watch, '--json': json, '--wait': options.wait > 0 }
     if (options.watch) refuseTogether(flags, './scripts/health-check.mts --watch')
+    const { readHealth, renderHealth } = await import('./lib/health/health.mts')
+    const { readUntilHealthy, renderLogs, watchHealth } = await import('./lib/health/repeat.mts')
+    const { readSettings } = await import('./lib/settings/settings.mts')
     const settings = readSettings()
     const read = (leftMs = Number.POSITIVE_INFINITY) => readHealth(settings, only, { ...probeOptions, leftMs })
     const render = (health: StackHealth) => renderHealth(health, paint)

@@ -1,5 +1,5 @@
 #!/bin/sh
-//usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
+//: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /**
  * Plays recorded market data, or a generated market, into the raw topics. It sends messages and changes nothing else; Parquet files pass
  * through a temporary table of ClickHouse's.

@@ -1,5 +1,5 @@
 #!/bin/sh
-//usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
+//: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /**
  * Deletes Kafka's declared topics with all their records, creates them again, and clears the offsets of their consumer groups.
  * Shows what will be lost and asks first. Run again after an interruption, it finishes.

@@ -1,12 +1,10 @@
 #!/bin/sh
-//usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
+//: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /**
  * Starts the stack: docker-compose.yml where a Docker engine answers, else the same services as plain processes. Creates missing tables and
  * topics, applies changes that lose no data, checks health and prints the addresses.
  */
 import { refuseTogether, runCommand } from './lib/command/command.mts'
-import { readSettings } from './lib/settings/settings.mts'
-import { renderStarted, startStack } from './lib/start.mts'
 
 await runCommand({
   name: 'npm start --',
@@ -26,6 +24,8 @@ await runCommand({
   },
   run: async ({ options, log, paint }) => {
     refuseTogether({ '--docker': options.docker, '--embedded': options.embedded }, 'npm start -- --help')
+    const { readSettings } = await import('./lib/settings/settings.mts')
+    const { renderStarted, startStack } = await import('./lib/start.mts')
     const settings = readSettings()
     const choice = options.docker ? 'docker' : options.embedded ? 'embedded' : undefined
     const started = await startStack(settings, choice, log)

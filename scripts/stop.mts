@@ -1,5 +1,5 @@
 #!/bin/sh
-//usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
+//: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /**
  * Stops the stack: the embedded processes that a start recorded, and the containers of docker-compose.yml. Data stays. Touches
  * nothing else. Exit codes: see --help.
@@ -7,11 +7,7 @@
 import { runCommand } from './lib/command/command.mts'
 import { error, type Finding, OpsError } from './lib/common/findings.mts'
 import { table } from './lib/common/table.mts'
-import { stopContainers } from './lib/engines/docker.mts'
-import { stopEmbedded } from './lib/engines/embedded/stack.mts'
-import { type Container, findContainers, holdsMemory } from './lib/engines/inspect.mts'
-import { logFile } from './lib/engines/service.mts'
-import { readSettings } from './lib/settings/settings.mts'
+import type { Container } from './lib/engines/inspect.mts'
 
 await runCommand({
   name: 'npm stop --',
@@ -27,6 +23,17 @@ await runCommand({
     3: 'could not tell: another start or stop is under way, or Docker failed',
   },
   run: async ({ log }) => {
+    const { stopContainers } = await import('./lib/engines/docker.mts')
+    const { stopEmbedded } = await import('./lib/engines/embedded/stack.mts')
+    const { findContainers, holdsMemory } = await import('./lib/engines/inspect.mts')
+    const { logFile } = await import('./lib/engines/service.mts')
+    const { readSettings } = await import('./lib/settings/settings.mts')
+    /** After an embedded stack was stopped, an engine that gives no answer has no containers: only one of the two runs. */
+    const containers = (embeddedStopped: boolean): Promise<Container[]> =>
+      findContainers().catch((failure: unknown) => {
+        if (embeddedStopped && failure instanceof OpsError) return []
+        throw failure
+      })
     const settings = readSettings()
     const rows: string[][] = []
     const findings: Finding[] = []
@@ -49,13 +56,3 @@ await runCommand({
     }
   },
 })
-
-/** The stack's containers. After an embedded stack was stopped, an engine that gives no answer has none: only one of the two runs. */
-async function containers(embeddedStopped: boolean): Promise<Container[]> {
-  try {
-    return await findContainers()
-  } catch (failure) {
-    if (embeddedStopped && failure instanceof OpsError) return []
-    throw failure
-  }
-}

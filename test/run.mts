@@ -1,5 +1,5 @@
 #!/bin/sh
-//usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/../scripts/lib/run" "$f" "$@"
+//: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/../scripts/lib/run" "$f" "$@"
 /**
  * `npm test [-- NAME…]`: types, lint and format, then every test file (or those whose name holds a NAME) as a process of its own. The files
  * of test/stack run against one embedded stack that this run starts on free ports and stops again; `npm run test:unit` runs those

@@ -1,5 +1,5 @@
 #!/bin/sh
-//usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/../../scripts/lib/run" "$f" "$@"
+//: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/../../scripts/lib/run" "$f" "$@"
 /**
  * `npm run test:compose [-- --stand-ins] [-- --clean] [-- NAME…]`: takes the shipped docker-compose.yml through its whole life
  * on a real Docker Engine, in a copy of the shipped files, and reports what it proved with which images. Test files named
