@@ -144,7 +144,7 @@ async function pace(way: Way, rate: number, seconds: number): Promise<Paced> {
   const looks = (async () => {
     for (; looking; await delay(LOOK_MS)) await look()
   })()
-  // Where something else fails first, that is what gets told.
+  // Another failure that comes first is the one to report.
   looks.catch(() => {})
   // Until the first one is there, the way is only starting.
   await trace(++tick)

@@ -27,7 +27,7 @@ export interface BenchOptions {
   rows: number
   /** Rounds of the insert measurement. */
   rounds: number
-  /** Told how far it is, from 0 to 1, and what is going on. */
+  /** Receives the progress, from 0 to 1, and what is going on. */
   show: (part: number, text: string) => void
 }
 

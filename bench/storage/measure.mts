@@ -59,7 +59,7 @@ export async function measureSize(client: ClickHouseClient, table: string): Prom
   return { rows: count, bytes, parts, mergedParts }
 }
 
-/** Keeps the shipped views from rolling up by themselves: they would slow whoever is measured meanwhile. */
+/** Keeps the shipped views from rolling up by themselves: they would slow what is measured meanwhile. */
 export async function stopRollUps(client: ClickHouseClient): Promise<void> {
   for (const rollup of ['bars', 'book']) await client.command({ query: `SYSTEM STOP VIEW market_${rollup}_refresh` })
 }

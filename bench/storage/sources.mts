@@ -68,7 +68,7 @@ const DAY_S = 23_400
 /**
  * Creates and fills the three tables of `client`'s database with a generated market.
  * @param messages how many to generate; a tenth of them are trades, the rest quotes and book events
- * @param show told how far it is, from 0 to 1
+ * @param show receives the progress, from 0 to 1
  */
 export async function generateRows(
   client: ClickHouseClient,

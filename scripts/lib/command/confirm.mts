@@ -1,18 +1,18 @@
 import { createInterface } from 'node:readline/promises'
 import { setTimeout as delay, setImmediate as poll } from 'node:timers/promises'
 
-/** Milliseconds to answer in: what was shown before the question goes out of date. */
+/** Milliseconds to answer: what was shown before the question goes out of date. */
 const ANSWER_MS = 300_000
 
 /** Milliseconds for what was typed before the question to arrive. */
 const EARLY_MS = 100
 
-/** Whether there is someone to ask: the question goes to stderr, the answer comes from stdin. */
+/** Whether a person can answer: the question goes to stderr, the answer comes from stdin. */
 export const canAsk = (): boolean => process.stdin.isTTY === true && process.stderr.isTTY === true
 
 const CTRL_C = '\x03'
 
-/** Takes what has been typed so far off the terminal, which would keep it for whoever reads next, unended lines included. */
+/** Takes what has been typed so far off the terminal, which would keep it for the next reader, incomplete lines included. */
 async function takeEarly(): Promise<string> {
   let typed = ''
   const take = (chunk: Buffer) => {

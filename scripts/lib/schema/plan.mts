@@ -32,7 +32,7 @@ export interface SchemaPlan {
   undeclared: string[]
 }
 
-/** The comment of a view that rows pass while the rows of before it are not in its target: it outlives whoever fills it. */
+/** The comment of a view while older rows have not passed it yet: it stays when the run that fills its target is killed. */
 export const UNFILLED = 'not filled yet: npm run schema'
 
 /** The plan that makes `live` what `declared` says; `user` is whom refreshes shall run as. */
@@ -107,7 +107,7 @@ function columnChanges(text: TableText, found: TableText): SchemaChange[] {
       const statements = [`ALTER TABLE ${name} ADD COLUMN IF NOT EXISTS ${definition} ${place}`]
       return [{ action: 'add', name, what: `column ${column} ${to.type}`, statements }]
     }
-    // What differs in its type is told as impossible, or is an Enum that gets further words.
+    // Another type is reported as impossible, unless it is an Enum that gets further words.
     if (from.type !== to.type && !widens(from.type, to.type)) return []
     const parts = (['type', 'value', 'codec'] as const).filter((part) => from[part] !== to[part])
     return parts.map((part) => {
@@ -147,7 +147,7 @@ function clauseChanges({ name, ttl, recompression, settings }: TableText, found:
   }
   if (recompression !== found.recompression) {
     const what = `recompression: ${found.recompression || 'never'} → ${recompression || 'never'}`
-    // Else every part would be written anew at once. Those that are there are compressed again when they merge.
+    // Otherwise every part would be rewritten at once. Existing parts are compressed again when they merge.
     const statements = [`${clause(found.ttl)} SETTINGS materialize_ttl_after_modify = 0`]
     changes.push({ action: 'change', name, what, statements })
   }
