@@ -189,8 +189,8 @@ topics:
   })
   assert.equal(mistakesOf('topics:\n  - &a { <<: *a, name: a, partitions: 1, replication: 1 }\n'), [])
   assert.equal(mistakesOf('y-a: 1\ntopics:\n  - { <<: 5, name: a, partitions: 1, replication: 1 }\n'), [
-    '3:7 YAML_TYPE: "5"',
     '1:1 YAML_KEY: the unknown key "y-a"',
+    '3:7 YAML_TYPE: "5"',
   ])
 })
 
