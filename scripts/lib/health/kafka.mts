@@ -60,14 +60,14 @@ export async function probeKafka(settings: Settings, options: ProbeOptions): Pro
   }
 }
 
-/** True when a broker does not answer where it tells clients to go. */
+/** True when a broker does not answer at the address that it advertises. */
 async function checkAdvertised(cluster: Cluster, findings: Findings): Promise<boolean> {
   const { brokers } = cluster.metadata
   const answers = await Promise.allSettled(brokers.map(({ id }) => cluster.sendTo(id, metadata)))
   const silent = brokers.filter((_, index) => answers[index]?.status === 'rejected')
   for (const { id, host, port } of silent) {
     const hint = 'set KAFKA_ADVERTISED_HOST in .env to an address that clients reach, then: docker-compose up -d kafka'
-    const found = `advertises ${host}:${port}, where no broker answers`
+    const found = `advertised ${host}:${port}, where no broker answers`
     findings.list.push(error('KAFKA_ADVERTISED', `kafka broker ${id}`, { found, hint }))
   }
   return silent.length > 0

@@ -46,7 +46,7 @@ export function statusFindings(
   for (const { topic, lag, ahead, messagesPerSecond } of topics) {
     if (ahead > 0) {
       const found = `committed offsets ${ahead} messages above the end of the topic: the next fetch fails`
-      findings.push(error('KAFKA_GROUP_AHEAD', topic, { found, hint: RESTART }))
+      findings.push(error('KAFKA_GROUP_AHEAD', topic, { found, hint: './scripts/health-check.mts --only kafka' }))
     }
     const isAbove = (limit: number) => lag !== null && lag > Math.max(limit, ON_ITS_WAY_S * messagesPerSecond)
     if (isAbove(lagWarning) || isAbove(lagCritical)) {

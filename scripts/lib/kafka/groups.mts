@@ -17,7 +17,7 @@ export interface ConsumerGroup {
   state: string
   /** `client id at host` of each member. */
   members: string[]
-  /** Topics that a member is subscribed to; undefined while Kafka does not report them, which is so during a rebalance. */
+  /** Topics that a member is subscribed to; undefined while Kafka does not report them, as during a rebalance. */
   subscribed: string[] | undefined
   committed: CommittedOffset[]
 }

@@ -30,7 +30,7 @@ export async function ownSockets(): Promise<OwnSockets> {
     breaks = reject
   })
   broken.catch(() => {
-    // Whoever waits for an answer sees it.
+    // The rejection is for those who wait for an answer, if any do.
   })
   const hungUp = () => breaks(withCode('ECONNRESET', 'the broker closed the connection'))
   return {
