@@ -91,17 +91,8 @@ function checkPartitions(
   return { offline: offline.length, underReplicated: lacking.length }
 }
 
-type GroupDetails = {
-  group: string
-  /** null where it is not known. */
-  lag: number | null
-  uncommitted: number
-  /** Records by which what is committed lies above the ends of partitions. */
-  ahead: number
-}
-
 /**
- * Every consumer group's lag: records between its committed offsets and the ends of their partitions.
+ * Every consumer group's lag, null where it is not known, and the records by which what it committed lies above the ends of partitions.
  * Where nothing is committed it is a warning at most: a reader that began at the end and never commits has all of that before it, and nothing to read.
  */
 async function checkGroups(
@@ -109,7 +100,7 @@ async function checkGroups(
   { KAFKA_BOOTSTRAP_SERVERS: servers }: Settings,
   { lagWarning, lagCritical, timeoutMs }: ProbeOptions,
   findings: Findings,
-): Promise<GroupDetails[]> {
+) {
   const lags = await readLags(cluster, timeoutMs / 2)
   const waiting = './scripts/health-check.mts --only kafka --wait 30'
   if (lags.error !== 'NONE') {
