@@ -26,7 +26,7 @@ interface Client {
  */
 export async function openKafkajs(settings: Servers, { timeoutMs }: { timeoutMs: number }): Promise<KafkajsClients> {
   const { default: kafkajs } = await import('kafkajs')
-  const sockets = await ownSockets()
+  const sockets = ownSockets()
   let complaint: string | undefined
   const kafka = new kafkajs.Kafka({
     ...kafkaOptions(settings),

@@ -1,8 +1,4 @@
 /** What we use of the inner layers of kafkajs 2.2.4, which has no types for them. */
-declare module 'kafkajs/src/network/connectionPool.js'
-declare module 'kafkajs/src/network/socketFactory.js'
-declare module 'kafkajs/src/broker/index.js'
-
 declare module 'kafkajs/src/protocol/encoder.js' {
   export default class Encoder {
     writeInt8(value: number): this

@@ -1,4 +1,5 @@
 /** What kafkajs gets from us wherever it is used: options, sockets that end when we say so, and silence. */
+import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
 import type { ISocketFactory } from 'kafkajs'
 import type { Settings } from '../settings/settings.mts'
@@ -11,6 +12,9 @@ export const kafkaOptions = ({ KAFKA_BOOTSTRAP_SERVERS: servers }: Servers) => (
   brokers: [...servers],
 })
 
+/** Requires an inner module of kafkajs. `import()` takes longer to load as many files. */
+export const inner = createRequire(import.meta.url)
+
 export interface OwnSockets {
   create: ISocketFactory
   /** Rejects with the first reason why a socket ended. */
@@ -20,10 +24,9 @@ export interface OwnSockets {
 }
 
 /** Sockets for kafkajs. Each keeps the process alive until it ends. */
-export async function ownSockets(): Promise<OwnSockets> {
+export function ownSockets(): OwnSockets {
   silenceNegativeTimeouts()
-  const { default: socketFactory } = await import('kafkajs/src/network/socketFactory.js')
-  const connect: ISocketFactory = socketFactory()
+  const connect: ISocketFactory = inner('kafkajs/src/network/socketFactory.js')()
   const all: Socket[] = []
   let ended: Error | undefined
   let breaks: (error: Error) => void = () => {}
