@@ -180,7 +180,9 @@ switching('tells of another reader of the same topics', async () => {
       timeoutMs: 20_000,
       pollMs: 200,
     })
-    assert.equal(lines, [`warning ${TOPICS.quotes}: a reader beside it: market_data_consumer`])
+    assert.equal(lines, [
+      `warning ${TOPICS.quotes}: read by market_data_consumer too, which may write market_l1 a second time`,
+    ])
   })
 })
 

@@ -128,7 +128,7 @@ const behind: Answers = {
     offsets: [4, 10].map((offset, partition) => ({ topic: 't', partition, offset })),
   }),
   assigned: () => described('Empty', []),
-  offsets: () => [end(0, 'NONE', 10), end(1, 'NONE', 10)],
+  offsets: (nth) => [0, 1].map((index) => end(index, 'NONE', nth % 2 === 0 ? 10 : 3)),
 }
 /** One of the two brokers knows the group. */
 const listed = (error: string, broker: unknown) => ({ error, groups: error === 'NONE' && broker === 1 ? ['g'] : [] })
@@ -161,10 +161,9 @@ lag(
   async () => {
     const groups = (_: number, broker: unknown) => listed('NONE', broker)
     const committed = () => ({ error: 'NONE', offsets: [] })
-    const offsets = (nth: number) => [0, 1].map((index) => end(index, 'NONE', nth % 2 === 0 ? 10 : 3))
     const joining = described('PreparingRebalance', [])
     const assigned = (nth: number) => (nth < 2 ? joining : described('Stable', ['t']))
-    const joined = await readLags(fake({ ...behind, groups, committed, offsets, assigned }), 5_000)
+    const joined = await readLags(fake({ ...behind, groups, committed, assigned }), 5_000)
     assert.equal(joined.groups, [{ ...NO_LAG, group: 'g', lag: 14, uncommitted: 14 }])
     const never = await readLags(fake({ ...behind, groups, committed, assigned: () => joining }), 50)
     assert.equal(never.groups, [{ ...NO_LAG, group: 'g', error: 'REBALANCE_IN_PROGRESS' }])
@@ -173,9 +172,16 @@ lag(
   },
 )
 
+lag('does not count records that are no longer kept', async () => {
+  const groups = (_: number, broker: unknown) => listed('NONE', broker)
+  const offsets = (nth: number) => [0, 1].map((index) => end(index, 'NONE', nth % 2 === 0 ? 20 : 12))
+  const lags = await readLags(fake({ ...behind, groups, offsets }), 50)
+  assert.equal(lags.groups, [{ ...NO_LAG, group: 'g', lag: 16 }])
+})
+
 lag('finds committed offsets above the ends', async () => {
   const groups = (_: number, broker: unknown) => listed('NONE', broker)
-  const offsets = () => [end(0, 'NONE', 3), end(1, 'NONE', 12)]
+  const offsets = (nth: number) => (nth % 2 === 0 ? [3, 12] : [0, 0]).map((offset, index) => end(index, 'NONE', offset))
   const lags = await readLags(fake({ ...behind, groups, offsets }), 50)
   assert.equal(lags.groups, [{ ...NO_LAG, group: 'g', lag: 2, ahead: new Map([['t/0', 1]]) }])
 })

@@ -60,14 +60,14 @@ export async function probeKafka(settings: Settings, options: ProbeOptions): Pro
   }
 }
 
-/** True when a broker does not answer where it tells clients to go. */
+/** True when a broker does not answer at the address that it advertises. */
 async function checkAdvertised(cluster: Cluster, findings: Findings): Promise<boolean> {
   const { brokers } = cluster.metadata
   const answers = await Promise.allSettled(brokers.map(({ id }) => cluster.sendTo(id, metadata)))
   const silent = brokers.filter((_, index) => answers[index]?.status === 'rejected')
   for (const { id, host, port } of silent) {
     const hint = 'set KAFKA_ADVERTISED_HOST in .env to an address that clients reach, then: docker-compose up -d kafka'
-    const found = `advertises ${host}:${port}, where no broker answers`
+    const found = `advertised ${host}:${port}, where no broker answers`
     findings.list.push(error('KAFKA_ADVERTISED', `kafka broker ${id}`, { found, hint }))
   }
   return silent.length > 0
@@ -91,17 +91,8 @@ function checkPartitions(
   return { offline: offline.length, underReplicated: lacking.length }
 }
 
-type GroupDetails = {
-  group: string
-  /** null where it is not known. */
-  lag: number | null
-  uncommitted: number
-  /** Records by which what is committed lies above the ends of partitions. */
-  ahead: number
-}
-
 /**
- * Every consumer group's lag: records between its committed offsets and the ends of their partitions.
+ * Every consumer group's lag, null where it is not known, and the records by which what it committed lies above the ends of partitions.
  * Where nothing is committed it is a warning at most: a reader that began at the end and never commits has all of that before it, and nothing to read.
  */
 async function checkGroups(
@@ -109,7 +100,7 @@ async function checkGroups(
   { KAFKA_BOOTSTRAP_SERVERS: servers }: Settings,
   { lagWarning, lagCritical, timeoutMs }: ProbeOptions,
   findings: Findings,
-): Promise<GroupDetails[]> {
+) {
   const lags = await readLags(cluster, timeoutMs / 2)
   const waiting = './scripts/health-check.mts --only kafka --wait 30'
   if (lags.error !== 'NONE') {

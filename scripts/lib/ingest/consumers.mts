@@ -1,7 +1,7 @@
 /** What ClickHouse's consumers of the queues do now. */
 import type { ClickHouseClient } from '@clickhouse/client'
 
-/** Milliseconds that consumers get to have all partitions: they share them out anew, find new ones, or come back to a Kafka that was away. */
+/** Milliseconds that consumers get to have all partitions: after a rebalance, new partitions, or an outage of Kafka. */
 export const SETTLE_MS = 5_000
 
 export interface Consumer {
@@ -36,7 +36,7 @@ export async function readConsumers(client: ClickHouseClient, tables: readonly s
   return consumers.map((each) => ({ ...each, complaint: (each.complaint.split('\n')[0] ?? '').slice(0, 300) }))
 }
 
-/** The places up to which the partitions of each topic were read; below 0 where nothing was yet. A partition that nobody reads is not in it. */
+/** The places up to which the partitions of each topic were read; below 0 where nothing was yet. A partition without a consumer is not in it. */
 export function positionsOf(consumers: readonly Consumer[]): Map<string, Map<number, number>> {
   const topics = new Map<string, Map<number, number>>()
   for (const { topic, partition, position } of consumers.flatMap(({ assigned }) => assigned))

@@ -68,8 +68,8 @@ export async function refuseOthers(
   const unique = (names: string[]) => [...new Set(names)].join(', ')
   throw new OpsError(1, [
     error('INGEST_ELSEWHERE', unique(others.map(({ group }) => group)), {
-      found: `read by ${unique(others.map(({ name }) => name))} too: each reader would get only a part of the messages`,
-      expected: `no reader but database ${settings.CLICKHOUSE_DATABASE}`,
+      found: `read by ${unique(others.map(({ name }) => name))}`,
+      expected: `no reader but database ${settings.CLICKHOUSE_DATABASE}: each gets only a part of the messages`,
       hint: database ? `CLICKHOUSE_DATABASE=${database} ./scripts/ingest.mts off` : 'there: ./scripts/ingest.mts off',
     }),
   ])

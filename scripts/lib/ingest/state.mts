@@ -16,7 +16,7 @@ export interface IngestObject {
 
 /**
  * The objects in the market database that only move messages, Kafka tables first: the order in which nothing gets lost by dropping.
- * A name alone makes none of them: a table of the user's may begin like ours. They hold no rows, and carry a {@link Statement}'s version.
+ * The name alone does not decide, since a table of the user's may begin like ours: they hold no rows, and carry a {@link Statement}'s version.
  */
 export async function readObjects(client: ClickHouseClient): Promise<IngestObject[]> {
   const answer = await client.query({

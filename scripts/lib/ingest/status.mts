@@ -140,7 +140,7 @@ async function readPositions(
   const cluster = await openCluster(settings, { timeoutMs })
   try {
     const groups = await readSettledGroups(cluster, settings, timeoutMs)
-    // After what is committed, so that it lies not above an end that was read before.
+    // Read after the commits, which would else seem to lie above the ends.
     const names = queues.flatMap(({ topics }) => topics)
     const { topics, high } = await readEnds(cluster, names, timeoutMs / 2)
     const [low, newest] = await Promise.all([

@@ -2,7 +2,7 @@
 import type { Admin, Consumer, ConsumerConfig, Producer, ProducerConfig } from 'kafkajs'
 import { inTime } from '../common/wait.mts'
 import { unreachable } from './cluster.mts'
-import { kafkaOptions, ownSockets, type Servers, silenceNegativeTimeouts, withCode } from './options.mts'
+import { kafkaOptions, ownSockets, type Servers, withCode } from './options.mts'
 
 /** Connected clients of kafkajs; `close` ends all that were handed out. Each connects within the deadline or throws exit code 3. */
 export interface KafkajsClients {
@@ -25,9 +25,8 @@ interface Client {
  * @param options.timeoutMs to connect, and for each answer afterwards
  */
 export async function openKafkajs(settings: Servers, { timeoutMs }: { timeoutMs: number }): Promise<KafkajsClients> {
-  silenceNegativeTimeouts()
   const { default: kafkajs } = await import('kafkajs')
-  const sockets = await ownSockets()
+  const sockets = ownSockets()
   let complaint: string | undefined
   const kafka = new kafkajs.Kafka({
     ...kafkaOptions(settings),

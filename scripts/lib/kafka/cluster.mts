@@ -90,7 +90,7 @@ export async function openCluster(
   return clusterOf(found, settings, timeoutMs)
 }
 
-/** So long may a broker take to learn of its topics; one that knows none after that has a ZooKeeper that lost them. */
+/** Milliseconds that a broker may take to learn of its topics; one that knows none after that has a ZooKeeper that lost them. */
 const TOPICLESS_MS = 15_000
 
 interface OpenBroker {
@@ -110,7 +110,7 @@ async function openBroker(
   try {
     const seen = await wire.send(metadata, timeoutMs)
     if (!seen.brokers.some(({ id }) => id === seen.controllerId)) throw new Error(NO_CONTROLLER)
-    // A broker that has just started answers before its controller has told it of any topic, and then knows none; the
+    // A broker that has just started answers before its controller has sent it any topic, and then lists none; the
     // partitions on its disk give that away.
     if (!topicless && seen.topics.length === 0 && (await wire.send(describeLogDirs, timeoutMs)).size > 0)
       throw new Error(NO_TOPICS)
@@ -133,7 +133,7 @@ function clusterOf({ address, wire, seen }: OpenBroker, settings: Servers, timeo
   const wires = new Map([[address, Promise.resolve(wire)]])
   let closed = false
   const ask = async <T,>(target: string, request: Request<T>): Promise<T> => {
-    // What still runs when another question has failed must open no connection that nobody closes.
+    // A request that still runs after another has failed must not open a connection: nothing would close it.
     if (closed) throw new Error('Cannot ask Kafka: the cluster was closed')
     const open = wires.get(target) ?? connectWire(splitAddress(target), settings, timeoutMs)
     wires.set(target, open)

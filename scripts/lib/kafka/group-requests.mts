@@ -37,7 +37,7 @@ export interface Member {
   id: string
   /** `client id at host`. */
   client: string
-  /** Topics that it is subscribed to; undefined while Kafka does not tell, which is so during a rebalance. */
+  /** Topics that it is subscribed to; undefined while Kafka does not report them, as during a rebalance. */
   subscribed: string[] | undefined
   /** Topics of which it is assigned partitions. */
   assigned: string[]

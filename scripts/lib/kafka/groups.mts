@@ -7,26 +7,23 @@ import {
   committedOffsets,
   describeGroup,
   findCoordinator,
+  type GroupDescription,
   listGroups,
 } from './group-requests.mts'
 import type { Servers } from './options.mts'
 
-export interface ConsumerGroup {
+export interface ConsumerGroup extends Pick<GroupDescription, 'state'> {
   id: string
-  /** Kafka's word: Empty, Stable, PreparingRebalance, CompletingRebalance or Dead. */
-  state: string
   /** `client id at host` of each member. */
   members: string[]
-  /** Topics that a member is subscribed to; undefined while Kafka does not report them, which is so during a rebalance. */
+  /** Topics that a member is subscribed to; undefined while Kafka does not report them, as during a rebalance. */
   subscribed: string[] | undefined
   committed: CommittedOffset[]
 }
 
-export interface GroupReading extends ConsumerGroup {
+export interface GroupReading extends ConsumerGroup, Pick<GroupDescription, 'protocol'> {
   /** `NONE`, or why not all of it could be read. */
   error: string
-  /** `consumer`, empty for a group that never had members, or that of another kind of group, such as Connect's. */
-  protocol: string
   /** In the order of `members`. */
   memberIds: string[]
   /** Topics of which a member is assigned partitions. */

@@ -1,28 +1,4 @@
 /** What we use of the inner layers of kafkajs 2.2.4, which has no types for them. */
-declare module 'kafkajs/src/network/connectionPool.js' {
-  interface Protocol<T> {
-    request: { apiKey: number; apiVersion: number; apiName: string; encode: () => unknown }
-    response: { decode: (payload: Buffer) => T; parse: (decoded: T) => T }
-    logResponseError: boolean
-  }
-  export default class ConnectionPool {
-    constructor(options: object)
-    send<T>(protocol: Protocol<T>): Promise<T>
-  }
-}
-
-declare module 'kafkajs/src/network/socketFactory.js' {
-  export default function socketFactory(): import('kafkajs').ISocketFactory
-}
-
-declare module 'kafkajs/src/broker/index.js' {
-  export default class Broker {
-    constructor(options: object)
-    /** Connects, asks which versions the broker speaks, and logs in. */
-    connect(): Promise<void>
-  }
-}
-
 declare module 'kafkajs/src/protocol/encoder.js' {
   export default class Encoder {
     writeInt8(value: number): this
@@ -50,7 +26,6 @@ declare module 'kafkajs/src/protocol/decoder.js' {
     readArray<T>(read: (from: Decoder) => T): T[]
     readUVarInt(): number
     readUVarIntString(): string | null
-    /** null for a null array. */
     readUVarIntArray<T>(read: (from: Decoder) => T): T[] | null
     slice(bytes: number): Decoder
     forward(bytes: number): void

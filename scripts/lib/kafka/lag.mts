@@ -73,59 +73,43 @@ export async function readLags(cluster: Cluster, waitMs: number): Promise<Lags> 
 }
 
 async function readOnce(cluster: Cluster): Promise<Lags> {
-  const [{ error, groups }, { topics }] = [await readGroups(cluster), await cluster.send(metadata)]
+  const { error, groups } = await readGroups(cluster)
   // Other protocols, such as Connect's, commit elsewhere.
-  const positions = groups.filter(({ protocol }) => protocol === 'consumer' || protocol === '').map(positionOf)
+  const consumers = groups.filter(({ protocol }) => protocol === 'consumer' || protocol === '')
+  const names = new Set(consumers.flatMap(topicsOf))
   // Topics that are gone leave nothing to read.
-  const known = (names: string[]) => topics.filter(({ name }) => names.includes(name))
-  const [high, low] = await Promise.all([
-    readOffsets(cluster, 'high', known(positions.flatMap((each) => each.topics))),
-    readOffsets(cluster, 'low', known(positions.flatMap((each) => lacking(each, topics)))),
-  ])
-  return { error, groups: positions.map((position) => lagOf(position, known(position.topics), { high, low })) }
+  const topics = (await cluster.send(metadata)).topics.filter(({ name }) => names.has(name))
+  const [high, low] = await Promise.all([readOffsets(cluster, 'high', topics), readOffsets(cluster, 'low', topics)])
+  return { error, groups: consumers.map((group) => lagOf(group, topics, { high, low })) }
 }
 
-interface Position {
-  group: string
-  error: string
-  /** Those that it commits for, or that its members are assigned. */
-  topics: string[]
-  /** By `topic/partition`. */
-  committed: Map<string, number>
-}
-
-function positionOf({ id, error, state, assigned, committed }: GroupReading): Position {
-  // What is committed says enough while the members are about to be assigned partitions.
-  const joining = committed.length === 0 && state.endsWith('Rebalance')
-  return {
-    group: id,
-    error: error === 'NONE' && joining ? 'REBALANCE_IN_PROGRESS' : error,
-    topics: [...new Set([...committed.map(({ topic }) => topic), ...assigned])],
-    committed: new Map(committed.map(({ topic, partition, offset }) => [`${topic}/${partition}`, offset])),
-  }
-}
-
-const keysOf = ({ name, partitions }: TopicMetadata): string[] => partitions.map(({ index }) => `${name}/${index}`)
-
-/** Names of the position's topics of which a partition has nothing committed. */
-function lacking({ topics: names, committed }: Position, topics: readonly TopicMetadata[]): string[] {
-  const short = topics.filter((topic) => names.includes(topic.name) && keysOf(topic).some((key) => !committed.has(key)))
-  return short.map(({ name }) => name)
-}
+/** Those that a group commits for, or that its members are assigned. */
+const topicsOf = ({ committed, assigned }: GroupReading): string[] => [
+  ...committed.map((each) => each.topic),
+  ...assigned,
+]
 
 function lagOf(
-  { group, error, committed }: Position,
+  group: GroupReading,
   topics: readonly TopicMetadata[],
   { high, low }: { high: Offsets; low: Offsets },
 ): GroupLag {
-  const lags = topics
-    .flatMap(keysOf)
-    .map((key) => ({ key, ...partitionLag(committed.get(key), low.get(key)?.offset, high.get(key)?.offset) }))
+  const committed = new Map(group.committed.map(({ topic, partition, offset }) => [`${topic}/${partition}`, offset]))
+  const keys = topics
+    .filter(({ name }) => topicsOf(group).includes(name))
+    .flatMap(({ name, partitions }) => partitions.map(({ index }) => `${name}/${index}`))
+  const lags = keys.map((key) => ({
+    key,
+    ...partitionLag(committed.get(key), low.get(key)?.offset, high.get(key)?.offset),
+  }))
   const sum = (which: typeof lags) => which.reduce((total, { lag = 0 }) => total + lag, 0)
+  // What is committed says enough while the members are about to be assigned partitions.
+  const joining = group.committed.length === 0 && group.state.endsWith('Rebalance')
   const open = lags.some(({ lag }) => lag === undefined)
+  const unknown = joining ? 'REBALANCE_IN_PROGRESS' : open ? 'LEADER_NOT_AVAILABLE' : 'NONE'
   return {
-    group,
-    error: error === 'NONE' && open ? 'LEADER_NOT_AVAILABLE' : error,
+    group: group.id,
+    error: group.error === 'NONE' ? unknown : group.error,
     lag: sum(lags),
     uncommitted: sum(lags.filter(({ uncommitted }) => uncommitted)),
     ahead: new Map(lags.flatMap(({ key, ahead = 0 }) => (ahead > 0 ? [[key, ahead]] : []))),

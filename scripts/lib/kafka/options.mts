@@ -1,4 +1,5 @@
 /** What kafkajs gets from us wherever it is used: options, sockets that end when we say so, and silence. */
+import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
 import type { ISocketFactory } from 'kafkajs'
 import type { Settings } from '../settings/settings.mts'
@@ -11,6 +12,9 @@ export const kafkaOptions = ({ KAFKA_BOOTSTRAP_SERVERS: servers }: Servers) => (
   brokers: [...servers],
 })
 
+/** Requires an inner module of kafkajs. `import()` takes longer to load as many files. */
+export const inner = createRequire(import.meta.url)
+
 export interface OwnSockets {
   create: ISocketFactory
   /** Rejects with the first reason why a socket ended. */
@@ -20,37 +24,31 @@ export interface OwnSockets {
 }
 
 /** Sockets for kafkajs. Each keeps the process alive until it ends. */
-export async function ownSockets(): Promise<OwnSockets> {
-  const { default: socketFactory } = await import('kafkajs/src/network/socketFactory.js')
-  const connect = socketFactory()
-  const open = new Set<Socket>()
+export function ownSockets(): OwnSockets {
+  silenceNegativeTimeouts()
+  const connect: ISocketFactory = inner('kafkajs/src/network/socketFactory.js')()
+  const all: Socket[] = []
   let ended: Error | undefined
   let breaks: (error: Error) => void = () => {}
   const broken = new Promise<never>((_, reject) => {
     breaks = reject
   })
   broken.catch(() => {
-    // Whoever waits for an answer sees it.
+    // The rejection is for those who wait for an answer, if any do.
   })
-  const hungUp = () => breaks(withCode('ECONNRESET', 'the broker closed the connection'))
   return {
     broken,
     create: (args) => {
       if (ended) throw ended
       const socket = guard(connect(args)).setNoDelay(true)
-      open.add(socket)
-      return socket
-        .once('error', breaks)
-        .once('end', hungUp)
-        .once('close', () => {
-          open.delete(socket)
-          hungUp()
-        })
+      all.push(socket)
+      const hungUp = () => breaks(withCode('ECONNRESET', 'the broker closed the connection'))
+      return socket.once('error', breaks).once('end', hungUp)
     },
     destroy: (error) => {
       ended ??= error
       breaks(error)
-      for (const socket of open) socket.destroy(error)
+      for (const socket of all) socket.destroy(error)
     },
   }
 }
@@ -60,35 +58,28 @@ const MAX_FIRST_ANSWER = 1024 * 1024
 
 /** kafkajs waits for as many bytes as the first four say, and throws where nothing catches it when they make no sense. */
 function guard(socket: Socket): Socket {
-  const on = socket.on.bind(socket) as (event: string, listener: (...args: never[]) => void) => Socket
+  const on = socket.on.bind(socket)
   const guarded = (listener: (data: Buffer) => void) => {
     let head = Buffer.alloc(0)
     return (data: Buffer) => {
-      if (head.length < 4) {
-        head = Buffer.concat([head, data]).subarray(0, 4)
-        const length = head.length < 4 ? 4 : head.readInt32BE(0)
-        if (length < 4 || length > MAX_FIRST_ANSWER) socket.destroy(notKafka())
-      }
-      if (socket.destroyed) return
+      if (head.length < 4) head = Buffer.concat([head, data]).subarray(0, 4)
+      const length = head.length < 4 ? 4 : head.readInt32BE(0)
       try {
-        listener(data)
-      } catch (error) {
-        socket.destroy(notKafka(error))
+        if (length < 4 || length > MAX_FIRST_ANSWER) throw new RangeError(`${length} bytes`)
+        if (!socket.destroyed) listener(data)
+      } catch {
+        // Whatever it is, no broker sends it.
+        socket.destroy(withCode('EPROTO', 'an answer that is not Kafka’s protocol'))
       }
     }
   }
   return Object.assign(socket, {
-    on: (event: string, listener: (...args: never[]) => void) =>
-      on(event, event === 'data' ? guarded(listener as (data: Buffer) => void) : listener),
+    on: (event: string, listener: (data: Buffer) => void) => on(event, event === 'data' ? guarded(listener) : listener),
   })
 }
 
-const notKafka = (cause?: unknown) => withCode('EPROTO', 'an answer that is not Kafka’s protocol', cause)
-
 /** An error with a code as Node.js gives its network errors. */
-export function withCode(code: string, message: string, cause?: unknown): Error {
-  return Object.assign(new Error(message, { cause }), { code })
-}
+export const withCode = (code: string, message: string): Error => Object.assign(new Error(message), { code })
 
 let negativeTimeoutsSilenced = false
 
@@ -96,7 +87,7 @@ let negativeTimeoutsSilenced = false
  * kafkajs 2.2.4 asks for timers in the past (src/network/requestQueue/index.js, scheduleCheckPendingRequests), of which Node.js from 23
  * warns on stderr. The timers do what they should, so only the warning is dropped.
  */
-export function silenceNegativeTimeouts(): void {
+function silenceNegativeTimeouts(): void {
   if (negativeTimeoutsSilenced) return
   negativeTimeoutsSilenced = true
   const { emitWarning } = process

@@ -51,7 +51,7 @@ export interface NewTopic {
 
 /**
  * Creates topics, or with `validateOnly` only says whether it could. For the controller.
- * The broker answers when all are usable, or REQUEST_TIMED_OUT after `timeoutMs` and goes on.
+ * The broker answers when all are usable, or REQUEST_TIMED_OUT after `timeoutMs`, and then continues.
  */
 export const createTopics = (
   topics: NewTopic[],
@@ -129,7 +129,7 @@ export const setTopicConfigs = (
 })
 
 /**
- * Deletes topics with their records; answers with an error a topic. For the controller. It goes on after the answer: names are free
+ * Deletes topics with their records; answers with an error a topic. For the controller. It continues after the answer: names are free
  * again only when a topic of that name can be created.
  */
 export const deleteTopics = (names: string[], timeoutMs: number): Request<Map<string, string>> => ({

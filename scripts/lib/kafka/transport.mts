@@ -5,7 +5,7 @@
  */
 import type Decoder from 'kafkajs/src/protocol/decoder.js'
 import type Encoder from 'kafkajs/src/protocol/encoder.js'
-import { kafkaOptions, ownSockets, type Servers, silenceNegativeTimeouts, withCode } from './options.mts'
+import { inner, kafkaOptions, ownSockets, type Servers, withCode } from './options.mts'
 
 /** One kind of request, in a version that brokers from 2.8 to 4.x speak. */
 export interface Request<T> {
@@ -59,12 +59,11 @@ export async function connectWire(
   settings: Servers,
   connectMs: number,
 ): Promise<Wire> {
-  silenceNegativeTimeouts()
-  const { default: ConnectionPool } = await import('kafkajs/src/network/connectionPool.js')
-  const { default: Broker } = await import('kafkajs/src/broker/index.js')
-  const { default: Encoder } = await import('kafkajs/src/protocol/encoder.js')
-  const { default: Decoder } = await import('kafkajs/src/protocol/decoder.js')
-  const sockets = await ownSockets()
+  const ConnectionPool = inner('kafkajs/src/network/connectionPool.js')
+  const Broker = inner('kafkajs/src/broker/index.js')
+  const Encoder: new () => Encoder = inner('kafkajs/src/protocol/encoder.js')
+  const Decoder: new (payload: Buffer) => Decoder = inner('kafkajs/src/protocol/decoder.js')
+  const sockets = ownSockets()
   const pool = new ConnectionPool({
     ...kafkaOptions(settings),
     host,
@@ -95,14 +94,15 @@ export async function connectWire(
         write(to)
         return to
       }
+      // kafkajs looks into what it decodes for a delay that the broker asks for.
       const decode = (payload: Buffer) => {
         const from = new Decoder(payload)
         if (flexible) skipTags(from)
         return { answer: read(from) }
       }
+      const response = { decode, parse: ({ answer }: ReturnType<typeof decode>) => answer }
       const request = { apiKey: key, apiVersion: version, apiName: `API ${key}`, encode }
-      const response = { decode, parse: (decoded: ReturnType<typeof decode>) => decoded }
-      return answered(pool.send({ request, response, logResponseError: false }), timeoutMs).then(({ answer }) => answer)
+      return answered<ReturnType<typeof read>>(pool.send({ request, response, logResponseError: false }), timeoutMs)
     },
     close: () => sockets.destroy(withCode('ECONNRESET', 'this connection was closed here')),
   }

@@ -54,7 +54,7 @@ export async function destroyTopics(cluster: Cluster, names: string[], options: 
 }
 
 /**
- * Creates declared topics that do not exist, waiting for deletions that still go on, as create-topics does.
+ * Creates declared topics that do not exist, waiting for deletions that are still under way, as create-topics does.
  * @returns findings for those that are not as declared
  */
 export async function recreateTopics(

@@ -16,7 +16,7 @@ export interface Applied {
   findings: Finding[]
 }
 
-/** Answers that mean "not yet": an earlier deletion still goes on, or the change does, or nobody takes it just now. */
+/** Answers that mean "not yet": an earlier deletion or the change itself is still under way, or no broker takes it just now. */
 const PENDING = ['TOPIC_ALREADY_EXISTS', ...NOT_NOW]
 
 /**
@@ -73,7 +73,7 @@ export async function applyTopicPlan(
       if (open.length === 0) return true
       leaderless = actual.filter(({ name, leaderless: n }) => n > 0 && open.includes(name)).map(({ name }) => name)
       if (changeCount(left) === 0) return leaderless.length === 0
-      // Idempotent, so what has not taken effect is asked for again: a topic whose deletion still went on is created so, and one that a
+      // Idempotent, so what has not taken effect is asked for again: a topic whose deletion was still under way is created so, and one that a
       // producer made meanwhile gets what is declared.
       if (performance.now() - askedAtMs >= ASK_AGAIN_MS) await carryOut(left)
       return false

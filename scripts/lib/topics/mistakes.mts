@@ -1,4 +1,4 @@
-/** What is wrong with declared topics that only the cluster can tell. */
+/** What is wrong with declared topics that only the cluster can find. */
 import { OpsError, unknown } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
@@ -10,7 +10,7 @@ import type { TopicPlan } from './plan.mts'
 import { editHint, type Mistake } from './yaml-source.mts'
 
 /**
- * The mistakes of the declared topics that only the cluster can tell: more copies than brokers, names that collide with topics
+ * The mistakes of the declared topics that only the cluster can find: more copies than brokers, names that collide with topics
  * which are not declared, and configuration that it does not know or accept. Only what `plan` would change is asked about.
  * @param timeoutMs to wait for a broker that can judge the configuration: none can while a controller is elected
  * @throws {OpsError} exit code 3, when none could
