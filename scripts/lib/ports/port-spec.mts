@@ -63,7 +63,7 @@ export function parseShortPort(text: string): PublishedPort[] {
 
 /** The parts of a short entry without its protocol. Colons inside `${…}` and `[…]` separate nothing. */
 export function splitShortPort(text: string): { hostIp: string; published: string; target: string } {
-  const parts = text.match(/(?:\$\{[^}]*\}|\[[^\]]*\]|[^:])+|(?<=:|^)(?=:|$)/g) ?? ['']
+  const parts = text.match(/(?:\$\{[^}]*(?:\}|$)|\[[^\]]*(?:\]|$)|\$(?!\{)|[^:$[])+|(?<=:|^)(?=:|$)/g) ?? ['']
   return { target: parts.at(-1) ?? '', published: parts.at(-2) ?? '', hostIp: parts.slice(0, -2).join(':') }
 }
 

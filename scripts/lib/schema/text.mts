@@ -88,8 +88,9 @@ function parseView(name: string, rest: string, plain: boolean): ViewText {
   const [head, from] = cutBefore(signature, ['COMMENT '])
   const comment = /^COMMENT '(.*)'$/s.exec(from)?.[1] ?? ''
   // The server adds the columns of the result and who may run it.
-  const [, target = '', definer = ''] =
-    /^(.*?) ?(?:\(.*\))? ?(?:DEFINER = (\S+) SQL SECURITY DEFINER)?$/s.exec(head) ?? []
+  const [security = '', definer = ''] = /(?:^| )DEFINER = (\S+) SQL SECURITY DEFINER$/.exec(head) ?? []
+  const made = head.slice(0, head.length - security.length)
+  const target = made.endsWith(')') ? made.slice(0, made.indexOf('(')).trimEnd() : made
   return {
     kind: plain ? 'view' : 'materialized view',
     name,
@@ -120,7 +121,7 @@ function parseTable(name: string, rest: string): TableText {
     else columns.set(element.slice(0, element.indexOf(' ')), parseColumn(element.slice(element.indexOf(' ') + 1)))
   }
   const ttls = splitOutside(clauses.get('TTL') ?? '', ', ').filter(Boolean)
-  const recompresses = (each: string) => / RECOMPRESS CODEC\(.*\)$/.test(each)
+  const recompresses = (each: string) => each.includes(' RECOMPRESS CODEC(') && each.endsWith(')')
   const settings = splitOutside(clauses.get('SETTINGS') ?? '', ', ').filter(Boolean)
   return {
     kind: 'table',
