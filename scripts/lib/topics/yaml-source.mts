@@ -63,7 +63,10 @@ export class YamlSource {
     this.#file = file
     this.#lookup = lookup
     // The library compares each key with each other one; entries() looks them up.
-    const document = parseDocument(content, { lineCounter: this.#lines, prettyErrors: false, uniqueKeys: false })
+    const document = parseDocument(content, { prettyErrors: false, uniqueKeys: false })
+    // By ourselves: the parser counts no lines beyond some mistakes.
+    this.#lines.addNewLine(0)
+    for (const { index } of content.matchAll(/\n/g)) this.#lines.addNewLine(index + 1)
     for (const { pos, message } of document.errors) {
       // Some messages end in the text that they are about.
       this.report('YAML', this.#place(pos[0]), message.replace(/: ".*/s, ''), 'valid YAML')
