@@ -1,10 +1,10 @@
 #!/bin/sh
-import { withClickHouse } from './lib/clickhouse/client.mts'
 //usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /**
  * Switches the built-in ingest on and off, or shows what it does. `on` creates the objects of clickhouse/ingest in the market database,
  * `off` drops those that only move messages. Neither touches what is stored, nor the offsets: `on` goes on where `off` stopped.
  */
+import { withClickHouse } from './lib/clickhouse/client.mts'
 import { runCommand } from './lib/command/command.mts'
 import { configError } from './lib/common/findings.mts'
 import { NO_LAG_LIMITS, renderStatus, statusFindings } from './lib/ingest/report.mts'
