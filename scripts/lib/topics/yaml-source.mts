@@ -67,9 +67,10 @@ export class YamlSource {
     // By ourselves: the parser counts no lines beyond some mistakes.
     this.#lines.addNewLine(0)
     for (const { index } of content.matchAll(/\n/g)) this.#lines.addNewLine(index + 1)
-    for (const { pos, message } of document.errors) {
+    for (const { pos, code, message } of document.errors) {
       // Some messages end in the text that they are about.
-      this.report('YAML', this.#place(pos[0]), message.replace(/: ".*/s, ''), 'valid YAML')
+      const found = code === 'MULTIPLE_DOCS' ? 'a second document' : message.replace(/: ".*/s, '')
+      this.report('YAML', this.#place(pos[0]), found, 'valid YAML')
     }
     const anchors = new Map<string, Node>()
     visit(document, {
