@@ -1,10 +1,11 @@
-/** The one place that talks to ClickHouse: client, errors, and the files of clickhouse/init. */
-import { readdirSync, readFileSync } from 'node:fs'
+/** The one place that talks to ClickHouse: client, errors, and the files of clickhouse/. */
+import { readdirSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
 import path from 'node:path'
 import type { ClickHouseClient } from '@clickhouse/client'
-import { cannotTell, configError, error, type Finding, OpsError, unknown } from '../common/findings.mts'
+import { cannotTell, configError, error, type Finding, OpsError, reason, unknown } from '../common/findings.mts'
 import { networkCause } from '../common/tcp.mts'
+import { readTextFile } from '../common/text-file.mts'
 import { ROOT, type Settings } from '../settings/settings.mts'
 
 /**
@@ -85,10 +86,22 @@ export function refusalOf(settings: Settings, failure: unknown): Omit<Finding, '
   }
 }
 
-/** The statements of clickhouse/init, one a file, in the order of the file names. */
-export function initStatements(): string[] {
-  const folder = path.join(ROOT, 'clickhouse', 'init')
-  return readdirSync(folder)
-    .sort()
-    .map((file) => readFileSync(path.join(folder, file), 'utf8'))
+/**
+ * The text of each SQL file of a folder of clickhouse/, in the order of the file names.
+ * @throws {OpsError} exit code 2, naming the first file that cannot be read as text
+ */
+export function sqlFiles(folder: 'init' | 'ingest'): string[] {
+  const files = readdirSync(path.join(ROOT, 'clickhouse', folder)).filter((file) => file.endsWith('.sql'))
+  return files.sort().map((file) => {
+    const subject = path.join('clickhouse', folder, file)
+    try {
+      return readTextFile(path.join(ROOT, subject)) ?? ''
+    } catch (failure) {
+      const hint = `git checkout ${subject}`
+      throw configError([{ code: 'SQL_FILE', subject, found: reason(failure), expected: 'a text file', hint }])
+    }
+  })
 }
+
+/** The statements of clickhouse/init, one a file, in the order of the file names. */
+export const initStatements = (): string[] => sqlFiles('init')

@@ -1,9 +1,8 @@
 /** The objects of the built-in ingest: what clickhouse/ingest declares. */
 import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
-import path from 'node:path'
+import { sqlFiles } from '../clickhouse/client.mts'
 import { interpolate } from '../settings/interpolate.mts'
-import { ROOT, type Settings } from '../settings/settings.mts'
+import type { Settings } from '../settings/settings.mts'
 
 /** What the names of objects begin with that only move messages; the others hold data, and stay. */
 export const PREFIX = 'ingest_'
@@ -28,11 +27,9 @@ export interface Queue {
 
 /** The statements of clickhouse/ingest in the order in which they run, settings filled in. */
 export function ingestStatements(settings: Settings): Statement[] {
-  const folder = path.join(ROOT, 'clickhouse', 'ingest')
   const lookup = (name: string) => String(settings[name as keyof Settings])
-  return readdirSync(folder)
-    .sort()
-    .flatMap((file) => interpolate(readFileSync(path.join(folder, file), 'utf8'), lookup).split(/;\n/))
+  return sqlFiles('ingest')
+    .flatMap((content) => interpolate(content, lookup).split(/;\n/))
     .filter((text) => text.trim() !== '')
     .map((text) => {
       const name = /^CREATE (?:TABLE|MATERIALIZED VIEW) IF NOT EXISTS (\w+)/m.exec(text)?.[1] ?? ''
