@@ -3,7 +3,7 @@
 /**
  * `npm test [-- NAME…]`: types, lint and format, then every test file (or those whose name holds a NAME) as a process of its own. The files
  * of test/stack run against one embedded stack that this run starts on free ports and stops again; `npm run test:unit` runs those
- * of test/unit alone, which need no service. The last line counts the tests.
+ * of test/unit alone and `npm run test:faults` those of test/faults, which need no service. The last line counts the tests.
  */
 import { readdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
@@ -22,8 +22,9 @@ const PARALLEL = 2
 const FILE_TIMEOUT_MS = 900_000
 
 const print = (line: string) => process.stdout.write(`${line}\n`)
-const onlyUnit = process.argv.includes('--unit')
-const names = process.argv.slice(2).filter((argument) => argument !== '--unit')
+/** The one folder that was asked for. */
+const only = (['unit', 'faults'] as const).find((folder) => process.argv.includes(`--${folder}`))
+const names = process.argv.slice(2).filter((argument) => argument !== `--${only}`)
 const total = { passed: 0, failed: 0 }
 const failedFiles: string[] = []
 
@@ -57,7 +58,7 @@ async function runTests(file: string, env: NodeJS.ProcessEnv): Promise<void> {
 }
 
 /** The test files of a folder that were asked for. */
-const filesOf = (folder: 'unit' | 'stack') =>
+const filesOf = (folder: 'unit' | 'faults' | 'stack') =>
   readdirSync(path.join(ROOT, 'test', folder))
     .filter((file) => file.endsWith('.test.mts') && (names.length === 0 || names.some((name) => file.includes(name))))
     .map((file) => path.join(ROOT, 'test', folder, file))
@@ -71,16 +72,16 @@ async function runAll(files: string[], env: NodeJS.ProcessEnv): Promise<void> {
   await Promise.all(Array.from({ length: PARALLEL }, worker))
 }
 
-const unit = filesOf('unit')
-const stack = onlyUnit ? [] : filesOf('stack')
+const alone = only ? filesOf(only) : [...filesOf('unit'), ...filesOf('faults')]
+const stack = only ? [] : filesOf('stack')
 
-if (names.length === 0 && !onlyUnit) {
+if (names.length === 0 && !only) {
   await check('types', 'tsc', ['--noEmit'])
   await check('lint and format', 'biome', ['check', '--error-on-warnings', '.'])
 }
-await runAll(unit, { ...process.env, NO_COLOR: '1' })
+await runAll(alone, { ...process.env, NO_COLOR: '1' })
 if (stack.length > 0) await onServices((env) => runAll(stack, env))
-if (unit.length + stack.length === 0) count(`no test file named ${names.join(' or ')}`, 0, 1)
+if (alone.length + stack.length === 0) count(`no test file named ${names.join(' or ')}`, 0, 1)
 for (const file of failedFiles) print(`✗ ${file}`)
 print(`${total.passed} passed, ${total.failed} failed`)
 process.exitCode = total.failed === 0 ? 0 : 1

@@ -100,6 +100,9 @@ const UNREADABLE: [string, number[]][] = [
   ["A='x'y", [1]],
   ['A="x"y', [1]],
   ["A='a' 'b'", [1]],
+  // To some programs a carriage return ends a line, to others it does not.
+  ['A=\rA', [1]],
+  ['A=1\rB=2', [1]],
   // The backslash escapes the quote, so that it does not close.
   ["A='a\\'", [1]],
   ['A="open\nB=2', [1]],
@@ -183,6 +186,7 @@ const EDITS: [string, string, Record<string, string>, string][] = [
   ['changes several', 'A=1\nB=2\nC=3\n', { C: '9', A: '7' }, 'A=7\nB=2\nC=9\n'],
   ['keeps blanks and export', '  export A = 1  \n', { A: '7' }, '  export A = 7  \n'],
   ['replaces quotes with the value', "A='1' # one\n", { A: '7' }, 'A=7 # one\n'],
+  ['keeps a comment right behind quotes apart from the value', "A='1'# one\n", { A: '7' }, 'A=7 # one\n'],
   ['fills an empty value', 'A=\nB=2\n', { A: '7' }, 'A=7\nB=2\n'],
   ['replaces a reference', 'A=${B}1\nB=2\n', { A: '7' }, 'A=7\nB=2\n'],
   ['changes the later of two, which holds', 'A=1\nA=2\n', { A: '7' }, 'A=1\nA=7\n'],

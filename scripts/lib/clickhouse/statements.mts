@@ -1,17 +1,30 @@
 /** What the files of clickhouse/ declare. */
 import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import path from 'node:path'
+import { configError, error, reason } from '../common/findings.mts'
+import { readTextFile } from '../common/text-file.mts'
 import { interpolate } from '../settings/interpolate.mts'
 import { ROOT, type Settings } from '../settings/settings.mts'
 
-/** The statements of clickhouse/init, one a file, in the order of the file names. */
-export function initStatements(): string[] {
-  const folder = path.join(ROOT, 'clickhouse', 'init')
-  return readdirSync(folder)
-    .sort()
-    .map((file) => readFileSync(path.join(folder, file), 'utf8'))
+/**
+ * The text of each SQL file of a folder of clickhouse/, in the order of the file names.
+ * @throws {OpsError} exit code 2, naming the first file that cannot be read as text
+ */
+function sqlFiles(folder: 'init' | 'ingest'): string[] {
+  const files = readdirSync(path.join(ROOT, 'clickhouse', folder)).filter((file) => file.endsWith('.sql'))
+  return files.sort().map((file) => {
+    const subject = path.join('clickhouse', folder, file)
+    try {
+      return readTextFile(path.join(ROOT, subject)) ?? ''
+    } catch (failure) {
+      throw configError([error('SQL_FILE', subject, { found: reason(failure), hint: `git checkout ${subject}` })])
+    }
+  })
 }
+
+/** The statements of clickhouse/init, one a file, in the order of the file names. */
+export const initStatements = (): string[] => sqlFiles('init')
 
 /** What the names of objects begin with that only move messages; the others hold data, and stay. */
 export const PREFIX = 'ingest_'
@@ -26,11 +39,9 @@ export interface Statement {
 
 /** The statements of clickhouse/ingest in the order in which they run, settings filled in. */
 export function ingestStatements(settings: Settings): Statement[] {
-  const folder = path.join(ROOT, 'clickhouse', 'ingest')
   const lookup = (name: string) => String(settings[name as keyof Settings])
-  return readdirSync(folder)
-    .sort()
-    .flatMap((file) => interpolate(readFileSync(path.join(folder, file), 'utf8'), lookup).split(/;\n/))
+  return sqlFiles('ingest')
+    .flatMap((text) => interpolate(text, lookup).split(/;\n/))
     .filter((text) => text.trim() !== '')
     .map((text) => {
       const name = /^CREATE (?:TABLE|MATERIALIZED VIEW) IF NOT EXISTS (\w+)/m.exec(text)?.[1] ?? ''

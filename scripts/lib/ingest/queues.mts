@@ -28,10 +28,10 @@ export function viewsOf(statements: readonly Statement[]): View[] {
 
 /** The names of what a statement selects: the last word of each expression, with or without AS. */
 function selected(sql: string): string[] {
-  let list = /^SELECT(?: DISTINCT)?\s([\s\S]*?)\nFROM /m.exec(sql.replaceAll(/--.*/g, ''))?.[1] ?? ''
+  let list = /^SELECT(?: DISTINCT)?\s([\s\S]*)/m.exec(sql.replaceAll(/--.*/g, ''))?.[1]?.split('\nFROM ')[0] ?? ''
   // From the inside out, so that only the commas between the expressions are left.
   for (let before = ''; before !== list; ) [before, list] = [list, list.replaceAll(/\([^()]*\)/g, '')]
-  return list.split(',').map((expression) => /\w+$/.exec(expression.trim())?.[0] ?? '')
+  return list.split(',').map((expression) => expression.trim().split(/\W/).at(-1) ?? '')
 }
 
 /** The queues among the statements. */

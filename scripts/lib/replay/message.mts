@@ -105,5 +105,7 @@ export function messageOfLine(line: string, forced: Kind | undefined): Message {
 /** A line of valid JSON with its numbers as text, so that parsing keeps their digits. {"a":1.10,"b":"2"} → {"a":"1.10","b":"2"} */
 function quoteNumbers(line: string): string {
   // Strings are passed over as a whole; outside of them, digits are in numbers alone.
-  return line.replace(/"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/g, (token) => (token[0] === '"' ? token : `"${token}"`))
+  return line.replace(/"[^"\\]*(?:\\[\s\S][^"\\]*)*(?:"|\\?$)|-?\d[\d.eE+-]*/g, (token) =>
+    token[0] === '"' ? token : `"${token}"`,
+  )
 }

@@ -39,8 +39,12 @@ export function schemaFindings(plan: SchemaPlan): Finding[] {
   return [
     ...plan.changes.map(({ action, name, what }): Finding => {
       const hint = 'npm run schema'
-      const [, part, found, expected] = /^(.*?): (.*) → (.*)$/s.exec(what) ?? []
-      if (part && found) return error(CODES[action], `${name} ${part}`, { found, expected, hint })
+      const [, part, values = ''] = /^(.*?): (.*)$/s.exec(what) ?? []
+      const arrow = values.lastIndexOf(' → ')
+      if (part && arrow > 0) {
+        const [found, expected] = [values.slice(0, arrow), values.slice(arrow + ' → '.length)]
+        return error(CODES[action], `${name} ${part}`, { found, expected, hint })
+      }
       const difference = CODES[action] === 'SCHEMA_MISSING' ? `no ${what}` : `another ${what}`
       return error(CODES[action], name, { found: difference, expected: 'as clickhouse/init declares it', hint })
     }),

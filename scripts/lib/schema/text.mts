@@ -68,13 +68,19 @@ function cutBefore(text: string, marks: readonly string[]): [before: string, fro
   return [text.slice(0, at).trim(), text.slice(at).trim()]
 }
 
+/** `text` with all but its string literals changed. */
+function outsideStrings(text: string, change: (piece: string) => string): string {
+  return text.replace(/('[^'\\]*(?:\\[\s\S][^'\\]*)*')|[^']+/g, (piece, literal?: string) => literal ?? change(piece))
+}
+
 /**
  * The parts of a statement that formatQuerySingleLine wrote, or of one that the server keeps, in which names of `database` are
  * qualified.
  * @throws {SyntaxError} for anything but CREATE TABLE, VIEW or MATERIALIZED VIEW
  */
 export function parseCreate(formatted: string, database: string): ObjectText {
-  const text = formatted.replace(/`(\w+)`/g, '$1').replaceAll(`${database}.`, '')
+  const qualifier = new RegExp(`(?<!\\w)${database}\\.`, 'g')
+  const text = outsideStrings(formatted, (piece) => piece.replace(/`(\w+)`/g, '$1').replaceAll(qualifier, ''))
   const [, kind, name, rest] =
     /^CREATE (TABLE|VIEW|MATERIALIZED VIEW) (?:IF NOT EXISTS )?(\w+) ?(.*)$/s.exec(text) ?? []
   if (!kind || !name || rest === undefined) {
@@ -88,8 +94,9 @@ function parseView(name: string, rest: string, plain: boolean): ViewText {
   const [head, from] = cutBefore(signature, ['COMMENT '])
   const comment = /^COMMENT '(.*)'$/s.exec(from)?.[1] ?? ''
   // The server adds the columns of the result and who may run it.
-  const [, target = '', definer = ''] =
-    /^(.*?) ?(?:\(.*\))? ?(?:DEFINER = (\S+) SQL SECURITY DEFINER)?$/s.exec(head) ?? []
+  const [security = '', definer = ''] = /(?:^| )DEFINER = (\S+) SQL SECURITY DEFINER$/.exec(head) ?? []
+  const made = head.slice(0, head.length - security.length)
+  const target = made.endsWith(')') ? made.slice(0, made.indexOf('(')).trimEnd() : made
   return {
     kind: plain ? 'view' : 'materialized view',
     name,
@@ -106,7 +113,8 @@ function parseTable(name: string, rest: string): TableText {
   const [list, tail] = cutBefore(rest, CLAUSES)
   const clauses = new Map<string, string>()
   for (let left = tail; left !== ''; ) {
-    const clause = CLAUSES.find((each) => left.startsWith(each)) as string
+    const clause = CLAUSES.find((each) => left.startsWith(each))
+    if (!clause) throw new SyntaxError(`Cannot read "${left.slice(0, 60)}": expected more`)
     const [own, next] = cutBefore(left.slice(clause.length), CLAUSES)
     clauses.set(clause.trim().replace(' =', ''), own)
     left = next
@@ -120,7 +128,7 @@ function parseTable(name: string, rest: string): TableText {
     else columns.set(element.slice(0, element.indexOf(' ')), parseColumn(element.slice(element.indexOf(' ') + 1)))
   }
   const ttls = splitOutside(clauses.get('TTL') ?? '', ', ').filter(Boolean)
-  const recompresses = (each: string) => / RECOMPRESS CODEC\(.*\)$/.test(each)
+  const recompresses = (each: string) => each.includes(' RECOMPRESS CODEC(') && each.endsWith(')')
   const settings = splitOutside(clauses.get('SETTINGS') ?? '', ', ').filter(Boolean)
   return {
     kind: 'table',

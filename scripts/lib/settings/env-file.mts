@@ -25,11 +25,11 @@ interface Assignment {
   at: number
 }
 
-const BLANK = /[^\S\n]*(?:#.*)?(?:\n|$)/y
-const HEAD = /[^\S\n]*(?:export[^\S\n]+)?([\w.-]+)[^\S\n]*=[^\S\n]*/y
-const QUOTED = /('[^'\\]*(?:\\[\s\S][^'\\]*)*'|"[^"\\]*(?:\\[\s\S][^"\\]*)*")[^\S\n]*(?:#.*)?(?:\n|$)/y
+const BLANK = /[^\S\n]*(?:#.*\r*)?(?:\n|$)/y
+const HEAD = /[^\S\n]*(?:export[^\S\n]+)?([\w.-]+)[^\S\r\n]*=[^\S\r\n\u2028\u2029]*/y
+const QUOTED = /('[^'\\]*(?:\\[\s\S][^'\\]*)*'|"[^"\\]*(?:\\[\s\S][^"\\]*)*")[^\S\n]*(?:#.*\r*)?(?:\n|$)/y
 /** Words up to one that begins with "#" after a blank: not "the shortest text before blanks", which backtracks over each of them. */
-const UNQUOTED = /((?!['"])\S*(?:[^\S\r\n\u2028\u2029]+(?!(?<= )#)\S+)*)[^\S\n]*(?:(?<= )#.*\r?)?(?:\n|$)/y
+const UNQUOTED = /((?!['"])\S*(?:[^\S\r\n\u2028\u2029]+(?!(?<= )#)\S+)*)[^\S\n]*(?:(?<= )#.*\r*)?(?:\n|$)/y
 
 /** The assignments of `content` in order, and the numbers of the lines that are neither one nor blank. */
 function scan(content: string): { assignments: Assignment[]; unread: number[] } {
@@ -115,7 +115,9 @@ export function setEnvValues(content: string, values: Record<string, string>): s
   for (const [name, value] of Object.entries(values)) {
     const last = scan(result).assignments.findLast((assignment) => assignment.name === name)
     if (last) {
-      result = result.slice(0, last.at) + value + result.slice(last.at + last.raw.length)
+      const rest = result.slice(last.at + last.raw.length)
+      // A comment may follow a closing quote at once, but not a value without quotes.
+      result = result.slice(0, last.at) + value + (rest.startsWith('#') ? ' ' : '') + rest
     } else {
       const newline = content.includes('\r\n') ? '\r\n' : '\n'
       result += `${result === '' || result.endsWith('\n') ? '' : newline}${name}=${value}${newline}`

@@ -32,10 +32,13 @@ const port = integer(1, 65_535)
 const hours = integer(1, 876_000)
 const days = integer(0, 36_500)
 const image = matching(/^[^\p{Cc}\s]+$/u, 'an image name')
-/** Digits and points alone are an IPv4 address or nothing. */
-const hostName = matching(/^(?![\d.]*$)[\w-]+(\.[\w-]+)*$/, 'a host name or address, without a port')
+/** A last label that is a number makes it an IPv4 address. @see https://url.spec.whatwg.org/#ends-in-a-number-checker */
+const hostName = matching(
+  /^(?:[\w-]+\.)*(?!(?:\d+|0x[\da-f]*)\.?$)[\w-]+\.?$/i,
+  'a host name or address, without a port',
+)
 const host: Reader<string> = (text) =>
-  isIPv4(text) || isIP(text.replace(/^\[(.*:.*)\]$/, '$1').replace('%', ' ')) === 6 ? text : hostName(text)
+  isIPv4(text) || isIP(text.replace(/^\[(.*)\]$/, '$1').replace('%', ' ')) === 6 ? text : hostName(text)
 const name = matching(/^[A-Za-z_]\w*$/, 'letters, digits and "_", not beginning with a digit')
 /** `default` is the user of the embedded server's own session, and cannot be both. */
 const user = matching(

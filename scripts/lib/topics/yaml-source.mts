@@ -64,15 +64,14 @@ export class YamlSource {
     this.#file = file
     this.#lookup = lookup
     // The library compares each key with each other one; entries() looks them up.
-    const document = parseDocument(content, {
-      lineCounter: this.#lines,
-      prettyErrors: false,
-      uniqueKeys: false,
-      merge: true,
-    })
-    for (const { pos, message } of document.errors) {
+    const document = parseDocument(content, { prettyErrors: false, uniqueKeys: false, merge: true })
+    // By ourselves: the parser counts no lines beyond some mistakes.
+    this.#lines.addNewLine(0)
+    for (const { index } of content.matchAll(/\n/g)) this.#lines.addNewLine(index + 1)
+    for (const { pos, code, message } of document.errors) {
       // Some messages end in the text that they are about.
-      this.report('YAML', this.#place(pos[0]), message.replace(/: ".*/s, ''), 'valid YAML')
+      const found = code === 'MULTIPLE_DOCS' ? 'a second document' : message.replace(/: ".*/s, '')
+      this.report('YAML', this.#place(pos[0]), found, 'valid YAML')
     }
     const anchors = new Map<string, Node>()
     visit(document, {

@@ -1,0 +1,50 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { parse } from '@babel/parser'
+import { check } from 'recheck'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { ROOT } from '../../scripts/lib/settings/settings.mts'
+
+interface Literal {
+  /** `file:line /pattern/flags` */
+  place: string
+  pattern: string
+  flags: string
+}
+
+/** The regular expressions of a TypeScript file. */
+function literalsOf(file: string): Literal[] {
+  const text = readFileSync(path.join(ROOT, file), 'utf8')
+  const { tokens } = parse(text, { sourceType: 'module', plugins: ['typescript'], tokens: true })
+  return (tokens ?? [])
+    .filter(({ type }) => type.label === 'regexp')
+    .map(({ value: { pattern, flags }, loc }) => ({
+      place: `${file}:${loc.start.line} /${pattern}/${flags}`,
+      pattern,
+      flags,
+    }))
+}
+
+const FILES = readdirSync(path.join(ROOT, 'scripts'), { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.mts'))
+  .map((file) => path.join('scripts', file))
+
+const expressions = suite('regular expressions')
+
+expressions('each take a time that grows in step with their input, whatever it is', async () => {
+  const literals = FILES.flatMap(literalsOf)
+  assert.ok(literals.length > 100)
+  const slow: string[] = []
+  for (const { place, pattern, flags } of literals) {
+    const found = await check(pattern, flags, { timeout: 60_000 })
+    if (found.status !== 'safe')
+      slow.push(`${place}: ${found.status === 'vulnerable' ? found.complexity.summary : 'not known'}`)
+  }
+  assert.equal(slow, [])
+})
+
+expressions('that backtrack are found', async () => {
+  assert.is((await check('^(.*?)[ ]*$', '', {})).status, 'vulnerable')
+})
+expressions.run()

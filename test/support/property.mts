@@ -1,0 +1,14 @@
+/** Properties that random input must hold, the same input in every run: PROPERTY_SEED=N tries other input. */
+import fc from 'fast-check'
+
+const SEED = Number(process.env.PROPERTY_SEED ?? 20_261_128)
+process.stdout.write(`PROPERTY_SEED=${SEED}\n`)
+
+/** Checks a property with `runs` inputs. @throws {Error} with the smallest input found that breaks it, and the seed */
+export function holds<T extends [unknown, ...unknown[]]>(property: fc.IProperty<T>, runs = 1000): void {
+  fc.assert(property, { seed: SEED, numRuns: runs })
+}
+
+/** Text of a few pieces, such as the characters and words that mean something in a grammar. */
+export const textOf = (pieces: readonly string[], maxLength = 20): fc.Arbitrary<string> =>
+  fc.array(fc.constantFrom(...pieces), { maxLength }).map((parts) => parts.join(''))
