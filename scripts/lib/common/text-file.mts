@@ -17,7 +17,7 @@ const REASONS: Record<string, string> = {
 /**
  * The text of a regular file; undefined when there is none. Never waits, as a read of a named pipe would.
  * @throws {Error} that says what is there instead: a folder, pipe, device or dangling link, a file that this user may not read, more than
- * `maxBytes`, or bytes that are not UTF-8. Its cause is the system's error, where there is one.
+ * `maxBytes`, or bytes that are not UTF-8. It has the `code` of the system's error, where there is one.
  */
 export function readTextFile(file: string, { maxBytes = MAX_BYTES } = {}): string | undefined {
   const descriptor = openToRead(file)
@@ -45,7 +45,7 @@ function openToRead(file: string): number | undefined {
     return openSync(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY)
   } catch (error) {
     const { code = '', message } = error as NodeJS.ErrnoException
-    if (code !== 'ENOENT') throw new Error(REASONS[code] ?? message, { cause: error })
+    if (code !== 'ENOENT') throw Object.assign(new Error(REASONS[code] ?? message), { code })
     if (lstatSync(file, { throwIfNoEntry: false })) throw new Error('a link to a file that is not there')
     return undefined
   }

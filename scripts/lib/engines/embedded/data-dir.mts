@@ -37,8 +37,7 @@ export function readState(dataDir: string, file: string): string | undefined {
   try {
     return readTextFile(file, { maxBytes: MAX_BYTES })
   } catch (failure) {
-    const { cause } = failure as Error
-    if (cause === undefined) return ''
-    throw unusable(dataDir, cause)
+    if ((failure as NodeJS.ErrnoException).code === undefined) return ''
+    throw unusable(dataDir, failure)
   }
 }
