@@ -5,19 +5,9 @@ import { configError, type Finding, reason } from '../common/findings.mts'
 import type { Settings } from '../settings/settings.mts'
 import { parseCsvLine } from './csv.mts'
 import { type Kind, kindOf } from './fields.mts'
-import { type Message, messageOf, messageOfLine } from './message.mts'
+import { messageOf, messageOfLine } from './message.mts'
 import { readParquet } from './parquet.mts'
-
-/** A message, or what is wrong with the line that should have been one. */
-export type Entry = { file: string; line: number } & ({ message: Message } | { mistake: string })
-
-export interface Recording {
-  file: string
-  /** In batches, as they are read. */
-  entries: AsyncIterable<Entry[]>
-  /** How much of it is read, from 0 to 1. */
-  fraction: () => number
-}
+import { type Entry, entryOf, type Recording, unknownKind, unreadable } from './recording.mts'
 
 const READERS = { '.jsonl': readJsonLines, '.ndjson': readJsonLines, '.json': readJsonLines, '.csv': readCsv }
 
@@ -124,36 +114,7 @@ function headerOf(file: string, line: number, text: string): string[] {
   }
 }
 
-/** The error for a file that is there but cannot be read. */
-export function unreadable(file: string, error: unknown): Error {
-  const [found, expected] = [reason(error), 'a file that can be read']
-  return configError([{ code: 'REPLAY_FILE', subject: file, found, expected, hint: `ls -l ${file}` }])
-}
-
-/** The finding of a file whose columns do not tell what it holds. */
-export function unknownKind(file: string, columns: readonly string[]): Error {
-  return configError([
-    {
-      code: 'REPLAY_COLUMNS',
-      subject: file,
-      found: `the columns ${columns.join(', ')}`,
-      expected: 'price and size (trades), bid or ask (quotes), or side (order book)',
-      hint: 'npm run replay -- --kind trades|quotes|l2 FILE',
-    },
-  ])
-}
-
 function rowOf(columns: readonly string[], values: readonly string[]): Record<string, string> {
   if (values.length !== columns.length) throw new RangeError(`${values.length} values, expected ${columns.length}`)
   return Object.fromEntries(columns.map((name, index) => [name, values[index] ?? '']))
-}
-
-/** The message that `read` makes, or what it says is wrong. */
-export function entryOf(file: string, line: number, read: () => Message): Entry {
-  try {
-    return { file, line, message: read() }
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error
-    return { file, line, mistake: error.message }
-  }
 }

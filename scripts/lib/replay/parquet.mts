@@ -7,8 +7,8 @@ import { withClickHouse } from '../clickhouse/client.mts'
 import { OpsError } from '../common/findings.mts'
 import type { Settings } from '../settings/settings.mts'
 import { COLUMNS, type Kind, kindOf } from './fields.mts'
-import { type Entry, entryOf, type Recording, unknownKind, unreadable } from './files.mts'
 import { messageOf } from './message.mts'
+import { type Entry, entryOf, type Recording, unknownKind, unreadable } from './recording.mts'
 
 /** Rows of one question to ClickHouse. */
 const CHUNK_ROWS = 20_000

@@ -1,7 +1,7 @@
 /** Plays messages into the topics: at their pace, in batches, each acknowledged before the next. */
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Entry } from './files.mts'
 import type { Message } from './message.mts'
+import type { Entry } from './recording.mts'
 import type { Sender } from './sender.mts'
 
 /** `recorded`: as far apart as they happened, divided by `speed`. `rate`: so many a second. `fast`: as they come. */

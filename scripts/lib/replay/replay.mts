@@ -5,10 +5,11 @@ import { progressBar } from '../command/progress.mts'
 import type { ExitCode, Finding, Paint } from '../common/findings.mts'
 import type { Settings } from '../settings/settings.mts'
 import { type Kind, TOPICS } from './fields.mts'
-import { type Entry, openRecordings } from './files.mts'
+import { openRecordings } from './files.mts'
 import { generateMarket } from './market.mts'
 import { mergeRecordings } from './merge.mts'
 import { type Pace, type Played, play } from './play.mts'
+import type { Entry } from './recording.mts'
 import { openSender } from './sender.mts'
 
 export interface ReplayOptions {
