@@ -25,6 +25,7 @@ async function played(
   let clockMs = 1_000
   const sent: [string, number][] = []
   const batches: number[] = []
+  const gaps: unknown[] = []
   const sender = {
     batchBytes: more.batchBytes ?? 1_000_000,
     send: async (messages: readonly Message[]) => {
@@ -38,13 +39,14 @@ async function played(
     pace,
     strict: more.strict ?? false,
     onProgress: () => {},
+    onGap: (gap) => gaps.push(gap),
     stopped: () => false,
     now: () => clockMs,
     sleep: async (ms) => {
       clockMs += ms
     },
   })
-  return { sent, batches, outcome }
+  return { sent, batches, gaps, outcome }
 }
 
 const SECONDS = [0, 1_000_000, 3_000_000].map(entryOf)

@@ -136,6 +136,16 @@ function textOf(value: unknown, exact: unknown): string {
   return isTexts ? value.join('') : JSON.stringify(value)
 }
 
+/** The names of the values of a line of JSON; none when it is no object. */
+export function columnsOfLine(line: string): string[] {
+  try {
+    return Object.keys(parseObject(line).parsed)
+  } catch (failure) {
+    if (!(failure instanceof RangeError)) throw failure
+    return []
+  }
+}
+
 /** An object, and the JSON that it came from: the line, or what it is with Python's NaN and Infinity as text. */
 function parseObject(line: string): { parsed: Record<string, unknown>; json: string } {
   for (const json of [line, quoteNaN(line)]) {

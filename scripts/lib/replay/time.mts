@@ -71,6 +71,16 @@ export interface Zone {
   toUtc: (minute: string) => number | undefined
 }
 
+/** Whether this Node.js knows a zone of that name. */
+export function isZone(name: string): boolean {
+  try {
+    return zoneOf(name).name === name
+  } catch (failure) {
+    if (failure instanceof RangeError) return false
+    throw failure
+  }
+}
+
 const DAY_MS = 86_400_000
 
 /**
