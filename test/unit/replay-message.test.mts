@@ -1,7 +1,7 @@
 /** Rows and lines of recordings, and the messages that they become. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { kindOf } from '../../scripts/lib/replay/fields.mts'
+import { kindOf } from '../../scripts/lib/replay/forms.mts'
 import { messageOf, messageOfLine } from '../../scripts/lib/replay/message.mts'
 import { zoneOf } from '../../scripts/lib/replay/time.mts'
 

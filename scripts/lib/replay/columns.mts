@@ -1,6 +1,7 @@
 /** Whether messages can be made of a file's columns. */
 import { configError, error } from '../common/findings.mts'
-import { COLUMNS, FIELDS, type Field, type Kind, kindOf } from './fields.mts'
+import { COLUMNS, FIELDS, type Field, type Kind } from './fields.mts'
+import { kindOf } from './forms.mts'
 
 const WANTED: Record<Kind, string> = {
   trades: 'price and size',

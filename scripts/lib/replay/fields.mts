@@ -1,4 +1,19 @@
-/** The fields of the messages of the raw topics, and what the ingest takes in each. */
+/** The fields of the messages of the raw topics, and the columns that they come from. */
+
+import {
+  center,
+  correction,
+  operation,
+  price,
+  type Rule,
+  side,
+  size,
+  text,
+  uint16,
+  uint32,
+  uint64,
+  word,
+} from './rules.mts'
 
 export type Kind = 'trades' | 'quotes' | 'l2'
 
@@ -12,62 +27,6 @@ export const TOPICS: Record<Kind, string> = {
 
 /** A row of a file: text by column, '' for a value that is not there. */
 export type Row = Record<string, string>
-
-/** As JSON writes numbers. */
-export const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/
-
-export interface Rule {
-  /** Whether the ingest can use a value. */
-  takes: (text: string) => boolean
-  /** What it reads as text too; all else that it takes, it reads only as a number. */
-  asText: RegExp
-  /** Of letters and digits, or a number that keeps all its digits. */
-  kind: 'text' | 'decimal' | 'number' | 'word'
-  /** Other ways to write a value, in lower case, and how the message has it. */
-  means?: Record<string, string>
-}
-
-const word = (pattern: RegExp, means?: Record<string, string>): Rule => ({
-  takes: (text) => pattern.test(text),
-  asText: pattern,
-  kind: 'word',
-  ...(means ? { means } : {}),
-})
-
-function whole(bits: bigint): Rule {
-  const max = 2n ** bits - 1n
-  const takes = (text: string) => {
-    const number = Number(text)
-    // 100.0 and 1e2 are whole too; a number beyond what a double holds is one by its digits.
-    if (Number.isSafeInteger(number)) return NUMBER.test(text) && number >= 0 && number <= max
-    return /^[1-9]\d*$/.test(text) && BigInt(text) <= max
-  }
-  return { takes, asText: /^\d+$/, kind: 'number' }
-}
-
-const text: Rule = { takes: () => true, asText: /^/, kind: 'text' }
-/** Decimal(18, 8): ten digits before the point; the ingest rounds what is behind the eighth, and rejects what that makes 0. */
-const price: Rule = {
-  takes: (value) => {
-    const number = Math.abs(Number(value))
-    return NUMBER.test(value) && number < 1e10 && (number === 0 || number >= 5e-9)
-  },
-  asText: /^-?\d+(\.\d+)?$/,
-  kind: 'decimal',
-}
-const size: Rule = {
-  takes: (value) => NUMBER.test(value) && Number(value) >= 0 && Number(value) < 2 ** 32,
-  asText: /^\d+$/,
-  kind: 'decimal',
-}
-const uint16 = whole(16n)
-const uint32 = whole(32n)
-const uint64 = whole(64n)
-/** A number, or a name such as NASDAQ. */
-const center: Rule = { takes: (value) => !NUMBER.test(value) || uint16.takes(value), asText: /^/, kind: 'number' }
-const side = word(/^([01]|ask|bid)$/i, { b: '1', buy: '1', s: '0', sell: '0' })
-const operation = word(/^([0-2]|insert|update|delete|clear)$/i, { add: '0' })
-const correction = word(/^(none|insert|delete)$/i)
 
 export interface Field {
   name: string
@@ -91,6 +50,8 @@ const optional = (name: string, rule: Rule, ...from: string[]): Field => ({
   mayLack: () => true,
 })
 
+const unless = (mayLack: Field['mayLack'], of: Field): Field => ({ ...of, mayLack })
+
 const tickId = optional('tick_id', uint64)
 const source = optional('source', text)
 const level = optional('level', uint16, 'depth_level')
@@ -110,13 +71,12 @@ function bookEvent(operations: Field, deletes: RegExp): Field[] {
     maker,
     operations,
     // A clear is of the whole book; neither it nor a delete need say the price and size of what goes.
-    {
+    unless((_, operation) => clears(operation), {
       ...field('side', side, 'side_code'),
       codes: { side_code: { 1: '0', 2: '1' } },
-      mayLack: (_, operation) => clears(operation),
-    },
-    { ...field('price', price), mayLack: leaves(deletes) },
-    { ...field('size', size), mayLack: leaves(deletes) },
+    }),
+    unless(leaves(deletes), field('price', price)),
+    unless(leaves(deletes), field('size', size)),
     tickId,
     orderId,
     optional('order_count', uint32),
@@ -126,8 +86,8 @@ function bookEvent(operations: Field, deletes: RegExp): Field[] {
 
 const form = (name: string) => field('l2_operation', word(new RegExp(`^${name}$`)))
 const quoteSide = (of: 'bid' | 'ask', other: 'bid' | 'ask'): Field[] => [
-  { ...field(`${of}_price`, price, of), mayLack: (row) => Boolean(row[`${other}_price`] || row[other]) },
-  { ...field(`${of}_size`, size), mayLack: (row) => !row[`${of}_price`] && !row[of] },
+  unless((row) => Boolean(row[`${other}_price`] || row[other]), field(`${of}_price`, price, of)),
+  unless((row) => !row[`${of}_price`] && !row[of], field(`${of}_size`, size)),
 ]
 
 /** The fields of each kind of message and of the forms of order book messages, as programs send them. */
@@ -147,13 +107,13 @@ export const FIELDS = {
   ],
   quotes: [
     // A side that nobody quotes has neither price nor size; one side there must be.
-    {
-      ...field('bid_price', price, 'bid'),
-      mayLack: (row: Row) => !row.bid_size && Boolean(row.ask_price || row.ask || row.ask_size),
-    },
-    { ...field('bid_size', size), mayLack: (row: Row) => !row.bid_price && !row.bid },
-    { ...field('ask_price', price, 'ask'), mayLack: (row: Row) => !row.ask_size },
-    { ...field('ask_size', size), mayLack: (row: Row) => !row.ask_price && !row.ask },
+    unless(
+      (row) => !row.bid_size && Boolean(row.ask_price || row.ask || row.ask_size),
+      field('bid_price', price, 'bid'),
+    ),
+    unless((row) => !row.bid_price && !row.bid, field('bid_size', size)),
+    unless((row) => !row.ask_size, field('ask_price', price, 'ask')),
+    unless((row) => !row.ask_price && !row.ask, field('ask_size', size)),
     optional('bid_market_center', center),
     optional('ask_market_center', center),
     tickId,
@@ -178,7 +138,7 @@ export const FIELDS = {
   delete: [
     form('delete'),
     field('side', side),
-    { ...level, mayLack: names },
+    unless(names, level),
     maker,
     optional('price', price),
     tickId,
@@ -217,31 +177,3 @@ export const COLUMNS: readonly string[] = [
     ...Object.values(FIELDS).flatMap((fields) => (fields as readonly Field[]).flatMap(({ from }) => from)),
   ]),
 ]
-
-/** Which kind of message rows with these columns are, or undefined when they do not say. */
-export function kindOf(columns: readonly string[]): Kind | undefined {
-  const has = (name: string) => columns.includes(name)
-  if (has('side') || has('side_code') || has('operation') || has('l2_operation')) return 'l2'
-  if (has('trade_price') || (has('price') && has('size'))) return 'trades'
-  // A message may leave out the side that nobody quotes.
-  return ['bid_price', 'bid', 'ask_price', 'ask'].some(has) ? 'quotes' : undefined
-}
-
-/** The form of a row of a kind. A row with `l2_operation` is about the order book, whatever its file holds. @throws {RangeError} */
-export function formOf(kind: Kind, row: Row): Form {
-  switch (row.l2_operation ?? '') {
-    case '':
-      break
-    case 'update':
-    case 'delete':
-      return row.l2_operation as Form
-    case 'market_maker_update':
-      return 'maker'
-    default:
-      throw new RangeError(`l2_operation: "${row.l2_operation}"`)
-  }
-  if (kind !== 'l2') return kind
-  const hasOperation = row.operation !== undefined || /^\d+$/.test(row.message_type ?? '')
-  const hasLevel = (row.level ?? row.depth_level ?? '') !== ''
-  return !hasOperation && hasLevel && !row.order_id ? 'level' : 'l2'
-}

@@ -1,16 +1,7 @@
 /** Recorded rows as messages of the raw topics. */
-import {
-  COLUMNS,
-  FIELDS,
-  type Field,
-  type Form,
-  formOf,
-  type Kind,
-  kindOf,
-  NUMBER,
-  type Row,
-  TOPICS,
-} from './fields.mts'
+import { COLUMNS, FIELDS, type Field, type Form, type Kind, type Row, TOPICS } from './fields.mts'
+import { formOf, kindOf } from './forms.mts'
+import { NUMBER } from './rules.mts'
 import { parseTime, type Zone } from './time.mts'
 
 export interface Message {
