@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { gzipSync } from 'node:zlib'
 import kafkajs from 'kafkajs'
 import { compressFrame, decompressFrame } from 'lz4-napi'
 import { suite } from 'uvu'
@@ -17,7 +18,7 @@ import { readParquet } from '../../scripts/lib/replay/parquet.mts'
 import { openSender } from '../../scripts/lib/replay/sender.mts'
 import { ROOT } from '../../scripts/lib/settings/settings.mts'
 import { syncTopics } from '../../scripts/lib/topics/topics.mts'
-import { runScript } from '../support/command.mts'
+import { runFile, runScript } from '../support/command.mts'
 import { event, IngestStack, quote, trade } from '../support/ingest.mts'
 import type { KafkaHand } from '../support/kafka.mts'
 import type { TestStack } from '../support/stack.mts'
@@ -67,7 +68,10 @@ async function readTopic(topic: string): Promise<{ key: string; value: string; p
   try {
     const consumer = await clients.consumer({ groupId: `read-${topic}-${randomBytes(4).toString('hex')}` })
     await consumer.subscribe({ topics: [topic], fromBeginning: true })
-    await new Promise<void>((resolve) => {
+    await new Promise<void>((resolve, reject) => {
+      consumer.on('consumer.crash', ({ payload }) => {
+        if (!payload.restart) reject(payload.error)
+      })
       consumer.run({
         eachMessage: async ({ message: { key, value }, partition }) => {
           records.push({ key: String(key), value: String(value), partition })
@@ -139,6 +143,75 @@ command('Parquet, in the order of the file, with IQFeed’s own codes', async ()
     sent[12_345]?.value,
     '{"symbol":"P","timestamp":"2026-11-23T10:00:00.032655","market_maker":"NSDQ","operation":0,"side":1,"price":123.45,"size":12345}',
   )
+})
+
+command(
+  'Parquet: a list is left out and reported, times of UTC stay what they are, floats keep their digits',
+  async () => {
+    const file = await parquetOf(
+      'list.parquet',
+      `SELECT 'LST' AS symbol, toDateTime64('2026-11-23 10:00:00.5', 6, 'UTC') AS timestamp, 1.36::Float32 AS price, 15.3::Float64 AS bid,
+      15.299999999999999 AS ask, 0.001::Float64 AS size, [12, 37] AS conditions, 'ARCA' AS exchange`,
+    )
+    const { exitCode, stderr } = await replay([file, '--fast', '--timezone', 'America/New_York'])
+    assert.equal([exitCode, stderr], [0, `${file}: column conditions left out: LIST is no value\n`])
+    const sent = (await readTopic('iqfeed.trades.raw')).filter(({ key }) => key === 'LST')
+    assert.equal(
+      sent.map(({ value }) => value),
+      [
+        '{"symbol":"LST","timestamp":"2026-11-23T10:00:00.500000Z","trade_price":1.36,"trade_size":0.001,"trade_market_center":"ARCA","bid_price":15.3,"ask_price":"15.299999999999999"}',
+      ],
+    )
+    const upper = await parquetOf('upper.parquet', "SELECT 'A' AS Symbol, now64(6) AS Timestamp, 1 AS Price, 1 AS Size")
+    const refused = await replayJson([upper, '--fast'])
+    assert.equal(
+      [refused.exitCode, refused.findings[0].code, refused.findings[0].found],
+      [2, 'REPLAY_COLUMNS', 'no column symbol, timestamp among Symbol, Timestamp, Price, Size'],
+    )
+  },
+)
+
+command('standard input and pipes, whatever they hold', async () => {
+  const line = '{"symbol":"PIPE","timestamp":"2026-11-23T10:00:00","trade_price":1,"trade_size":5}'
+  const csv = 'symbol,timestamp,price,size\nPIPE,2026-11-23T10:00:00,1,5\n'
+  const files = [fileOf('pipe.jsonl', line), fileOf('pipe.json', `[${line}]`), fileOf('pipe.gz', gzipSync(csv))]
+  const script = path.join(ROOT, 'scripts/replay.mts')
+  for (const file of files)
+    for (const way of [
+      'cat "$1" | "$0" - --fast --json',
+      '"$0" - --fast --json < "$1"',
+      '"$0" <(cat "$1") --fast --json',
+    ]) {
+      const { exitCode, stdout, stderr } = await runFile('/bin/bash', ['-c', way, script, file], { env: stack.env })
+      assert.equal([exitCode, stderr], [0, ''], way)
+      assert.is(JSON.parse(stdout).topics['iqfeed.trades.raw'].acknowledged, 1)
+    }
+  const sent = (await readTopic('iqfeed.trades.raw')).filter(({ key }) => key === 'PIPE')
+  assert.equal(new Set(sent.map(({ value }) => value)), new Set([line]))
+  assert.is(sent.length, 9)
+})
+
+command('a line of 100 MB is a mistake like others', async () => {
+  const line = '{"symbol":"A","timestamp":"2026-11-23T10:00:00","trade_price":1,"trade_size":5}'
+  const file = fileOf('long.jsonl', [line, 'x'.repeat(100_000_000), line].join('\n'))
+  const { exitCode, topics, findings } = await replayJson([file, '--fast'])
+  assert.equal([exitCode, topics['iqfeed.trades.raw'].acknowledged], [0, 2])
+  assert.equal([findings[0].subject, findings[0].found], [`${file}:2`, 'longer than 16 MB'])
+})
+
+command('what nothing could be sent of is no success; a line of progress and a gap go to standard error', async () => {
+  const lines = [noisy('N', 4_000_000), noisy('N', 4_000_000)]
+  const refused = await replayJson([fileOf('all-large.jsonl', lines.join('\n')), '--fast'])
+  assert.equal([refused.exitCode, refused.unusableLines], [1, 2])
+  const at = (time: string) => `{"symbol":"G","timestamp":"2026-11-23T${time}","trade_price":1,"trade_size":5}`
+  const file = fileOf('gap.jsonl', [at('10:00:00'), at('20:30:00')].join('\n'))
+  const long = await replay([file, '--speed', '40000'])
+  assert.equal(
+    [long.exitCode, long.stderr],
+    [0, 'A gap of 10 h 30 min, until 2026-11-23T20:30:00Z: waiting 1 s; --max-gap SECONDS shortens gaps\n'],
+  )
+  const short = await replay([file, '--max-gap', '0.5'])
+  assert.equal([short.exitCode, short.stderr], [0, ''])
 })
 
 command('Parquet: signs of life and questions for rows take turns, since a session answers one at a time', async () => {
@@ -406,6 +479,13 @@ command('wrong use, and files that are not there or tell nothing, end it before 
     [[nothing, '--speed', '2', '--rate', '5'], /--rate --speed: found together/],
     [[nothing, '--speed', '2', '--fast'], /--fast --speed: found together/],
     [['--generate', '--kind', 'l2'], /--generate --kind: found together/],
+    [['--generate', '--symbol', 'A'], /--generate --symbol: found together/],
+    [[nothing, '--max-gap', '5', '--fast'], /--fast --max-gap: found together/],
+    [[nothing, '--max-gap', '0', '--rate', '5'], /--rate --max-gap: found together/],
+    [[nothing, '--timezone', 'Eastern'], /--timezone: found "Eastern", expected an IANA name/],
+    [[nothing, '--symbol', 'SPY '], /--symbol: found "SPY ", expected no spaces/],
+    [['-', '-'], /-: found standard input twice, expected once/],
+    [[fileOf('x.parquet.gz', '')], /Parquet in \.gz/],
   ] as const) {
     const { exitCode, stdout, stderr } = await replay([...args])
     assert.is(exitCode, 2, stderr)

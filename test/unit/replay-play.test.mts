@@ -1,7 +1,7 @@
 /** Pace, batches, mistakes and the merge of several recordings, by a clock and a sender of the test's own: no service is needed. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { progressBar } from '../../scripts/lib/command/progress.mts'
+import { progressBar, progressLines } from '../../scripts/lib/command/progress.mts'
 import { mergeRecordings } from '../../scripts/lib/replay/merge.mts'
 import type { Message } from '../../scripts/lib/replay/message.mts'
 import { play } from '../../scripts/lib/replay/play.mts'
@@ -55,6 +55,23 @@ playing('as it happened, times the speed', async () => {
   const times = async (speed: number) => (await played(SECONDS, { kind: 'recorded', speed })).sent.map(([, ms]) => ms)
   assert.equal(await times(1), [0, 1_000, 3_000])
   assert.equal(await times(10), [0, 100, 300])
+})
+
+playing('a gap is no longer than --max-gap, and one of more than an hour is announced', async () => {
+  const hour = 3_600
+  const entries = [0, 1, 1 + hour, 2 + 3 * hour, 1 + 3 * hour, 3 + 3 * hour].map((second) => entryOf(second * 1e6))
+  const of = async (pace: Parameters<typeof played>[1]) => {
+    const { sent, gaps } = await played(entries, pace)
+    return [sent.map(([, ms]) => ms / 1000), gaps]
+  }
+  const gap = { seconds: 2 * hour + 1, untilUs: (2 + 3 * hour) * 1e6 }
+  const times = [0, 1, 1 + hour, 2 + 3 * hour, 2 + 3 * hour, 3 + 3 * hour]
+  assert.equal(await of({ kind: 'recorded', speed: 1 }), [times, [{ ...gap, waitSeconds: 2 * hour + 1 }]])
+  assert.equal(await of({ kind: 'recorded', speed: 1, maxGapSeconds: 5 }), [[0, 1, 6, 11, 11, 12], []])
+  assert.equal(await of({ kind: 'recorded', speed: 1, maxGapSeconds: 0 }), [[0, 0, 0, 0, 0, 0], []])
+  const [, gaps] = await of({ kind: 'recorded', speed: 10, maxGapSeconds: 4_000 })
+  assert.equal(gaps, [{ ...gap, waitSeconds: 400 }])
+  assert.equal((await of({ kind: 'fast' }))[1], [])
 })
 
 playing('so many a second, however far apart they happened; or at once', async () => {
@@ -129,5 +146,26 @@ playing('a bar is for terminals, and no faster than the eye', () => {
     '\r\u001b[Kno end in sight',
     '\r\u001b[K',
   ])
+})
+playing('off a terminal, a line every few seconds', () => {
+  const logged: string[] = []
+  let clockMs = 0
+  const lines = (isTTY: boolean) =>
+    progressLines(
+      { isTTY },
+      (line) => logged.push(line),
+      () => clockMs,
+    )
+  const { show } = lines(false)
+  const onTerminal = lines(true)
+  for (clockMs = 0; clockMs <= 12_000; clockMs += 1_000) {
+    show(clockMs / 24_000, `${clockMs} ms`)
+    onTerminal.show(0.5, 'no')
+  }
+  show(0, 'of no known length')
+  assert.equal(logged, ['20 %  5000 ms', '41 %  10000 ms'])
+  clockMs = 20_000
+  show(0, 'of no known length')
+  assert.is(logged.at(-1), 'of no known length')
 })
 playing.run()
