@@ -415,7 +415,7 @@ command('what it sends, the ingest stores; what it names, the ingest rejects', a
         '2026-11-23T10:00:00+24:00',
         '11/12/2026 10:00:00',
       ].map((timestamp) => trade({ timestamp })),
-      ...[-1, 4_294_967_296, true, {}].map((trade_size) => trade({ trade_size })),
+      ...[-1, true, {}].map((trade_size) => trade({ trade_size })),
       ...[1e10, true].map((trade_price) => trade({ trade_price })),
       trade({ correction: 'x' }),
     ],

@@ -84,12 +84,7 @@ function bookEvent(operations: Field, deletes: RegExp): Field[] {
   ]
 }
 
-const form = (name: string) => field('l2_operation', word(new RegExp(`^${name}$`)))
-const quoteSide = (of: 'bid' | 'ask', other: 'bid' | 'ask'): Field[] => [
-  unless((row) => Boolean(row[`${other}_price`] || row[other]), field(`${of}_price`, price, of)),
-  unless((row) => !row[`${of}_price`] && !row[of], field(`${of}_size`, size)),
-]
-
+const form = (name: string) => field('l2_operation', word(new RegExp(`^${name}$`, 'i')))
 /** The fields of each kind of message and of the forms of order book messages, as programs send them. */
 export const FIELDS = {
   trades: [
@@ -114,8 +109,8 @@ export const FIELDS = {
     unless((row) => !row.bid_price && !row.bid, field('bid_size', size)),
     unless((row) => !row.ask_size, field('ask_price', price, 'ask')),
     unless((row) => !row.ask_price && !row.ask, field('ask_size', size)),
-    optional('bid_market_center', center),
-    optional('ask_market_center', center),
+    optional('bid_market_center', center, 'bid_exchange'),
+    optional('ask_market_center', center, 'ask_exchange'),
     tickId,
     source,
   ],
@@ -129,10 +124,10 @@ export const FIELDS = {
     },
     /^(2|delete)$/i,
   ),
-  /** l2_operation "update": 0 or 1 adds, 2 updates, 3 deletes. */
+  /** l2_operation "update": 0 or 1 adds, 2 or none updates, 3 deletes. */
   update: [
     form('update'),
-    ...bookEvent(field('operation', word(/^([0-3]|insert|add|update|delete)$/i)), /^(3|delete)$/i),
+    ...bookEvent(optional('operation', word(/^([0-3]|insert|add|update|delete)$/i)), /^(3|delete)$/i),
   ],
   /** l2_operation "delete": what stands at that level of that side goes. */
   delete: [
@@ -149,8 +144,11 @@ export const FIELDS = {
   maker: [
     form('market_maker_update'),
     field('market_maker', text),
-    ...quoteSide('bid', 'ask'),
-    ...quoteSide('ask', 'bid'),
+    // A side without price or size is one that the maker does not quote.
+    optional('bid_price', price, 'bid'),
+    optional('bid_size', size),
+    optional('ask_price', price, 'ask'),
+    optional('ask_size', size),
     level,
     tickId,
     source,

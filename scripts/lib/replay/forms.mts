@@ -12,12 +12,13 @@ export function kindOf(columns: readonly string[]): Kind | undefined {
 
 /** The form of a row of a kind. A row with `l2_operation` is about the order book, whatever its file holds. @throws {RangeError} */
 export function formOf(kind: Kind, row: Row): Form {
-  switch (row.l2_operation ?? '') {
+  const named = row.l2_operation?.toLowerCase() ?? ''
+  switch (named) {
     case '':
       break
     case 'update':
     case 'delete':
-      return row.l2_operation as Form
+      return named
     case 'market_maker_update':
       return 'maker'
     default:

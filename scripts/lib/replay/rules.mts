@@ -44,9 +44,9 @@ export const price: Rule = {
   asText: /^-?\d+(\.\d+)?$/,
   kind: 'decimal',
 }
-/** With a fraction where there is one. */
+/** With a fraction where there is one. A double holds every whole number up to 2^53. */
 export const size: Rule = {
-  takes: (value) => NUMBER.test(value) && Number(value) >= 0 && Number(value) < 2 ** 32,
+  takes: (value) => NUMBER.test(value) && Number(value) >= 0 && Number(value) <= 2 ** 53,
   asText: /^\d+$/,
   kind: 'decimal',
 }
@@ -54,14 +54,10 @@ export const uint16 = whole(16n)
 export const uint32 = whole(32n)
 export const uint64 = whole(64n)
 /** A number, or a name such as NASDAQ. */
-export const center: Rule = {
-  takes: (value) => !NUMBER.test(value) || uint16.takes(value),
-  asText: /^/,
-  kind: 'number',
-}
+export const center: Rule = { takes: () => true, asText: /^/, kind: 'number' }
 
 /** 0 ask, 1 bid. */
-export const side = word(/^([01]|ask|bid)$/i, { b: '1', buy: '1', s: '0', sell: '0' })
+export const side = word(/^([01]|ask|bid)$/i, { b: '1', buy: '1', a: '0', s: '0', sell: '0' })
 /** 0 insert, 1 update, 2 delete; clear is of the whole book. */
 export const operation = word(/^([0-2]|insert|update|delete|clear)$/i, { add: '0' })
 /** Of a trade. */
