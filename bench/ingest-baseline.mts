@@ -5,9 +5,9 @@
  * batches over HTTP, and commits what is stored. Runs until SIGTERM.
  */
 import kafkajs, { type EachBatchPayload } from 'kafkajs'
+import { compressFrame, decompressFrame } from 'lz4-napi'
 import { connectClickHouse } from '../scripts/lib/clickhouse/client.mts'
 import { openKafkajs } from '../scripts/lib/kafka/clients.mts'
-import { compress, decompress } from '../scripts/lib/replay/lz4.mts'
 import { readSettings } from '../scripts/lib/settings/settings.mts'
 
 const BATCH_ROWS = 10_000
@@ -60,8 +60,8 @@ const WAYS: Record<string, [table: string, row: (message: Fields) => Fields]> = 
 }
 
 kafkajs.CompressionCodecs[kafkajs.CompressionTypes.LZ4] = () => ({
-  compress: async ({ buffer }: { buffer: Buffer }) => compress(buffer),
-  decompress: async (buffer: Buffer) => decompress(buffer),
+  compress: async ({ buffer }: { buffer: Buffer }) => compressFrame(buffer),
+  decompress: async (buffer: Buffer) => decompressFrame(buffer),
 })
 const settings = readSettings()
 const client = await connectClickHouse(settings, 30_000)

@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert'
 import { parse } from 'yaml'
 import { OpsError, sentence } from '../../scripts/lib/common/findings.mts'
 import { openRecordings } from '../../scripts/lib/replay/files.mts'
-import { parseTime } from '../../scripts/lib/replay/message.mts'
+import { parseTime } from '../../scripts/lib/replay/time.mts'
 import { ROOT, readSettings } from '../../scripts/lib/settings/settings.mts'
 import { readDeclaredTopics } from '../../scripts/lib/topics/file.mts'
 import { runScript } from '../support/command.mts'
@@ -44,7 +44,7 @@ async function recordingOf(content: string): Promise<Outcome> {
   const file = path.join(projectFolder({ 'x.csv': content }), 'x.csv')
   const mistakes: string[] = []
   const outcome = await outcomeOf(async () => {
-    for (const { entries } of openRecordings([file], undefined, SETTINGS))
+    for (const { entries } of await openRecordings([file], { kind: undefined, log: () => {} }, SETTINGS))
       for await (const batch of entries)
         for (const entry of batch) if ('mistake' in entry) mistakes.push(`${entry.line}: ${entry.mistake}`)
   })

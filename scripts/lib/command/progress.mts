@@ -1,4 +1,4 @@
-/** A bar on stderr that shows how far a long work is; nothing where nobody looks: off a terminal. */
+/** How far a long work is, on stderr: a bar on a terminal, lines elsewhere. */
 
 const WIDTH = 30
 /** Milliseconds between two drawings. */
@@ -25,6 +25,25 @@ export function progressBar(
     },
     clear: () => {
       if (drawnMs > Number.NEGATIVE_INFINITY) stream.write('\r\u001b[K')
+    },
+  }
+}
+
+/** Milliseconds between two lines. */
+const LINE_EVERY_MS = 5_000
+
+/** @returns `show` logs a line every few seconds, off a terminal: how far the work is (from 0 to 1) and what to say beside it */
+export function progressLines(
+  stream: { isTTY?: boolean },
+  log: (line: string) => void,
+  now: () => number = performance.now.bind(performance),
+): { show: (part: number, text: string) => void } {
+  let loggedMs = now()
+  return {
+    show: (part, text) => {
+      if (stream.isTTY || now() - loggedMs < LINE_EVERY_MS) return
+      loggedMs = now()
+      log(part > 0 ? `${Math.floor(Math.min(1, part) * 100)} %  ${text}` : text)
     },
   }
 }

@@ -1,159 +1,83 @@
-/** Recorded market data from files: JSON lines, CSV and Parquet, as messages in the order of the file. */
-import { createReadStream, statSync } from 'node:fs'
+/** Recorded market data from files and pipes: JSON, CSV and Parquet, as messages in the order of the file. */
+import { type Stats, statSync } from 'node:fs'
 import path from 'node:path'
-import { configError, type Finding, reason } from '../common/findings.mts'
+import { configError, error, type Finding, OpsError, reason } from '../common/findings.mts'
 import type { Settings } from '../settings/settings.mts'
-import { parseCsvLine } from './csv.mts'
-import { type Kind, kindOf } from './fields.mts'
-import { type Message, messageOf, messageOfLine } from './message.mts'
 import { readParquet } from './parquet.mts'
+import type { Entry, ReadOptions, Recording } from './recording.mts'
+import { openSource, STDIN } from './source.mts'
+import { readText } from './text.mts'
 
-/** A message, or what is wrong with the line that should have been one. */
-export type Entry = { file: string; line: number } & ({ message: Message } | { mistake: string })
-
-export interface Recording {
-  file: string
-  /** In batches, as they are read. */
-  entries: AsyncIterable<Entry[]>
-  /** How much of it is read, from 0 to 1. */
-  fraction: () => number
-}
-
-const READERS = { '.jsonl': readJsonLines, '.ndjson': readJsonLines, '.json': readJsonLines, '.csv': readCsv }
+const EXTENSIONS = ['jsonl', 'ndjson', 'json', 'csv', 'parquet']
+/** A name's extension, before the time of a rotation and the extension of a compression: x.jsonl_20250728_1306.gz */
+const NAME = new RegExp(`\\.(${EXTENSIONS.join('|')})(?:[._-][\\dTZ:._+-]*)?(\\.gz|\\.zst)?$`, 'i')
+/** Recorders that write a file per symbol: AAPL_ticks_20250728.csv */
+const SYMBOL_IN_NAME = /^([^\s_]+)_(?:ticks|trades|quotes|l1|l2)_\d{8}(?=\D|$)/
+const HINT = 'npm run replay -- --help'
 
 /**
- * Opens recordings; nothing is read yet.
- * @param kind what all their rows are; without it, their columns decide
- * @throws {OpsError} exit code 2, naming every file that cannot be read
+ * Opens recordings and reads their beginnings.
+ * @throws {OpsError} exit code 2, naming every file that cannot be read or played
  */
-export function openRecordings(files: readonly string[], kind: Kind | undefined, settings: Settings): Recording[] {
-  const wrong: Omit<Finding, 'severity'>[] = []
-  const recordings = files.flatMap((file): Recording[] => {
-    const hint = 'npm run replay -- --help'
-    const extension = path.extname(file).toLowerCase()
-    const reader = READERS[extension as keyof typeof READERS]
-    try {
-      if (!statSync(file).isFile()) throw new RangeError('no file')
-    } catch (error) {
-      wrong.push({ code: 'REPLAY_FILE', subject: file, found: reason(error), expected: 'a file', hint })
-      return []
-    }
-    if (reader) return [reader(file, kind)]
-    if (extension === '.parquet') return [readParquet(file, kind, settings)]
-    const expected = `a name that ends in ${[...Object.keys(READERS), '.parquet'].join(', ')}`
-    wrong.push({ code: 'REPLAY_FILE', subject: file, found: `"${extension}"`, expected, hint })
-    return []
+export async function openRecordings(
+  files: readonly string[],
+  options: Omit<ReadOptions, 'isNamed'>,
+  settings: Settings,
+): Promise<Recording[]> {
+  const wrong = files.flatMap((file): Finding[] => {
+    const fault = faultOf(file)
+    return fault ? [error('REPLAY_FILE', file, { ...fault, hint: HINT })] : []
   })
   if (wrong.length > 0) throw configError(wrong)
-  return recordings
+  const recordings = files.map((file) => recordingOf(file, options, settings))
+  const begun = await Promise.allSettled(recordings.map(begin))
+  const failed = begun.filter((each) => each.status === 'rejected')
+  if (failed.length === 0) return begun.map((each) => (each as PromiseFulfilledResult<Recording>).value)
+  // Parquet files keep their rows on the server until they are closed.
+  await Promise.all(recordings.map(({ entries }) => entries.return(undefined)))
+  const reasons = failed.map((each) => each.reason)
+  const all = reasons.every((each) => each instanceof OpsError && each.exitCode === 2)
+  throw all ? configError(reasons.flatMap(({ findings }) => findings)) : reasons[0]
 }
 
-interface Progress {
-  readBytes: number
-}
-
-/** The lines of a file in batches, without their ends; lines of blanks are left out. */
-async function* readLines(file: string, progress: Progress): AsyncGenerator<{ line: number; text: string }[]> {
-  let rest = ''
-  let line = 0
-  const stream = createReadStream(file, { encoding: 'utf8', highWaterMark: 1024 * 1024 })
+/** What is wrong with an argument before anything is read, or undefined. */
+function faultOf(file: string): { found: string; expected: string } | undefined {
+  const names = `a name that ends in .${EXTENSIONS.join(', .')}, also with .gz or .zst`
+  if (file === STDIN)
+    return process.stdin.isTTY ? { found: 'a terminal', expected: 'a pipe or a redirected file' } : undefined
+  let stats: Stats
   try {
-    for await (const chunk of stream) {
-      progress.readBytes += Buffer.byteLength(chunk)
-      const parts = (rest + chunk).split('\n')
-      rest = parts.pop() ?? ''
-      yield numbered(parts)
-    }
-  } catch (error) {
-    throw unreadable(file, error)
+    stats = statSync(file)
+  } catch (failure) {
+    return { found: reason(failure), expected: 'a file' }
   }
-  yield numbered([rest])
+  const [, extension, compression] = NAME.exec(path.basename(file)) ?? []
+  const isParquet = /parquet/i.test(extension ?? '')
+  if (stats.isFIFO()) return isParquet ? { found: 'a pipe', expected: 'a file, since it is Parquet' } : undefined
+  if (!stats.isFile()) return { found: 'no file', expected: 'a file or a pipe' }
+  if (extension === undefined) return { found: `"${path.extname(file)}"`, expected: names }
+  return compression && isParquet
+    ? { found: `Parquet in ${compression}`, expected: 'Parquet as it is; it has a compression of its own' }
+    : undefined
+}
 
-  function numbered(parts: string[]) {
-    const lines = parts.map((text) => ({ line: ++line, text: line === 1 ? text.replace(/^\uFEFF/, '') : text }))
-    return lines
-      .filter(({ text }) => text.trim() !== '')
-      .map((each) => ({ ...each, text: each.text.replace(/\r$/, '') }))
+function recordingOf(file: string, given: Omit<ReadOptions, 'isNamed'>, settings: Settings): Recording {
+  const [, extension = ''] = NAME.exec(path.basename(file)) ?? []
+  const [, named] = SYMBOL_IN_NAME.exec(path.basename(file)) ?? []
+  const isNamed = given.symbol === undefined && named !== undefined
+  const options = { ...given, symbol: given.symbol ?? named, isNamed }
+  if (/parquet/i.test(extension)) return readParquet(file, options, settings)
+  const { text, fraction } = openSource(file)
+  const format = extension === '' ? undefined : /csv/i.test(extension) ? 'csv' : 'json'
+  return { file, entries: readText(file, text, format, options), fraction }
+}
+
+/** The same recording with its first batch read. */
+async function begin({ file, entries, fraction }: Recording): Promise<Recording> {
+  const first = await entries.next()
+  async function* all(): AsyncGenerator<Entry[]> {
+    if (!first.done) yield first.value
+    yield* entries
   }
-}
-
-function recordingOf(file: string, entries: (progress: Progress) => AsyncIterable<Entry[]>): Recording {
-  const progress = { readBytes: 0 }
-  const bytes = statSync(file).size
-  return { file, entries: entries(progress), fraction: () => (bytes === 0 ? 1 : progress.readBytes / bytes) }
-}
-
-function readJsonLines(file: string, kind: Kind | undefined): Recording {
-  return recordingOf(file, async function* (progress) {
-    for await (const lines of readLines(file, progress))
-      yield lines.map(({ line, text }) => entryOf(file, line, () => messageOfLine(text, kind)))
-  })
-}
-
-function readCsv(file: string, forced: Kind | undefined): Recording {
-  return recordingOf(file, async function* (progress) {
-    let columns: string[] | undefined
-    let kind: Kind | undefined
-    for await (const lines of readLines(file, progress)) {
-      const batch: Entry[] = []
-      for (const { line, text } of lines) {
-        if (columns && kind) {
-          const [names, rows] = [columns, kind]
-          batch.push(entryOf(file, line, () => messageOf(rows, rowOf(names, parseCsvLine(text)))))
-        } else {
-          columns = headerOf(file, line, text)
-          kind = forced ?? kindOf(columns)
-          if (!kind) throw unknownKind(file, columns)
-        }
-      }
-      yield batch
-    }
-  })
-}
-
-/** The names of a CSV file's columns. @throws {OpsError} exit code 2 */
-function headerOf(file: string, line: number, text: string): string[] {
-  try {
-    return parseCsvLine(text).map((name) => name.trim())
-  } catch (error) {
-    const found = reason(error)
-    const hint = `head -n ${line} ${file}`
-    throw configError([
-      { code: 'REPLAY_COLUMNS', subject: `${file}:${line}`, found, expected: 'names of columns', hint },
-    ])
-  }
-}
-
-/** The error for a file that is there but cannot be read. */
-export function unreadable(file: string, error: unknown): Error {
-  const [found, expected] = [reason(error), 'a file that can be read']
-  return configError([{ code: 'REPLAY_FILE', subject: file, found, expected, hint: `ls -l ${file}` }])
-}
-
-/** The finding of a file whose columns do not tell what it holds. */
-export function unknownKind(file: string, columns: readonly string[]): Error {
-  return configError([
-    {
-      code: 'REPLAY_COLUMNS',
-      subject: file,
-      found: `the columns ${columns.join(', ')}`,
-      expected: 'price and size (trades), bid or ask (quotes), or side (order book)',
-      hint: 'npm run replay -- --kind trades|quotes|l2 FILE',
-    },
-  ])
-}
-
-function rowOf(columns: readonly string[], values: readonly string[]): Record<string, string> {
-  if (values.length !== columns.length) throw new RangeError(`${values.length} values, expected ${columns.length}`)
-  return Object.fromEntries(columns.map((name, index) => [name, values[index] ?? '']))
-}
-
-/** The message that `read` makes, or what it says is wrong. */
-export function entryOf(file: string, line: number, read: () => Message): Entry {
-  try {
-    return { file, line, message: read() }
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error
-    return { file, line, mistake: error.message }
-  }
+  return { file, entries: all(), fraction }
 }

@@ -1,4 +1,4 @@
-import type { Entry, Recording } from './files.mts'
+import type { Entry, Recording } from './recording.mts'
 
 /** The entries of all recordings: each in its own order, and of their next ones always the earliest first. Mistakes come when they are met. */
 export async function* mergeRecordings(recordings: readonly Recording[]): AsyncGenerator<Entry[]> {

@@ -1,5 +1,8 @@
 /** Recorded rows as messages of the raw topics. */
-import { COLUMNS, FIELDS, type Kind, kindOf, NUMBER, type Row, RULES, TOPICS } from './fields.mts'
+import { COLUMNS, FIELDS, type Field, type Form, type Kind, type Row, TOPICS } from './fields.mts'
+import { formOf, kindOf } from './forms.mts'
+import { NUMBER } from './rules.mts'
+import { parseTime, type Zone } from './time.mts'
 
 export interface Message {
   topic: string
@@ -9,103 +12,159 @@ export interface Message {
   timeUs: number
 }
 
-/** With the seconds below, what clickhouse/ingest takes, which has both as one pattern. */
-const ISO =
-  /^((?:19[7-9]|20\d|210)\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01]))(?:[T ]((?:[01]\d|2[0-3]):[0-5]\d)(?:(:[0-5]\d)(?:\.(\d{1,9}))?)?)?(?: ?(Z|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?))?$/
-/**
- * In microseconds since 1970: from its second day up to 2106-02-07, on which the seconds end that DateTime counts. The tables of minutes
- * would show a later trade in another century.
- */
-const TIMES_US = { min: Date.UTC(1970, 0, 2) * 1000, end: Date.UTC(2106, 1, 7) * 1000 }
-
-/**
- * Microseconds since 1970 of a timestamp as the programs write it: ISO 8601, UTC when it has no offset, or seconds since 1970.
- * "2026-11-23T10:00:00.000001" → 1795428000000001
- * @throws {RangeError} for anything else, and for what is before 1970-01-02 or after 2106-02-06
- */
-export function parseTime(text: string): number {
-  const timeUs = /^\d{9,10}(\.\d+)?$/.test(text) ? Math.round(Number(text) * 1e6) : isoTimeUs(text)
-  if (timeUs >= TIMES_US.min && timeUs < TIMES_US.end) return timeUs
-  throw new RangeError(`timestamp: "${text}"`)
+/** What rows do not say themselves. */
+export interface Context {
+  /** Of rows without a column for it. */
+  symbol?: string | undefined
+  /** Of times without offset; without it they are UTC. */
+  zone?: Zone | undefined
 }
 
-/** NaN for what is no time. */
-function isoTimeUs(text: string): number {
-  const [, day = '', minute = '00:00', second = '', fraction = '', zone = 'Z'] = ISO.exec(text) ?? []
-  const offset = zone.length === 3 ? `${zone}:00` : zone.length === 5 ? `${zone.slice(0, 3)}:${zone.slice(3)}` : zone
-  // Date.parse takes 30 February for 2 March.
-  if (Number(day.slice(8)) > 28 && new Date(Date.parse(day) || 0).toISOString().slice(0, 10) !== day) return Number.NaN
-  return Date.parse(`${day}T${minute}${second}${offset}`) * 1000 + Number(fraction.padEnd(6, '0').slice(0, 6))
+const topicOf = (form: Form) => TOPICS[form === 'trades' || form === 'quotes' ? form : 'l2']
+
+/** @throws {RangeError} for a symbol that the ingest rejects */
+function symbolOf(row: Row, { symbol = '' }: Context): string {
+  const text = row.symbol ?? symbol
+  if (text === '') throw new RangeError('symbol: missing')
+  if (text.trim() !== text) throw new RangeError(`symbol: ${JSON.stringify(text)}`)
+  return text
 }
 
 /**
  * The message that says what a row holds. Numbers stay digit by digit as they are written.
  * @throws {RangeError} naming the first value that the ingest could not use
  */
-export function messageOf(kind: Kind, row: Row): Message {
-  const { symbol = '', timestamp = '' } = row
-  if (symbol === '') throw new RangeError('symbol: missing')
-  const timeUs = parseTime(timestamp)
-  const time = NUMBER.test(timestamp) ? timestamp : `"${timestamp.replace(/ (?=\d)/, 'T')}"`
+export function messageOf(kind: Kind, row: Row, context: Context = {}): Message {
+  const symbol = symbolOf(row, context)
+  if ((row.timestamp ?? '') === '') throw new RangeError('timestamp: missing')
+  const { us, json } = parseTime(row.timestamp as string, context.zone)
+  const form = formOf(kind, row)
   let operation = ''
-  let value = `{"symbol":${JSON.stringify(symbol)},"timestamp":${time}`
-  for (const [name, { from, type, mayLack, codes }] of Object.entries(FIELDS[kind])) {
+  let value = `{"symbol":${JSON.stringify(symbol)},"timestamp":${json}`
+  for (const field of FIELDS[form] as readonly Field[]) {
+    const { name, from, rule, mayLack } = field
     const column = from.find((each) => (row[each] ?? '') !== '')
     if (column === undefined) {
       if (mayLack(row, operation)) continue
       throw new RangeError(`${name}: missing`)
     }
-    const text = row[column] as string
-    // What writes tables may make a column of 0 and 1 one of 0.0 and 1.0.
-    const said = RULES[type].word && NUMBER.test(text) ? String(Number(text)) : text
-    const known = codes?.[column]
-    const coded = known ? (Object.hasOwn(known, said) ? known[said] : undefined) : said
-    if (coded === undefined || !RULES[type].takes(coded)) throw new RangeError(`${column}: "${text}"`)
+    const coded = codedOf(field, column, row[column] as string)
     if (name === 'operation') operation = coded
     // A number with a point is a double to ClickHouse, which holds 15 digits; as text it keeps all.
-    const plain = type !== 'text' && NUMBER.test(coded) && !(type === 'decimal' && coded.length > 16)
+    const plain = rule.kind !== 'text' && NUMBER.test(coded) && !(rule.kind === 'decimal' && coded.length > 16)
     value += `,"${name}":${plain ? coded : JSON.stringify(coded)}`
   }
-  return { topic: TOPICS[kind], key: symbol, value: `${value}}`, timeUs }
+  if (form === 'level') value += setting(row)
+  return { topic: topicOf(form), key: symbol, value: `${value}}`, timeUs: us }
+}
+
+/** What a message has for the text of a column. @throws {RangeError} for what the ingest could not use */
+function codedOf({ rule, codes }: Field, column: string, text: string): string {
+  // What writes tables may make a column of 0 and 1 one of 0.0 and 1.0.
+  const said = rule.kind === 'word' && NUMBER.test(text) ? String(Number(text)) : text
+  const known = codes?.[column]
+  const coded = known ? ownValue(known, said) : (ownValue(rule.means, said.toLowerCase()) ?? said)
+  if (coded === undefined || !rule.takes(coded)) throw new RangeError(`${column}: "${text}"`)
+  return coded
+}
+
+function ownValue(values: Record<string, string> | undefined, name: string): string | undefined {
+  return values && Object.hasOwn(values, name) ? values[name] : undefined
 }
 
 /**
+ * A line that sets a level is an update of that level, whoever made the quote that stood there: an entry of a book is known by its order,
+ * so the level is its number, counted from 1, since 0 is none.
+ */
+const setting = (row: Row) => `,"operation":1,"order_id":${Number(row.level || row.depth_level) + 1}`
+
+/**
  * The message of a line of JSON: as it stands when the ingest reads it so, else built from its columns.
+ * @param line one object, on one line or several
  * @throws {RangeError} saying what is wrong with it
  */
-export function messageOfLine(line: string, forced: Kind | undefined): Message {
-  let parsed: Record<string, unknown>
-  try {
-    parsed = JSON.parse(line)
-  } catch {
-    // SyntaxError: the parser's words name a position in the line, which helps less than the line's number.
-    throw new RangeError('not JSON')
-  }
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) throw new RangeError('not a JSON object')
+export function messageOfLine(line: string, forced: Kind | undefined, context: Context = {}): Message {
+  const { parsed, json } = parseObject(line)
   const kind = forced ?? kindOf(Object.keys(parsed))
   if (!kind) throw new RangeError('no kind of message: expected trade_price, or bid_price or ask_price, or side')
-  const has = (column: string) => (parsed[column] ?? '') !== ''
-  const own = Object.entries(FIELDS[kind]).every(([name, { type, from }]) => {
-    const value = parsed[name]
-    const asText = typeof value !== 'string' || value === '' || RULES[type].asText.test(value)
-    return asText && !from.some((column) => column !== name && has(column))
-  })
+  const { symbol } = parsed
+  if (symbol !== undefined && symbol !== null && typeof symbol !== 'string')
+    throw new RangeError(`symbol: ${JSON.stringify(symbol)}`)
   // A double holds 15 digits, and forgets how they were written.
-  const exact = own && !/\d[\d.]{15}/.test(line) ? parsed : JSON.parse(quoteNumbers(line))
+  let exact = parsed
+  if (/\d[\d.]{15}/.test(json)) exact = JSON.parse(quoteNumbers(json))
   const row: Row = {}
-  for (const name of COLUMNS.filter(has)) {
+  for (const name of COLUMNS) {
     const value = parsed[name]
-    row[name] =
-      typeof value === 'number' ? String(exact[name]) : typeof value === 'string' ? value : JSON.stringify(value)
+    if (value !== undefined) row[name] = textOf(value, exact[name])
   }
-  const message = messageOf(kind, row)
-  return own ? { ...message, value: line.trim() } : message
+  const form = formOf(kind, row)
+  const own = json === line && (FIELDS[form] as readonly Field[]).every((field) => isOwn(field, parsed))
+  if (!own && exact === parsed) {
+    exact = JSON.parse(quoteNumbers(json))
+    for (const name of Object.keys(row)) row[name] = textOf(parsed[name], exact[name])
+  }
+  const message = messageOf(kind, row, context)
+  const asItStands =
+    own && form !== 'level' && row.symbol !== undefined && parseTime(row.timestamp ?? '', context.zone).own
+  // Whitespace around the ends of lines is outside of all text: text has none as they are.
+  return asItStands ? { ...message, value: line.trim().replace(/\s*\n\s*/g, '') } : message
 }
+
+/** Whether a field has its own name, or is not there at all, and a value that the ingest reads as it is. */
+function isOwn({ name, from, rule }: Field, parsed: Record<string, unknown>): boolean {
+  const value = parsed[name] ?? ''
+  if (value === '') return from.every((column) => (parsed[column] ?? '') === '')
+  return typeof value === 'number' || (typeof value === 'string' && rule.asText.test(value))
+}
+
+/** The text of a value; of a list of texts, as conditions may come, all of them in a row. */
+function textOf(value: unknown, exact: unknown): string {
+  if (value === null) return ''
+  if (typeof value === 'string') return value
+  if (typeof value === 'number') return String(exact)
+  const isTexts = Array.isArray(value) && value.every((each) => typeof each === 'string')
+  return isTexts ? value.join('') : JSON.stringify(value)
+}
+
+/** The names of the values of a line of JSON; none when it is no object. */
+export function columnsOfLine(line: string): string[] {
+  try {
+    return Object.keys(parseObject(line).parsed)
+  } catch (failure) {
+    if (!(failure instanceof RangeError)) throw failure
+    return []
+  }
+}
+
+/** An object, and the JSON that it came from: the line, or what it is with Python's NaN and Infinity as text. */
+function parseObject(line: string): { parsed: Record<string, unknown>; json: string } {
+  for (const json of [line, quoteNaN(line)]) {
+    let parsed: unknown
+    try {
+      parsed = JSON.parse(json)
+    } catch {
+      // SyntaxError: the parser's words name a position in the line, which helps less than the line's number.
+      continue
+    }
+    if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
+      throw new RangeError('not a JSON object')
+    return { parsed: parsed as Record<string, unknown>, json }
+  }
+  throw new RangeError('not JSON')
+}
+
+const quoted = (token: string) => (token[0] === '"' ? token : `"${token}"`)
 
 /** A line of valid JSON with its numbers as text, so that parsing keeps their digits. {"a":1.10,"b":"2"} → {"a":"1.10","b":"2"} */
 function quoteNumbers(line: string): string {
   // Strings are passed over as a whole; outside of them, digits are in numbers alone.
-  return line.replace(/"[^"\\]*(?:\\[\s\S][^"\\]*)*(?:"|\\?$)|-?\d[\d.eE+-]*/g, (token) =>
-    token[0] === '"' ? token : `"${token}"`,
-  )
+  return line.replace(/"[^"\\]*(?:\\[\s\S][^"\\]*)*(?:"|\\?$)|-?\d[\d.eE+-]*/g, quoted)
+}
+
+/** {"a":NaN,"b":"NaN"} → {"a":"NaN","b":"NaN"}. A text without an end is passed over to the end of the line, else this is quadratic. */
+function quoteNaN(line: string): string {
+  return /NaN|Infinity/.test(line)
+    ? line.replace(/"[^"\\]*(?:\\[\s\S][^"\\]*)*(?:"|\\?$)|-?(?:NaN|Infinity)/g, quoted)
+    : line
 }

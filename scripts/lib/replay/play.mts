@@ -1,11 +1,17 @@
 /** Plays messages into the topics: at their pace, in batches, each acknowledged before the next. */
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Entry } from './files.mts'
 import type { Message } from './message.mts'
+import type { Entry } from './recording.mts'
 import type { Sender } from './sender.mts'
 
-/** `recorded`: as far apart as they happened, divided by `speed`. `rate`: so many a second. `fast`: as they come. */
-export type Pace = { kind: 'recorded'; speed: number } | { kind: 'rate'; perSecond: number } | { kind: 'fast' }
+/**
+ * `recorded`: as far apart as they happened, but no farther than `maxGapSeconds`, divided by `speed`. `rate`: so many a second. `fast`: as
+ * they come.
+ */
+export type Pace =
+  | { kind: 'recorded'; speed: number; maxGapSeconds?: number | undefined }
+  | { kind: 'rate'; perSecond: number }
+  | { kind: 'fast' }
 
 export interface Played {
   /** By topic. */
@@ -20,8 +26,10 @@ export interface PlayOptions {
   pace: Pace
   /** End at the first mistake. */
   strict: boolean
-  /** Told every batch. */
+  /** Called after every batch. */
   onProgress: (played: Played) => void
+  /** Called before a wait for a message that happened more than an hour after the one before it. */
+  onGap: (gap: { seconds: number; waitSeconds: number; untilUs: number }) => void
   /** Asked every batch: true ends the play after what has been read. */
   stopped: () => boolean
   now?: () => number
@@ -33,28 +41,39 @@ const BATCH_MESSAGES = 5_000
 /** The least time that is worth a sleep, in ms: what comes due within it goes together. */
 const QUANTUM_MS = 5
 const SAMPLES = 10
+/** A gap that is announced: nights and weekends, no pause of a market. */
+const LONG_GAP_US = 3_600e6
 
 /**
  * Sends every entry's message; what is wrong with an entry, or too large for its topic, is counted. A message too large for a batch goes
  * alone.
- * @throws {OpsError} as `sender.send` does; what was acknowledged until then has been told by `onProgress`
+ * @throws {OpsError} as `sender.send` does; `onProgress` has what was acknowledged until then
  */
 export async function play(
   entries: AsyncIterable<Entry[]>,
   sender: Sender,
-  { pace, strict, onProgress, stopped, now = performance.now.bind(performance), sleep = delay }: PlayOptions,
+  { pace, strict, onProgress, onGap, stopped, now = performance.now.bind(performance), sleep = delay }: PlayOptions,
 ): Promise<Played> {
   const startMs = now()
   const played: Played = { topics: new Map(), mistakes: 0, samples: [], seconds: 0 }
   let waiting: { message: Message; entry: Entry; bytes: number }[] = []
   let waitingBytes = 0
   let count = 0
-  let firstUs: number | undefined
+  /** Of the recording's time: the latest so far, and how much of it the play has. */
+  let latestUs = Number.NaN
+  let playedUs = 0
   const dueMs = (message: Message): number => {
     if (pace.kind === 'fast') return 0
     if (pace.kind === 'rate') return startMs + (count / pace.perSecond) * 1000
-    firstUs ??= message.timeUs
-    return startMs + (message.timeUs - firstUs) / 1000 / pace.speed
+    const gapUs = message.timeUs - latestUs
+    if (!(gapUs <= 0)) latestUs = message.timeUs
+    if (gapUs > 0) {
+      const takenUs = Math.min(gapUs, (pace.maxGapSeconds ?? Number.POSITIVE_INFINITY) * 1e6)
+      playedUs += takenUs
+      if (takenUs > LONG_GAP_US)
+        onGap({ seconds: gapUs / 1e6, waitSeconds: takenUs / 1e6 / pace.speed, untilUs: message.timeUs })
+    }
+    return startMs + playedUs / 1000 / pace.speed
   }
   const ended = () => stopped() || (strict && played.mistakes > 0)
   const mistake = ({ file, line }: Entry, what: string) => {

@@ -1,19 +1,26 @@
 /** What `npm run replay` does: files or a generated market into the topics, with a bar, a summary, and an end at Ctrl-C. */
 
 import { onInterrupt } from '../command/interrupt.mts'
-import { progressBar } from '../command/progress.mts'
-import type { ExitCode, Finding, Paint } from '../common/findings.mts'
+import { progressBar, progressLines } from '../command/progress.mts'
+import { type ExitCode, type Finding, type Paint, warning } from '../common/findings.mts'
+import { table } from '../common/table.mts'
 import type { Settings } from '../settings/settings.mts'
 import { type Kind, TOPICS } from './fields.mts'
-import { type Entry, openRecordings } from './files.mts'
+import { openRecordings } from './files.mts'
 import { generateMarket } from './market.mts'
 import { mergeRecordings } from './merge.mts'
 import { type Pace, type Played, play } from './play.mts'
+import type { Entry } from './recording.mts'
 import { openSender } from './sender.mts'
+import { zoneOf } from './time.mts'
 
 export interface ReplayOptions {
   files: readonly string[]
   kind: Kind | undefined
+  /** Of rows without one. */
+  symbol: string | undefined
+  /** IANA name of the zone of times without an offset; without it they are UTC. */
+  timezone: string | undefined
   /** Instead of files. */
   market: { symbols: number; count: number; seed: number } | undefined
   pace: Pace
@@ -37,8 +44,9 @@ const BATCH = 1_000
 
 /** Plays it all. @throws {OpsError} exit code 2 for files or topics that are not there, 3 when Kafka stays away */
 export async function replay(settings: Settings, options: ReplayOptions): Promise<Replayed> {
-  const { files, kind, market, pace, strict, timeoutMs, log } = options
-  const recordings = openRecordings(files, kind, settings)
+  const { files, kind, symbol, timezone, market, pace, strict, timeoutMs, log } = options
+  const zone = timezone === undefined ? undefined : zoneOf(timezone)
+  const recordings = await openRecordings(files, { kind, symbol, zone, log }, settings)
   let generated = 0
   async function* generate({ symbols, count, seed }: NonNullable<typeof market>): AsyncGenerator<Entry[]> {
     const rate = pace.kind === 'rate' ? pace.perSecond : MARKET_RATE
@@ -56,6 +64,7 @@ export async function replay(settings: Settings, options: ReplayOptions): Promis
       ? generated / market.count
       : recordings.reduce((sum, recording) => sum + recording.fraction(), 0) / recordings.length
   const bar = progressBar(process.stderr)
+  const lines = progressLines(process.stderr, log)
   let stopped = false
   const sender = await openSender(settings, Object.values(TOPICS), { timeoutMs, log })
   const release = onInterrupt(() => {
@@ -68,22 +77,30 @@ export async function replay(settings: Settings, options: ReplayOptions): Promis
       pace,
       strict,
       stopped: () => stopped,
+      onGap: ({ seconds, waitSeconds, untilUs }) => {
+        const until = new Date(untilUs / 1000).toISOString().slice(0, 19)
+        log(
+          `A gap of ${spanOf(seconds)}, until ${until}Z: waiting ${spanOf(waitSeconds)}; --max-gap SECONDS shortens gaps`,
+        )
+      },
       onProgress: (progress) => {
         latest = progress
         bar.show(fraction(), summaryOf(progress))
+        lines.show(fraction(), summaryOf(progress))
       },
     })
     const atMistake = strict && played.mistakes > 0
+    const nothing = played.mistakes > 0 && total(played, 'acknowledged') === 0
     const hint = atMistake
-      ? 'mend the line; the play ended there, what came before it was sent'
+      ? 'correct the line; everything before it was sent, nothing after it'
       : stopped
-        ? 'mend the line; of the others, those before the end were sent'
-        : 'mend the line; the others were sent'
+        ? 'correct the line; the usable lines before the end were sent'
+        : 'correct the line; all usable lines were sent'
     return {
       played,
       findings: mistakeFindings(played, hint),
       data: dataOf(played),
-      ...(atMistake || stopped ? { exitCode: 1 as const } : {}),
+      ...(atMistake || stopped || nothing ? { exitCode: 1 as const } : {}),
     }
   } catch (error) {
     bar.clear()
@@ -108,23 +125,20 @@ export function marketStartMs(nowMs: number, market: { count: number; rate: numb
 }
 
 function mistakeFindings({ mistakes, samples }: Played, hint: string): Finding[] {
-  const rest = mistakes - samples.length
-  const text = (sample: string): [string, string] => {
+  const findings = samples.map((sample) => {
     const [, subject = '', found = ''] = /^(.*?:\d+): (.*)$/s.exec(sample) ?? []
-    return [subject, found]
-  }
-  const expected = 'a message as docs/ingest.md describes it'
-  const finding = (subject: string, found: string): Finding => ({
-    severity: 'warning',
-    code: 'REPLAY_LINE',
-    subject,
-    found,
-    expected,
-    hint,
+    return warning('REPLAY_LINE', subject, { found, hint })
   })
-  const findings = samples.map((sample) => finding(...text(sample)))
-  if (rest > 0) findings.push(finding('further lines', `${rest} more`))
+  const rest = mistakes - samples.length
+  if (rest > 0) findings.push(warning('REPLAY_LINE', 'further lines', { found: `${rest} more`, hint }))
   return findings
+}
+
+/** 55800 → "15 h 30 min" */
+function spanOf(seconds: number): string {
+  if (seconds < 60) return `${Math.ceil(seconds)} s`
+  const minutes = Math.round(seconds / 60)
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
 
 function total({ topics }: Played, which: 'sent' | 'acknowledged' | 'bytes'): number {
@@ -147,9 +161,14 @@ function dataOf(played: Played): Record<string, unknown> {
 
 /** A line a topic, then the sum. */
 export function renderPlayed(played: Played, paint: Paint = (_, text) => text): string {
-  const rows = [...played.topics].sort().map(([topic, { sent, acknowledged, bytes }]) => {
-    const megabytes = (bytes / 1e6).toFixed(1)
-    return `  ${topic.padEnd(18)}  ${count.format(sent).padStart(12)} sent  ${count.format(acknowledged).padStart(12)} acknowledged  ${megabytes.padStart(8)} MB`
-  })
-  return [...rows, paint('bold', `${summaryOf(played)}, in ${played.seconds.toFixed(1)} s`)].join('\n')
+  const rows = [...played.topics]
+    .sort()
+    .map(([topic, { sent, acknowledged, bytes }]) => [
+      topic,
+      `${count.format(sent)} sent`,
+      `${count.format(acknowledged)} acknowledged`,
+      `${(bytes / 1e6).toFixed(1)} MB`,
+    ])
+  const topics = rows.length > 0 ? [table(rows, { align: 'lrrr' })] : []
+  return [...topics, paint('bold', `${summaryOf(played)}, in ${played.seconds.toFixed(1)} s`)].join('\n')
 }

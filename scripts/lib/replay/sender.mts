@@ -6,7 +6,6 @@ import { openKafkajs } from '../kafka/clients.mts'
 import { openCluster, unreachable } from '../kafka/cluster.mts'
 import { describeTopicConfigs } from '../kafka/topic-requests.mts'
 import type { Settings } from '../settings/settings.mts'
-import { compress, decompress } from './lz4.mts'
 import type { Message } from './message.mts'
 
 export interface Sender {
@@ -38,7 +37,8 @@ const FILL = 0.8
 const RETRY_MS = 250
 
 /**
- * A sender to the named topics: lz4, acknowledged by all, keyed.
+ * A sender to the named topics: keyed, acknowledged by all copies. It sends plain batches; the broker stores them as each topic's
+ * compression.type says, here lz4.
  * @param options.timeoutMs how long the broker may be away
  * @throws {OpsError} exit code 2, when a topic does not exist; 3, when the broker does not answer
  */
@@ -62,10 +62,6 @@ export async function openSender(
   const limits = topics.map((topic) => Number(configs.get(topic)?.get('max.message.bytes')?.value))
   const batchBytes = Math.min(Math.floor(Math.min(...limits) * FILL), MAX_REQUEST_BYTES)
   const { default: kafkajs } = await import('kafkajs')
-  kafkajs.CompressionCodecs[kafkajs.CompressionTypes.LZ4] = () => ({
-    compress: async ({ buffer }: { buffer: Buffer }) => compress(buffer),
-    decompress: async (buffer: Buffer) => decompress(buffer),
-  })
   const kafka = await openKafkajs(settings, { timeoutMs: Math.min(timeoutMs, 30_000) })
   const producer = await kafka.producer({
     idempotent: true,
@@ -90,7 +86,7 @@ export async function openSender(
     let told = ''
     for (;;) {
       try {
-        await producer.sendBatch({ acks: -1, compression: kafkajs.CompressionTypes.LZ4, topicMessages })
+        await producer.sendBatch({ acks: -1, topicMessages })
         return 'acknowledged'
       } catch (error) {
         if (isTooLarge(error)) return 'too large'

@@ -1,0 +1,111 @@
+/** The flags of `npm run replay`, and what they ask for. */
+import { type OptionSpec, refuseTogether, usage, type ValuesOf } from '../command/command.mts'
+import { configError, type Finding } from '../common/findings.mts'
+import { KINDS, type Kind } from './fields.mts'
+import type { Pace } from './play.mts'
+import type { ReplayOptions } from './replay.mts'
+import { isZone } from './time.mts'
+
+export const NAME = 'npm run replay --'
+
+export const OPTIONS = {
+  generate: { type: 'boolean', help: 'generate synthetic market data instead of reading files' },
+  speed: {
+    type: 'number',
+    value: 'TIMES',
+    min: 0.001,
+    max: 1e6,
+    help: 'speed relative to the recorded times (default 1)',
+  },
+  rate: {
+    type: 'number',
+    value: 'N',
+    min: 0.001,
+    max: 1e6,
+    help: 'send N messages a second, whatever the recorded times',
+  },
+  fast: { type: 'boolean', help: 'send as fast as possible' },
+  'max-gap': {
+    type: 'number',
+    value: 'SECONDS',
+    min: 0,
+    max: 1e9,
+    help: 'shorten longer gaps between messages to this',
+  },
+  kind: {
+    type: 'string',
+    value: KINDS.join('|'),
+    help: 'what the files hold; needed only if their columns do not show it',
+  },
+  symbol: {
+    type: 'string',
+    value: 'SYMBOL',
+    help: 'symbol of rows that have none (default: from names like AAPL_ticks_20250728.csv)',
+  },
+  timezone: {
+    type: 'string',
+    value: 'ZONE',
+    help: 'zone of times without an offset, such as America/New_York (default UTC)',
+  },
+  strict: { type: 'boolean', help: 'stop at the first line that cannot be used' },
+  // Their defaults stand only here: a value that is given is refused where it has no effect.
+  symbols: { type: 'number', value: 'N', min: 1, max: 10_000, help: 'symbols to generate (default 20)' },
+  count: { type: 'number', value: 'N', min: 1, max: 1e9, help: 'messages to generate (default 60000)' },
+  seed: {
+    type: 'number',
+    value: 'N',
+    min: 0,
+    max: 4_294_967_295,
+    help: 'seed of the generator; the same seed gives the same data (default 1)',
+  },
+  timeout: {
+    type: 'number',
+    value: 'SECONDS',
+    min: 1,
+    max: 3600,
+    default: 120,
+    help: 'how long to wait while Kafka does not answer',
+  },
+} as const satisfies Record<string, OptionSpec>
+
+/**
+ * What the flags and files of a command line ask for.
+ * @throws {OpsError} exit code 2, for flags that exclude each other and values that mean nothing
+ */
+export function replayOptions(options: ValuesOf<typeof OPTIONS>, files: string[]): Omit<ReplayOptions, 'log'> {
+  const { generate, fast, speed = 1, rate, kind, symbol, timezone, symbols = 20, count = 60_000, seed = 1 } = options
+  const exclude = (given: Record<string, unknown>) =>
+    refuseTogether(
+      Object.fromEntries(Object.entries(given).map(([flag, value]) => [flag, Boolean(value ?? false) || value === 0])),
+      `${NAME} --help`,
+    )
+  const maxGapSeconds = options['max-gap']
+  exclude({ '--fast': fast, '--rate': rate, '--speed': options.speed })
+  exclude({ '--fast': fast, '--max-gap': maxGapSeconds })
+  exclude({ '--rate': rate, '--max-gap': maxGapSeconds })
+  for (const name of ['kind', 'symbol', 'timezone', 'max-gap'] as const)
+    exclude({ '--generate': generate, [`--${name}`]: options[name] })
+  for (const name of ['generate', 'symbols', 'count', 'seed'] as const)
+    exclude({ 'FILE…': files.length > 0, [`--${name}`]: options[name] })
+  const wrong: Finding[] = []
+  const report = (subject: string, found: string, expected: string) => wrong.push(usage(NAME, subject, found, expected))
+  if (!generate && files.length === 0) report('FILE…', 'none', 'files, or --generate')
+  if (kind !== undefined && !KINDS.includes(kind as Kind)) report('--kind', `"${kind}"`, KINDS.join(', '))
+  if (timezone !== undefined && !isZone(timezone))
+    report('--timezone', `"${timezone}"`, 'an IANA name such as America/New_York')
+  if (symbol !== undefined && symbol.trim() !== symbol) report('--symbol', `"${symbol}"`, 'no spaces around it')
+  if (files.filter((file) => file === '-').length > 1) report('-', 'standard input twice', 'once')
+  if (wrong.length > 0) throw configError(wrong)
+  const spread: Pace =
+    rate === undefined ? { kind: 'recorded', speed, maxGapSeconds } : { kind: 'rate', perSecond: rate }
+  return {
+    files,
+    kind: kind as Kind | undefined,
+    symbol,
+    timezone,
+    market: generate ? { symbols, count, seed } : undefined,
+    pace: fast ? { kind: 'fast' } : spread,
+    strict: options.strict,
+    timeoutMs: options.timeout * 1000,
+  }
+}

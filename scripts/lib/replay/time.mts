@@ -1,0 +1,110 @@
+/** Timestamps as programs and recorders write them. */
+
+export interface Time {
+  /** Microseconds since 1970. */
+  us: number
+  /** As JSON, in a form that the ingest reads: ISO 8601, or seconds since 1970. */
+  json: string
+  /** Whether the text itself is such a form. */
+  own: boolean
+}
+
+/** With the seconds below, what clickhouse/ingest takes, which has both as one pattern. */
+const ISO =
+  /^((?:19[7-9]|20\d|210)\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01]))(?:[T ]((?:[01]\d|2[0-3]):[0-5]\d)(?:(:[0-5]\d)(?:\.(\d{1,9}))?)?)?(?: ?(Z|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?))?$/
+const SECONDS = /^\d{9,10}(\.\d+)?$/
+/** Milliseconds, microseconds and nanoseconds since 1970: 13, 16 and 19 digits, one less before September 2001. */
+const FINER = /^(\d{9,10})(\d{3}|\d{6}|\d{9})(?:\.(\d+))?$/
+/**
+ * In microseconds since 1970: from its second day up to 2106-02-07, on which the seconds end that DateTime counts. The tables of minutes
+ * would show a later trade in another century.
+ */
+const TIMES_US = { min: Date.UTC(1970, 0, 2) * 1000, end: Date.UTC(2106, 1, 7) * 1000 }
+
+/**
+ * A timestamp: ISO 8601, or seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their digits.
+ * "2026-11-23T10:00:00.000001" → 1795428000000001
+ * @param zone what a time without offset is in; without it, UTC
+ * @throws {RangeError} for anything else, for what is before 1970-01-02 or after 2106-02-06, and for an hour that the zone skips
+ */
+export function parseTime(text: string, zone?: Zone): Time {
+  const time = SECONDS.test(text)
+    ? { us: Math.round(Number(text) * 1e6), json: text, own: true }
+    : (finerTime(text) ?? isoTime(text, zone))
+  if (time && time.us >= TIMES_US.min && time.us < TIMES_US.end) return time
+  throw new RangeError(`timestamp: "${text}"`)
+}
+
+function finerTime(text: string): Time | undefined {
+  const [, seconds, fraction = '', more = ''] = FINER.exec(text) ?? []
+  if (seconds === undefined) return undefined
+  // As text: a double does not hold so many digits.
+  const exact = `${seconds}.${fraction}${more}`
+  return { us: Math.round(Number(exact) * 1e6), json: `"${exact}"`, own: false }
+}
+
+function isoTime(text: string, zone: Zone | undefined): Time | undefined {
+  const match = ISO.exec(text)
+  if (!match) return undefined
+  const [, day = '', minute = '00:00', second = ':00', fraction = '', offset] = match
+  // Date.parse takes 30 February for 2 March.
+  if (Number(day.slice(8)) > 28 && new Date(Date.parse(day) || 0).toISOString().slice(0, 10) !== day) return undefined
+  const microseconds = Number(fraction.padEnd(6, '0').slice(0, 6))
+  if (offset === undefined && zone) {
+    const minuteMs = zone.toUtc(`${day}T${minute}`)
+    if (minuteMs === undefined) throw new RangeError(`timestamp: "${text}" does not exist in ${zone.name}`)
+    const ms = minuteMs + Number(second.slice(1)) * 1000
+    const json = `"${new Date(ms).toISOString().slice(0, 19)}${fraction && `.${fraction}`}Z"`
+    return { us: ms * 1000 + microseconds, json, own: false }
+  }
+  const full = offset?.replace(/^([+-]\d\d):?(\d\d)?$/, (_, hours, minutes) => `${hours}:${minutes ?? '00'}`) ?? 'Z'
+  const ms = Date.parse(`${day}T${minute}${second}${full}`)
+  return { us: ms * 1000 + microseconds, json: `"${text.replace(/ (?=\d)/, 'T')}"`, own: true }
+}
+
+export interface Zone {
+  name: string
+  /**
+   * Milliseconds since 1970 of a minute of this zone, such as "2026-11-23T10:00". Of a minute that comes twice, when summer time ends, the
+   * first; undefined for one that never comes, when it begins.
+   */
+  toUtc: (minute: string) => number | undefined
+}
+
+/** Whether this Node.js knows a zone of that name. */
+export function isZone(name: string): boolean {
+  try {
+    return zoneOf(name).name === name
+  } catch (failure) {
+    if (failure instanceof RangeError) return false
+    throw failure
+  }
+}
+
+const DAY_MS = 86_400_000
+
+/**
+ * A zone by its IANA name, such as America/New_York. @throws {RangeError} for a name that this Node.js does not know
+ * @see https://www.iana.org/time-zones, which Intl carries
+ */
+export function zoneOf(name: string): Zone {
+  const format = new Intl.DateTimeFormat('en-US', { timeZone: name, timeZoneName: 'longOffset' })
+  const offsetMs = (utcMs: number): number => {
+    const text = format.formatToParts(utcMs).find(({ type }) => type === 'timeZoneName')?.value
+    const [, sign = '+', hours = 0, minutes = 0] = /^GMT(?:([+-])(\d+):(\d+))?/.exec(text ?? '') ?? []
+    return (sign === '-' ? -1 : 1) * (Number(hours) * 60 + Number(minutes)) * 60_000
+  }
+  // Recordings go minute by minute, and Intl takes microseconds.
+  let latest: { minute: string; ms: number | undefined } | undefined
+  const toUtc = (minute: string): number | undefined => {
+    if (latest?.minute === minute) return latest.ms
+    const localMs = Date.parse(`${minute}Z`)
+    const candidates = [localMs - DAY_MS, localMs + DAY_MS]
+      .map((nearMs) => localMs - offsetMs(nearMs))
+      .filter((ms) => localMs - offsetMs(ms) === ms)
+    const ms = candidates.length > 0 ? Math.min(...candidates) : undefined
+    latest = { minute, ms }
+    return ms
+  }
+  return { name, toUtc }
+}
