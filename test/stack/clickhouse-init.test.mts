@@ -119,7 +119,7 @@ writers('of quotes: spread and mid are computed, exactly, and missing while a si
   const quote = { timestamp: '2026-01-05T14:30:00Z', bid_size: 100, ask_size: 200, source: 'iqfeed' }
   await insert('market_l1', [
     { ...quote, symbol: 'MID', bid: '10.00000001', ask: '10.00000002' },
-    { ...quote, symbol: 'ONE', bid: '10', ask: 0 },
+    { ...quote, symbol: 'ONE', bid: '10', ask: 0, ask_size: 0 },
   ])
   const query =
     "SELECT symbol, toString(spread), toString(mid) FROM market_l1 WHERE symbol IN ('MID', 'ONE') ORDER BY symbol"

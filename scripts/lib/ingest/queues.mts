@@ -26,11 +26,13 @@ export interface Queue {
   table: string
 }
 
-/** The statements of clickhouse/ingest in the order in which they run, settings filled in. */
+/** The statements of clickhouse/ingest in the order in which they run; settings, and the functions that they share, filled in. */
 export function ingestStatements(settings: Settings): Statement[] {
   const folder = path.join(ROOT, 'clickhouse', 'ingest')
-  const lookup = (name: string) => String(settings[name as keyof Settings])
+  const functions = readFileSync(path.join(folder, 'functions.sql'), 'utf8').trimEnd()
+  const lookup = (name: string) => (name === 'FUNCTIONS' ? functions : String(settings[name as keyof Settings]))
   return readdirSync(folder)
+    .filter((file) => /^\d/.test(file))
     .sort()
     .flatMap((file) => interpolate(readFileSync(path.join(folder, file), 'utf8'), lookup).split(/;\n/))
     .filter((text) => text.trim() !== '')
