@@ -156,4 +156,10 @@ WHERE throwIf((
     SELECT count() = 0
     FROM system.tables
     WHERE database = '${CLICKHOUSE_DATABASE}' AND name = 'ingest_trades_parsed' AND hasAll(dependencies_table, ['ingest_trades_store', 'ingest_trades_reject'])
-), 'ingest_trades_store or ingest_trades_reject is missing, run: ./scripts/ingest.mts on') = 0;
+), 'ingest_trades_store or ingest_trades_reject is missing, run: ./scripts/ingest.mts on') = 0
+    -- A table from before sizes had fractions would cut them.
+    AND throwIf((
+        SELECT count() < 1
+        FROM system.columns
+        WHERE database = '${CLICKHOUSE_DATABASE}' AND table IN ('market_ticks') AND name IN ('size') AND type = 'LowCardinality(Float64)'
+    ), 'sizes in market_ticks take no fraction, run: ./scripts/apply-schema.mts --rebuild market_ticks') = 0;

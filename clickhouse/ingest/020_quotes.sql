@@ -176,4 +176,10 @@ WHERE throwIf((
     SELECT count() = 0
     FROM system.tables
     WHERE database = '${CLICKHOUSE_DATABASE}' AND name = 'ingest_quotes_parsed' AND hasAll(dependencies_table, ['ingest_quotes_store', 'ingest_quotes_reject', 'ingest_quotes_makers'])
-), 'ingest_quotes_store, ingest_quotes_reject or ingest_quotes_makers is missing, run: ./scripts/ingest.mts on') = 0;
+), 'ingest_quotes_store, ingest_quotes_reject or ingest_quotes_makers is missing, run: ./scripts/ingest.mts on') = 0
+    -- A table from before sizes had fractions would cut them.
+    AND throwIf((
+        SELECT count() < 2
+        FROM system.columns
+        WHERE database = '${CLICKHOUSE_DATABASE}' AND table IN ('market_l1', 'market_l2') AND name IN ('bid_size', 'size') AND type = 'LowCardinality(Float64)'
+    ), 'sizes in market_l1 or market_l2 take no fraction, run: ./scripts/apply-schema.mts --rebuild market_l1 market_l2') = 0;

@@ -182,4 +182,10 @@ WHERE throwIf((
     SELECT count() = 0
     FROM system.tables
     WHERE database = '${CLICKHOUSE_DATABASE}' AND name = 'ingest_l2_parsed' AND hasAll(dependencies_table, ['ingest_l2_store', 'ingest_l2_reject', 'ingest_l2_makers'])
-), 'ingest_l2_store, ingest_l2_reject or ingest_l2_makers is missing, run: ./scripts/ingest.mts on') = 0;
+), 'ingest_l2_store, ingest_l2_reject or ingest_l2_makers is missing, run: ./scripts/ingest.mts on') = 0
+    -- A table from before sizes had fractions would cut them.
+    AND throwIf((
+        SELECT count() < 1
+        FROM system.columns
+        WHERE database = '${CLICKHOUSE_DATABASE}' AND table IN ('market_l2') AND name IN ('size') AND type = 'LowCardinality(Float64)'
+    ), 'sizes in market_l2 take no fraction, run: ./scripts/apply-schema.mts --rebuild market_l2') = 0;

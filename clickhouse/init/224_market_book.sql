@@ -6,7 +6,7 @@ SELECT
     toUInt32(row_number() OVER (PARTITION BY side ORDER BY if(side = 'bid', -entry.1, entry.1)) - 1) AS level,
     entry.1 AS price,
     -- Added up as in market_bars.
-    toFloat64(sum(toDecimal128(entry.2 + 0.000000005, 8))) AS size,
+    toFloat64(sum(toDecimal128(toString(entry.2), 8))) AS size,
     sum(greatest(entry.3, 1)) AS orders
 FROM
 (
