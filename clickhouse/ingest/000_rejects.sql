@@ -13,10 +13,15 @@ CREATE TABLE IF NOT EXISTS market_rejects
     key String CODEC(ZSTD(1)),
     -- The bytes of the message, whatever they are.
     message String CODEC(ZSTD(1)),
-    -- Each field that could not be used, with what was found in it.
-    error String CODEC(ZSTD(1))
+    -- The fields that could not be used, or why nothing could: few different texts, to group by.
+    error String CODEC(ZSTD(1)),
+    -- When it came here, UTC: the producer's clock may be anywhere.
+    stored_at DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, ZSTD(1))
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(timestamp)
 -- The identity of a message: offsets begin anew when a topic is made anew, hence the time.
 ORDER BY (topic, partition, offset, timestamp);
+
+-- For a table of before there was one.
+ALTER TABLE market_rejects ADD COLUMN IF NOT EXISTS stored_at DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, ZSTD(1));

@@ -8,17 +8,19 @@ CREATE TABLE IF NOT EXISTS ingest_trades_parsed
     offset UInt64,
     key String,
     message String,
-    error String,
+    -- A bit for each field that cannot be used.
+    wrong UInt16,
     symbol String,
     timestamp DateTime64(6, 'UTC'),
     price Nullable(Decimal(18, 8)),
-    size Nullable(UInt32),
+    size Nullable(Float64),
     conditions LowCardinality(String),
     ingestion_time DateTime64(3, 'UTC'),
     source LowCardinality(String),
     tick_id Nullable(UInt64),
     sequence UInt64,
-    market_center Nullable(UInt16),
+    market_center UInt16,
+    exchange LowCardinality(String),
     bid Nullable(Decimal(18, 8)),
     ask Nullable(Decimal(18, 8)),
     total_volume Nullable(UInt64),
@@ -31,17 +33,17 @@ ENGINE = Null;
 -- Reads only what was received since the oldest message of the block: next to nothing, by the index on ingestion_time.
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_trades_store TO market_ticks AS
 SELECT
-    symbol, timestamp, price, size, conditions, ingestion_time, source, tick_id, sequence, market_center, bid, ask,
-    total_volume, basis, correction
+    symbol, timestamp, price, size, conditions, ingestion_time, source, tick_id, sequence, market_center, exchange,
+    bid, ask, total_volume, basis, correction
 FROM ingest_trades_parsed
-WHERE error = '' AND (symbol, timestamp, sequence, ingestion_time) NOT IN
+WHERE wrong = 0 AND (symbol, timestamp, sequence, ingestion_time) NOT IN
 (
     SELECT symbol, timestamp, sequence, ingestion_time
     FROM market_ticks
     WHERE ingestion_time >= (SELECT min(ingestion_time) FROM ingest_trades_parsed)
-        AND timestamp >= (SELECT min(timestamp) FROM ingest_trades_parsed WHERE error = '')
-        AND timestamp <= (SELECT max(timestamp) FROM ingest_trades_parsed WHERE error = '')
-        AND sequence IN (SELECT sequence FROM ingest_trades_parsed WHERE error = '')
+        AND timestamp >= (SELECT min(timestamp) FROM ingest_trades_parsed WHERE wrong = 0)
+        AND timestamp <= (SELECT max(timestamp) FROM ingest_trades_parsed WHERE wrong = 0)
+        AND sequence IN (SELECT sequence FROM ingest_trades_parsed WHERE wrong = 0)
 )
 -- To look so many sequences up in the key costs more than it saves: the times have narrowed it down.
 SETTINGS use_index_for_in_with_subqueries = 0;
@@ -50,16 +52,19 @@ SETTINGS use_index_for_in_with_subqueries = 0;
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_bars_stale TO market_rollup_state AS
 SELECT DISTINCT 'bars' AS rollup, toStartOfFiveMinutes(timestamp) AS bucket, nowInBlock64(6, 'UTC') AS inserted_at
 FROM ingest_trades_parsed
-WHERE error = '';
+WHERE wrong = 0;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_trades_reject TO market_rejects AS
-SELECT topic, partition, offset, ingestion_time AS timestamp, key, message, error
+WITH
+${FUNCTIONS}
+    ['symbol', 'timestamp', 'trade_price', 'trade_size', 'total_volume', 'tick_id', 'bid_price', 'ask_price', 'correction'] AS fields
+SELECT topic, partition, offset, ingestion_time AS timestamp, key, message, reason(message, fields, wrong) AS error
 FROM ingest_trades_parsed
-WHERE error != '' AND (topic, partition, offset, ingestion_time) NOT IN
+WHERE wrong != 0 AND (topic, partition, offset, ingestion_time) NOT IN
 (
     SELECT topic, partition, offset, timestamp
     FROM market_rejects
-    WHERE (topic, partition, offset) IN (SELECT topic, partition, offset FROM ingest_trades_parsed WHERE error != '')
+    WHERE (topic, partition, offset) IN (SELECT topic, partition, offset FROM ingest_trades_parsed WHERE wrong != 0)
 );
 
 CREATE TABLE IF NOT EXISTS ingest_trades_queue (message String)
@@ -85,63 +90,61 @@ SETTINGS
 -- The last one: from here on messages flow.
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_trades_parse TO ingest_trades_parsed AS
 WITH
-    -- Words and numbers alike become text; what is missing or null becomes ''.
-    JSONExtract(message, 'Tuple(
-        symbol String, timestamp String, trade_price String, trade_size String, total_volume String, trade_market_center
-        String, trade_conditions String, tick_id String, bid_price String, ask_price String, basis String, correction
-        String, source String
-    )') AS json,
-    -- ISO 8601 or seconds since 1970. Of other text the parser makes times that nobody sent: of `12` a day of this month, of
-    -- `10:00:00` one of this year's first day, of hour 25 the next day.
-    parseDateTime64BestEffortOrNull(if(match(
-        json.timestamp,
-        '^((19[7-9]|20[0-9]|210)[0-9]-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,9})?)?)?( ?(Z|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?))?|[0-9]{9,10}([.][0-9]+)?)$'
-    ), json.timestamp, ''), 6, 'UTC') AS time,
-    toDecimal64OrNull(json.trade_price, 8) AS price,
-    toUInt32OrNull(json.trade_size) AS size,
-    toUInt64OrNull(if(json.total_volume = '', '0', json.total_volume)) AS total_volume,
-    toUInt16OrNull(if(json.trade_market_center = '', '0', json.trade_market_center)) AS market_center,
-    toUInt64OrNull(if(json.tick_id = '', '0', json.tick_id)) AS tick_id,
-    toDecimal64OrNull(if(json.bid_price = '', '0', json.bid_price), 8) AS bid,
-    toDecimal64OrNull(if(json.ask_price = '', '0', json.ask_price), 8) AS ask,
+${FUNCTIONS}
+    -- Words and numbers alike become text; what is missing or null becomes ''. Behind each field of ours are the names of the table's columns.
+    'Tuple(
+        symbol String, timestamp String, trade_price String, price String, trade_size String, size String, total_volume String,
+        trade_market_center String, market_center String, exchange String, trade_conditions String, conditions String, tick_id String,
+        bid_price String, bid String, ask_price String, ask String, basis String, correction String, source String
+    )' AS fields,
+    JSONExtract(message, fields) AS read,
+    -- Of an empty text, since it is read again in every row.
+    if(read.symbol = '', JSONExtract(quoted(if(read.symbol = '', message, '')), fields), read) AS json,
+    time_of(json.timestamp) AS time,
+    price_of(either(json.trade_price, json.price)) AS price,
+    size_of(either(json.trade_size, json.size)) AS size,
+    whole_of(json.total_volume) AS total_volume,
+    either(either(json.trade_market_center, json.market_center), json.exchange) AS center,
+    whole_of(center) AS center_number,
+    either(json.trade_conditions, json.conditions) AS codes,
+    whole_of(json.tick_id) AS tick_id,
+    price_of(either(either(json.bid_price, json.bid), '0')) AS bid,
+    price_of(either(either(json.ask_price, json.ask), '0')) AS ask,
     if(json.correction = '', 'none', lower(json.correction)) AS correction,
-    [
-        json.symbol = '',
-        -- On 2106-02-07 the seconds end that DateTime counts: the tables of minutes would show a later trade in another century.
-        ifNull(time < toDateTime64('1970-01-02', 6, 'UTC') OR time >= toDateTime64('2106-02-07', 6, 'UTC'), 1),
-        price IS NULL,
-        size IS NULL,
-        total_volume IS NULL,
-        market_center IS NULL,
-        tick_id IS NULL,
-        bid IS NULL,
-        ask IS NULL,
-        correction NOT IN ('none', 'insert', 'delete')
-    ] AS wrong
+    ifNull(center_number > 65535, 1) AS center_is_name,
+    is_no_symbol(json.symbol, message) AS no_symbol,
+    is_no_time(time) AS no_time,
+    is_no_size(size) AS no_size,
+    correction NOT IN ('none', 'insert', 'delete') AS no_correction,
+    -- Added up, since OR works through its conditions one selection of rows at a time.
+    no_symbol + no_time + (price IS NULL) + no_size + (total_volume IS NULL) + (tick_id IS NULL) + (bid IS NULL) + (ask IS NULL)
+        + no_correction != 0 AS bad
 SELECT
     _topic AS topic,
     _partition AS partition,
     _offset AS offset,
     _key AS key,
     message,
-    multiIf(
-        JSONType(message) != 'Object', 'not a JSON object',
-        has(wrong, 1), concat('cannot use: ', arrayStringConcat(arrayFilter((field, bad) -> bad, [
-            'symbol', 'timestamp', 'trade_price', 'trade_size', 'total_volume', 'trade_market_center', 'tick_id',
-            'bid_price', 'ask_price', 'correction'
-        ], wrong), ', ')),
-        '') AS error,
+    -- In the order of ingest_trades_reject.
+    if(
+        bad,
+        no_symbol + 2 * no_time + 4 * (price IS NULL) + 8 * no_size + 16 * (total_volume IS NULL) + 32 * (tick_id IS NULL)
+            + 64 * (bid IS NULL) + 128 * (ask IS NULL) + 256 * no_correction,
+        0
+    ) AS wrong,
     json.symbol AS symbol,
     ifNull(time, toDateTime64(0, 6, 'UTC')) AS timestamp,
     price,
     size,
-    json.trade_conditions AS conditions,
-    ifNull(_timestamp_ms, toDateTime64(0, 3, 'UTC')) AS ingestion_time,
+    -- Codes in an array are put one behind the other, as IQFeed has them.
+    if(startsWith(codes, '['), arrayStringConcat(JSONExtract(codes, 'Array(String)')), codes) AS conditions,
+    sent_at(toUnixTimestamp64Milli(ifNull(_timestamp_ms, toDateTime64(0, 3, 'UTC')))) AS ingestion_time,
     json.source AS source,
     tick_id,
     -- Both in one number, to be read in decimal. It orders what has the same timestamp as Kafka has it.
     _partition * 100000000000000 + _offset AS sequence,
-    market_center,
+    if(center_is_name, 0, center_number) AS market_center,
+    if(center_is_name, center, '') AS exchange,
     bid,
     ask,
     total_volume,
@@ -153,4 +156,10 @@ WHERE throwIf((
     SELECT count() = 0
     FROM system.tables
     WHERE database = '${CLICKHOUSE_DATABASE}' AND name = 'ingest_trades_parsed' AND hasAll(dependencies_table, ['ingest_trades_store', 'ingest_trades_reject'])
-), 'ingest_trades_store or ingest_trades_reject is missing, run: ./scripts/ingest.mts on') = 0;
+), 'ingest_trades_store or ingest_trades_reject is missing, run: ./scripts/ingest.mts on') = 0
+    -- A table from before sizes had fractions would cut them.
+    AND throwIf((
+        SELECT count() < 1
+        FROM system.columns
+        WHERE database = '${CLICKHOUSE_DATABASE}' AND table IN ('market_ticks') AND name IN ('size') AND type = 'LowCardinality(Float64)'
+    ), 'sizes in market_ticks take no fraction, run: ./scripts/apply-schema.mts --rebuild market_ticks') = 0;

@@ -8,19 +8,22 @@ CREATE TABLE IF NOT EXISTS ingest_quotes_parsed
     offset UInt64,
     key String,
     message String,
-    error String,
+    -- As for the order book.
+    wrong UInt16,
     symbol String,
     timestamp DateTime64(6, 'UTC'),
     bid Nullable(Decimal(18, 8)),
     ask Nullable(Decimal(18, 8)),
-    bid_size Nullable(UInt32),
-    ask_size Nullable(UInt32),
+    bid_size Nullable(Float64),
+    ask_size Nullable(Float64),
     ingestion_time DateTime64(3, 'UTC'),
     source LowCardinality(String),
     tick_id Nullable(UInt64),
     sequence UInt64,
-    bid_market_center Nullable(UInt16),
-    ask_market_center Nullable(UInt16)
+    bid_market_center UInt16,
+    ask_market_center UInt16,
+    bid_exchange LowCardinality(String),
+    ask_exchange LowCardinality(String)
 )
 ENGINE = Null;
 
@@ -28,16 +31,16 @@ ENGINE = Null;
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_quotes_store TO market_l1 AS
 SELECT
     symbol, timestamp, bid, ask, bid_size, ask_size, ingestion_time, source, tick_id, sequence, bid_market_center,
-    ask_market_center
+    ask_market_center, bid_exchange, ask_exchange
 FROM ingest_quotes_parsed
-WHERE error = '' AND (symbol, timestamp, sequence, ingestion_time) NOT IN
+WHERE wrong = 0 AND (symbol, timestamp, sequence, ingestion_time) NOT IN
 (
     SELECT symbol, timestamp, sequence, ingestion_time
     FROM market_l1
     WHERE ingestion_time >= (SELECT min(ingestion_time) FROM ingest_quotes_parsed)
-        AND timestamp >= (SELECT min(timestamp) FROM ingest_quotes_parsed WHERE error = '')
-        AND timestamp <= (SELECT max(timestamp) FROM ingest_quotes_parsed WHERE error = '')
-        AND sequence IN (SELECT sequence FROM ingest_quotes_parsed WHERE error = '')
+        AND timestamp >= (SELECT min(timestamp) FROM ingest_quotes_parsed WHERE wrong = 0)
+        AND timestamp <= (SELECT max(timestamp) FROM ingest_quotes_parsed WHERE wrong = 0)
+        AND sequence IN (SELECT sequence FROM ingest_quotes_parsed WHERE wrong = 0)
 )
 SETTINGS use_index_for_in_with_subqueries = 0;
 
@@ -53,21 +56,31 @@ SELECT
     argMax(ingest_quotes_parsed.ask_size, place) AS ask_size,
     argMax(ingest_quotes_parsed.bid_market_center, place) AS bid_market_center,
     argMax(ingest_quotes_parsed.ask_market_center, place) AS ask_market_center,
+    argMax(ingest_quotes_parsed.bid_exchange, place) AS bid_exchange,
+    argMax(ingest_quotes_parsed.ask_exchange, place) AS ask_exchange,
     argMax(ingest_quotes_parsed.sequence, place) AS sequence,
     max(place) AS position
 FROM ingest_quotes_parsed
-WHERE error = ''
+WHERE wrong = 0
 GROUP BY symbol;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_quotes_reject TO market_rejects AS
-SELECT topic, partition, offset, ingestion_time AS timestamp, key, message, error
+WITH
+${FUNCTIONS}
+    ['symbol', 'timestamp', 'bid_price', 'bid_size', 'ask_price', 'ask_size', 'tick_id'] AS fields
+SELECT topic, partition, offset, ingestion_time AS timestamp, key, message, reason(message, fields, wrong) AS error
 FROM ingest_quotes_parsed
-WHERE error != '' AND (topic, partition, offset, ingestion_time) NOT IN
+WHERE wrong NOT IN (0, 32768) AND (topic, partition, offset, ingestion_time) NOT IN
 (
     SELECT topic, partition, offset, timestamp
     FROM market_rejects
-    WHERE (topic, partition, offset) IN (SELECT topic, partition, offset FROM ingest_quotes_parsed WHERE error != '')
+    WHERE (topic, partition, offset) IN (SELECT topic, partition, offset FROM ingest_quotes_parsed WHERE wrong NOT IN (0, 32768))
 );
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_quotes_makers TO ingest_makers AS
+SELECT topic, partition, offset, key, message, ingestion_time
+FROM ingest_quotes_parsed
+WHERE wrong = 32768;
 
 CREATE TABLE IF NOT EXISTS ingest_quotes_queue (message String)
 ENGINE = Kafka
@@ -92,66 +105,81 @@ SETTINGS
 -- The last one: from here on messages flow.
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_quotes_parse TO ingest_quotes_parsed AS
 WITH
-    -- Words and numbers alike become text; what is missing or null becomes ''.
-    JSONExtract(message, 'Tuple(
-        symbol String, timestamp String, bid_price String, bid_size String, ask_price String, ask_size String,
-        bid_market_center String, ask_market_center String, tick_id String, source String
-    )') AS json,
+${FUNCTIONS}
     -- As for the trades.
-    parseDateTime64BestEffortOrNull(if(match(
-        json.timestamp,
-        '^((19[7-9]|20[0-9]|210)[0-9]-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,9})?)?)?( ?(Z|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?))?|[0-9]{9,10}([.][0-9]+)?)$'
-    ), json.timestamp, ''), 6, 'UTC') AS time,
-    json.bid_price = '' AND json.bid_size = '' AS no_bid,
-    json.ask_price = '' AND json.ask_size = '' AS no_ask,
-    toDecimal64OrNull(if(no_bid, '0', json.bid_price), 8) AS bid,
-    toDecimal64OrNull(if(no_ask, '0', json.ask_price), 8) AS ask,
-    toUInt32OrNull(if(no_bid, '0', json.bid_size)) AS bid_size,
-    toUInt32OrNull(if(no_ask, '0', json.ask_size)) AS ask_size,
-    toUInt16OrNull(if(json.bid_market_center = '', '0', json.bid_market_center)) AS bid_market_center,
-    toUInt16OrNull(if(json.ask_market_center = '', '0', json.ask_market_center)) AS ask_market_center,
-    toUInt64OrNull(if(json.tick_id = '', '0', json.tick_id)) AS tick_id,
-    [
-        json.symbol = '',
-        ifNull(time < toDateTime64('1970-01-02', 6, 'UTC') OR time >= toDateTime64('2106-02-07', 6, 'UTC'), 1),
-        bid IS NULL OR (no_bid AND no_ask),
-        bid_size IS NULL,
-        ask IS NULL OR (no_bid AND no_ask),
-        ask_size IS NULL,
-        bid_market_center IS NULL,
-        ask_market_center IS NULL,
-        tick_id IS NULL
-    ] AS wrong
+    'Tuple(
+        symbol String, timestamp String, bid_price String, bid String, bid_size String, ask_price String, ask String, ask_size String,
+        bid_market_center String, bid_exchange String, ask_market_center String, ask_exchange String, tick_id String, l2_operation String,
+        source String
+    )' AS fields,
+    JSONExtract(message, fields) AS read,
+    if(read.symbol = '', JSONExtract(quoted(if(read.symbol = '', message, '')), fields), read) AS json,
+    time_of(json.timestamp) AS time,
+    either(json.bid_price, json.bid) AS bid_text,
+    either(json.ask_price, json.ask) AS ask_text,
+    bid_text = '' AND json.bid_size = '' AS no_bid,
+    ask_text = '' AND json.ask_size = '' AS no_ask,
+    price_of(if(no_bid, '0', bid_text)) AS bid,
+    price_of(if(no_ask, '0', ask_text)) AS ask,
+    size_of(if(no_bid, '0', json.bid_size)) AS bid_size,
+    size_of(if(no_ask, '0', json.ask_size)) AS ask_size,
+    either(json.bid_market_center, json.bid_exchange) AS bid_center,
+    either(json.ask_market_center, json.ask_exchange) AS ask_center,
+    whole_of(bid_center) AS bid_center_number,
+    whole_of(ask_center) AS ask_center_number,
+    whole_of(json.tick_id) AS tick_id,
+    ifNull(bid_center_number > 65535, 1) AS bid_center_is_name,
+    ifNull(ask_center_number > 65535, 1) AS ask_center_is_name,
+    -- A market maker's quote is none of the market's best.
+    json.l2_operation != '' AND lower(json.l2_operation) = 'market_maker_update' AS of_maker,
+    no_bid AND no_ask AS no_side,
+    is_no_symbol(json.symbol, message) AS no_symbol,
+    is_no_time(time) AS no_time,
+    is_no_size(bid_size) AS no_bid_size,
+    is_no_size(ask_size) AS no_ask_size,
+    of_maker + no_side + no_symbol + no_time + (bid IS NULL) + no_bid_size + (ask IS NULL) + no_ask_size + (tick_id IS NULL) != 0 AS bad
 SELECT
     _topic AS topic,
     _partition AS partition,
     _offset AS offset,
     _key AS key,
     message,
-    multiIf(
-        JSONType(message) != 'Object', 'not a JSON object',
-        has(wrong, 1), concat('cannot use: ', arrayStringConcat(arrayFilter((field, bad) -> bad, [
-            'symbol', 'timestamp', 'bid_price', 'bid_size', 'ask_price', 'ask_size', 'bid_market_center',
-            'ask_market_center', 'tick_id'
-        ], wrong), ', ')),
-        '') AS error,
+    -- In the order of ingest_quotes_reject.
+    if(
+        bad,
+        if(
+            of_maker,
+            32768,
+            no_symbol + 2 * no_time + 4 * (bid IS NULL OR no_side) + 8 * no_bid_size + 16 * (ask IS NULL OR no_side) + 32 * no_ask_size
+                + 64 * (tick_id IS NULL)
+        ),
+        0
+    ) AS wrong,
     json.symbol AS symbol,
     ifNull(time, toDateTime64(0, 6, 'UTC')) AS timestamp,
     bid,
     ask,
     bid_size,
     ask_size,
-    ifNull(_timestamp_ms, toDateTime64(0, 3, 'UTC')) AS ingestion_time,
+    sent_at(toUnixTimestamp64Milli(ifNull(_timestamp_ms, toDateTime64(0, 3, 'UTC')))) AS ingestion_time,
     json.source AS source,
     tick_id,
     -- Both in one number, to be read in decimal. It orders what has the same timestamp as Kafka has it.
     _partition * 100000000000000 + _offset AS sequence,
-    bid_market_center,
-    ask_market_center
+    if(bid_center_is_name, 0, bid_center_number) AS bid_market_center,
+    if(ask_center_is_name, 0, ask_center_number) AS ask_market_center,
+    if(bid_center_is_name, bid_center, '') AS bid_exchange,
+    if(ask_center_is_name, ask_center, '') AS ask_exchange
 FROM ingest_quotes_queue
 -- Where nothing takes what is parsed, it would be lost: then nothing is taken from the topic either.
 WHERE throwIf((
     SELECT count() = 0
     FROM system.tables
-    WHERE database = '${CLICKHOUSE_DATABASE}' AND name = 'ingest_quotes_parsed' AND hasAll(dependencies_table, ['ingest_quotes_store', 'ingest_quotes_reject'])
-), 'ingest_quotes_store or ingest_quotes_reject is missing, run: ./scripts/ingest.mts on') = 0;
+    WHERE database = '${CLICKHOUSE_DATABASE}' AND name = 'ingest_quotes_parsed' AND hasAll(dependencies_table, ['ingest_quotes_store', 'ingest_quotes_reject', 'ingest_quotes_makers'])
+), 'ingest_quotes_store, ingest_quotes_reject or ingest_quotes_makers is missing, run: ./scripts/ingest.mts on') = 0
+    -- A table from before sizes had fractions would cut them.
+    AND throwIf((
+        SELECT count() < 2
+        FROM system.columns
+        WHERE database = '${CLICKHOUSE_DATABASE}' AND table IN ('market_l1', 'market_l2') AND name IN ('bid_size', 'size') AND type = 'LowCardinality(Float64)'
+    ), 'sizes in market_l1 or market_l2 take no fraction, run: ./scripts/apply-schema.mts --rebuild market_l1 market_l2') = 0;

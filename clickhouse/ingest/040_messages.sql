@@ -27,7 +27,10 @@ SETTINGS
     kafka_poll_max_batch_size = 65536;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_messages_store TO market_messages AS
-SELECT _topic AS topic, _key AS key, ifNull(_timestamp_ms, toDateTime64(0, 3, 'UTC')) AS timestamp, _partition AS partition, _offset AS offset, message
+WITH
+${FUNCTIONS}
+    sent_at(toUnixTimestamp64Milli(ifNull(_timestamp_ms, toDateTime64(0, 3, 'UTC')))) AS sent
+SELECT _topic AS topic, _key AS key, sent AS timestamp, _partition AS partition, _offset AS offset, message
 FROM ingest_messages_queue
 WHERE (topic, key, timestamp, partition, offset) NOT IN
 (
@@ -35,6 +38,7 @@ WHERE (topic, key, timestamp, partition, offset) NOT IN
     FROM market_messages
     WHERE (topic, key, timestamp, partition, offset) IN
     (
-        SELECT _topic, _key, ifNull(_timestamp_ms, toDateTime64(0, 3, 'UTC')), _partition, _offset FROM ingest_messages_queue
+        SELECT _topic, _key, sent_at(toUnixTimestamp64Milli(ifNull(_timestamp_ms, toDateTime64(0, 3, 'UTC')))), _partition, _offset
+        FROM ingest_messages_queue
     )
 );

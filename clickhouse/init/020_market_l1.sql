@@ -3,25 +3,28 @@ CREATE TABLE IF NOT EXISTS market_l1
 (
     symbol LowCardinality(String),
     timestamp DateTime64(6, 'UTC') CODEC(Delta, T64, Default),
-    -- 0 = no bid or no ask. [0.06; with Delta 0.08]
+    -- Oil and spreads are quoted at and below 0 too. [0.06; with Delta 0.08]
     bid Decimal(18, 8) CODEC(GCD, Default),
     ask Decimal(18, 8) CODEC(GCD, Default),
-    -- [0.48; T64 without 'bit' 0.60, without T64 0.51]
-    bid_size UInt32 CODEC(GCD, Delta, T64('bit'), Default),
-    ask_size UInt32 CODEC(GCD, Delta, T64('bit'), Default),
+    -- Whole or with a fraction, as in market_ticks. [0.57; as UInt32 with GCD, Delta and T64 0.49, as Float64 0.62]
+    bid_size LowCardinality(Float64),
+    ask_size LowCardinality(Float64),
     -- Receive time, UTC, kept to the millisecond.
     ingestion_time DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, T64('bit'), Default),
     source LowCardinality(String),
     tick_id UInt64 CODEC(DoubleDelta, Default),
     -- Place in the feed, as in market_ticks. [0.31 for an exchange's update ids; DoubleDelta or Delta alone 0.38]
     sequence UInt64 CODEC(Delta, T64('bit'), Default),
+    -- By number or by name, as in market_ticks.
     bid_market_center UInt16,
     ask_market_center UInt16,
-    -- Computed when read. What orders the quotes of a symbol; and spread and mid, NULL while a side is missing; mid has a ninth decimal, so that it too is
-    -- exact.
+    bid_exchange LowCardinality(String),
+    ask_exchange LowCardinality(String),
+    -- Computed when read. What orders the quotes of a symbol; and spread and mid, NULL while a side is missing: one without size, or, of a writer
+    -- who sends no sizes at all, one without a price above 0. mid has a ninth decimal, so that it too is exact.
     position UInt128 ALIAS bitOr(bitShiftLeft(toUInt128(toUnixTimestamp64Micro(timestamp)), 64), sequence),
-    spread Nullable(Decimal(18, 8)) ALIAS if(bid > 0 AND ask > 0, ask - bid, NULL),
-    mid Nullable(Decimal(38, 9)) ALIAS if(bid > 0 AND ask > 0, (toDecimal128(bid, 9) + ask) / 2, NULL),
+    spread Nullable(Decimal(18, 8)) ALIAS if((bid_size > 0 AND ask_size > 0) OR (bid_size = 0 AND ask_size = 0 AND bid > 0 AND ask > 0), ask - bid, NULL),
+    mid Nullable(Decimal(38, 9)) ALIAS if((bid_size > 0 AND ask_size > 0) OR (bid_size = 0 AND ask_size = 0 AND bid > 0 AND ask > 0), (toDecimal128(bid, 9) + ask) / 2, NULL),
     -- Tells the built-in ingest in no time that what it is about to store is not there yet: parts end before it begins.
     INDEX received ingestion_time TYPE minmax GRANULARITY 1024
 )

@@ -6,10 +6,11 @@ CREATE TABLE IF NOT EXISTS market_l2
     side Enum8('ask' = 0, 'bid' = 1),
     -- [0.40; without Delta 0.72]
     price Decimal(18, 8) CODEC(GCD, Delta, Default),
-    -- [0.73; without GCD 1.06]
-    size UInt32 CODEC(GCD, T64('bit'), Default),
-    -- `clear` empties the symbol's book (IQFeed's S). IQFeed's 3, 6, 7 are inserts, 4, 8 updates, 5, 9 deletes.
-    operation Enum8('insert' = 0, 'update' = 1, 'delete' = 2, 'clear' = 3),
+    -- Whole or with a fraction, as in market_ticks. [0.71; as UInt32 with GCD and T64 0.73, as Float64 1.10]
+    size LowCardinality(Float64),
+    -- `clear` empties the symbol's book (IQFeed's S). IQFeed's 3, 6, 7 are inserts, 4, 8 updates, 5, 9 deletes. `delete_level` takes away
+    -- what the last event of this side and level put there.
+    operation Enum8('insert' = 0, 'update' = 1, 'delete' = 2, 'clear' = 3, 'delete_level' = 4),
     -- 0 = best.
     level UInt16,
     -- [0.12; as String 0.19]
@@ -26,9 +27,10 @@ CREATE TABLE IF NOT EXISTS market_l2
     source LowCardinality(String),
     -- Computed when read, for replaying a book: what orders its events (argMax on one number is four times as fast as on a
     -- tuple), and which entry an event is about: its order; without one its market maker, who has one quote a side; without
-    -- either its price. A clear is about none of them, and an order of its own, so that no later event of an entry hides it.
+    -- either its price. A clear is about none of them, and an order of its own, so that no later event of an entry hides it; so is a
+    -- delete_level, which market_book traces to its entry.
     position UInt128 ALIAS bitOr(bitShiftLeft(toUInt128(toUnixTimestamp64Micro(timestamp)), 64), sequence),
-    entry_order UInt64 ALIAS if(operation = 'clear', 18446744073709551615, order_id),
+    entry_order UInt64 ALIAS multiIf(operation = 'clear', 18446744073709551615, operation = 'delete_level', 18446744073709551614, order_id),
     entry_maker LowCardinality(String) ALIAS if(entry_order = 0, market_maker, ''),
     entry_price Decimal(18, 8) ALIAS if(entry_order = 0 AND market_maker = '', price, toDecimal64(0, 8)),
     -- Overview per symbol and day (how many, when last) without reading the events.
@@ -37,6 +39,8 @@ CREATE TABLE IF NOT EXISTS market_l2
         SELECT symbol, toDate(timestamp), count(), sum(size), min(price), max(price), max(timestamp)
         GROUP BY symbol, toDate(timestamp)
     ),
+    -- Finds the few deletes by level without reading the column of all events.
+    INDEX operation_set operation TYPE set(5) GRANULARITY 4,
     -- Tells the built-in ingest in no time that what it is about to store is not there yet: parts end before it begins.
     INDEX received ingestion_time TYPE minmax GRANULARITY 1024
 )

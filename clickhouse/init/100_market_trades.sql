@@ -1,6 +1,6 @@
 -- The trades that hold: every row once, without what was taken back and without the rows that take it back.
 CREATE VIEW IF NOT EXISTS market_trades AS
-SELECT symbol, timestamp, price, size, conditions, ingestion_time, source, tick_id, sequence, market_center, bid, ask, total_volume, basis, correction
+SELECT symbol, timestamp, price, size, conditions, ingestion_time, source, tick_id, sequence, market_center, exchange, bid, ask, total_volume, basis, correction
 FROM market_ticks FINAL
 WHERE correction != 'delete'
     AND (symbol, timestamp, tick_id, price, size, conditions) NOT IN

@@ -2,7 +2,7 @@
 -- of the symbol's trades. A row that takes a trade back stands before it in this order, so that it is the one that is left of both.
 -- The table's order says nothing of trades of one microsecond; so all of the last microsecond are taken, and then ordered as came.
 CREATE VIEW IF NOT EXISTS market_last_trades AS
-SELECT timestamp, price, size, conditions, tick_id, sequence, market_center, bid, ask, total_volume, basis, correction
+SELECT timestamp, price, size, conditions, tick_id, sequence, market_center, exchange, bid, ask, total_volume, basis, correction
 FROM
 (
     SELECT *

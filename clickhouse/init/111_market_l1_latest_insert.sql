@@ -9,6 +9,8 @@ SELECT
     argMax(market_l1.ask_size, market_l1.position) AS ask_size,
     argMax(market_l1.bid_market_center, market_l1.position) AS bid_market_center,
     argMax(market_l1.ask_market_center, market_l1.position) AS ask_market_center,
+    argMax(market_l1.bid_exchange, market_l1.position) AS bid_exchange,
+    argMax(market_l1.ask_exchange, market_l1.position) AS ask_exchange,
     argMax(market_l1.sequence, market_l1.position) AS sequence,
     max(market_l1.position) AS position
 FROM market_l1

@@ -7,8 +7,8 @@ CREATE TABLE IF NOT EXISTS market_bars_1m
     high Decimal(18, 8) CODEC(GCD, ZSTD(1)),
     low Decimal(18, 8) CODEC(GCD, ZSTD(1)),
     close Decimal(18, 8) CODEC(GCD, ZSTD(1)),
-    volume UInt64 CODEC(T64, ZSTD(1)),
-    -- Sum of price x size, exact; divided by volume it is the VWAP.
+    volume Float64 CODEC(ZSTD(1)),
+    -- Sum of price x size, exact to the eighth decimal; divided by volume it is the VWAP.
     notional Decimal(38, 8) CODEC(ZSTD(1)),
     -- 0 when all trades of the minute were taken back.
     trades UInt32 CODEC(T64, ZSTD(1)),

@@ -12,8 +12,8 @@ SELECT
     maxIf(price, holds) AS high,
     minIf(price, holds) AS low,
     argMaxIf(price, position, holds) AS close,
-    sumIf(size, holds) AS volume,
-    sumIf(toDecimal128(price, 8) * size, holds) AS notional,
+    toFloat64(sumIf(toDecimal128(toString(size), 8) AS exact_size, holds)) AS volume,
+    CAST(sumIf(toDecimal128(price, 8) * exact_size, holds) AS Decimal(38, 8)) AS notional,
     countIf(holds) AS trades,
     now64(6, 'UTC') AS computed_at
 FROM market_ticks FINAL

@@ -4,7 +4,7 @@
 CREATE VIEW IF NOT EXISTS market_bars AS
 -- Equal scalars are evaluated once, before either half reads: both see the same buckets.
 WITH (SELECT groupArray(bucket) FROM market_rollup_state FINAL WHERE rollup = 'bars' AND computed_at <= inserted_at + INTERVAL 10 SECOND) AS stale
-SELECT symbol, minute, open, high, low, close, volume, notional, notional / nullIf(volume, 0) AS vwap, trades
+SELECT symbol, minute, open, high, low, close, volume, notional, notional / nullIf(toDecimal128(toString(volume), 8), 0) AS vwap, trades
 FROM market_bars_1m FINAL
 WHERE trades > 0 AND toStartOfFiveMinutes(minute) NOT IN arraySort(stale)
 UNION ALL
@@ -16,9 +16,10 @@ SELECT
     max(price) AS high,
     min(price) AS low,
     argMax(price, position) AS close,
-    sum(size) AS volume,
-    sum(toDecimal128(price, 8) * size) AS notional,
-    notional / nullIf(volume, 0) AS vwap,
+    -- As decimals, so that the sum is exact. A double as text is the number that it stands for, and a dictionary is translated once.
+    toFloat64(sum(toDecimal128(toString(size), 8) AS exact_size)) AS volume,
+    CAST(sum(toDecimal128(price, 8) * exact_size) AS Decimal(38, 8)) AS notional,
+    notional / nullIf(sum(exact_size), 0) AS vwap,
     toUInt32(count()) AS trades
 FROM market_ticks FINAL
 WHERE toStartOfFiveMinutes(timestamp) IN arraySort(stale)

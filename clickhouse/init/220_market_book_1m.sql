@@ -10,9 +10,9 @@ CREATE TABLE IF NOT EXISTS market_book_1m
     entry_price Decimal(18, 8) CODEC(GCD, Delta, ZSTD(1)),
     -- As market_l2's: microseconds in the upper, sequence in the lower 64 bits.
     position UInt128 CODEC(ZSTD(1)),
-    operation Enum8('insert' = 0, 'update' = 1, 'delete' = 2, 'clear' = 3) CODEC(ZSTD(1)),
+    operation Enum8('insert' = 0, 'update' = 1, 'delete' = 2, 'clear' = 3, 'delete_level' = 4) CODEC(ZSTD(1)),
     price Decimal(18, 8) CODEC(GCD, Delta, ZSTD(1)),
-    size UInt32 CODEC(GCD, T64, ZSTD(1)),
+    size Float64 CODEC(ZSTD(1)),
     order_count UInt32 CODEC(ZSTD(1)),
     computed_at DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1))
 )

@@ -5,13 +5,51 @@ SELECT
     side,
     toUInt32(row_number() OVER (PARTITION BY side ORDER BY if(side = 'bid', -entry.1, entry.1)) - 1) AS level,
     entry.1 AS price,
-    sum(entry.2) AS size,
+    -- Added up as in market_bars.
+    toFloat64(sum(toDecimal128(toString(entry.2), 8))) AS size,
     sum(greatest(entry.3, 1)) AS orders
 FROM
 (
     SELECT side, (argMax(price, position), argMax(size, position), argMax(order_count, position)) AS entry
     FROM
     (
+        -- A delete by level takes away the entry of the last event that put something there. Only a symbol that has such deletes pays for
+        -- the look at all of its events.
+        SELECT
+            side,
+            target.1 AS entry_order,
+            target.2 AS entry_maker,
+            target.3 AS entry_price,
+            position,
+            operation,
+            toDecimal64(0, 8) AS price,
+            toFloat64(0) AS size,
+            0 AS order_count
+        FROM
+        (
+            SELECT
+                side,
+                position,
+                operation,
+                argMaxIf((entry_order, entry_maker, entry_price), position, operation IN ('insert', 'update')) OVER earlier AS target,
+                maxIf(position, operation IN ('insert', 'update')) OVER earlier AS placed
+            FROM market_l2
+            WHERE symbol = {symbol:String}
+                AND timestamp >= {since:DateTime64(6, 'UTC')}
+                AND timestamp <= {at:DateTime64(6, 'UTC')}
+                AND
+                (
+                    SELECT count() > 0
+                    FROM market_l2
+                    WHERE symbol = {symbol:String}
+                        AND timestamp >= {since:DateTime64(6, 'UTC')}
+                        AND timestamp <= {at:DateTime64(6, 'UTC')}
+                        AND operation = 'delete_level'
+                )
+            WINDOW earlier AS (PARTITION BY side, level ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
+        )
+        WHERE operation = 'delete_level' AND placed > 0
+        UNION ALL
         -- Equal scalars are evaluated once, before either half reads: both see the same buckets.
         WITH (SELECT groupArray(bucket) FROM market_rollup_state FINAL WHERE rollup = 'book' AND computed_at <= inserted_at + INTERVAL 10 SECOND) AS stale
         SELECT side, entry_order, entry_maker, entry_price, position, operation, price, size, order_count

@@ -119,7 +119,7 @@ writers('of quotes: spread and mid are computed, exactly, and missing while a si
   const quote = { timestamp: '2026-01-05T14:30:00Z', bid_size: 100, ask_size: 200, source: 'iqfeed' }
   await insert('market_l1', [
     { ...quote, symbol: 'MID', bid: '10.00000001', ask: '10.00000002' },
-    { ...quote, symbol: 'ONE', bid: '10', ask: 0 },
+    { ...quote, symbol: 'ONE', bid: '10', ask: 0, ask_size: 0 },
   ])
   const query =
     "SELECT symbol, toString(spread), toString(mid) FROM market_l1 WHERE symbol IN ('MID', 'ONE') ORDER BY symbol"
@@ -127,6 +127,46 @@ writers('of quotes: spread and mid are computed, exactly, and missing while a si
     ['MID', '0.00000001', '10.000000015'],
     ['ONE', null, null],
   ])
+})
+
+writers(
+  'of quotes at and below 0: a side is there that has a size, and where no sizes are sent, a price above 0',
+  async () => {
+    const quote = { timestamp: '2026-01-05T14:30:00Z', source: 'iqfeed' }
+    const quotes: [symbol: string, values: object, spread: string | null, mid: string | null][] = [
+      ['NEG1', { bid: -37.63, ask: -37, bid_size: 10, ask_size: 10 }, '0.63', '-37.315'],
+      ['NEG2', { bid: -0.05, ask: 0.05, bid_size: 10, ask_size: 10 }, '0.1', '0'],
+      ['NEG3', { bid: 0, ask: 0.05, bid_size: 10, ask_size: 0.5 }, '0.05', '0.025'],
+      ['NEG4', { bid: 10, ask: 11 }, '1', '10.5'],
+      ['NEG5', { bid: 10, ask: 11, bid_size: 5 }, null, null],
+      ['NEG6', { bid: -1, ask: 1 }, null, null],
+    ]
+    await insert(
+      'market_l1',
+      quotes.map(([symbol, values]) => ({ ...quote, symbol, ...values })),
+    )
+    const expected = quotes.map(([symbol, , spread, mid]) => [symbol, spread, mid])
+    for (const table of ['market_l1', 'market_l1_latest FINAL'])
+      assert.equal(
+        await rows(
+          `SELECT symbol, toString(spread), toString(mid) FROM ${table} WHERE symbol LIKE 'NEG_' ORDER BY symbol`,
+        ),
+        expected,
+        table,
+      )
+  },
+)
+
+writers('of sizes with a fraction, in JSON and in Native; whole ones stay numbers', async () => {
+  const row = { symbol: 'FRAC', timestamp: '2026-01-05 14:30:00', price: '91234.5' }
+  await insert('market_ticks', [
+    { ...row, size: 0.001, tick_id: 1 },
+    { ...row, size: 100, tick_id: 2 },
+  ])
+  await native('market_ticks', Object.entries({ ...row, size: 1703.1, tick_id: 3 }))
+  await native('market_ticks', Object.entries({ ...row, size: 7, tick_id: 4 }))
+  const sizes = "SELECT size FROM market_ticks WHERE symbol = 'FRAC' ORDER BY tick_id"
+  assert.equal((await rows(sizes)).flat(), [0.001, 100, 1703.1, 7])
 })
 
 writers('partitions stay few: by month, order book events by day', async () => {
@@ -315,6 +355,27 @@ bars('and the last trades take trades of one microsecond in the order of the fee
   assert.equal(await lastOf('ONLY', 1), [11.5])
   await rollUp('bars')
   await check()
+})
+
+bars('add up sizes exactly: fractions as decimals, whole ones to the last', async () => {
+  await insert('market_ticks', [
+    trade('SUMS', '30:01', 1.5, 0.1, 1),
+    trade('SUMS', '30:02', 1.5, 0.2, 2),
+    trade('SUMS', '31:01', 2, 1703.1, 3),
+    trade('SUMS', '31:02', 2, 0.00000001, 4),
+    trade('SUMS', '32:01', 1, 4_503_599_627_370_497, 5),
+    trade('SUMS', '32:02', 1, 4_503_599_627_370_494, 6),
+  ])
+  const expected = [
+    ['14:30', '0.3', '0.45', '1.5'],
+    ['14:31', '1703.10000001', '3406.20000002', '2'],
+    ['14:32', '9007199254740991', '9007199254740991', '1'],
+  ]
+  const query =
+    "SELECT formatDateTime(minute, '%H:%i'), toString(volume), toString(notional), toString(vwap) FROM market_bars WHERE symbol = 'SUMS' ORDER BY minute"
+  assert.equal(await rows(query), expected)
+  await rollUp('bars')
+  assert.equal(await rows(query), expected)
 })
 
 bars('have what an INSERT stored that broke, and no VWAP where nothing was traded', async () => {
@@ -562,6 +623,60 @@ book('by order: an update moves it, a deletion needs no price; a clear empties t
       400: [],
       460: [['ask', 0, 13, 7, 1]],
     },
+  )
+})
+
+book('by level: a delete takes away what the last event of that side and level put there', async () => {
+  const gone = (second: number, side: string, level: number) => event(second, side, 0, 0, 'delete_level', { level })
+  await moments(
+    'LEVL',
+    [
+      event(0, 'bid', 15.3, 100, 'insert', { level: 0 }),
+      event(1, 'bid', 15.2, 0.5, 'insert', { level: 1 }),
+      event(2, 'ask', 15.4, 100, 'insert', { level: 0 }),
+      gone(70, 'bid', 0),
+      // Put in front of another: the last one that was put there goes, the one before it stays.
+      event(400, 'bid', 15.25, 10, 'insert', { level: 1 }),
+      gone(401, 'bid', 1),
+      // Moved on since: by its price and not by the level that it had.
+      event(402, 'ask', 15.4, 60, 'update', { level: 1 }),
+      event(403, 'ask', 15.35, 20, 'insert', { level: 0 }),
+      gone(700, 'ask', 1),
+      // There is nothing, and it comes again.
+      gone(701, 'ask', 7),
+      event(702, 'ask', 15.4, 5, 'insert', { level: 1 }),
+    ],
+    {
+      60: [
+        ['bid', 0, 15.3, 100, 1],
+        ['bid', 1, 15.2, 0, 1],
+        ['ask', 0, 15.4, 100, 1],
+      ],
+      75: [
+        ['bid', 0, 15.2, 0, 1],
+        ['ask', 0, 15.4, 100, 1],
+      ],
+      500: [
+        ['bid', 0, 15.2, 0, 1],
+        ['ask', 0, 15.35, 20, 1],
+        ['ask', 1, 15.4, 60, 1],
+      ],
+      701: [
+        ['bid', 0, 15.2, 0, 1],
+        ['ask', 0, 15.35, 20, 1],
+      ],
+      3600: [
+        ['bid', 0, 15.2, 0, 1],
+        ['ask', 0, 15.35, 20, 1],
+        ['ask', 1, 15.4, 5, 1],
+      ],
+    },
+  )
+  assert.equal(
+    await rows(
+      "SELECT size FROM market_book(symbol = 'LEVL', since = '2026-01-05 00:00:00', at = '2026-01-05 16:00:00')  WHERE price = 15.2",
+    ),
+    [[0.5]],
   )
 })
 

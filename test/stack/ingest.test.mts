@@ -57,7 +57,7 @@ switching('names every table and topic that it lacks, and changes nothing', asyn
   assert.equal(
     findings.map(({ code, subject }) => `${code} ${subject}`),
     [
-      ...['market_ticks', 'market_rollup_state', 'market_l1', 'market_l1_latest', 'market_l2'].map(
+      ...['market_ticks', 'market_rollup_state', 'market_l2', 'market_l1', 'market_l1_latest'].map(
         (table) => `INGEST_TABLE ${table}`,
       ),
       'INGEST_TOPIC market.features',
@@ -262,6 +262,212 @@ storing('order book: codes and words, and deletes that say no price', async () =
   ])
 })
 
+storing('prices as they are meant: rounded to the eighth decimal, never cut', async () => {
+  const symbol = symbols()
+  const prices: [sent: unknown, stored: string][] = [
+    // As Python writes 1 + 0.36, 0.1 + 0.2 + 15, and 1.2 - 1e-16.
+    [1.3599999999999999, '1.36'],
+    ['15.299999999999999', '15.3'],
+    ['1.1999999999999999556', '1.2'],
+    ['-37.630000000000003', '-37.63'],
+    ['0.000000005', '0.00000001'],
+    ['1.000000004999', '1'],
+    [1e-5, '0.00001'],
+    ['1.5E3', '1500'],
+    ['9999999999.99999999', '9999999999.99999999'],
+    ['12345678.123456785', '12345678.12345679'],
+    ['100.', '100'],
+    [0, '0'],
+  ]
+  await ingest.send(
+    TOPICS.trades,
+    prices.map(([trade_price], index) => trade({ symbol, trade_price, tick_id: index + 1 })),
+  )
+  assert.is(await ingest.settles('market_ticks', `symbol = '${symbol}'`, prices.length), prices.length)
+  assert.equal(
+    (await ingest.rows(`SELECT toString(price) FROM market_ticks WHERE symbol = '${symbol}' ORDER BY tick_id`)).flat(),
+    prices.map(([, stored]) => stored),
+  )
+})
+
+storing('sizes with a fraction, and whole ones however they are written', async () => {
+  const symbol = symbols()
+  const sizes: [sent: unknown, stored: number][] = [
+    [0.001, 0.001],
+    [1703.1, 1703.1],
+    ['0.5', 0.5],
+    ['100.0', 100],
+    [0, 0],
+    ['-0', 0],
+    [9_007_199_254_740_992, 9_007_199_254_740_992],
+  ]
+  await ingest.send(
+    TOPICS.trades,
+    sizes.map(([trade_size], index) => trade({ symbol, trade_size, tick_id: `${index + 1}.0` })),
+  )
+  await ingest.send(TOPICS.l2, [event({ symbol, size: 28.5, level: '2.0' })])
+  await ingest.send(TOPICS.quotes, [quote({ symbol, bid_size: 0.25, ask_size: '1e3' })])
+  assert.is(await ingest.settles('market_ticks', `symbol = '${symbol}'`, sizes.length), sizes.length)
+  assert.equal(
+    (await ingest.rows(`SELECT size FROM market_ticks WHERE symbol = '${symbol}' ORDER BY tick_id`)).flat(),
+    sizes.map(([, stored]) => stored),
+  )
+  assert.is(await ingest.settles('market_l2', `symbol = '${symbol}'`, 1), 1)
+  assert.equal(await ingest.rows(`SELECT size, level FROM market_l2 WHERE symbol = '${symbol}'`), [[28.5, 2]])
+  assert.is(await ingest.settles('market_l1', `symbol = '${symbol}'`, 1), 1)
+  assert.equal(await ingest.rows(`SELECT bid_size, ask_size FROM market_l1 WHERE symbol = '${symbol}'`), [[0.25, 1000]])
+})
+
+storing('market centers by number and by name, and the names of the tables’ columns', async () => {
+  const symbol = symbols()
+  const { trade_price, trade_size, trade_market_center, trade_conditions, bid_price, ask_price, ...rest } = trade()
+  await ingest.send(TOPICS.trades, [
+    trade({ symbol, trade_market_center: '11' }),
+    trade({ symbol, trade_market_center: 'NASDAQ', tick_id: 8 }),
+    trade({ symbol, trade_market_center: '', tick_id: 9 }),
+    trade({ symbol, trade_market_center: 70_000, tick_id: 10 }),
+    {
+      ...rest,
+      symbol,
+      tick_id: 11,
+      price: 1.5,
+      size: 2,
+      exchange: 'ARCA',
+      conditions: ['01', '87'],
+      bid: 1.4,
+      ask: 1.6,
+    },
+  ])
+  await ingest.send(TOPICS.quotes, [quote({ symbol, bid_market_center: 'BATS', ask_market_center: '5' })])
+  assert.is(await ingest.settles('market_ticks', `symbol = '${symbol}'`, 5), 5)
+  const columns = 'toFloat64(price), size, market_center, exchange, conditions, toFloat64(bid), toFloat64(ask)'
+  assert.equal(await ingest.rows(`SELECT ${columns} FROM market_ticks WHERE symbol = '${symbol}' ORDER BY tick_id`), [
+    [189.12345678, 100, 11, '', '0187', 189.12, 189.13],
+    [189.12345678, 100, 0, 'NASDAQ', '0187', 189.12, 189.13],
+    [189.12345678, 100, 0, '', '0187', 189.12, 189.13],
+    [189.12345678, 100, 0, '70000', '0187', 189.12, 189.13],
+    [1.5, 2, 0, 'ARCA', '0187', 1.4, 1.6],
+  ])
+  assert.is(await ingest.settles('market_l1', `symbol = '${symbol}'`, 1), 1)
+  const centers = 'bid_market_center, bid_exchange, ask_market_center, ask_exchange'
+  const found = [[0, 'BATS', 5, '']]
+  assert.equal(await ingest.rows(`SELECT ${centers} FROM market_l1 WHERE symbol = '${symbol}'`), found)
+  assert.equal(await ingest.rows(`SELECT ${centers} FROM market_l1_latest FINAL WHERE symbol = '${symbol}'`), found)
+})
+
+storing('epoch times in seconds, milliseconds, microseconds and nanoseconds', async () => {
+  const symbol = symbols()
+  const times: [sent: unknown, stored: string][] = [
+    [1795617000, '2026-11-25 14:30:00.000000'],
+    [1795617000.123456, '2026-11-25 14:30:00.123456'],
+    [1795617000123, '2026-11-25 14:30:00.123000'],
+    [1795617000123.5, '2026-11-25 14:30:00.123500'],
+    [1795617000123456, '2026-11-25 14:30:00.123456'],
+    ['1795617000123456789', '2026-11-25 14:30:00.123456'],
+    ['2026-11-25T09:30:00.123456789-05:00', '2026-11-25 14:30:00.123456'],
+  ]
+  await ingest.send(
+    TOPICS.trades,
+    times.map(([timestamp], index) => trade({ symbol, timestamp, tick_id: index + 1 })),
+  )
+  assert.is(await ingest.settles('market_ticks', `symbol = '${symbol}'`, times.length), times.length)
+  assert.equal(
+    (await ingest.rows(`SELECT timestamp FROM market_ticks WHERE symbol = '${symbol}' ORDER BY tick_id`)).flat(),
+    times.map(([, stored]) => stored),
+  )
+})
+
+storing('a message whose other fields JSON has no words for', async () => {
+  const symbol = symbols()
+  const line = JSON.stringify(trade({ symbol, note: 'was NaN, 12 "x"' }))
+  await ingest.send(TOPICS.trades, [
+    line.replace('{', '{"latency":NaN,"sequence":-123456789012345678901234567890,'),
+    line.replace('"tick_id":7', '"tick_id":8,"latency":[Infinity,{"a":-Infinity}]'),
+  ])
+  assert.is(await ingest.settles('market_ticks', `symbol = '${symbol}'`, 2), 2)
+})
+
+storing('order book: l2_operation counts from 1, sides by other words, depth_level', async () => {
+  const symbol = symbols()
+  const update = (operation: unknown, more: object) => event({ symbol, l2_operation: 'update', operation, ...more })
+  const level = { level: undefined, market_maker: '', tick_id: undefined }
+  await ingest.send(TOPICS.l2, [
+    update(1, { ...level, depth_level: 0, side: 'B', price: 10 }),
+    update(0, { ...level, depth_level: 1, side: 'buy', price: 9.9 }),
+    update(1, { ...level, depth_level: 0, side: 'A', price: 10.2 }),
+    update(1, { ...level, depth_level: 1, side: 'S', price: 10.3 }),
+    update(2, { ...level, depth_level: 0, side: 'sell', price: 10.2, size: 50 }),
+    update(3, { ...level, depth_level: 1, side: 'buy', price: 9.9, size: 0 }),
+    { symbol, timestamp: event().timestamp, l2_operation: 'delete', side: 0, level: 1 },
+    event({ symbol, operation: 'add', price: 9.5, market_maker: '', level: 3 }),
+    event({ symbol, operation: 'delete', price: undefined, size: undefined, market_maker: '', level: 3 }),
+  ])
+  assert.is(await ingest.settles('market_l2', `symbol = '${symbol}'`, 9), 9)
+  assert.equal(
+    await ingest.rows(
+      `SELECT side, operation, level, price FROM market_l2 WHERE symbol = '${symbol}' ORDER BY sequence`,
+    ),
+    [
+      ['bid', 'insert', 0, 10],
+      ['bid', 'insert', 1, 9.9],
+      ['ask', 'insert', 0, 10.2],
+      ['ask', 'insert', 1, 10.3],
+      ['ask', 'update', 0, 10.2],
+      ['bid', 'delete', 1, 9.9],
+      ['ask', 'delete_level', 1, 0],
+      ['bid', 'insert', 3, 9.5],
+      ['bid', 'delete_level', 3, 0],
+    ],
+  )
+  const book = `market_book(symbol = '${symbol}', since = '2026-11-23 00:00:00', at = '2026-11-23 16:00:00')`
+  assert.equal(await ingest.rows(`SELECT side, level, price, size FROM ${book} ORDER BY side`), [
+    ['ask', 0, 10.2, 50],
+    ['bid', 0, 10, 100],
+  ])
+})
+
+storing('a market maker’s two sides, on either topic, are events of the book and no quote', async () => {
+  const symbol = symbols()
+  const maker = (more: object) => ({
+    symbol,
+    timestamp: '2026-11-23T10:00:00Z',
+    market_maker: 'GSCO',
+    bid_price: 149,
+    bid_size: 300,
+    ask_price: 151,
+    ask_size: 200,
+    l2_operation: 'market_maker_update',
+    ...more,
+  })
+  const topics: [topic: string, more: object][] = [
+    [TOPICS.quotes, {}],
+    [TOPICS.l2, { market_maker: 'NSDQ', bid_price: 149.5, timestamp: '2026-11-23T10:00:01Z' }],
+    [TOPICS.quotes, { timestamp: '2026-11-23T10:00:02Z', ask_size: 0 }],
+  ]
+  for (const [topic, more] of topics) await ingest.send(topic, [maker(more)])
+  assert.is(await ingest.settles('market_l2', `symbol = '${symbol}'`, 6), 6)
+  assert.equal(
+    await ingest.rows(
+      `SELECT market_maker, side, operation, price, size FROM market_l2 WHERE symbol = '${symbol}' ORDER BY timestamp, side`,
+    ),
+    [
+      ['GSCO', 'ask', 'update', 151, 200],
+      ['GSCO', 'bid', 'update', 149, 300],
+      ['NSDQ', 'ask', 'update', 151, 200],
+      ['NSDQ', 'bid', 'update', 149.5, 300],
+      ['GSCO', 'ask', 'delete', 0, 0],
+      ['GSCO', 'bid', 'update', 149, 300],
+    ],
+  )
+  assert.is(await ingest.count('market_l1', `symbol = '${symbol}'`), 0)
+  const book = `market_book(symbol = '${symbol}', since = '2026-11-23 00:00:00', at = '2026-11-23 16:00:00')`
+  assert.equal(await ingest.rows(`SELECT side, price, size, orders FROM ${book} ORDER BY side, level`), [
+    ['ask', 151, 200, 1],
+    ['bid', 149.5, 300, 1],
+    ['bid', 149, 300, 1],
+  ])
+})
+
 storing('keeps Kafka’s time, and its place in the order of the topic', async () => {
   const symbol = symbols()
   // A clock that goes back, between messages of one moment.
@@ -301,20 +507,37 @@ const rejecting = suite('what cannot be read')
 
 /** What is wrong, and the message that has it. */
 const POISON: [topic: string, error: string, message: unknown][] = [
-  [TOPICS.trades, 'not a JSON object', 'not JSON'],
-  [TOPICS.trades, 'not a JSON object', '{"symbol":"T","timestamp":"2026-'],
+  [TOPICS.trades, 'not JSON', 'not JSON'],
+  [TOPICS.trades, 'not JSON', '{"symbol":"T","timestamp":"2026-'],
   [TOPICS.trades, 'not a JSON object', '["T","2026-11-23T10:00:00","1","1"]'],
   [TOPICS.trades, 'not a JSON object', '42'],
-  [TOPICS.trades, 'not a JSON object', `${JSON.stringify(trade())}${JSON.stringify(trade())}`],
-  [TOPICS.trades, 'not a JSON object', JSON.stringify(trade()).replace('189.12345678', 'NaN')],
-  [TOPICS.trades, 'not a JSON object', Buffer.from([0xff, 0xfe, 0x00, 0x7b])],
+  [TOPICS.trades, 'not JSON', `${JSON.stringify(trade())}${JSON.stringify(trade())}`],
+  [TOPICS.trades, 'not JSON', Buffer.from([0xff, 0xfe, 0x00, 0x7b])],
+  [TOPICS.trades, 'cannot use: trade_price', JSON.stringify(trade()).replace('189.12345678', 'NaN')],
+  [TOPICS.trades, 'cannot use: bid_price', JSON.stringify(trade()).replace('189.12,', '-Infinity,')],
+  [
+    TOPICS.trades,
+    'cannot use: tick_id',
+    JSON.stringify(trade()).replace('"tick_id":7', '"tick_id":18446744073709551616'),
+  ],
+  [TOPICS.trades, 'cannot use: trade_price', trade({ trade_price: 1e-9 })],
+  [TOPICS.trades, 'cannot use: trade_price', trade({ trade_price: '1.2.3' })],
+  [TOPICS.trades, 'cannot use: trade_size', trade({ trade_size: -1 })],
+  [TOPICS.trades, 'cannot use: trade_size', trade({ trade_size: 9_007_199_254_740_994 })],
+  [TOPICS.trades, 'cannot use: symbol', trade({ symbol: ['SPY'] })],
+  [TOPICS.trades, 'cannot use: symbol', trade({ symbol: { a: 1 } })],
+  [TOPICS.trades, 'cannot use: symbol', trade({ symbol: true })],
+  [TOPICS.trades, 'cannot use: symbol', trade({ symbol: 700 })],
+  [TOPICS.trades, 'cannot use: symbol', trade({ symbol: ' ' })],
+  [TOPICS.trades, 'cannot use: symbol', trade({ symbol: 'SPY ' })],
+  [TOPICS.trades, 'cannot use: symbol', trade({ symbol: '\u00a0SPY' })],
   [TOPICS.trades, 'cannot use: symbol', trade({ symbol: '' })],
   [TOPICS.trades, 'cannot use: timestamp', trade({ timestamp: 'yesterday' })],
   [TOPICS.trades, 'cannot use: timestamp', trade({ timestamp: 12 })],
   [TOPICS.trades, 'cannot use: timestamp', trade({ timestamp: '9999-01-01T00:00:00' })],
   [TOPICS.trades, 'cannot use: timestamp', trade({ timestamp: undefined })],
   [TOPICS.trades, 'cannot use: trade_price', trade({ trade_price: null })],
-  [TOPICS.trades, 'cannot use: trade_price, trade_size', trade({ trade_price: 1e12, trade_size: 1.5 })],
+  [TOPICS.trades, 'cannot use: trade_price, trade_size', trade({ trade_price: 1e12, trade_size: 'many' })],
   [TOPICS.trades, 'cannot use: tick_id', trade({ tick_id: -1 })],
   [TOPICS.trades, 'cannot use: correction', trade({ correction: 'perhaps' })],
   [
@@ -323,8 +546,22 @@ const POISON: [topic: string, error: string, message: unknown][] = [
     quote({ bid_price: null, bid_size: null, ask_price: null, ask_size: null }),
   ],
   [TOPICS.quotes, 'cannot use: ask_size', quote({ ask_size: undefined })],
+  [TOPICS.quotes, 'cannot use: market_maker', { ...quote(), l2_operation: 'market_maker_update' }],
+  [
+    TOPICS.quotes,
+    'cannot use: bid_price',
+    quote({ market_maker: 'GSCO', l2_operation: 'market_maker_update', bid_price: 'x' }),
+  ],
   [TOPICS.l2, 'cannot use: side', event({ side: 2 })],
   [TOPICS.l2, 'cannot use: operation', event({ operation: 'replace' })],
+  // Nothing counts from 1 without l2_operation: 3 is no clear.
+  [TOPICS.l2, 'cannot use: operation', event({ operation: 3 })],
+  [TOPICS.l2, 'cannot use: l2_operation', event({ l2_operation: 'replace' })],
+  [
+    TOPICS.l2,
+    'cannot use: price, level, order_id, market_maker',
+    event({ operation: 'delete', price: null, market_maker: '', level: null }),
+  ],
   [TOPICS.l2, 'cannot use: price, size', event({ price: undefined, size: undefined })],
   [TOPICS.l2, 'cannot use: level', event({ level: 70_000 })],
 ]
@@ -357,7 +594,7 @@ rejecting('is told by status and health-check, as a warning with samples', async
   assert.is(exitCode, 0)
   assert.equal(
     topics.map(({ rejects: count }) => count),
-    [16, 2, 4, 0, 0],
+    [29, 4, 7, 0, 0],
   )
   assert.is(rejects.length, 5)
   assert.ok(rejects.every(({ error, message }) => error !== '' && message.length <= 100))
@@ -365,7 +602,7 @@ rejecting('is told by status and health-check, as a warning with samples', async
   const { exitCode: healthCode, services, findings: found } = await health(['--only', 'ingest'])
   assert.equal(
     [healthCode, services[0].state, services[0].details.rejectsToday, codes(found)],
-    [0, 'healthy', 22, ['INGEST_REJECTS']],
+    [0, 'healthy', 40, ['INGEST_REJECTS']],
   )
 })
 
@@ -392,7 +629,7 @@ rejecting('a time that is none, rather than one that was never sent', async () =
     '0000-11-23T10:00:00',
     '2026-11-23T10:00:00\t',
     '2026-11-23T10:00:00+05:60',
-    1_795_428_000_123,
+    12_345_678,
     // The tables of minutes end on that day.
     '2106-02-07',
     4_294_944_000,
@@ -511,5 +748,38 @@ canary('removes what a canary left that was killed', async () => {
   assert.not.ok((await ingest.kafka.admin((admin) => admin.listTopics())).includes(name))
 })
 
-canary.after(() => ingest.stop())
 canary.run()
+
+// The last one: such times stay the newest of their topics.
+const recordTimes = suite('record times')
+
+recordTimes('record times in microseconds, nanoseconds and out of range stay sane', async () => {
+  const symbol = symbols()
+  await ingest.ingest(['on'])
+  const times: [sent: string, stored: string][] = [
+    ['1795428000123', '2026-11-23 10:00:00.123'],
+    ['1795428000123456', '2026-11-23 10:00:00.123'],
+    ['1795428000123456789', '2026-11-23 10:00:00.123'],
+    ['5000000000000', '1970-02-27 20:53:20.000'],
+  ]
+  for (const [index, [timestamp]] of times.entries())
+    await ingest.send(TOPICS.trades, [trade({ symbol, tick_id: index + 1 })], { timestamp })
+  await ingest.send(TOPICS.trades, [trade({ symbol, trade_price: 'x' })], { timestamp: '4200000000000' })
+  assert.is(await ingest.settles('market_ticks', `symbol = '${symbol}'`, times.length), times.length)
+  assert.equal(
+    (await ingest.rows(`SELECT ingestion_time FROM market_ticks WHERE symbol = '${symbol}' ORDER BY tick_id`)).flat(),
+    times.map(([, stored]) => stored),
+  )
+  // A reject of a producer whose clock is ahead counts by when it came.
+  const where = `message LIKE '%"${symbol}"%'`
+  assert.is(await ingest.settles('market_rejects', where, 1), 1)
+  assert.equal(
+    await ingest.rows(
+      `SELECT timestamp, stored_at BETWEEN now() - 60 AND now() + 1 FROM market_rejects WHERE ${where}`,
+    ),
+    [['2103-02-04 02:40:00.000', 1]],
+  )
+})
+
+recordTimes.after(() => ingest.stop())
+recordTimes.run()

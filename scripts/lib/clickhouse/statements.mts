@@ -8,19 +8,20 @@ import { interpolate } from '../settings/interpolate.mts'
 import { ROOT, type Settings } from '../settings/settings.mts'
 
 /**
- * The text of each SQL file of a folder of clickhouse/, in the order of the file names.
+ * The text of each numbered SQL file of a folder of clickhouse/, in the order of the file names.
  * @throws {OpsError} exit code 2, naming the first file that cannot be read as text
  */
 function sqlFiles(folder: 'init' | 'ingest'): string[] {
-  const files = readdirSync(path.join(ROOT, 'clickhouse', folder)).filter((file) => file.endsWith('.sql'))
-  return files.sort().map((file) => {
-    const subject = path.join('clickhouse', folder, file)
-    try {
-      return readTextFile(path.join(ROOT, subject)) ?? ''
-    } catch (failure) {
-      throw configError([error('SQL_FILE', subject, { found: reason(failure), hint: `git checkout ${subject}` })])
-    }
-  })
+  const files = readdirSync(path.join(ROOT, 'clickhouse', folder)).filter((file) => /^\d.*\.sql$/.test(file))
+  return files.sort().map((file) => sqlFile(path.join('clickhouse', folder, file)))
+}
+
+function sqlFile(subject: string): string {
+  try {
+    return readTextFile(path.join(ROOT, subject)) ?? ''
+  } catch (failure) {
+    throw configError([error('SQL_FILE', subject, { found: reason(failure), hint: `git checkout ${subject}` })])
+  }
 }
 
 /** The statements of clickhouse/init, one a file, in the order of the file names. */
@@ -37,9 +38,10 @@ export interface Statement {
   version?: string
 }
 
-/** The statements of clickhouse/ingest in the order in which they run, settings filled in. */
+/** The statements of clickhouse/ingest in the order in which they run; settings, and the functions that they share, filled in. */
 export function ingestStatements(settings: Settings): Statement[] {
-  const lookup = (name: string) => String(settings[name as keyof Settings])
+  const functions = sqlFile('clickhouse/ingest/functions.sql').trimEnd()
+  const lookup = (name: string) => (name === 'FUNCTIONS' ? functions : String(settings[name as keyof Settings]))
   return sqlFiles('ingest')
     .flatMap((text) => interpolate(text, lookup).split(/;\n/))
     .filter((text) => text.trim() !== '')
