@@ -1,5 +1,5 @@
 /** What the scripts ask Kafka about topics, and to change in them. */
-
+import type Decoder from 'kafkajs/src/protocol/decoder.js'
 import { errorName, type Outcome } from './cluster-requests.mts'
 import { type Request, writeArray } from './transport.mts'
 
@@ -21,7 +21,7 @@ export const describeTopicConfigs = (names: string[]): Request<Map<string, Map<s
       false,
     ),
   read: (from) => {
-    from.readInt32()
+    from.forward(4)
     const topics = from.readArray(() => {
       const error = from.readInt16()
       from.readString()
@@ -41,6 +41,13 @@ export const describeTopicConfigs = (names: string[]): Request<Map<string, Map<s
     return new Map(topics.filter(({ error }) => error === 0).map(({ name, values }) => [name, values]))
   },
 })
+
+function readOutcomes(from: Decoder): Map<string, Outcome> {
+  from.forward(4)
+  return new Map(
+    from.readArray(() => [from.readString() ?? '', { error: errorName(from.readInt16()), message: from.readString() }]),
+  )
+}
 
 export interface NewTopic {
   name: string
@@ -67,15 +74,7 @@ export const createTopics = (
     })
       .writeInt32(options.timeoutMs)
       .writeBoolean(options.validateOnly),
-  read: (from) => {
-    from.readInt32()
-    return new Map(
-      from.readArray(() => [
-        from.readString() ?? '',
-        { error: errorName(from.readInt16()), message: from.readString() },
-      ]),
-    )
-  },
+  read: readOutcomes,
 })
 
 /** Grows topics to so many partitions. For the controller. */
@@ -89,15 +88,7 @@ export const createPartitions = (
     writeArray(to, topics, (topic) => writeArray(to.writeString(topic.name).writeInt32(topic.to), null, () => {}))
       .writeInt32(timeoutMs)
       .writeBoolean(false),
-  read: (from) => {
-    from.readInt32()
-    return new Map(
-      from.readArray(() => [
-        from.readString() ?? '',
-        { error: errorName(from.readInt16()), message: from.readString() },
-      ]),
-    )
-  },
+  read: readOutcomes,
 })
 
 /**
@@ -117,7 +108,7 @@ export const setTopicConfigs = (
       ),
     ).writeBoolean(false),
   read: (from) => {
-    from.readInt32()
+    from.forward(4)
     return new Map(
       from.readArray(() => {
         const outcome = { error: errorName(from.readInt16()), message: from.readString() }
@@ -137,7 +128,7 @@ export const deleteTopics = (names: string[], timeoutMs: number): Request<Map<st
   version: 3,
   write: (to) => writeArray(to, names, (name) => to.writeString(name)).writeInt32(timeoutMs),
   read: (from) => {
-    from.readInt32()
+    from.forward(4)
     return new Map(from.readArray(() => [from.readString() ?? '', errorName(from.readInt16())]))
   },
 })
