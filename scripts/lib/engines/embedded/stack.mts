@@ -196,7 +196,7 @@ async function answers(service: EmbeddedService): Promise<boolean> {
         return await hasController(service, timeoutMs)
       case 'clickhouse': {
         const headers = {
-          Authorization: service.env.L2_CLICKHOUSE_LOGIN ?? '',
+          Authorization: service.login ?? '',
           // A connection kept for reuse would make the server wait for it when it stops.
           Connection: 'close',
         }
