@@ -84,7 +84,7 @@ grants(
       'CREATE DATABASE other',
       'CREATE TABLE default.t (a Int8) ENGINE = Memory',
       'DROP DATABASE default',
-      'DROP TABLE system.query_log',
+      'DROP TABLE system.one',
       'SYSTEM SHUTDOWN',
       'SYSTEM STOP LISTEN HTTP',
       'SYSTEM RELOAD CONFIG',

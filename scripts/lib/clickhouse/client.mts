@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
 import path from 'node:path'
 import type { ClickHouseClient } from '@clickhouse/client'
-import { cannotTell, configError, type Finding, OpsError } from '../common/findings.mts'
+import { cannotTell, configError, type Finding, OpsError, reason } from '../common/findings.mts'
 import { networkCause } from '../common/tcp.mts'
 import { ROOT, type Settings } from '../settings/settings.mts'
 
@@ -28,7 +28,7 @@ export async function connectClickHouse(settings: Settings, timeoutMs: number): 
 /**
  * What `use` makes of a client for the market database, which is closed afterwards.
  * @param timeoutMs deadline of each request
- * @throws {OpsError} exit code 3 when ClickHouse gives no answer, 2 when it refuses the login or knows no such database, 1 with its own
+ * @throws {OpsError} exit code 3 when ClickHouse gives no answer, 2 when it refuses the login or the right, or knows no such database, 1 with its own
  *   words when it cannot do what it is asked
  */
 export async function withClickHouse<T>(
@@ -77,6 +77,15 @@ export function refusalOf(settings: Settings, error: unknown): Omit<Finding, 'se
         found: `a refused login as ${settings.CLICKHOUSE_USER}`,
         expected: 'a login with CLICKHOUSE_USER and CLICKHOUSE_PASSWORD',
         hint: 'put the values into .env that the server was started with, or restart it with the new ones: docker-compose up -d clickhouse',
+      }
+    // ACCESS_DENIED
+    case '497':
+      return {
+        code: 'CLICKHOUSE_RIGHTS',
+        subject: 'clickhouse',
+        found: reason(error).replace(/\s+/g, ' ').slice(0, 300),
+        expected: `what ${settings.CLICKHOUSE_USER} may do: databases whose name begins with ${settings.CLICKHOUSE_DB}`,
+        hint: 'grep -n GRANT clickhouse/users.d/grants.xml; sources of data are opened by CLICKHOUSE_EXTRA_GRANTS in .env',
       }
     // UNKNOWN_DATABASE
     case '81': {
