@@ -87,7 +87,6 @@ grants(
       'DROP TABLE system.one',
       'SYSTEM SHUTDOWN',
       'SYSTEM STOP LISTEN HTTP',
-      'SYSTEM RELOAD CONFIG',
       'CREATE FUNCTION f AS x -> x',
       'CREATE NAMED COLLECTION c AS a = 1',
       'CREATE VIEW v SQL SECURITY NONE AS SELECT 1',
