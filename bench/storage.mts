@@ -43,7 +43,9 @@ questions, each as the median of 5 and a ratio. All three must give the same ans
   },
   run: async ({ options }) => {
     const { data, rounds, rows, svg } = options
-    const prefix = `bench_storage_${process.pid}`
+    const settings = readSettings()
+    // The login may create no others.
+    const prefix = `${settings.CLICKHOUSE_DB}_bench_${process.pid}`
     const bar = progressBar(process.stderr)
     // The databases are dropped before it ends; a second Ctrl-C ends it at once.
     let interrupted = false
@@ -54,7 +56,7 @@ questions, each as the median of 5 and a ratio. All three must give the same ans
       if (interrupted) throw interruption(prefix)
       bar.show(part, doing)
     }
-    const result = await benchStorage(readSettings(), prefix, { data, rounds, rows, show }).finally(bar.clear)
+    const result = await benchStorage(settings, prefix, { data, rounds, rows, show }).finally(bar.clear)
     if (svg) writeFileSync(svg, chartOf(result))
     const findings = result.answers.flatMap(({ name, differs }) =>
       differs.map((found): Finding => {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
-import { parseBytes } from '../../scripts/lib/settings/settings.mts'
+import { parseBytes } from '../../scripts/lib/settings/readers.mts'
 import { containerOf, docker, inspect, output, SERVICES, type Service, up, writeEnv } from './engine.mts'
 import { proof } from './proof.mts'
 import { prepare, startWriter } from './writer.mts'

@@ -15,7 +15,7 @@ const BENCH = path.join(ROOT, 'bench/storage.mts')
 const folder = mkdtempSync(path.join(tmpdir(), 'l2-bench-'))
 const left = () =>
   withClickHouse({ ...stack.settings, CLICKHOUSE_DATABASE: 'system' }, 10_000, async (client) => {
-    const query = "SELECT name FROM databases WHERE name LIKE 'bench_storage_%'"
+    const query = "SELECT name FROM databases WHERE name LIKE '%_bench_%'"
     return (await client.query({ query, format: 'JSONEachRow' })).json()
   })
 

@@ -12,7 +12,7 @@ import { ROOT } from '../../scripts/lib/settings/settings.mts'
 import { sharedStack } from '../support/stack.mts'
 
 const stack = await sharedStack()
-const database = `storage_test_${process.pid}`
+const database = `l2_market_data_storage_${process.pid}`
 const settings = { ...stack.settings, CLICKHOUSE_DATABASE: database }
 await syncSchema(settings, { mode: 'apply', timeoutMs: 60_000, mayDelete: async () => false, log: () => {} })
 const client = await connectClickHouse(settings, 60_000)

@@ -258,27 +258,6 @@ services('ClickHouse stays up when clients vanish, talk nonsense or name no data
   await client.close()
 })
 
-services('the user `default` reads nothing, makes nothing and sees nothing', async () => {
-  const anyone = clickhouseAs('default', '', 'default')
-  const refused = [
-    `SELECT count() FROM ${CLICKHOUSE_DB}.market_ticks`,
-    'SELECT count() FROM system.users',
-    'SELECT * FROM system.processes',
-    'KILL QUERY WHERE 1',
-    'CREATE TABLE default.made (a UInt8) ENGINE = Memory',
-    'CREATE DATABASE made',
-    'CREATE USER made',
-    `INSERT INTO ${CLICKHOUSE_DB}.market_ticks (symbol) VALUES ('X')`,
-    `DROP TABLE ${CLICKHOUSE_DB}.market_ticks`,
-    "SELECT * FROM url('http://127.0.0.1/', LineAsString)",
-    "SELECT * FROM file('/etc/passwd', LineAsString)",
-  ]
-  // ACCESS_DENIED.
-  for (const query of refused) assert.is(await attempt(anyone, query), '497', query)
-  assert.equal(await rows(anyone, 'SELECT name FROM system.tables'), [])
-  await anyone.close()
-})
-
 services('l2_user does everything in its database and nothing with access rights', async () => {
   const user = clickhouseAs('l2_user', CLICKHOUSE_PASSWORD)
   const allowed = [

@@ -84,21 +84,21 @@ trouble('--skip-backlog is wrong use with anything but on', async () => {
 })
 
 trouble('names the columns that tables of an older version lack, and leaves nothing behind', async () => {
-  await run('CREATE DATABASE older')
-  await applyInitFiles({ ...ingest.stack.settings, CLICKHOUSE_DATABASE: 'older' })
-  await run('DROP TABLE older.market_l1 SYNC')
+  await run('CREATE DATABASE l2_market_data_older')
+  await applyInitFiles({ ...ingest.stack.settings, CLICKHOUSE_DATABASE: 'l2_market_data_older' })
+  await run('DROP TABLE l2_market_data_older.market_l1 SYNC')
   const columns = '* EXCEPT (sequence, ask_market_center)'
   await run(
-    `CREATE TABLE older.market_l1 ENGINE = MergeTree ORDER BY symbol AS SELECT ${columns} FROM market_l1 LIMIT 0`,
+    `CREATE TABLE l2_market_data_older.market_l1 ENGINE = MergeTree ORDER BY symbol AS SELECT ${columns} FROM market_l1 LIMIT 0`,
   )
-  const tables = await ingest.rows('SHOW TABLES FROM older')
-  const { exitCode, findings } = await ingest.ingest(['on'], { CLICKHOUSE_DATABASE: 'older' })
+  const tables = await ingest.rows('SHOW TABLES FROM l2_market_data_older')
+  const { exitCode, findings } = await ingest.ingest(['on'], { CLICKHOUSE_DATABASE: 'l2_market_data_older' })
   assert.equal(
     [exitCode, ...findings.map(({ code, subject, found, hint }) => [code, subject, found, hint])],
     [1, ['INGEST_TABLE', 'market_l1', 'no column sequence, ask_market_center', 'npm run schema']],
   )
-  assert.equal(await ingest.rows('SHOW TABLES FROM older'), tables)
-  await run('DROP DATABASE older')
+  assert.equal(await ingest.rows('SHOW TABLES FROM l2_market_data_older'), tables)
+  await run('DROP DATABASE l2_market_data_older')
 })
 
 trouble('keeps its hands off tables of others that are named like its own', async () => {
@@ -129,8 +129,8 @@ trouble('refuses a name of its own that another has taken', async () => {
 })
 
 trouble('refuses to share its groups with another database', async () => {
-  const second = { CLICKHOUSE_DATABASE: 'second' }
-  await run('CREATE DATABASE second')
+  const second = { CLICKHOUSE_DATABASE: 'l2_market_data_second' }
+  await run('CREATE DATABASE l2_market_data_second')
   await applyInitFiles({ ...ingest.stack.settings, ...second })
   const { exitCode, findings } = await ingest.ingest(['on'], second)
   assert.equal([exitCode, codes(findings)], [1, ['INGEST_ELSEWHERE']])
@@ -138,7 +138,7 @@ trouble('refuses to share its groups with another database', async () => {
   const database = ingest.stack.settings.CLICKHOUSE_DATABASE
   assert.is(finding?.found, `read by database ${database}`)
   assert.is(finding?.hint, `CLICKHOUSE_DATABASE=${database} ./scripts/ingest.mts off`)
-  assert.equal(await ingest.rows("SHOW TABLES FROM second LIKE 'ingest%'"), [])
+  assert.equal(await ingest.rows("SHOW TABLES FROM l2_market_data_second LIKE 'ingest%'"), [])
   assert.equal((await ingest.ingest(['status'])).findings, [])
 
   await ingest.ingest(['off'])
@@ -146,7 +146,7 @@ trouble('refuses to share its groups with another database', async () => {
   assert.equal(codes((await ingest.ingest(['on'])).findings), ['INGEST_ELSEWHERE'])
   await ingest.ingest(['off'], second)
   assert.is((await ingest.ingest(['on'])).exitCode, 0)
-  await run('DROP DATABASE second')
+  await run('DROP DATABASE l2_market_data_second')
 })
 
 trouble('refuses a reader in its groups that is no ClickHouse', async () => {

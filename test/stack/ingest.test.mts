@@ -50,9 +50,9 @@ switching('refuses wrong use with exit code 2', async () => {
 })
 
 switching('names every table and topic that it lacks, and changes nothing', async () => {
-  await ingest.clickhouse.command({ query: 'CREATE DATABASE elsewhere' })
+  await ingest.clickhouse.command({ query: 'CREATE DATABASE l2_market_data_elsewhere' })
   await ingest.kafka.admin((admin) => admin.deleteTopics({ topics: ['market.features'] }))
-  const { exitCode, findings } = await ingest.ingest(['on'], { CLICKHOUSE_DATABASE: 'elsewhere' })
+  const { exitCode, findings } = await ingest.ingest(['on'], { CLICKHOUSE_DATABASE: 'l2_market_data_elsewhere' })
   assert.is(exitCode, 1)
   assert.equal(
     findings.map(({ code, subject }) => `${code} ${subject}`),
@@ -63,8 +63,8 @@ switching('names every table and topic that it lacks, and changes nothing', asyn
       'INGEST_TOPIC market.features',
     ],
   )
-  assert.equal(await ingest.rows('SHOW TABLES FROM elsewhere'), [])
-  await ingest.clickhouse.command({ query: 'DROP DATABASE elsewhere' })
+  assert.equal(await ingest.rows('SHOW TABLES FROM l2_market_data_elsewhere'), [])
+  await ingest.clickhouse.command({ query: 'DROP DATABASE l2_market_data_elsewhere' })
   assert.is((await runScript('create-topics.mts', [], { env: ingest.stack.env })).exitCode, 0)
 })
 

@@ -14,7 +14,7 @@ const databases: string[] = []
 
 /** A database of its own, not created yet: its name, the command in it, and questions to it. */
 function database(name: string) {
-  const database = `schema_test_${process.pid}_${name}`
+  const database = `l2_market_data_schema_${process.pid}_${name}`
   databases.push(database)
   const env = { ...stack.env, CLICKHOUSE_DATABASE: database }
   const settings = {

@@ -1,7 +1,7 @@
 /** The one place that talks to ClickHouse: client and errors. */
 import { isIPv6 } from 'node:net'
 import type { ClickHouseClient } from '@clickhouse/client'
-import { cannotTell, configError, error, type Finding, OpsError, unknown } from '../common/findings.mts'
+import { cannotTell, configError, error, type Finding, OpsError, reason, unknown } from '../common/findings.mts'
 import { networkCause } from '../common/tcp.mts'
 import type { Settings } from '../settings/settings.mts'
 import { boundExchanges, type Exchanges } from './exchange.mts'
@@ -45,7 +45,7 @@ export async function connectClickHouse(settings: Settings, timeoutMs: number): 
 /**
  * What `use` makes of a client for the market database, which is closed afterwards.
  * @param timeoutMs deadline of each exchange
- * @throws {OpsError} exit code 3 when ClickHouse gives no answer, 2 when it refuses the login or has no such database, 1 with its own
+ * @throws {OpsError} exit code 3 when ClickHouse gives no answer, 2 when it refuses the login or a right, or has no such database, 1 with its own
  *   message when a statement fails
  */
 export async function withClickHouse<T>(
@@ -95,6 +95,13 @@ export function refusalOf(settings: Settings, failure: unknown): Omit<Finding, '
       return error('CLICKHOUSE_AUTH', 'clickhouse', {
         found: `login as ${settings.CLICKHOUSE_USER} (CLICKHOUSE_USER, CLICKHOUSE_PASSWORD) refused`,
         hint: 'set them in .env as the server was started with, or restart it with the new ones: docker-compose up -d clickhouse',
+      })
+    // ACCESS_DENIED
+    case '497':
+      return error('CLICKHOUSE_RIGHTS', 'clickhouse', {
+        found: `not allowed: ${reason(failure).replaceAll(/\s/g, ' ').slice(0, 300)}`,
+        expected: `what ${settings.CLICKHOUSE_USER} may do: databases whose name begins with ${settings.CLICKHOUSE_DB}`,
+        hint: 'grep -n GRANT clickhouse/users.d/grants.xml; CLICKHOUSE_EXTRA_GRANTS in .env opens sources of data',
       })
     // UNKNOWN_DATABASE
     case '81':

@@ -1,92 +1,34 @@
 /** The settings of the stack: .env.template's values, then .env, then the shell, as Docker Compose reads them. */
-import { isIP, isIPv4 } from 'node:net'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { configError, type Finding, reason } from '../common/findings.mts'
 import { keepSecret } from '../common/secrets.mts'
 import { isSecret, lookupFor, shownValue } from './environment.mts'
+import {
+  bootstrapServers,
+  days,
+  EVICTION,
+  heap,
+  host,
+  hours,
+  image,
+  integer,
+  ipv4,
+  matching,
+  name,
+  noSpaces,
+  otherUser,
+  parseBytes,
+  port,
+  printable,
+  type Reader,
+  redisBytes,
+  sources,
+  user,
+} from './readers.mts'
 
 /** The folder of docker-compose.yml. */
 export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..')
-
-/** A value as its text says it; throws a RangeError that says what was expected. */
-type Reader<T> = (text: string) => T
-
-const matching =
-  (pattern: RegExp, expected: string): Reader<string> =>
-  (text) => {
-    if (!pattern.test(text)) throw new RangeError(expected)
-    return text
-  }
-
-const integer =
-  (min: number, max: number): Reader<number> =>
-  (text) => {
-    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
-    if (!(value >= min && value <= max)) throw new RangeError(`an integer from ${min} to ${max}`)
-    return value
-  }
-
-const port = integer(1, 65_535)
-/** 100 years, in hours and days: more would overflow the milliseconds and seconds that the services count in. */
-const hours = integer(1, 876_000)
-const days = integer(0, 36_500)
-const image = matching(/^[^\p{Cc}\s]+$/u, 'an image name')
-/** A last label that is a number makes it an IPv4 address. @see https://url.spec.whatwg.org/#ends-in-a-number-checker */
-const hostName = matching(
-  /^(?:[\w-]+\.)*(?!(?:\d+|0x[\da-f]*)\.?$)[\w-]+\.?$/i,
-  'a host name or address, without a port',
-)
-const host: Reader<string> = (text) =>
-  isIPv4(text) || isIP(text.replace(/^\[(.*)\]$/, '$1').replace('%', ' ')) === 6 ? text : hostName(text)
-const name = matching(/^[A-Za-z_]\w*$/, 'letters, digits and "_", not beginning with a digit')
-/** `default` is the user of the embedded server's own session, and cannot be both. */
-const user = matching(
-  /^(?!default$)[A-Za-z_]\w*$/,
-  'letters, digits and "_", not beginning with a digit, not "default"',
-)
-const heap = matching(/^[1-9]\d*[kmg]$/i, 'a size such as 320m')
-const printable = matching(/^[^\p{Cc}]*$/u, 'printable characters')
-const noSpaces = matching(/^[^\p{Cc}\s]*$/u, 'printable characters without spaces')
-
-const UNITS: Record<string, number> = { '': 1, b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 }
-
-/** Bytes of a memory size as Docker writes it: a number and b, k, m or g (also kb, mb, gb), in powers of 1024. */
-export function parseBytes(text: string): number {
-  const match = /^(\d+)([bkmg]?)b?$/i.exec(text)
-  const bytes = Number(match?.[1]) * (UNITS[match?.[2]?.toLowerCase() ?? ''] ?? Number.NaN)
-  if (!(bytes > 0 && Number.isSafeInteger(bytes))) throw new RangeError('a size such as 896m')
-  return bytes
-}
-
-/** Bytes as Redis counts them: `gb` is 1024³, but `g` is 1000³. */
-const redisBytes: Reader<number> = (text) => {
-  const bytes = parseBytes(text)
-  const decimal = /^(\d+)([kmg])$/i.exec(text)
-  return !decimal ? bytes : Number(decimal[1]) * 1000 ** ' kmg'.indexOf(decimal[2]?.toLowerCase() ?? ' ')
-}
-
-const bootstrapServers: Reader<string[]> = (text) => {
-  const servers = text.split(',').map((server) => server.trim())
-  for (const server of servers) {
-    const [, serverHost = '', serverPort = ''] = /^(.+):(\d+)$/.exec(server) ?? []
-    try {
-      host(serverHost)
-      port(serverPort)
-    } catch {
-      throw new RangeError('host:port, host:port …')
-    }
-  }
-  return servers
-}
-
-/** Compose takes no host name here, and IPv6 in brackets only, which the services' own configurations do not. */
-const ipv4: Reader<string> = (text) => {
-  if (!isIPv4(text)) throw new RangeError('an IPv4 address such as 127.0.0.1')
-  return text
-}
-
-const EVICTION = /^(noeviction|(allkeys|volatile)-(lru|lfu|random|lrm)|volatile-ttl)$/
 
 /** Every variable that the files and scripts know, with how it reads. The values themselves stand in .env.template. */
 export const VARIABLES = {
@@ -109,6 +51,9 @@ export const VARIABLES = {
   CLICKHOUSE_DB: name,
   CLICKHOUSE_USER: user,
   CLICKHOUSE_PASSWORD: printable,
+  CLICKHOUSE_READONLY_USER: otherUser,
+  CLICKHOUSE_READONLY_PASSWORD: printable,
+  CLICKHOUSE_EXTRA_GRANTS: sources,
   CLICKHOUSE_HTTP_PORT: port,
   CLICKHOUSE_TCP_PORT: port,
   CLICKHOUSE_MEMORY_LIMIT: parseBytes,
@@ -126,6 +71,7 @@ export const VARIABLES = {
   REDIS_PASSWORD: noSpaces,
   REDIS_MEMORY_LIMIT: parseBytes,
   KAFKA_UI_PORT: port,
+  KAFKA_UI_READONLY: matching(/^(true|false)$/, 'true or false'),
   KAFKA_UI_HEAP: heap,
   KAFKA_UI_MEMORY_LIMIT: parseBytes,
   KAFKA_BOOTSTRAP_SERVERS: bootstrapServers,
@@ -187,8 +133,29 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env, root: string 
       report(variable, `port ${settings[variable]}, which ${twin} has too`, 'a port of its own')
     }
   }
+  for (const [variable, found, expected] of contradictions(settings as Settings)) report(variable, found, expected)
   if (wrong.length > 0) throw configError(wrong)
   return settings as Settings
+}
+
+/** Bytes that a Redis needs per byte of maxmemory while it rewrites its append-only file under 1,000 writes/s. */
+const REDIS_ROOM = 1.4
+
+/** Values that are right alone and wrong together: variable, what was found, what was expected. */
+function contradictions(settings: Partial<Settings>): [variable: keyof Settings, found: string, expected: string][] {
+  const list: ReturnType<typeof contradictions> = []
+  const { REDIS_MAX_MEMORY = 0, REDIS_MEMORY_LIMIT = Number.POSITIVE_INFINITY } = settings
+  if (REDIS_MEMORY_LIMIT < REDIS_ROOM * REDIS_MAX_MEMORY) {
+    const least = `${Math.ceil((REDIS_ROOM * REDIS_MAX_MEMORY) / 1024 ** 2)}m`
+    const found = `${Math.floor(REDIS_MEMORY_LIMIT / 1024 ** 2)}m`
+    list.push(['REDIS_MEMORY_LIMIT', found, `at least ${least}, ${REDIS_ROOM} times REDIS_MAX_MEMORY`])
+  }
+  const { CLICKHOUSE_READONLY_USER: reader, CLICKHOUSE_READONLY_PASSWORD: password } = settings
+  if (reader && reader === settings.CLICKHOUSE_USER) {
+    list.push(['CLICKHOUSE_READONLY_USER', `"${reader}", which CLICKHOUSE_USER is too`, 'a name of its own'])
+  }
+  if (reader && password === '') list.push(['CLICKHOUSE_READONLY_PASSWORD', 'none', 'a password'])
+  return list
 }
 
 /** The address that programs on this machine reach `bindAddress` by. */

@@ -15,7 +15,7 @@ export async function answers(service: EmbeddedService): Promise<boolean> {
         return await isUp({ KAFKA_BOOTSTRAP_SERVERS: [`${service.host}:${service.port}`] }, timeoutMs)
       case 'clickhouse': {
         const headers = {
-          Authorization: service.env.L2_CLICKHOUSE_LOGIN ?? '',
+          Authorization: service.login ?? '',
           // A connection kept for reuse would make the server wait for it when it stops.
           Connection: 'close',
         }

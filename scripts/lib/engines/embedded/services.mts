@@ -29,6 +29,8 @@ export interface EmbeddedService extends Launch {
   folders: string[]
   /** Folders to delete before the start. */
   leftovers: string[]
+  /** The header that logs in over HTTP, where one is needed to ask whether it serves. */
+  login?: string
   /** Longest time to its first answer, in ms. */
   startTimeoutMs: number
 }
@@ -163,6 +165,9 @@ function kafka(settings: Settings, installed: Installed): EmbeddedService {
   }
 }
 
+/** Sources that are files of this machine. */
+const OF_FILES = ['FILE', 'SQLITE', 'HIVE']
+
 function clickhouse(settings: Settings, installed: Installed): EmbeddedService {
   const dataDir = settings.EMBEDDED_DATA_DIR
   const run = path.join(dataDir, 'run', 'clickhouse')
@@ -182,13 +187,20 @@ function clickhouse(settings: Settings, installed: Installed): EmbeddedService {
     env: {
       // The Node.js that runs this, wherever it is installed.
       PATH: `${path.dirname(process.execPath)}:${process.env.PATH ?? ''}`,
-      L2_CLICKHOUSE_LOGIN: basicLogin(settings.CLICKHOUSE_USER, settings.CLICKHOUSE_PASSWORD),
-      L2_CLICKHOUSE_PASSWORD_SHA256: createHash('sha256').update(settings.CLICKHOUSE_PASSWORD).digest('hex'),
-      L2_CLICKHOUSE_URL: `http://${host}:${settings.CLICKHOUSE_HTTP_PORT}/`,
+      CLICKHOUSE_DB: settings.CLICKHOUSE_DB,
+      L2_EXTRA_SOURCES: settings.CLICKHOUSE_EXTRA_GRANTS.map((source) => `, ${source}`).join(''),
+      L2_HTTP_ADDRESS: settings.BIND_ADDRESS,
+      L2_HTTP_HOST: settings.KAFKA_ADVERTISED_HOST,
+      L2_HTTP_PORT: String(settings.CLICKHOUSE_HTTP_PORT),
+      L2_CLICKHOUSE_FILES: settings.CLICKHOUSE_EXTRA_GRANTS.some((source) => OF_FILES.includes(source)) ? 'all' : 'own',
       L2_KAFKA_BROKERS: `${host}:${settings.KAFKA_INTERNAL_PORT}`,
     },
     cwd: dataDir,
-    stdin: '',
+    login: basicLogin(settings.CLICKHOUSE_USER, settings.CLICKHOUSE_PASSWORD),
+    stdin: JSON.stringify({
+      L2_CLICKHOUSE_PASSWORD_SHA256: sha256(settings.CLICKHOUSE_PASSWORD),
+      L2_CLICKHOUSE_READONLY_SHA256: sha256(settings.CLICKHOUSE_READONLY_PASSWORD),
+    }),
     files: {
       [file('config.xml')]: {
         text: `<clickhouse>
@@ -207,10 +219,11 @@ function clickhouse(settings: Settings, installed: Installed): EmbeddedService {
 </clickhouse>
 `,
       },
-      [file('users.xml')]: { text: usersXml(settings.CLICKHOUSE_USER) },
+      [file('users.xml')]: { text: usersXml(settings) },
     },
     links: {
       [file('config.d/l2.xml')]: shared('clickhouse/config.d/l2.xml'),
+      [file('config.d/l2-http.xml')]: shared('clickhouse/config.d/http.xml'),
       [file('config.d/l2-ingest.xml')]: shared('clickhouse/config.d/ingest.xml'),
       [file('users.d/l2.xml')]: shared('clickhouse/users.d/l2.xml'),
     },
@@ -222,42 +235,57 @@ function clickhouse(settings: Settings, installed: Installed): EmbeddedService {
 }
 
 /**
- * The users of the embedded ClickHouse. The library's own session needs a user `default` without password: it may only
- * start and stop the listeners. The other one has the rights that the image's entrypoint gives CLICKHOUSE_USER. Its password
- * comes as a hash: what from_env brings is read as XML, in which some passwords would be no text.
+ * The users of the embedded ClickHouse. The library's own session needs a user `default` without password: it may only start and
+ * stop the listeners, and its one session is that one. The others have the rights that docker-compose.yml gives them. Their passwords
+ * come as hashes: what from_env brings is read as XML, in which some passwords would be no text.
  */
-function usersXml(user: string): string {
+function usersXml({ CLICKHOUSE_USER, CLICKHOUSE_READONLY_USER }: Settings): string {
+  const user = (name: string, variable: string, grants: string) => `
+        <${name}>
+            <password_sha256_hex from_env="${variable}"/>
+            <networks><ip>::/0</ip></networks>
+            <profile>default</profile>
+            <quota>default</quota>
+            <grants incl="${grants}"/>
+        </${name}>`
   return `<clickhouse>
-    <profiles><default/></profiles>
+    <include_from>${xmlText(shared('clickhouse/users.d/grants.xml'))}</include_from>
+    <profiles>
+        <default>
+            <!-- Joins on disk as clickhouse/users.d/l2.xml has it for sorts; the image's version does not know these settings yet. -->
+            <max_bytes_before_external_join>134217728</max_bytes_before_external_join>
+            <max_bytes_ratio_before_external_join>0</max_bytes_ratio_before_external_join>
+        </default>
+        <session><max_sessions_for_user>1</max_sessions_for_user></session>
+    </profiles>
     <quotas><default/></quotas>
     <users>
         <default>
             <password></password>
             <networks><ip>127.0.0.1</ip></networks>
-            <profile>default</profile>
+            <profile>session</profile>
             <quota>default</quota>
             <grants><query>GRANT SYSTEM LISTEN ON *.*</query></grants>
-        </default>
-        <${user}>
-            <password_sha256_hex from_env="L2_CLICKHOUSE_PASSWORD_SHA256"/>
-            <networks><ip>::/0</ip></networks>
-            <profile>default</profile>
-            <quota>default</quota>
-            <access_management>0</access_management>
-        </${user}>
+        </default>${user(CLICKHOUSE_USER, 'L2_CLICKHOUSE_PASSWORD_SHA256', 'owner')}${
+          CLICKHOUSE_READONLY_USER ? user(CLICKHOUSE_READONLY_USER, 'L2_CLICKHOUSE_READONLY_SHA256', 'reader') : ''
+        }
     </users>
 </clickhouse>
 `
 }
 
-/** `text` as XML holds it; a path may have an ampersand. */
-function xmlText(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
-}
-
 /** The header that logs in over HTTP. The X-ClickHouse-Key header takes neither letters beyond Latin-1 nor outer spaces. */
 function basicLogin(user: string, password: string): string {
   return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}
+
+/** `text` as XML holds it; a path may have an ampersand. */
+function xmlText(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
 }
 
 function redis(settings: Settings, installed: Installed): EmbeddedService {

@@ -1,0 +1,94 @@
+/** How the text of a setting reads, and what is refused with what was expected. */
+import { isIP, isIPv4 } from 'node:net'
+
+/** A value as its text says it; throws a RangeError that says what was expected. */
+export type Reader<T> = (text: string) => T
+
+export const matching =
+  (pattern: RegExp, expected: string): Reader<string> =>
+  (text) => {
+    if (!pattern.test(text)) throw new RangeError(expected)
+    return text
+  }
+
+export const integer =
+  (min: number, max: number): Reader<number> =>
+  (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
+    if (!(value >= min && value <= max)) throw new RangeError(`an integer from ${min} to ${max}`)
+    return value
+  }
+
+export const port = integer(1, 65_535)
+/** 100 years, in hours and days: more would overflow the milliseconds and seconds that the services count in. */
+export const hours = integer(1, 876_000)
+export const days = integer(0, 36_500)
+export const image = matching(/^[^\p{Cc}\s]+$/u, 'an image name')
+/** A last label that is a number makes it an IPv4 address. @see https://url.spec.whatwg.org/#ends-in-a-number-checker */
+const hostName = matching(
+  /^(?:[\w-]+\.)*(?!(?:\d+|0x[\da-f]*)\.?$)[\w-]+\.?$/i,
+  'a host name or address, without a port',
+)
+export const host: Reader<string> = (text) =>
+  isIPv4(text) || isIP(text.replace(/^\[(.*)\]$/, '$1').replace('%', ' ')) === 6 ? text : hostName(text)
+export const name = matching(/^[A-Za-z_]\w*$/, 'letters, digits and "_", not beginning with a digit')
+/** `default` is the user of the embedded server's own session, and cannot be both. */
+export const user = matching(
+  /^(?!default$)[A-Za-z_]\w*$/,
+  'letters, digits and "_", not beginning with a digit, not "default"',
+)
+/** Empty, or a login beside CLICKHOUSE_USER. */
+export const otherUser: Reader<string> = (text) => (text === '' ? text : user(text))
+export const heap = matching(/^[1-9]\d*[kmg]$/i, 'a size such as 320m')
+export const printable = matching(/^[^\p{Cc}]*$/u, 'printable characters')
+export const noSpaces = matching(/^[^\p{Cc}\s]*$/u, 'printable characters without spaces')
+
+const UNITS: Record<string, number> = { '': 1, b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 }
+
+/** Bytes of a memory size as Docker writes it: a number and b, k, m or g (also kb, mb, gb), in powers of 1024. */
+export function parseBytes(text: string): number {
+  const match = /^(\d+)([bkmg]?)b?$/i.exec(text)
+  const bytes = Number(match?.[1]) * (UNITS[match?.[2]?.toLowerCase() ?? ''] ?? Number.NaN)
+  if (!(bytes > 0 && Number.isSafeInteger(bytes))) throw new RangeError('a size such as 896m')
+  return bytes
+}
+
+/** Bytes as Redis counts them: `gb` is 1024³, but `g` is 1000³. */
+export const redisBytes: Reader<number> = (text) => {
+  const bytes = parseBytes(text)
+  const decimal = /^(\d+)([kmg])$/i.exec(text)
+  return !decimal ? bytes : Number(decimal[1]) * 1000 ** ' kmg'.indexOf(decimal[2]?.toLowerCase() ?? ' ')
+}
+
+export const bootstrapServers: Reader<string[]> = (text) => {
+  const servers = text.split(',').map((server) => server.trim())
+  for (const server of servers) {
+    const [, serverHost = '', serverPort = ''] = /^(.+):(\d+)$/.exec(server) ?? []
+    try {
+      host(serverHost)
+      port(serverPort)
+    } catch {
+      throw new RangeError('host:port, host:port …')
+    }
+  }
+  return servers
+}
+
+/** Compose takes no host name here, and IPv6 in brackets only, which the services' own configurations do not. */
+export const ipv4: Reader<string> = (text) => {
+  if (!isIPv4(text)) throw new RangeError('an IPv4 address such as 127.0.0.1')
+  return text
+}
+
+/** Source privileges of ClickHouse 26.3; without KAFKA, which is always there. */
+const SOURCES = 'FILE URL REMOTE S3 AZURE HDFS HIVE MYSQL POSTGRES SQLITE MONGO REDIS ODBC JDBC NATS RABBITMQ'.split(
+  ' ',
+)
+
+export const sources: Reader<string[]> = (text) => {
+  const names = text === '' ? [] : text.split(',').map((name) => name.trim())
+  if (!names.every((name) => SOURCES.includes(name))) throw new RangeError(`some of ${SOURCES.join(', ')}`)
+  return names
+}
+
+export const EVICTION = /^(noeviction|(allkeys|volatile)-(lru|lfu|random|lrm)|volatile-ttl)$/
