@@ -391,7 +391,16 @@ command('what it sends, the ingest stores; what it names, the ingest rejects', a
     JSON.stringify(event({ operation: 'clear', side: '', price: '', size: '' })),
     ...['B', 'sell'].map((side) => JSON.stringify(event({ side }))),
     JSON.stringify(event({ level: undefined, depth_level: 3 })),
-    JSON.stringify(event({ operation: undefined, order_id: undefined })),
+    // A recorder's levels: the second line for a level takes the place of the first, whoever made it.
+    ...[
+      ['bid', 0, 1.5, 10, 'NSDQ'],
+      ['bid', 1, 1.4, 20, 'NSDQ'],
+      ['ask', 0, 1.7, 30, 'ARCA'],
+      ['bid', 0, 1.6, 40, 'ARCA'],
+      ['bid', 1, 1.5, 0, 'NSDQ'],
+    ].map(([side, level, price, size, market_maker]) =>
+      JSON.stringify({ symbol: 'LVL', timestamp: '2026-11-23 10:00:00', side, level, price, size, market_maker }),
+    ),
     ...['none', 'INSERT', 'delete', ''].map((correction) => JSON.stringify(trade({ correction }))),
     JSON.stringify(quote({ bid_price: undefined, bid_size: undefined })),
     `{${base},"bid":1,"bid_size":"2"}`,
@@ -443,6 +452,13 @@ command('what it sends, the ingest stores; what it names, the ingest rejects', a
     assert.ok(await waitUntil(readAll, { timeoutMs: 30_000, pollMs: 200 }))
     const rejected = await ingest.rows('SELECT DISTINCT message FROM market_rejects')
     assert.equal(rejected.flat().sort(), badLines.sort())
+    const book = await ingest.rows(
+      "SELECT side, price, size FROM market_book(symbol = 'LVL', since = '2026-11-23 00:00:00', at = '2026-11-24 00:00:00') ORDER BY price",
+    )
+    assert.equal(book, [
+      ['bid', 1.6, 40],
+      ['ask', 1.7, 30],
+    ])
     const exact = await ingest.rows(
       "SELECT DISTINCT toString(order_id) FROM market_l2 WHERE symbol = 'P' AND order_id > 65535 ORDER BY order_id",
     )
