@@ -391,7 +391,34 @@ command('what it sends, the ingest stores; what it names, the ingest rejects', a
     JSON.stringify(event({ operation: 'clear', side: '', price: '', size: '' })),
     ...['B', 'sell'].map((side) => JSON.stringify(event({ side }))),
     JSON.stringify(event({ level: undefined, depth_level: 3 })),
-    JSON.stringify(event({ operation: undefined, order_id: undefined })),
+    ...[0.001, 1703.1, 4_294_967_296, 9_007_199_254_740_992].map((trade_size) => JSON.stringify(trade({ trade_size }))),
+    ...['NASDAQ', 'Q', '', 65_536, '11'].map((center) => JSON.stringify(trade({ trade_market_center: center }))),
+    JSON.stringify(quote({ bid_market_center: 'ARCA', ask_market_center: 'BATS' })),
+    ...[0, 1, 2, 3, 'delete', undefined].map((operation) =>
+      JSON.stringify(event({ operation, l2_operation: 'update' })),
+    ),
+    JSON.stringify({ symbol: 'P', timestamp: 1_795_428_000, l2_operation: 'delete', side: 1, level: 0 }),
+    JSON.stringify({ symbol: 'P', timestamp: 1_795_428_000, side: 'bid', level: 0, operation: 'delete' }),
+    JSON.stringify({
+      symbol: 'P',
+      timestamp: 1_795_428_000,
+      l2_operation: 'market_maker_update',
+      market_maker: 'GSCO',
+      bid_price: 1,
+      bid_size: 2,
+    }),
+    `{${base},"trade_price":15.299999999999999,"trade_size":1}`,
+    `{${base},"price":15.299999999999999,"size":1,"latency":NaN}`,
+    // A recorder's levels: the second line for a level takes the place of the first, whoever made it.
+    ...[
+      ['bid', 0, 1.5, 10, 'NSDQ'],
+      ['bid', 1, 1.4, 20, 'NSDQ'],
+      ['ask', 0, 1.7, 30, 'ARCA'],
+      ['bid', 0, 1.6, 40, 'ARCA'],
+      ['bid', 1, 1.5, 0, 'NSDQ'],
+    ].map(([side, level, price, size, market_maker]) =>
+      JSON.stringify({ symbol: 'LVL', timestamp: '2026-11-23 10:00:00', side, level, price, size, market_maker }),
+    ),
     ...['none', 'INSERT', 'delete', ''].map((correction) => JSON.stringify(trade({ correction }))),
     JSON.stringify(quote({ bid_price: undefined, bid_size: undefined })),
     `{${base},"bid":1,"bid_size":"2"}`,
@@ -416,8 +443,10 @@ command('what it sends, the ingest stores; what it names, the ingest rejects', a
         '11/12/2026 10:00:00',
       ].map((timestamp) => trade({ timestamp })),
       ...[-1, true, {}].map((trade_size) => trade({ trade_size })),
-      ...[1e10, true].map((trade_price) => trade({ trade_price })),
+      ...[1e10, 1e-9, true].map((trade_price) => trade({ trade_price })),
       trade({ correction: 'x' }),
+      ...[['SPY'], true, ' ', 'SPY ', 7].map((symbol) => trade({ symbol })),
+      trade({ trade_size: 9_007_199_254_740_994 }),
     ],
     quotes: [
       quote({ bid_size: undefined }),
@@ -425,7 +454,10 @@ command('what it sends, the ingest stores; what it names, the ingest rejects', a
       quote({ bid_price: '', bid_size: '', ask_price: '', ask_size: '' }),
     ],
     l2: [
-      ...['replace', 4, ''].map((operation) => event({ operation })),
+      ...['replace', 3, 4, ''].map((operation) => event({ operation })),
+      event({ l2_operation: 'replace' }),
+      event({ operation: 2, price: undefined, market_maker: '', level: undefined }),
+      { symbol: 'P', timestamp: 1_795_428_000, l2_operation: 'market_maker_update', bid_price: 1, bid_size: 2 },
       ...[7, '', 'best'].map((side) => event({ side })),
       event({ operation: 2, side: undefined }),
       event({ price: undefined }),
@@ -443,6 +475,13 @@ command('what it sends, the ingest stores; what it names, the ingest rejects', a
     assert.ok(await waitUntil(readAll, { timeoutMs: 30_000, pollMs: 200 }))
     const rejected = await ingest.rows('SELECT DISTINCT message FROM market_rejects')
     assert.equal(rejected.flat().sort(), badLines.sort())
+    const book = await ingest.rows(
+      "SELECT side, price, size FROM market_book(symbol = 'LVL', since = '2026-11-23 00:00:00', at = '2026-11-24 00:00:00') ORDER BY price",
+    )
+    assert.equal(book, [
+      ['bid', 1.6, 40],
+      ['ask', 1.7, 30],
+    ])
     const exact = await ingest.rows(
       "SELECT DISTINCT toString(order_id) FROM market_l2 WHERE symbol = 'P' AND order_id > 65535 ORDER BY order_id",
     )

@@ -1,4 +1,4 @@
-/** A market that never was, but could have been: books, quotes and trades that fit together, for those without a feed. */
+/** Synthetic market data: books, quotes and trades that fit together. */
 import { TOPICS } from './fields.mts'
 import type { Message } from './message.mts'
 

@@ -83,7 +83,7 @@ export async function openSender(
       messages: list.map(({ record }) => record),
     }))
     const deadline = performance.now() + timeoutMs
-    let told = ''
+    let logged = ''
     for (;;) {
       try {
         await producer.sendBatch({ acks: -1, topicMessages })
@@ -94,8 +94,8 @@ export async function openSender(
         if (performance.now() > deadline)
           throw unreachable(settings.KAFKA_BOOTSTRAP_SERVERS.join(','), error, timeoutMs)
         const cause = networkCause(error)
-        if (cause !== told) log(`Kafka does not take the messages, trying again: ${cause}`)
-        told = cause
+        if (cause !== logged) log(`Kafka does not take the messages, trying again: ${cause}`)
+        logged = cause
         await delay(RETRY_MS)
       }
     }
