@@ -6,11 +6,6 @@
  * It warns of a shorter retention or another cleanup.policy, which make the broker delete records.
  */
 import { refuseTogether, runCommand } from './lib/command/command.mts'
-import { withKafkaCause } from './lib/engines/container.mts'
-import { readSettings } from './lib/settings/settings.mts'
-import { changeCount } from './lib/topics/plan.mts'
-import { renderPlan } from './lib/topics/report.mts'
-import { syncTopics } from './lib/topics/topics.mts'
 
 await runCommand({
   name: './scripts/create-topics.mts',
@@ -42,6 +37,11 @@ A shorter retention or another cleanup.policy makes the broker delete records: -
   run: async ({ options, log, paint }) => {
     const { check, 'dry-run': dryRun, file, only, timeout } = options
     refuseTogether({ '--check': check, '--dry-run': dryRun }, './scripts/create-topics.mts --check')
+    const { withKafkaCause } = await import('./lib/engines/container.mts')
+    const { readSettings } = await import('./lib/settings/settings.mts')
+    const { changeCount } = await import('./lib/topics/plan.mts')
+    const { renderPlan } = await import('./lib/topics/report.mts')
+    const { syncTopics } = await import('./lib/topics/topics.mts')
     const started = performance.now()
     const synced = await withKafkaCause(
       syncTopics(readSettings(), {

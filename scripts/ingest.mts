@@ -2,18 +2,14 @@
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /**
  * Switches the built-in ingest on and off, or shows what it does. `on` creates the objects of clickhouse/ingest in the market database,
- * `off` drops those that only move messages. Neither touches stored rows or offsets: `on` continues where `off` stopped.
+ * `off` drops those that only move messages. Neither touches stored rows or offsets: `on` continues where `off` stopped. `rejects` lists
+ * the messages that could not be read, sends them again, or deletes them after a question.
  */
-import { withClickHouse } from './lib/clickhouse/client.mts'
-import { runCommand, usage } from './lib/command/command.mts'
+import { refuseTogether, runCommand, usage } from './lib/command/command.mts'
 import { configError } from './lib/common/findings.mts'
-import { NO_LAG_LIMITS, renderStatus, statusFindings } from './lib/ingest/report.mts'
-import { readStatus } from './lib/ingest/status.mts'
-import { switchOff, switchOn } from './lib/ingest/switch.mts'
-import { readSettings } from './lib/settings/settings.mts'
 
 const NAME = './scripts/ingest.mts'
-const WORDS = ['on', 'off', 'status'] as const
+const WORDS = ['on', 'off', 'status', 'rejects'] as const
 
 await runCommand({
   name: NAME,
@@ -26,6 +22,9 @@ program of yours that writes the same tables, every row would be stored twice.`,
       type: 'boolean',
       help: 'with on: skip messages sent before now, in topics that it has never read',
     },
+    replay: { type: 'boolean', help: 'with rejects: send them to their topics again, once their cause is fixed' },
+    clear: { type: 'boolean', help: 'with rejects: delete them; asks first' },
+    yes: { type: 'boolean', help: 'with --clear: do not ask; needed without a terminal' },
     timeout: {
       type: 'number',
       value: 'SECONDS',
@@ -37,8 +36,8 @@ program of yours that writes the same tables, every row would be stored twice.`,
   },
   example: './scripts/ingest.mts on',
   exitCodes: {
-    0: 'it is on or off, as asked; with status: on and reading, or off',
-    1: 'something it needs is missing, or it fails to read',
+    0: 'it is on or off, as asked; with status: on and reading, or off; with rejects: done',
+    1: 'something it needs is missing, it fails to read, or you declined',
     2: 'wrong use or settings',
     3: 'could not tell: a service did not answer in time',
   },
@@ -49,15 +48,32 @@ program of yours that writes the same tables, every row would be stored twice.`,
       const found = args.length === 0 ? 'none' : `"${args.join(' ')}"`
       throw configError([usage(NAME, 'argument', found, `one of ${WORDS.join(', ')}`)])
     }
-    if (options['skip-backlog'] && known !== 'on') {
-      throw configError([usage(NAME, '--skip-backlog', `with ${known}`, 'with on')])
-    }
+    const { 'skip-backlog': skipBacklog, replay, clear, yes } = options
+    const flags = { on: { skipBacklog }, off: {}, status: {}, rejects: { replay, clear, yes } }[known]
+    for (const [flag, given] of Object.entries({ skipBacklog, replay, clear, yes }))
+      if (given && !(flag in flags)) {
+        const name = flag === 'skipBacklog' ? '--skip-backlog' : `--${flag}`
+        throw configError([usage(NAME, name, `with ${known}`, flag === 'skipBacklog' ? 'with on' : 'with rejects')])
+      }
+    refuseTogether({ '--replay': replay, '--clear': clear }, `${NAME} rejects`)
+    const { withClickHouse } = await import('./lib/clickhouse/client.mts')
+    const { readSettings } = await import('./lib/settings/settings.mts')
     const settings = readSettings()
     const timeoutMs = options.timeout * 1000
+    if (known === 'rejects') {
+      const { runRejects } = await import('./lib/ingest/resend.mts')
+      const action = replay ? 'replay' : clear ? 'clear' : 'list'
+      return withClickHouse(settings, timeoutMs, (client) =>
+        runRejects(client, settings, { action, yes, timeoutMs, paint, log }),
+      )
+    }
+    const { NO_LAG_LIMITS, renderStatus, statusFindings } = await import('./lib/ingest/report.mts')
+    const { readStatus } = await import('./lib/ingest/status.mts')
+    const { switchOff, switchOn } = await import('./lib/ingest/switch.mts')
     return withClickHouse(settings, timeoutMs, async (client) => {
       const switched =
         known === 'on'
-          ? await switchOn(client, settings, { timeoutMs, log, skipBacklog: options['skip-backlog'] })
+          ? await switchOn(client, settings, { timeoutMs, log, skipBacklog })
           : known === 'off'
             ? await switchOff(client, settings, timeoutMs)
             : undefined

@@ -6,8 +6,6 @@
  */
 import { runCommand } from './lib/command/command.mts'
 import { NAME, OPTIONS, replayOptions } from './lib/replay/options.mts'
-import { renderPlayed, replay } from './lib/replay/replay.mts'
-import { readSettings } from './lib/settings/settings.mts'
 
 await runCommand({
   name: NAME,
@@ -26,7 +24,10 @@ by time. With --generate it sends synthetic market data instead: consistent book
     3: 'could not tell: Kafka did not answer; the last batch may have arrived or not',
   },
   run: async ({ options, args, log, paint }) => {
-    const { played, ...outcome } = await replay(readSettings(), { ...replayOptions(options, args), log })
+    const choice = replayOptions(options, args)
+    const { renderPlayed, replay } = await import('./lib/replay/replay.mts')
+    const { readSettings } = await import('./lib/settings/settings.mts')
+    const { played, ...outcome } = await replay(readSettings(), { ...choice, log })
     return { ...outcome, text: renderPlayed(played, paint) }
   },
 })

@@ -5,9 +5,6 @@
  * Shows what will be lost and asks first. Run again after an interruption, it finishes.
  */
 import { runCommand } from './lib/command/command.mts'
-import { withKafkaCause } from './lib/engines/container.mts'
-import { resetKafka } from './lib/reset/reset.mts'
-import { readSettings } from './lib/settings/settings.mts'
 
 await runCommand({
   name: './scripts/reset-kafka.mts',
@@ -46,6 +43,9 @@ If it is interrupted, the next run finishes it.`,
     3: 'could not tell: the broker did not answer in time',
   },
   run: async ({ options, log }) => {
+    const { withKafkaCause } = await import('./lib/engines/container.mts')
+    const { resetKafka } = await import('./lib/reset/reset.mts')
+    const { readSettings } = await import('./lib/settings/settings.mts')
     const { findings, text, survey, declined } = await withKafkaCause(
       resetKafka(readSettings(), {
         yes: options.yes,

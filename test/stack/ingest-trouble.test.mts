@@ -30,6 +30,7 @@ const topic = (more: Partial<TopicStatus>): TopicStatus => ({
   otherReaders: [],
   rejects: 0,
   rejectsToday: 0,
+  rejectsLately: 0,
   ...more,
 })
 const status = (...topics: TopicStatus[]) =>

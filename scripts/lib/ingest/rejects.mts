@@ -16,36 +16,73 @@ export interface Reject {
 
 export interface RejectCounts {
   rejects: number
-  /** Of these, sent in the last 24 hours. */
+  /** Of these, stored in the last 24 hours. */
   rejectsToday: number
+  /** Of these, stored in the last {@link RATE_MINUTES} minutes. */
+  rejectsLately: number
 }
+
+/** Rejects older than this say nothing about what producers send now. */
+export const RATE_MINUTES = 10
+
+/** Messages of one topic that could not be read for one reason. */
+export interface RejectReason {
+  topic: string
+  error: string
+  count: number
+  /** When the newest of them was stored. */
+  newest: string
+  /** The first {@link SAMPLE_CHARACTERS} characters of one of them. */
+  sample: string
+}
+
+const SAMPLE = `leftUTF8(toValidUTF8(message), ${SAMPLE_CHARACTERS})`
 
 /** How many messages of each topic could not be read, and the {@link SAMPLE_COUNT} newest of all. */
 export async function readRejects(
   client: ClickHouseClient,
 ): Promise<{ counts: Map<string, RejectCounts>; newest: Reject[] }> {
-  const exists = await client.query({ query: 'EXISTS TABLE market_rejects', format: 'JSONEachRow' })
-  const [{ result } = { result: 0 }] = await exists.json<{ result: number }>()
-  if (result === 0) return { counts: new Map(), newest: [] }
+  const stored = await storedColumn(client)
+  if (stored === undefined) return { counts: new Map(), newest: [] }
   const [counts, newest] = await Promise.all([
-    client.query({
-      query: `
-        SELECT topic, toFloat64(count()) AS rejects, toFloat64(countIf(timestamp > now() - INTERVAL 1 DAY)) AS rejectsToday
-        FROM market_rejects FINAL GROUP BY topic`,
-      format: 'JSONEachRow',
-    }),
-    client.query({
-      query: `
-        SELECT topic, partition, toFloat64(offset) AS offset, timestamp, error,
-            leftUTF8(toValidUTF8(message), ${SAMPLE_CHARACTERS}) AS message
-        FROM market_rejects FINAL
-        ORDER BY market_rejects.timestamp DESC, topic, market_rejects.offset DESC LIMIT ${SAMPLE_COUNT}`,
-      format: 'JSONEachRow',
-    }),
+    rows<RejectCounts & { topic: string }>(
+      client,
+      `SELECT topic, toFloat64(count()) AS rejects, toFloat64(countIf(${stored} > now() - INTERVAL 1 DAY)) AS rejectsToday,
+         toFloat64(countIf(${stored} > now() - INTERVAL ${RATE_MINUTES} MINUTE)) AS rejectsLately
+       FROM market_rejects FINAL GROUP BY topic`,
+    ),
+    rows<Reject>(
+      client,
+      `SELECT topic, partition, toFloat64(offset) AS offset, timestamp, error, ${SAMPLE} AS message
+       FROM market_rejects FINAL
+       ORDER BY market_rejects.${stored} DESC, topic, market_rejects.offset DESC LIMIT ${SAMPLE_COUNT}`,
+    ),
   ])
-  const rows = await counts.json<RejectCounts & { topic: string }>()
-  return {
-    counts: new Map(rows.map(({ topic, rejects, rejectsToday }) => [topic, { rejects, rejectsToday }])),
-    newest: await newest.json<Reject>(),
-  }
+  return { counts: new Map(counts.map(({ topic, ...rest }) => [topic, rest])), newest }
+}
+
+/** Why messages could not be read, the most frequent reason first. */
+export async function readReasons(client: ClickHouseClient): Promise<RejectReason[]> {
+  const stored = await storedColumn(client)
+  if (stored === undefined) return []
+  return rows<RejectReason>(
+    client,
+    `SELECT topic, error, toFloat64(count()) AS count, max(${stored}) AS newest, any(${SAMPLE}) AS sample
+     FROM market_rejects FINAL GROUP BY topic, error ORDER BY count DESC, topic, error`,
+  )
+}
+
+/** The column that says when a reject was stored: a producer's clock may be anywhere. Undefined where there is no table of rejects. */
+async function storedColumn(client: ClickHouseClient): Promise<'stored_at' | 'timestamp' | undefined> {
+  const columns = await rows<{ name: string }>(
+    client,
+    "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = 'market_rejects'",
+  )
+  if (columns.length === 0) return undefined
+  // `ingest on` adds it to a table from before it.
+  return columns.some(({ name }) => name === 'stored_at') ? 'stored_at' : 'timestamp'
+}
+
+async function rows<T>(client: ClickHouseClient, query: string): Promise<T[]> {
+  return (await client.query({ query, format: 'JSONEachRow' })).json<T>()
 }

@@ -3,6 +3,7 @@ import { error, type Finding, type Paint, unknown, warning } from '../common/fin
 import { table } from '../common/table.mts'
 import { LAG_LIMITS, type LagLimits } from '../kafka/lag.mts'
 import { formatTime } from '../kafka/offsets.mts'
+import { RATE_MINUTES } from './rejects.mts'
 import { RESTART } from './state.mts'
 import type { IngestStatus } from './status.mts'
 
@@ -58,16 +59,15 @@ export function statusFindings(
     }
   }
   for (const { table, ageSeconds, text } of failures) {
-    const hint = 'docker logs l2_clickhouse, or .embedded/data/logs/clickhouse.log'
+    const hint = './scripts/health-check.mts --only clickhouse'
     findings.push(error('INGEST_FAILS', table, { found: `failed ${ageSeconds} s ago: ${text}`, hint }))
   }
-  const rejected = topics.filter((topic) => topic.rejectsToday > 0)
+  const rejected = topics.filter((topic) => topic.rejectsLately > 0)
   if (rejected.length > 0) {
-    const counts = rejected.map((topic) => `${topic.rejectsToday} of ${topic.topic}`).join(', ')
-    const newest = rejects[0] ? `; the newest of ${rejects[0].timestamp}: ${rejects[0].error}` : ''
-    const found = `messages that could not be read in the last 24 hours: ${counts}${newest}`
-    const hint = 'SELECT * FROM market_rejects ORDER BY timestamp DESC LIMIT 10'
-    findings.push(warning('INGEST_REJECTS', 'market_rejects', { found, hint }))
+    const rates = rejected.map((topic) => `${topic.rejectsLately} of ${topic.topic}`).join(', ')
+    const newest = rejects[0] ? `; the newest: ${rejects[0].error}` : ''
+    const found = `messages that could not be read in the last ${RATE_MINUTES} minutes: ${rates}${newest}`
+    findings.push(warning('INGEST_REJECTS', 'market_rejects', { found, hint: './scripts/ingest.mts rejects' }))
   }
   return findings
 }

@@ -104,7 +104,7 @@ export async function readStatus(
         ...(positions.get(topic) ?? { exists: false, partitions: 0, lag: 0, ahead: 0, otherReaders: [] }),
         partitionsRead: read.get(topic)?.size ?? 0,
         messagesPerSecond: Math.round(advance(before?.get(topic), after.get(topic)) / seconds),
-        ...(rejected.counts.get(topic) ?? { rejects: 0, rejectsToday: 0 }),
+        ...(rejected.counts.get(topic) ?? { rejects: 0, rejectsToday: 0, rejectsLately: 0 }),
       })),
     ),
   }
