@@ -36,10 +36,11 @@ interface Assignment {
   statement: string
 }
 
-const BLANK = /[^\S\n]*(?:#.*)?(?:\n|$)/y
-const HEAD = /[^\S\n]*(?:export[^\S\n]+)?([\w.-]+)[^\S\n]*=[^\S\n]*/y
-const QUOTED = /('(?:\\'|[^'])*'|"(?:\\"|[^"])*")[^\S\n]*(?:#.*)?(?:\n|$)/y
-const UNQUOTED = /((?!['"]).*?)(?:[^\S\n]+|[^\S\n]* #.*)?(?:\n|$)/y
+// Lines end as on Linux or, in a clone made on Windows, with a carriage return before.
+const BLANK = /[^\S\n]*(?:#[^\r\n]*\r?)?(?:\n|$)/y
+const HEAD = /[^\S\n]*(?:export[^\S\n]+)?([\w.-]+)[^\S\n]*=[^\S\r\n]*/y
+const QUOTED = /('(?:\\'|[^'])*'|"(?:\\"|[^"])*")[^\S\n]*(?:#[^\r\n]*\r?)?(?:\n|$)/y
+const UNQUOTED = /((?!['"])[^\r\n]*?)(?:[^\S\n]+|[^\S\n]* #[^\r\n]*\r?)?(?:\n|$)/y
 
 /** The assignments of `content` in order, and the numbers of the lines that are neither one nor blank. */
 function scan(content: string): { assignments: Assignment[]; unread: number[] } {
