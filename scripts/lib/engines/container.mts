@@ -50,6 +50,17 @@ export function memoryFindings(service: ServiceName, { percentOfLimit, usage }: 
   return [{ severity: 'warning', code: 'CONTAINER_MEMORY', subject: `${service} container`, found, expected, hint }]
 }
 
+/** The warning of a machine that has less memory than its containers may take together; undefined memory is not known. */
+export function machineFindings(containers: readonly Container[], machineBytes: number | undefined): Finding[] {
+  const megabytes = (bytes: number) => `${Math.round(bytes / 1024 ** 2)} MB`
+  const limits = containers.reduce((sum, { memoryLimit }) => sum + memoryLimit, 0)
+  if (machineBytes === undefined || limits <= machineBytes) return []
+  const [found, expected] = [megabytes(machineBytes), `${megabytes(limits)}, which the containers may take together`]
+  const hint =
+    'lower REDIS_MAX_MEMORY and REDIS_MEMORY_LIMIT in .env, then: docker-compose up -d; or give the machine more'
+  return [{ severity: 'warning', code: 'MACHINE_MEMORY', subject: 'memory of the machine', found, expected, hint }]
+}
+
 const outOfMemory = (service: ServiceName) => ({
   code: 'CONTAINER_OOM',
   found: 'killed for want of memory',

@@ -26,6 +26,8 @@ export interface Container {
   error: string
   /** What the last health check printed. */
   healthOutput: string
+  /** Its memory limit in bytes, 0 for none. */
+  memoryLimit: number
   /** Where its log begins to tell of the present trouble: shortly before its last end, or at its start. */
   logSince: string
 }
@@ -145,6 +147,7 @@ export async function findContainers(): Promise<Container[]> {
     restarts: container.RestartCount,
     error: container.State.Error,
     healthOutput: container.State.Health?.Log?.at(-1)?.Output.trim() ?? '',
+    memoryLimit: container.HostConfig.Memory,
     logSince: logSince(container),
   }))
 }
@@ -172,6 +175,7 @@ interface Inspected {
   Name: string
   RestartCount: number
   Config: { Labels: Record<string, string> }
+  HostConfig: { Memory: number }
   State: {
     Status: string
     ExitCode: number
@@ -208,6 +212,12 @@ export async function readMemory(timeoutMs: number): Promise<Map<string, Memory>
       return [Name, { percentOfLimit: Number.parseFloat(MemPerc), usage: MemUsage }]
     }),
   )
+}
+
+/** Bytes of memory of the machine that the engine runs on, which may be a virtual one; undefined when it does not say. */
+export async function readMachineMemory(timeoutMs: number): Promise<number | undefined> {
+  const { stdout } = await ask(['docker', 'info', '--format', '{{.MemTotal}}'], timeoutMs)
+  return Number(stdout) || undefined
 }
 
 /** True for a container whose processes are there, paused or not. */

@@ -2,8 +2,8 @@
 
 import { exitCodeOf, type Finding, OpsError, type Paint } from '../common/findings.mts'
 import { inTime } from '../common/wait.mts'
-import { explainByContainer, memoryFindings } from '../engines/container.mts'
-import { readContainers, readMemory } from '../engines/docker.mts'
+import { explainByContainer, machineFindings, memoryFindings } from '../engines/container.mts'
+import { readContainers, readMachineMemory, readMemory } from '../engines/docker.mts'
 import { isAlive, lastLines, readRecords } from '../engines/embedded/processes.mts'
 import { knownCause } from '../engines/known-causes.mts'
 import type { Settings } from '../settings/settings.mts'
@@ -65,10 +65,11 @@ export async function readHealth(
   const asks = await importProbes(present, options.deep)
   // What asks Docker.
   if (!embedded) await import('zx')
-  const [containers, memory, probed] = await Promise.all([
+  const [containers, memory, machineBytes, probed] = await Promise.all([
     embedded ? [] : readContainers(),
     // It takes 2 s, as writing does, so with `deep` it costs nothing.
     embedded || !options.deep ? undefined : readMemory(2 * options.timeoutMs),
+    embedded ? undefined : readMachineMemory(2 * options.timeoutMs),
     Promise.all(
       asked.map(async (service) => {
         const ask = asks.get(service)
@@ -95,7 +96,11 @@ export async function readHealth(
     }
     health.state = stateOf(health)
   }
-  return { mode, services, findings: services.flatMap(({ findings }) => findings) }
+  return {
+    mode,
+    services,
+    findings: [...services.flatMap(({ findings }) => findings), ...machineFindings(containers, machineBytes)],
+  }
 }
 
 function skip(service: ServiceName): ServiceHealth {
