@@ -20,6 +20,9 @@ const CHANGED = {
   REDIS_PORT: '16380',
   REDIS_PASSWORD: '\'xyzzy-"Re\\dis"\'',
   REDIS_MAX_MEMORY: '512mb',
+  REDIS_MEMORY_LIMIT: '720m',
+  CLICKHOUSE_READONLY_USER: 'other_reader',
+  CLICKHOUSE_READONLY_PASSWORD: '\'xyzzy <&> "read"\'',
   KAFKA_UI_PORT: '18080',
 }
 const SECRET = /xyzzy/
@@ -78,7 +81,7 @@ test('no process of the stack runs as root, and none can gain rights', async () 
     const serving = (await look()).filter((line) => first.includes(line))
     assert.ok(serving.length > 0, service)
     for (const line of serving) assert.is.not(line.trim().split(/\s+/)[1], '0', `${service}: ${line}`)
-    assert.equal((await inspect(service)).HostConfig.SecurityOpt, ['no-new-privileges:true'], service)
+    assert.equal((await inspect(service)).HostConfig.SecurityOpt, ['no-new-privileges=true'], service)
     const status = await output(['docker', 'exec', container, 'sh', '-c', 'grep NoNewPrivs /proc/1/status'])
     assert.match(status, /1$/m, service)
   }
@@ -96,6 +99,39 @@ test('with every port, credential and size changed, the stack becomes healthy an
       acknowledged[store].every((id) => found[store].has(id)),
       store,
     )
+})
+
+test('ClickHouse’s logins have the rights of clickhouse/users.d/grants.xml, and pages of other sites none', async () => {
+  const ask = async (sql: string, user: string, password: string, headers: Record<string, string> = {}) => {
+    const login = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
+    const options = { method: 'POST', headers: { Authorization: login, ...headers }, body: sql }
+    const response = await fetch(ACCESS.clickhouse.url, options)
+    const text = await response.text()
+    return response.ok ? text.trim() : (/Code: (\d+)/.exec(text)?.[1] ?? String(response.status))
+  }
+  const owner = (sql: string, headers?: Record<string, string>) =>
+    ask(sql, ACCESS.clickhouse.user, ACCESS.clickhouse.password, headers)
+  const reader = (sql: string) => ask(sql, 'other_reader', 'xyzzy <&> "read"')
+  const refused = [
+    "SELECT * FROM file('/etc/passwd', 'LineAsString')",
+    "SELECT * FROM url('http://127.0.0.1:8123/', 'LineAsString', 'a String')",
+    "SELECT * FROM remote('127.0.0.1', system.one)",
+    'CREATE DATABASE other',
+    'CREATE TABLE t (a Int8) ENGINE = Executable(TSV)',
+    'CREATE DATABASE other_market_data_files ENGINE = Filesystem',
+    "CREATE DICTIONARY d (a String) PRIMARY KEY a SOURCE(HTTP(url 'http://127.0.0.1/' format 'TSV')) LAYOUT(COMPLEX_KEY_HASHED()) LIFETIME(0)",
+    'SYSTEM SHUTDOWN',
+    'CREATE USER made',
+  ]
+  for (const sql of refused) assert.is(await owner(sql), '497', sql)
+  assert.is(await owner('CREATE TABLE made (a Int8) ENGINE = MergeTree ORDER BY a'), '')
+  assert.is(await reader('SELECT count() FROM made'), '0')
+  assert.is(await reader('SELECT count() FROM system.one'), '1')
+  for (const sql of ['INSERT INTO made VALUES (1)', 'DROP TABLE made', ...refused.slice(0, 3)])
+    assert.is(await reader(sql), '497', sql)
+  assert.is(await owner('DROP TABLE made'), '')
+  assert.is(await owner('SELECT 1', { Origin: 'http://evil.example' }), '403')
+  assert.is(await owner('SELECT 1', { Origin: 'http://127.0.0.1:18123' }), '1')
 })
 
 test('BIND_ADDRESS changes what the ports are published on', async () => {

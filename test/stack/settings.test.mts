@@ -8,7 +8,7 @@ import { embeddedServices } from '../../scripts/lib/engines/embedded/services.mt
 import { parseEnvFile } from '../../scripts/lib/settings/env-file.mts'
 import { composeLookup, lookupFor } from '../../scripts/lib/settings/environment.mts'
 import { interpolate } from '../../scripts/lib/settings/interpolate.mts'
-import { parseBytes } from '../../scripts/lib/settings/readers.mts'
+import { parseBytes, SOURCES } from '../../scripts/lib/settings/readers.mts'
 import { ROOT, readSettings, VARIABLES } from '../../scripts/lib/settings/settings.mts'
 import { readDeclaredTopics } from '../../scripts/lib/topics/file.mts'
 import { runScript } from '../support/command.mts'
@@ -138,6 +138,10 @@ const WRONG: [string, string, string][] = [
   ['REDIS_MAX_MEMORY_POLICY', 'lru', 'a policy of Redis such as allkeys-lru'],
   ['KAFKA_BOOTSTRAP_SERVERS', 'a:1,b', 'host:port, host:port …'],
   ['KAFKA_IMAGE', 'a b', 'an image name'],
+  ['KAFKA_UI_READONLY', 'yes', 'true or false'],
+  ['CLICKHOUSE_READONLY_USER', 'a-b', 'letters, digits and "_", not beginning with a digit, not "default"'],
+  ['CLICKHOUSE_EXTRA_GRANTS', 'FILE, ALL', `some of ${SOURCES.join(', ')}`],
+  ['CLICKHOUSE_EXTRA_GRANTS', 'FILE ON *.* TO x', `some of ${SOURCES.join(', ')}`],
 ]
 for (const [variable, value, expected] of WRONG) {
   reading(`refuses ${variable}=${value}`, () => {
@@ -190,6 +194,38 @@ reading('refuses values that programs read differently, for its own variables on
       ['ENV_AMBIGUOUS', '.env:1 REDIS_PASSWORD'],
     ],
   )
+})
+
+reading('takes sources as a list', () => {
+  assert.equal(readSettings({ CLICKHOUSE_EXTRA_GRANTS: 'FILE,  URL' }).CLICKHOUSE_EXTRA_GRANTS, ['FILE', 'URL'])
+  assert.equal(readSettings({}).CLICKHOUSE_EXTRA_GRANTS, [])
+})
+
+const PAIRS: [string, string, string, string, string][] = [
+  [
+    'REDIS_MAX_MEMORY=2gb\nREDIS_MEMORY_LIMIT=2867m\n',
+    'REDIS_MEMORY_LIMIT',
+    '2867m',
+    '2868m',
+    'REDIS_MEMORY_LIMIT=2868m',
+  ],
+  ['REDIS_MAX_MEMORY=4gb\n', 'REDIS_MEMORY_LIMIT', '2880m', '5735m', 'REDIS_MEMORY_LIMIT=5735m'],
+]
+for (const [dotEnv, variable, found, least, right] of PAIRS) {
+  reading(`refuses ${dotEnv.trim().replace('\n', ', ')}, and takes ${right}`, () => {
+    const [finding, ...more] = refusal({}, dotEnv)
+    assert.equal([finding?.subject.split(' ')[1], finding?.found, more.length], [variable, found, 0])
+    assert.is(finding?.expected, `at least ${least}, 1.4 times REDIS_MAX_MEMORY`)
+    readSettings({}, projectFolder({ '.env': `${dotEnv}${right}\n`, '.env.template': TEMPLATE }))
+  })
+}
+
+reading('refuses a read-only login without a password or with the name of the other', () => {
+  const told = (dotEnv: string) => refusal({}, dotEnv).map(({ subject, found }) => [subject.split(' ')[1], found])
+  assert.equal(told('CLICKHOUSE_READONLY_USER=reader\n'), [['CLICKHOUSE_READONLY_PASSWORD', 'none']])
+  assert.equal(told('CLICKHOUSE_READONLY_USER=l2_user\nCLICKHOUSE_READONLY_PASSWORD=x\n'), [
+    ['CLICKHOUSE_READONLY_USER', '"l2_user", which CLICKHOUSE_USER is too'],
+  ])
 })
 
 reading('refuses one port for two services', () => {
@@ -266,6 +302,14 @@ function other(value: string): string {
   return value.includes('127.0.0.1') ? value.replace('127.0.0.1', '127.0.0.2') : `${value}x`
 }
 
+/** Values that only some others go with. */
+const OTHERS: Record<string, string> = {
+  REDIS_MAX_MEMORY: '1gb',
+  CLICKHOUSE_READONLY_USER: 'reader',
+  CLICKHOUSE_EXTRA_GRANTS: 'FILE',
+  KAFKA_UI_READONLY: 'true',
+}
+
 /** Variables that only say where clients connect, each with a place where nothing is. */
 const CLIENTS: Record<string, string> = {
   KAFKA_BOOTSTRAP_SERVERS: '127.0.0.1:1',
@@ -281,7 +325,8 @@ const RETENTION = templateNames.filter((name) => name.endsWith('_RETENTION_DAYS'
 variables('each change what is started or declared, but for those of clients and of the schema', () => {
   const root = projectFolder({ '.env.template': TEMPLATE })
   const installed = { java: '', jars: [], libraries: '', redisServer: '', archives: { folder: '', existing: [] } }
-  const effect = (values: Record<string, string>) => {
+  const effect = (changes: Record<string, string>) => {
+    const values = { CLICKHOUSE_READONLY_PASSWORD: 'read', ...changes }
     const settings = readSettings(values, root)
     return JSON.stringify([
       fillCompose(values).text,
@@ -292,13 +337,9 @@ variables('each change what is started or declared, but for those of clients and
     ])
   }
   const lookup = lookupFor({}, root)
-  const idle = templateNames.filter((name) => {
-    // A login needs both.
-    const reader: Record<string, string> = name.startsWith('CLICKHOUSE_READONLY_')
-      ? { CLICKHOUSE_READONLY_USER: 'reader', CLICKHOUSE_READONLY_PASSWORD: 'secret' }
-      : {}
-    return effect({ ...reader, [name]: other(reader[name] ?? lookup(name)?.text ?? '') }) === effect(reader)
-  })
+  const idle = templateNames.filter(
+    (name) => effect({ [name]: OTHERS[name] ?? other(lookup(name)?.text ?? '') }) === effect({}),
+  )
   // The built-in ingest looks for its views in it.
   const clients = Object.keys(CLIENTS).filter((name) => name !== 'CLICKHOUSE_DATABASE')
   assert.equal(idle.sort(), [...clients, ...RETENTION].sort())

@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert'
 import { OpsError } from '../../scripts/lib/common/findings.mts'
 import { type EnvEntry, parseEnvFile, setEnvValues, writeEnvValues } from '../../scripts/lib/settings/env-file.mts'
 import { composeLookup } from '../../scripts/lib/settings/environment.mts'
+import { ROOT } from '../../scripts/lib/settings/settings.mts'
 import { cleanEnv, hasCompose, projectFolder } from '../support/project.mts'
 
 const entry = (name: string, text: string, line: number, more: Partial<EnvEntry> = {}): EnvEntry => ({
@@ -57,6 +58,9 @@ const ALIKE: [string, string | undefined, string?][] = [
   ['\uFEFFA=1\nB=2', '1', '2'],
   ['A=1\r\nB=2\r\n', '1', '2'],
   ["A='x'\r\nB=2 # note\r\n", 'x', '2'],
+  ['# top\r\n\r\nA=1 # note\r\nB="2" # note\r\n', '1', '2'],
+  ["A='x' # note\r\nB= \r\n", 'x', ''],
+  ['A=x # y # z\r\nB=${A}\r\n', 'x', 'x'],
   ['A="two\nlines"\nB=2', 'two\nlines', '2'],
   ["A='two\nB=1\nlines'\nB=2", 'two\nB=1\nlines', '2'],
   // References, in the file's order.
@@ -107,6 +111,8 @@ const UNREADABLE: [string, number[]][] = [
   ["A='a\\'", [1]],
   ['A="open\nB=2', [1]],
   ["B=2\nA='open", [2]],
+  ['# top\r\nA=1\r\nB: 2\r\n\r\nC\r\n', [3, 5]],
+  ['A=1\rB=2\n', [1]],
 ]
 
 const parsing = suite('parseEnvFile')
@@ -118,6 +124,11 @@ parsing('gives every assignment with its line, whether it is literal, and whethe
     entry('C', 'two\nlines', 5),
     entry('D', 'x', 7, { ambiguity: 'a "#"' }),
   ])
+})
+
+parsing('the template reads the same with the line ends of Windows', () => {
+  const template = readFileSync(path.join(ROOT, '.env.template'), 'utf8')
+  assert.equal(parseEnvFile(template.replaceAll('\n', '\r\n'), '.env'), parseEnvFile(template, '.env'))
 })
 
 for (const [content, expected, other] of ALIKE) {
@@ -196,6 +207,12 @@ const EDITS: [string, string, Record<string, string>, string][] = [
   ['adds what is not there', 'B=2\n', { A: '7' }, 'B=2\nA=7\n'],
   ['adds after a last line without its end', 'B=2', { A: '7', C: '8' }, 'B=2\nA=7\nC=8\n'],
   ['fills an empty file', '', { A: '7' }, 'A=7\n'],
+  [
+    'keeps the comments of Windows lines',
+    "A=1 # one\r\nB='2' # two\r\n",
+    { A: '7', B: '8' },
+    'A=7 # one\r\nB=8 # two\r\n',
+  ],
   ['keeps the line ends of Windows', 'A=1\r\nB=2\r\n', { A: '7', C: '8' }, 'A=7\r\nB=2\r\nC=8\r\n'],
   ['keeps a byte order mark', '\uFEFFA=1\n', { A: '7' }, '\uFEFFA=7\n'],
   ['changes nothing for no values', 'A=1', {}, 'A=1'],

@@ -48,6 +48,17 @@ export function memoryFindings(service: ServiceName, { percentOfLimit, usage }: 
   return [warning('CONTAINER_MEMORY', `${service} container`, { found, expected: `at most ${MEMORY_HIGH} %`, hint })]
 }
 
+/** The warning of a machine that has less memory than its containers may take together; undefined memory is not known. */
+export function machineFindings(containers: readonly Container[], machineBytes: number | undefined): Finding[] {
+  const megabytes = (bytes: number) => `${Math.round(bytes / 1024 ** 2)} MB`
+  const limits = containers.reduce((sum, { memoryLimit }) => sum + memoryLimit, 0)
+  if (machineBytes === undefined || limits <= machineBytes) return []
+  const expected = `${megabytes(limits)}, which the containers may take together`
+  const hint =
+    'lower REDIS_MAX_MEMORY and REDIS_MEMORY_LIMIT in .env, then: docker-compose up -d; or give the machine more'
+  return [warning('MACHINE_MEMORY', 'memory of the machine', { found: megabytes(machineBytes), expected, hint })]
+}
+
 function outOfMemory(service: ServiceName): { found: string; hint: string } {
   const variable = `${service.toUpperCase().replace('-', '_')}_MEMORY_LIMIT`
   return { found: 'killed: out of memory', hint: `raise ${variable} in .env, then: docker-compose up -d` }

@@ -17,6 +17,8 @@ export interface Container {
   error: string
   /** What the last health check printed. */
   healthOutput: string
+  /** Its memory limit in bytes, 0 for none. */
+  memoryLimit: number
   /** The time from which on its log is about its present state: shortly before its last end, or its start. */
   logSince: string
 }
@@ -55,6 +57,7 @@ export async function findContainers(timeoutMs?: number): Promise<Container[]> {
     restarts: container.RestartCount,
     error: container.State.Error,
     healthOutput: container.State.Health?.Log?.at(-1)?.Output?.trim() ?? '',
+    memoryLimit: container.HostConfig?.Memory ?? 0,
     logSince: logSince(container),
   }))
 }
@@ -82,6 +85,7 @@ interface Inspected {
   Id: string
   Name: string
   RestartCount: number
+  HostConfig?: { Memory?: number } | null
   Config: { Labels: Record<string, string> | null }
   State: {
     Status: string
@@ -123,4 +127,10 @@ export async function readMemory(timeoutMs: number): Promise<Map<string, Memory>
 /** True for a container whose processes are there, paused or not. */
 export function holdsMemory({ state }: Container): boolean {
   return state === 'running' || state === 'restarting' || state === 'paused'
+}
+
+/** Bytes of memory of the machine that the engine runs on, which may be a virtual one; undefined when it does not say. */
+export async function readMachineMemory(timeoutMs: number): Promise<number | undefined> {
+  const { stdout } = await ask(['docker', 'info', '--format', '{{.MemTotal}}'], timeoutMs)
+  return Number(stdout) || undefined
 }

@@ -3,9 +3,9 @@
 import { exitCodeOf, type Finding, OpsError, type Paint } from '../common/findings.mts'
 import { table } from '../common/table.mts'
 import { inTime } from '../common/wait.mts'
-import { explainByContainer, memoryFindings } from '../engines/container.mts'
+import { explainByContainer, machineFindings, memoryFindings } from '../engines/container.mts'
 import { lastLines, readRecords, runningEmbedded } from '../engines/embedded/processes.mts'
-import { readContainers, readMemory } from '../engines/inspect.mts'
+import { readContainers, readMachineMemory, readMemory } from '../engines/inspect.mts'
 import { knownCause } from '../engines/known-causes.mts'
 import { modeOf, type StackMode } from '../engines/mode.mts'
 import { SERVICES, type ServiceName } from '../engines/service.mts'
@@ -67,10 +67,11 @@ export async function readHealth(
   const asks = await importProbes(present, options.deep)
   // What asks Docker.
   if (!embedded) await import('zx/core')
-  const [containers, memory, probed] = await Promise.all([
+  const [containers, memory, machineBytes, probed] = await Promise.all([
     embedded ? [] : readContainers(Math.min(DOCKER_MS, Math.max(LEAST_MS, options.leftMs ?? DOCKER_MS))),
     // It takes 2 s, as writing does, so with `deep` it costs nothing.
     embedded || !options.deep ? undefined : readMemory(2 * options.timeoutMs),
+    embedded ? undefined : readMachineMemory(2 * options.timeoutMs),
     Promise.all(
       asked.map(async (service) => {
         const ask = asks.get(service)
@@ -96,7 +97,11 @@ export async function readHealth(
     }
     health.state = stateOf(health)
   }
-  return { mode, services, findings: services.flatMap(({ findings }) => findings) }
+  return {
+    mode,
+    services,
+    findings: [...services.flatMap(({ findings }) => findings), ...machineFindings(containers ?? [], machineBytes)],
+  }
 }
 
 function skip(service: ServiceName): ServiceHealth {

@@ -81,9 +81,8 @@ export const ipv4: Reader<string> = (text) => {
 }
 
 /** Source privileges of ClickHouse 26.3; without KAFKA, which is always there. */
-const SOURCES = 'FILE URL REMOTE S3 AZURE HDFS HIVE MYSQL POSTGRES SQLITE MONGO REDIS ODBC JDBC NATS RABBITMQ'.split(
-  ' ',
-)
+export const SOURCES =
+  'FILE URL REMOTE S3 AZURE HDFS HIVE MYSQL POSTGRES SQLITE MONGO REDIS ODBC JDBC NATS RABBITMQ'.split(' ')
 
 export const sources: Reader<string[]> = (text) => {
   const names = text === '' ? [] : text.split(',').map((name) => name.trim())

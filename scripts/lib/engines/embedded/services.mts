@@ -253,7 +253,7 @@ function usersXml({ CLICKHOUSE_USER, CLICKHOUSE_READONLY_USER }: Settings): stri
     <profiles>
         <default>
             <!-- Joins on disk as clickhouse/users.d/l2.xml has it for sorts; the image's version does not know these settings yet. -->
-            <max_bytes_before_external_join>134217728</max_bytes_before_external_join>
+            <max_bytes_before_external_join>67108864</max_bytes_before_external_join>
             <max_bytes_ratio_before_external_join>0</max_bytes_ratio_before_external_join>
         </default>
         <session><max_sessions_for_user>1</max_sessions_for_user></session>

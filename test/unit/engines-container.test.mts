@@ -1,0 +1,42 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { machineFindings } from '../../scripts/lib/engines/container.mts'
+import type { Container } from '../../scripts/lib/engines/inspect.mts'
+
+const MIB = 1024 ** 2
+const container = (service: string, memoryLimit: number): Container => ({
+  service,
+  name: `l2_${service}`,
+  state: 'running',
+  health: 'healthy',
+  exitCode: 0,
+  oomKilled: false,
+  restarts: 0,
+  error: '',
+  healthOutput: '',
+  memoryLimit,
+  logSince: '',
+})
+const containers = [container('kafka', 560 * MIB), container('redis', 2880 * MIB)]
+
+const machine = suite('machineFindings')
+
+machine('warns of a machine with less memory than the containers may take together', () => {
+  assert.equal(machineFindings(containers, 3439 * MIB), [
+    {
+      severity: 'warning',
+      code: 'MACHINE_MEMORY',
+      subject: 'memory of the machine',
+      found: '3439 MB',
+      expected: '3440 MB, which the containers may take together',
+      hint: 'lower REDIS_MAX_MEMORY and REDIS_MEMORY_LIMIT in .env, then: docker-compose up -d; or give the machine more',
+    },
+  ])
+})
+
+machine('has nothing to say about one with enough, or of unknown memory, or without containers', () => {
+  assert.equal(machineFindings(containers, 3440 * MIB), [])
+  assert.equal(machineFindings(containers, undefined), [])
+  assert.equal(machineFindings([], 1), [])
+})
+machine.run()
