@@ -17,8 +17,9 @@ export async function explainByContainer(
   container: Container,
   findings: readonly Finding[],
 ): Promise<Finding[]> {
-  const others = findings.filter(({ code }) => code !== 'NO_ANSWER')
-  const silent = findings.find(({ code }) => code === 'NO_ANSWER')
+  const isSilent = ({ code }: Finding) => code === 'NO_ANSWER' || code === 'KAFKA_NOT_SERVED'
+  const others = findings.filter((finding) => !isSilent(finding))
+  const silent = findings.find(isSilent)
   if (silent) return [await silenceCause(service, container, silent), ...others]
   const subject = `${service} container`
   const log = `docker logs ${container.name}`

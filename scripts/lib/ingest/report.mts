@@ -25,6 +25,11 @@ export function statusFindings(
     const found = `${word} from what clickhouse/ingest and .env say: ${differing.join(', ')}`
     findings.push(severity('INGEST_DIFFERS', 'ingest', { found, hint: './scripts/ingest.mts on' }))
   }
+  for (const { topic, lag, unread } of topics) {
+    if (lag !== null) continue
+    const found = `unknown lag: Kafka does not report the offsets of all partitions (${unread ?? 'no first offset'})`
+    findings.push(unknown('INGEST_LAG', topic, { found, hint: './scripts/health-check.mts --only kafka' }))
+  }
   if (state === 'off') return findings
   for (const { topic } of topics.filter(({ exists }) => !exists))
     findings.push(error('INGEST_TOPIC', topic, { found: 'no such topic', hint: './scripts/create-topics.mts' }))
@@ -41,10 +46,7 @@ export function statusFindings(
   }
   for (const { topic, lag, ahead, messagesPerSecond } of topics) {
     const isAbove = (limit: number) => lag !== null && lag > Math.max(limit, ON_ITS_WAY_S * messagesPerSecond)
-    if (lag === null) {
-      const found = 'unknown lag: Kafka does not report the offsets of all partitions'
-      findings.push(unknown('INGEST_LAG', topic, { found, hint: './scripts/health-check.mts --only kafka' }))
-    } else if (ahead > 0) {
+    if (ahead > 0) {
       const found = `committed offsets ${ahead} messages above the end of the topic: the next fetch fails`
       findings.push(error('KAFKA_GROUP_AHEAD', topic, { found, hint: RESTART }))
     } else if (isAbove(lagWarning) || isAbove(lagCritical)) {

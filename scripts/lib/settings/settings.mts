@@ -36,7 +36,11 @@ const image = matching(/^[^\p{Cc}\s]+$/u, 'an image name')
 const hostName = matching(/^(?![\d.]*$)[\w-]+(\.[\w-]+)*$/, 'a host name or address, without a port')
 const host: Reader<string> = (text) =>
   isIPv4(text) || isIP(text.replace(/^\[(.*:.*)\]$/, '$1').replace('%', ' ')) === 6 ? text : hostName(text)
-const name = matching(/^[A-Za-z_]\w*$/, 'letters, digits and "_", not beginning with a digit')
+/** In those of its own ClickHouse keeps itself, and the embedded server's start clears some. */
+const database = matching(
+  /^(?!(system|information_schema|default|_temporary_and_external_tables)$)[A-Za-z_]\w*$/i,
+  'letters, digits and "_", not beginning with a digit, not a database of ClickHouse’s own',
+)
 /** `default` is the user of the embedded server's own session, and cannot be both. */
 const user = matching(
   /^(?!default$)[A-Za-z_]\w*$/,
@@ -103,7 +107,7 @@ export const VARIABLES = {
   KAFKA_LOG_RETENTION_HOURS: hours,
   KAFKA_HEAP: heap,
   KAFKA_MEMORY_LIMIT: parseBytes,
-  CLICKHOUSE_DB: name,
+  CLICKHOUSE_DB: database,
   CLICKHOUSE_USER: user,
   CLICKHOUSE_PASSWORD: printable,
   CLICKHOUSE_HTTP_PORT: port,
@@ -128,7 +132,7 @@ export const VARIABLES = {
   KAFKA_BOOTSTRAP_SERVERS: bootstrapServers,
   CLICKHOUSE_HOST: host,
   CLICKHOUSE_PORT: port,
-  CLICKHOUSE_DATABASE: name,
+  CLICKHOUSE_DATABASE: database,
   REDIS_HOST: host,
   EMBEDDED_DATA_DIR: ((text) => path.resolve(ROOT, printable(text))) as Reader<string>,
 } as const
