@@ -66,7 +66,10 @@ test('a stack at one address of the machine starts, once its clients look there'
   // What is open to other machines is warned of.
   const [started, ...warnings] = await told('start.mts', ['--embedded'], hosts)
   assert.is(started, 'exit 0')
-  assert.ok(warnings.every((line) => line.startsWith('PORT_EXPOSED ')), warnings.join('\n'))
+  assert.ok(
+    warnings.every((line) => line.startsWith('PORT_EXPOSED ')),
+    warnings.join('\n'),
+  )
   assert.equal(await told('health-check.mts', [], hosts), ['exit 0'])
   await stop(settings)
 })

@@ -102,3 +102,27 @@ function readdressed(frame: Buffer, from: number, to: number): Buffer {
   }
   return frame
 }
+
+/** Whether the long form was asked for: `FAULTS=long`. */
+export const isLong = process.env.FAULTS === 'long'
+
+/** Numbers from 0 to 1 that FAULTS_SEED repeats; the seed is printed. @see Mulberry32 */
+export function randomFrom(file: string): () => number {
+  let state = Number(process.env.FAULTS_SEED ?? Date.now() % 1_000_000)
+  process.stdout.write(`FAULTS_SEED=${state} ${file.slice(file.lastIndexOf('/') + 1)}\n`)
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
+  }
+}
+
+/** So many of the items, in a random order. */
+export function sampled<T>(items: readonly T[], count: number, random: () => number): T[] {
+  const left = [...items]
+  return Array.from(
+    { length: Math.min(count, left.length) },
+    () => left.splice(Math.floor(random() * left.length), 1)[0] as T,
+  )
+}
