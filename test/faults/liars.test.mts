@@ -3,9 +3,9 @@ import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Outcome, runScript } from '../support/command.mts'
+import { runScript } from '../support/command.mts'
 import { endStacks, newStack, start } from '../support/embedded.mts'
-import { drip, envOf, isLong, kafkaProxy, type Lie, randomFrom, sampled, serve } from '../support/faults.mts'
+import { drip, envOf, isLong, judge, kafkaProxy, type Lie, randomFrom, sampled, serve } from '../support/faults.mts'
 import { applyInitFiles } from '../support/stack.mts'
 
 const PASSWORD = 'pass-"w0rd/&=%41'
@@ -14,16 +14,6 @@ const random = randomFrom(import.meta.url)
 
 /** Longer than every deadline of a command with `--timeout 2`, with the time that a busy machine takes to start it. */
 const END_MS = 60_000
-
-/** Fails unless the command ended by itself with one of these exit codes, named what it found, and kept the passwords. */
-function judge(what: string, { exitCode, stdout, stderr }: Outcome, codes: number[]): void {
-  const output = `${stdout}${stderr}`
-  assert.ok(exitCode !== null && codes.includes(exitCode), `${what}: exit ${exitCode}\n${output}`)
-  assert.not.match(output, /INTERNAL|this is a defect|\n +at /, what)
-  for (const secret of [PASSWORD, settings.REDIS_PASSWORD])
-    assert.not.ok(output.includes(secret), `${what}: shows a password`)
-  if (exitCode !== 0) assert.match(output, /→/, what)
-}
 
 const run = (script: string, args: string[], env: NodeJS.ProcessEnv) =>
   runScript(script, args, { env: envOf(settings, env), timeoutMs: END_MS })

@@ -2,7 +2,9 @@
 
 import type { AddressInfo } from 'node:net'
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
+import * as assert from 'uvu/assert'
 import { type Settings, VARIABLES } from '../../scripts/lib/settings/settings.mts'
+import type { Outcome } from './command.mts'
 
 /** The environment that gives commands these settings, without a Docker engine. */
 export function envOf(settings: Settings, more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
@@ -101,6 +103,17 @@ function readdressed(frame: Buffer, from: number, to: number): Buffer {
     if (port + 4 <= frame.length && frame.readInt32BE(port) === from) frame.writeInt32BE(to, port)
   }
   return frame
+}
+
+/**
+ * Fails unless the command ended by itself with one of these exit codes, and named what it found, and a way out. That it shows no password
+ * `runScript` sees to.
+ */
+export function judge(what: string, { exitCode, stdout, stderr }: Outcome, codes: number[]): void {
+  const output = `${stdout}${stderr}`
+  assert.ok(exitCode !== null && codes.includes(exitCode), `${what}: exit ${exitCode}\n${output}`)
+  assert.not.match(output, /INTERNAL|this is a defect|\n +at /, what)
+  if (exitCode !== 0) assert.match(output, /→/, `${what}: exit ${exitCode}\n${output}`)
 }
 
 /** Whether the long form was asked for: `FAULTS=long`. */

@@ -67,18 +67,24 @@ export async function openSender(
     decompress: async (buffer: Buffer) => decompress(buffer),
   })
   const kafka = await openKafkajs(settings, { timeoutMs: Math.min(timeoutMs, 30_000) })
-  const producer = await kafka.producer({
-    idempotent: true,
-    maxInFlightRequests: 1,
-    // A message stays in the partition that it went to first, and can be asked for it.
-    createPartitioner: () => {
-      const choose = kafkajs.Partitioners.DefaultPartitioner()
-      return (args) => {
-        args.message.partition ??= choose(args)
-        return args.message.partition
-      }
-    },
-  })
+  const producer = await kafka
+    .producer({
+      idempotent: true,
+      maxInFlightRequests: 1,
+      // A message stays in the partition that it went to first, and can be asked for it.
+      createPartitioner: () => {
+        const choose = kafkajs.Partitioners.DefaultPartitioner()
+        return (args) => {
+          args.message.partition ??= choose(args)
+          return args.message.partition
+        }
+      },
+    })
+    .catch(async (failure: unknown) => {
+      // What it has connected would keep the process alive.
+      await kafka.close()
+      throw failure
+    })
 
   /** One request; the same request again after a failure is no second one to the broker, since kafkajs takes back its numbers. */
   const request = async (batch: readonly Outgoing[]): Promise<'acknowledged' | 'too large'> => {
