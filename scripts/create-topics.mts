@@ -51,6 +51,7 @@ A shorter retention or another cleanup.policy makes the broker delete records: -
         timeoutMs: timeout * 1000,
         log,
       }),
+      timeout * 1000,
     )
     const { clusterId, brokers, plan, done, findings } = synced
     const changes = changeCount(plan)

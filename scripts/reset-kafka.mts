@@ -58,6 +58,7 @@ If it is interrupted, the next run finishes it.`,
         timeoutMs: options.timeout * 1000,
         log,
       }),
+      options.timeout * 1000,
     )
     const report = { findings, ...(text === undefined ? {} : { text }) }
     return declined ? { ...report, data: { survey, declined }, exitCode: 1 } : { ...report, data: { survey } }

@@ -16,6 +16,7 @@ import { LAG_LIMITS } from './health/probe.mts'
 import { switchOn } from './ingest/switch.mts'
 import { readPortStates } from './ports/ports.mts'
 import { syncSchema } from './schema/schema.mts'
+import { strayClients } from './settings/reach.mts'
 import { ROOT, reachable, type Settings } from './settings/settings.mts'
 import { syncTopics } from './topics/topics.mts'
 
@@ -37,6 +38,8 @@ export async function startStack(
   choice: StackMode | undefined,
   log: (line: string) => void,
 ): Promise<Started> {
+  const stray = strayClients(settings)
+  if (stray.length > 0) throw configError(stray)
   const chosen = await chooseMode(settings.EMBEDDED_DATA_DIR, choice)
   const { mode } = chosen
   log(
@@ -81,7 +84,8 @@ export async function startStack(
   // The reason why something could not be changed replaces the health check's finding that it is not as declared.
   const reasons = [...topics.findings, ...schema.findings].filter(
     ({ severity, code, subject }) =>
-      severity !== 'warning' && !health.findings.some((each) => each.code === code && each.subject === subject),
+      severity !== 'warning' &&
+      !health.findings.some((each) => sameMatter(each.code, code) && each.subject === subject),
   )
   const explained = ({ code, subject }: Finding) =>
     CHANGEABLE.includes(code) &&
@@ -94,6 +98,10 @@ export async function startStack(
     findings: [...warnings, ...reasons, ...health.findings.filter((finding) => !explained(finding))],
   }
 }
+
+/** The health check names the cause where the topics' own check only saw the effect. */
+const sameMatter = (healthCode: string, code: string): boolean =>
+  healthCode === code || (healthCode === 'KAFKA_OLDER_ZOOKEEPER' && code === 'KAFKA_NOT_SERVED')
 
 /** Codes of the health check for what a start changes, where it can. */
 const CHANGEABLE = ['SCHEMA_MISSING', 'SCHEMA_DRIFT', 'TOPIC_MISSING', 'TOPIC_PARTITIONS', 'TOPIC_CONFIG']
@@ -122,7 +130,13 @@ async function composeUp({ compose }: Docker, log: (line: string) => void): Prom
 }
 
 /** Codes for what no start can change: waiting does not either. */
-const LASTING = [...CHANGEABLE, 'SCHEMA_CANNOT_CHANGE', 'TOPIC_CANNOT_SHRINK', 'TOPIC_REPLICATION']
+const LASTING = [
+  ...CHANGEABLE,
+  'SCHEMA_CANNOT_CHANGE',
+  'TOPIC_CANNOT_SHRINK',
+  'TOPIC_REPLICATION',
+  'KAFKA_OLDER_ZOOKEEPER',
+]
 
 /** The stack's health as soon as nothing is wrong but what the start could not change, or as it is after 30 s. */
 async function healthy(settings: Settings): Promise<StackHealth> {

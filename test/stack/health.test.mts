@@ -1,7 +1,7 @@
 /** health-check as a process: every finding on a real service that is bad in just that way, and its clean twin. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -212,16 +212,70 @@ probes('ClickHouse with a broken part is warned of', async () => {
   assert.equal(await told('clickhouse'), GOOD)
 })
 
-probes('ClickHouse with a roll-up that fails is warned of', async () => {
+probes('ClickHouse with a roll-up that fails, which holds back what depends on it, is unhealthy', async () => {
   const query =
     "CREATE MATERIALIZED VIEW failing REFRESH EVERY 1 HOUR ENGINE = Memory AS SELECT throwIf(1, 'out of luck') AS a"
   await clickhouse.command({ query })
   const warned = async () => (await told('clickhouse')).length > 1 && told('clickhouse')
-  const [exit, warning] = (await waitUntil(warned, { timeoutMs: 20_000, pollMs: 200 })) || []
-  assert.is(exit, 'exit 0')
-  assert.match(warning as string, /^warning CLICKHOUSE_REFRESH clickhouse failing: its last run failed: .*out of luck/)
+  const [exit, found] = (await waitUntil(warned, { timeoutMs: 20_000, pollMs: 200 })) || []
+  assert.is(exit, 'exit 1')
+  assert.match(found as string, /^error CLICKHOUSE_REFRESH clickhouse failing: its last run failed: .*out of luck/)
   await clickhouse.command({ query: 'DROP TABLE failing SYNC' })
   assert.equal(await told('clickhouse'), GOOD)
+})
+
+probes('ClickHouse with a table that was detached, or a mutation that fails, is unhealthy', async () => {
+  await clickhouse.command({ query: 'DETACH TABLE market_ticks' })
+  const detached = await health(['--only', 'clickhouse'])
+  assert.is(detached.exitCode, 1)
+  const [finding] = detached.findings.filter(({ code }) => code === 'CLICKHOUSE_DETACHED')
+  assert.equal([finding?.subject, finding?.hint], ['clickhouse market_ticks', 'ATTACH TABLE market_ticks'])
+  await clickhouse.command({ query: finding?.hint ?? '' })
+  assert.equal(await told('clickhouse'), GOOD)
+
+  await clickhouse.command({ query: 'CREATE TABLE stuck (a String) ENGINE = MergeTree ORDER BY tuple()' })
+  await clickhouse.command({ query: "INSERT INTO stuck VALUES ('no number')" })
+  await clickhouse.command({ query: 'ALTER TABLE stuck UPDATE a = toString(toUInt8(a)) WHERE 1' })
+  const fails = async () => (await told('clickhouse')).length > 1 && told('clickhouse')
+  const [exit, found] = (await waitUntil(fails, { timeoutMs: 20_000, pollMs: 200 })) || []
+  assert.is(exit, 'exit 1')
+  assert.match(found as string, /^error CLICKHOUSE_MUTATION clickhouse stuck: mutation mutation_2.txt fails/)
+  await clickhouse.command({ query: 'DROP TABLE stuck SYNC' })
+  assert.equal(await told('clickhouse'), GOOD)
+})
+
+probes('Redis that is a replica, is full or cannot save, and so refuses writes, is unhealthy', async () => {
+  await redis.call('REPLICAOF', '127.0.0.1', '1')
+  const line = 'error REDIS_REPLICA redis role: replica of 127.0.0.1:1, expected master'
+  assert.equal(await told('redis'), ['exit 1', line])
+  await redis.call('REPLICAOF', 'NO', 'ONE')
+  assert.equal(await told('redis'), GOOD)
+
+  const folder = (await redis.config('GET', 'dir'))[1] as string
+  // A snapshot cannot replace a folder.
+  mkdirSync(path.join(folder, 'dump.rdb', 'held'), { recursive: true })
+  await redis.config('SET', 'save', '3600 1')
+  await redis.bgsave().catch(() => {})
+  const failed = async () => (await told('redis')).length > 1 && told('redis')
+  assert.equal(await waitUntil(failed, { timeoutMs: 20_000, pollMs: 200 }), [
+    'exit 1',
+    'error REDIS_SNAPSHOT redis snapshot, last one: err, expected ok',
+  ])
+  rmSync(path.join(folder, 'dump.rdb'), { recursive: true })
+  await redis.config('SET', 'save', '')
+  await redis.bgsave()
+  const good = async () => (await told('redis')).length === 1
+  assert.ok(await waitUntil(good, { timeoutMs: 20_000, pollMs: 200 }))
+
+  await redis.config('SET', 'maxmemory-policy', 'noeviction')
+  await redis.config('SET', 'maxmemory', '1mb')
+  await redis.set('l2:large', 'x'.repeat(1_100_000)).catch(() => {})
+  const full = (await health(['--only', 'redis'])).findings.map(({ code }) => code)
+  await redis.config('SET', 'maxmemory', '2gb')
+  await redis.config('SET', 'maxmemory-policy', 'allkeys-lru')
+  await redis.del('l2:large')
+  assert.ok(full.includes('REDIS_FULL'), full.join())
+  assert.equal(await told('redis'), GOOD)
 })
 
 probes('Kafka without a declared topic, or with another configuration, is unhealthy', async () => {

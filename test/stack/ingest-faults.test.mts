@@ -9,7 +9,7 @@ import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import type { EmbeddedName } from '../../scripts/lib/engines/service.mts'
 import { runScript } from '../support/command.mts'
 import { pids, start } from '../support/embedded.mts'
-import { IngestStack, TABLES } from '../support/ingest.mts'
+import { IngestStack } from '../support/ingest.mts'
 
 const MESSAGES = Number(process.env.L2_FAULT_MESSAGES ?? 30_000)
 /** Seconds that a replay takes where nothing fails. */
@@ -29,15 +29,6 @@ faults.before(async () => {
 })
 
 const sum = (numbers: number[]) => numbers.reduce((total, each) => total + each, 0)
-
-/** Rows that say what another row says: by the place of their message in Kafka, and its time. */
-async function duplicates(): Promise<number> {
-  const unique = '(symbol, timestamp, sequence, ingestion_time)'
-  const counts = Object.values(TABLES).map((table) =>
-    ingest.rows(`SELECT toFloat64(count() - uniqExact${unique}) FROM ${table}`),
-  )
-  return sum((await Promise.all(counts)).map(([row]) => Number(row?.[0])))
-}
 
 /** Messages that ClickHouse's consumers have read since it started. */
 async function readBy(): Promise<number> {
@@ -90,7 +81,7 @@ async function survives(names: EmbeddedName[], times = 1): Promise<void> {
     sum(Object.values(topics).map(({ acknowledged }) => acknowledged)),
     (await ingest.stored()) - rows,
     (await ingest.count('market_rejects')) - rejects,
-    await duplicates(),
+    await ingest.duplicates(),
   ]
   // What is computed from the rows has all of them too.
   const latest = '(SELECT symbol, max(market_l1.position) AS place FROM market_l1 GROUP BY symbol)'

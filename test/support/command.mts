@@ -20,6 +20,16 @@ export interface CommandOptions {
   timeoutMs?: number
 }
 
+/** Shorter ones are parts of ordinary words. */
+const SECRET_LENGTH = 4
+
+/** The variable of a password that stands in what a command printed; undefined for none. No test wants one there. */
+function shownSecret(output: string, env: NodeJS.ProcessEnv): string | undefined {
+  const passwords = Object.entries(env).filter(([name]) => name.endsWith('_PASSWORD'))
+  const known: [string, string | undefined][] = [...passwords, ['the default CLICKHOUSE_PASSWORD', 'l2_secure_pass']]
+  return known.find(([, value]) => value && value.length >= SECRET_LENGTH && output.includes(value))?.[0]
+}
+
 /** Runs `scripts/<script>` with `args` and returns its exit code and everything that it printed. */
 export function runScript(script: string, args: string[], options: CommandOptions = {}): Promise<Outcome> {
   return runFile(path.join(ROOT, 'scripts', script), args, options)
@@ -44,7 +54,11 @@ export function runFile(
       if (child.pid !== undefined) watch?.(stderr, child.pid)
     })
     child.on('error', reject)
-    child.on('close', (exitCode) => resolve({ exitCode, stdout, stderr }))
+    child.on('close', (exitCode) => {
+      const shown = shownSecret(`${stdout}${stderr}`, options.env)
+      if (shown) reject(new Error(`${path.basename(file)} ${args.join(' ')} shows ${shown}`))
+      else resolve({ exitCode, stdout, stderr })
+    })
     child.stdin.on('error', () => {
       // EPIPE: a command that ended without reading its input.
     })

@@ -93,6 +93,15 @@ export class IngestStack {
     return counts.reduce((sum, count) => sum + count, 0)
   }
 
+  /** Rows of all the {@link TABLES} that say what another row says: by the place of their message in Kafka, and its time. */
+  async duplicates(): Promise<number> {
+    const unique = '(symbol, timestamp, sequence, ingestion_time)'
+    const counts = Object.values(TABLES).map((table) =>
+      this.rows(`SELECT toFloat64(count() - uniqExact${unique}) FROM ${table}`),
+    )
+    return (await Promise.all(counts)).reduce((sum, [row]) => sum + Number(row?.[0]), 0)
+  }
+
   /** The number of rows, as soon as it is `expected`; else what it is after 20 s. */
   async settles(table: string, where: string, expected: number): Promise<number> {
     let seen = -1

@@ -17,8 +17,9 @@ export async function explainByContainer(
   container: Container,
   findings: readonly Finding[],
 ): Promise<Finding[]> {
-  const others = findings.filter(({ code }) => code !== 'NO_ANSWER')
-  const silent = findings.find(({ code }) => code === 'NO_ANSWER')
+  const isSilent = ({ code }: Finding) => code === 'NO_ANSWER' || code === 'KAFKA_NOT_SERVED'
+  const others = findings.filter((finding) => !isSilent(finding))
+  const silent = findings.find(isSilent)
   if (silent) return [await silenceCause(service, container, silent), ...others]
   const subject = `${service} container`
   const log = `docker logs ${container.name}`
@@ -70,7 +71,12 @@ function restartOf(service: ServiceName, { state, name }: Container): string {
   return state === 'restarting' ? `docker logs ${name}` : 'docker-compose up -d'
 }
 
-async function silenceCause(service: ServiceName, container: Container, silent: Finding): Promise<Finding> {
+async function silenceCause(
+  service: ServiceName,
+  container: Container,
+  silent: Finding,
+  timeoutMs?: number,
+): Promise<Finding> {
   const { state, exitCode, restarts, health, healthOutput } = container
   const facts = [
     ...(state === 'running'
@@ -88,7 +94,7 @@ async function silenceCause(service: ServiceName, container: Container, silent: 
   }
   const byEngine = container.error ? knownCause(container.error) : undefined
   if (byEngine) return explained(byEngine.code, byEngine.cause, byEngine.dockerHint ?? byEngine.hint)
-  const log = await containerLog(container.name, LOG_LINES, container.logSince)
+  const log = await containerLog(container.name, LOG_LINES, container.logSince, timeoutMs)
   // Redis answers every question with the reason why it serves none.
   const cause = knownCause([silent.found, ...log].join('\n'))
   if (cause) return explained(cause.code, `its log shows ${cause.cause}`, cause.dockerHint ?? cause.hint)
@@ -118,15 +124,23 @@ async function withInitFailure(container: Container, findings: Finding[]): Promi
   return [explained, ...findings.filter((finding) => finding.code !== 'CONTAINER_HEALTH' && !missing.includes(finding))]
 }
 
-/** What `work` resolves to. When it finds no broker, its error has the cause that the broker's container and log give. */
-export async function withKafkaCause<T>(work: Promise<T>): Promise<T> {
+/** Milliseconds that Docker gets for an answer at least: a busy one needs some. */
+const DOCKER_LEAST_MS = 1_000
+const DOCKER_MOST_MS = 10_000
+
+/**
+ * What `work` resolves to. When it finds no broker, its error has the cause that the broker's container and log give.
+ * @param timeoutMs that `work` had: for the cause Docker gets no more than a fraction of that
+ */
+export async function withKafkaCause<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
   try {
     return await work
   } catch (failure) {
+    const dockerMs = Math.min(DOCKER_MOST_MS, Math.max(DOCKER_LEAST_MS, timeoutMs / 4))
     const silent = failure instanceof OpsError && failure.findings.find(({ code }) => code === 'KAFKA_UNREACHABLE')
-    const container = silent && (await readContainers())?.find(({ service }) => service === 'kafka')
+    const container = silent && (await readContainers(dockerMs))?.find(({ service }) => service === 'kafka')
     if (!container) throw failure
-    const cause = { ...(await silenceCause('kafka', container, silent)), severity: silent.severity }
+    const cause = { ...(await silenceCause('kafka', container, silent, dockerMs)), severity: silent.severity }
     throw new OpsError(
       failure.exitCode,
       failure.findings.map((finding) => (finding === silent ? cause : finding)),

@@ -62,12 +62,18 @@ export function silent(subject: string, { stderr }: Outcome): OpsError {
   return cannotTell({ code: 'DOCKER', subject, found, hint: 'docker ps' })
 }
 
-/** What a command printed as JSON. @throws {OpsError} exit code 3 when it is no JSON */
-export function parseAnswer<T>(subject: string, answer: Outcome): T {
+/**
+ * What `read` makes of the JSON that a command printed; a warning before it is passed over.
+ * @throws {OpsError} exit code 3 when it is no JSON, or of a shape that `read` cannot take
+ */
+export function parseAnswer<T, R>(subject: string, answer: Outcome, read: (parsed: T) => R): R {
+  const text = answer.stdout.slice(Math.max(0, answer.stdout.search(/^[[{]/m)))
   try {
-    return JSON.parse(answer.stdout)
+    return read(JSON.parse(text))
   } catch {
-    throw silent(subject, { ...answer, stderr: `no JSON but "${answer.stdout.trim().slice(0, 100)}"` })
+    const shown = answer.stdout.trim().slice(0, 100)
+    const found = shown ? `an answer that is not Docker’s: "${shown}"` : 'an empty answer'
+    throw silent(subject, { ...answer, stderr: found })
   }
 }
 

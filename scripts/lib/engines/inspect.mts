@@ -47,28 +47,30 @@ export async function findContainers(timeoutMs?: number): Promise<Container[]> {
   // It fails when one of them is gone since, and prints the others all the same.
   const gone = !inspected.ok && /No such (object|container)/i.test(inspected.stderr)
   if (!inspected.ok && !gone) throw silent('docker inspect', inspected)
-  return parseAnswer<Inspected[]>('docker inspect', inspected).map((container) => ({
-    service: container.Config.Labels?.['com.docker.compose.service'] ?? '',
-    name: container.Name.replace(/^\//, ''),
-    state: container.State.Status,
-    health: container.State.Health?.Status ?? 'none',
-    exitCode: container.State.ExitCode,
-    oomKilled: container.State.OOMKilled || killed.includes(container.Id),
-    restarts: container.RestartCount,
-    error: container.State.Error,
-    healthOutput: container.State.Health?.Log?.at(-1)?.Output?.trim() ?? '',
-    memoryLimit: container.HostConfig?.Memory ?? 0,
-    logSince: logSince(container),
-  }))
+  return parseAnswer('docker inspect', inspected, (containers: Inspected[]) =>
+    containers.map((container) => ({
+      service: container.Config.Labels?.['com.docker.compose.service'] ?? '',
+      name: container.Name.replace(/^\//, ''),
+      state: container.State.Status,
+      health: container.State.Health?.Status ?? 'none',
+      exitCode: container.State.ExitCode,
+      oomKilled: container.State.OOMKilled || killed.includes(container.Id),
+      restarts: container.RestartCount ?? 0,
+      error: container.State.Error ?? '',
+      healthOutput: container.State.Health?.Log?.at(-1)?.Output?.trim() ?? '',
+      memoryLimit: container.HostConfig?.Memory ?? 0,
+      logSince: logSince(container),
+    })),
+  )
 }
 
 /** Seconds before a container's end that its log is read from: the lines that say why. */
 const LAST_WORDS_S = 60
 
 function logSince({ State, RestartCount }: Inspected): string {
-  const endMs = RestartCount > 0 || State.Status !== 'running' ? Date.parse(State.FinishedAt) : 0
+  const endMs = (RestartCount ?? 0) > 0 || State.Status !== 'running' ? Date.parse(State.FinishedAt ?? '') : 0
   // One that never ran has an end in the year 1.
-  return endMs > 0 ? new Date(endMs - LAST_WORDS_S * 1000).toISOString() : State.StartedAt
+  return endMs > 0 ? new Date(endMs - LAST_WORDS_S * 1000).toISOString() : (State.StartedAt ?? '')
 }
 
 /** Ids of containers that ran out of memory in the last ten minutes. A restart clears the container's own flag; the engine's events remember. */
@@ -84,25 +86,25 @@ async function readOutOfMemory(timeoutMs?: number): Promise<string[]> {
 interface Inspected {
   Id: string
   Name: string
-  RestartCount: number
+  RestartCount?: number | null
   HostConfig?: { Memory?: number } | null
   Config: { Labels: Record<string, string> | null }
   State: {
     Status: string
     ExitCode: number
     OOMKilled: boolean
-    Error: string
-    StartedAt: string
-    FinishedAt: string
+    Error?: string | null
+    StartedAt?: string | null
+    FinishedAt?: string | null
     Health?: { Status: string; Log?: { Output?: string }[] | null } | null
   }
 }
 
 /** The last lines of a container's log, both streams, in order; of those since a moment, if one is given. */
-export async function containerLog(name: string, lines: number, since?: string): Promise<string[]> {
+export async function containerLog(name: string, lines: number, since?: string, timeoutMs?: number): Promise<string[]> {
   const command = ['docker', 'logs', '--tail', String(lines), ...(since ? ['--since', since] : []), name]
   // Through one pipe: two would lose the order of their lines.
-  const { stdout } = await ask(['sh', '-c', 'exec "$@" 2>&1', 'sh', ...command])
+  const { stdout } = await ask(['sh', '-c', 'exec "$@" 2>&1', 'sh', ...command], timeoutMs)
   return stdout.trimEnd().split('\n')
 }
 
@@ -117,9 +119,14 @@ export async function readMemory(timeoutMs: number): Promise<Map<string, Memory>
   const { ok, stdout } = await ask(['docker', 'stats', '--no-stream', '--format', '{{json .}}'], timeoutMs)
   const lines = ok ? stdout.split('\n').filter((line) => line.startsWith('{')) : []
   return new Map(
-    lines.map((line) => {
-      const { Name, MemPerc, MemUsage } = JSON.parse(line) as Record<'Name' | 'MemPerc' | 'MemUsage', string>
-      return [Name, { percentOfLimit: Number.parseFloat(MemPerc), usage: MemUsage }]
+    lines.flatMap((line) => {
+      try {
+        const { Name, MemPerc, MemUsage } = JSON.parse(line) as Record<'Name' | 'MemPerc' | 'MemUsage', string>
+        return [[Name, { percentOfLimit: Number.parseFloat(MemPerc), usage: MemUsage }]]
+      } catch {
+        // Half a line, of an engine that ended: the others count.
+        return []
+      }
     }),
   )
 }

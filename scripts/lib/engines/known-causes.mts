@@ -9,7 +9,19 @@ export interface KnownCause {
   dockerHint?: string
 }
 
+/** Topics were deleted and created again since ZooKeeper's data was copied: the broker refuses partitions of other ids than it has. */
+const OLDER_ZOOKEEPER = {
+  pattern: /does not match the topic ID for partition|InconsistentTopicIdException/,
+  code: 'KAFKA_OLDER_ZOOKEEPER',
+  cause: 'ZooKeeper data of another time than Kafka’s, as after a restored backup',
+  // Records and offsets stay: the broker takes ZooKeeper's ids for the logs that it has.
+  hint: 'put the ZooKeeper data of the same time back; if it is lost: npm stop; (cd "DATA_DIR/kafka" && rm */partition.metadata); npm start',
+  dockerHint:
+    "put the ZooKeeper volumes of the same time back; if they are lost: docker-compose stop kafka; docker-compose run --rm --no-deps kafka sh -c 'rm /var/lib/kafka/data/*/partition.metadata'; docker-compose up -d --wait",
+}
+
 const CAUSES: (KnownCause & { pattern: RegExp })[] = [
+  OLDER_ZOOKEEPER,
   {
     // The words of Kafka up to 3.6, and from 3.7 on.
     pattern: /InconsistentClusterIdException|Invalid cluster\.id in/,

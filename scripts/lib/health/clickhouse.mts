@@ -26,6 +26,12 @@ interface Facts {
   brokenParts: number
   /** Refreshed views whose last run failed, with what it said. */
   failedRefreshes: [view: string, exception: string][]
+  /** Changes of rows that fail again and again; those of the same table that came later wait for them. */
+  failedMutations: [table: string, id: string, reason: string][]
+  /** Tables that were taken away by DETACH and can be attached again. */
+  detachedTables: string[]
+  /** 0: everything, 1: reads only, 2: reads and settings. */
+  readonly: number
 }
 
 // One question, one round trip: what the market database and its disk look like.
@@ -41,7 +47,11 @@ SELECT
     (SELECT count() FROM system.replicas WHERE is_readonly) AS readonlyReplicas,
     (SELECT count() FROM system.detached_parts WHERE database = currentDatabase() AND startsWith(reason, 'broken')) AS brokenParts,
     (SELECT groupArray((view, exception)) FROM system.view_refreshes
-     WHERE database = currentDatabase() AND exception != '') AS failedRefreshes
+     WHERE database = currentDatabase() AND exception != '') AS failedRefreshes,
+    (SELECT groupArray((table, mutation_id, latest_fail_reason)) FROM system.mutations
+     WHERE database = currentDatabase() AND NOT is_done AND latest_fail_reason != '') AS failedMutations,
+    (SELECT groupArray(table) FROM system.detached_tables WHERE database = currentDatabase()) AS detachedTables,
+    toUInt8(getSetting('readonly')) AS readonly
 SETTINGS output_format_json_quote_64bit_integers = 0`
 
 /** Whether ClickHouse serves: login, schema, parts, disk; with `deep`, a row written and read. @throws when it gives no answer */
@@ -69,7 +79,13 @@ export async function probeClickHouse(settings: Settings, options: ProbeOptions)
 }
 
 function judge(facts: Facts, plan: SchemaPlan): Probe {
-  const drift = schemaFindings(plan)
+  // A table that is detached is not missing: creating it again fails, or hides its rows.
+  const attach = (name: string) => `ATTACH TABLE ${name}`
+  const drift = schemaFindings(plan).map((finding) => {
+    const name = facts.detachedTables.find((table) => finding.subject.split(/[\s.]/).includes(table))
+    if (finding.code !== 'SCHEMA_MISSING' || !name) return finding
+    return error('CLICKHOUSE_DETACHED', `clickhouse ${name}`, { found: 'detached', hint: attach(name) })
+  })
   const findings: Finding[] = [...drift]
   if (facts.largestPartition > TOO_MANY_PARTS) {
     const details = { found: `${facts.largestPartition}`, expected: `at most ${TOO_MANY_PARTS}` }
@@ -95,7 +111,17 @@ function judge(facts: Facts, plan: SchemaPlan): Probe {
   }
   for (const [view, exception] of facts.failedRefreshes) {
     const found = `its last run failed: ${reason(exception).slice(0, 200)}; its views read the raw rows, which is slower`
-    findings.push(warning('CLICKHOUSE_REFRESH', `clickhouse ${view}`, { found, hint: `SYSTEM REFRESH VIEW ${view}` }))
+    findings.push(error('CLICKHOUSE_REFRESH', `clickhouse ${view}`, { found, hint: `SYSTEM REFRESH VIEW ${view}` }))
+  }
+  for (const [table, id, failure] of facts.failedMutations) {
+    const found = `mutation ${id} fails, and later ones wait for it: ${reason(failure).slice(0, 200)}`
+    const hint = `correct its cause, or give it up: KILL MUTATION WHERE table = '${table}' AND mutation_id = '${id}'`
+    findings.push(error('CLICKHOUSE_MUTATION', `clickhouse ${table}`, { found, hint }))
+  }
+  if (facts.readonly > 0) {
+    const hint = 'take readonly out of the profile of CLICKHOUSE_USER: clickhouse/users.d/l2.xml'
+    const details = { found: `${facts.readonly}: writes are refused`, expected: '0' }
+    findings.push(error('CLICKHOUSE_READONLY', 'clickhouse setting readonly', { ...details, hint }))
   }
   const { version, parts, freeBytes } = facts
   const schema = drift.length === 0 ? 'as declared' : `with ${drift.length} differences`

@@ -146,13 +146,16 @@ async function probe(
   }
 }
 
-/** Adds to the finding of an embedded service that gives no answer what its log says: a known cause, or the last line. */
+/**
+ * Adds to the finding of an embedded service that gives no answer, or refuses what it has, what its log says: a known cause, or the last
+ * line.
+ */
 function explain(health: ServiceHealth, settings: Settings): void {
-  const silent = health.findings.find(({ code, severity }) => code === 'NO_ANSWER' && severity === 'error')
+  const silent = health.findings.find(({ code, severity }) => UNEXPLAINED.includes(code) && severity === 'error')
   if (!silent) return
   // Without a record it was stopped, and its log is about an earlier life.
   const record = readRecords(settings.EMBEDDED_DATA_DIR).find(({ name }) => name === health.service)
-  const log = record ? lastLines(record.log, 1000) : []
+  const log = record ? lastLines(record.log, 5000) : []
   const cause = knownCause(log.join('\n'), settings.EMBEDDED_DATA_DIR)
   if (cause) {
     silent.code = cause.code
@@ -162,6 +165,9 @@ function explain(health: ServiceHealth, settings: Settings): void {
     silent.found += `; its log ends with "${log.at(-1)?.slice(0, 200)}"`
   }
 }
+
+/** What a service's log may explain. */
+const UNEXPLAINED = ['NO_ANSWER', 'KAFKA_NOT_SERVED']
 
 const STATE_STYLES = { healthy: 'green', unhealthy: 'red', unknown: 'yellow', skipped: 'dim' } as const
 

@@ -4,6 +4,7 @@ import { openKafkajs } from '../kafka/clients.mts'
 import { type Cluster, openCluster } from '../kafka/cluster.mts'
 import { metadata } from '../kafka/cluster-requests.mts'
 import { readLags } from '../kafka/lag.mts'
+import { unservedFindings } from '../kafka/serving.mts'
 import type { Settings } from '../settings/settings.mts'
 import { readDeclaredTopics } from '../topics/file.mts'
 import { withoutShortening } from '../topics/plan.mts'
@@ -27,10 +28,14 @@ export async function probeKafka(settings: Settings, options: ProbeOptions): Pro
     const unreachable = await checkAdvertised(cluster, findings)
     const partitions = checkPartitions(cluster, findings)
     const plan = await readTopicPlan(cluster, declared)
+    // Metadata alone would call a topic good that its leader refuses.
+    const names = topics.map(({ name }) => name)
+    const unserved = unreachable ? [] : await unservedFindings(cluster, names, options.timeoutMs / 4)
+    findings.list.push(...unserved)
     // A topic that keeps its records for longer than declared lacks nothing; `npm start` leaves it so.
     findings.list.push(...planFindings(withoutShortening(plan)), ...shorteningWarnings(plan))
     // Groups and records are asked at the advertised address; where that fails, the reason is already reported.
-    const groups = unreachable ? [] : await checkGroups(cluster, settings, options, findings)
+    const groups = unreachable || unserved.length > 0 ? [] : await checkGroups(cluster, settings, options, findings)
     const { deep, timeoutMs } = options
     if (deep && !unreachable) {
       const hint = 'docker logs l2_kafka, or .embedded/data/logs/kafka.log'

@@ -58,6 +58,7 @@ async function ask(redis: Redis, settings: Settings, { deep, timeoutMs }: ProbeO
     usedMemoryBytes: number('used_memory'),
     maxMemoryBytes: number('maxmemory'),
     maxMemoryPolicy: text('maxmemory_policy'),
+    role: text('role'),
     appendOnly: text('aof_enabled') === '1',
     lastWrite: text('aof_last_write_status'),
     lastRewrite: text('aof_last_bgrewrite_status'),
@@ -87,7 +88,24 @@ async function ask(redis: Redis, settings: Settings, { deep, timeoutMs }: ProbeO
   expect('REDIS_MAXMEMORY', 'redis maxmemory', `${maxMemoryBytes} B`, `${settings.REDIS_MAX_MEMORY} B`, RESTART)
   expect('REDIS_POLICY', 'redis maxmemory-policy', maxMemoryPolicy, settings.REDIS_MAX_MEMORY_POLICY, RESTART)
   expect('REDIS_AOF_OFF', 'redis appendonly', appendOnly ? 'yes' : 'no', 'yes', RESTART)
+  expect(
+    'REDIS_REPLICA',
+    'redis role',
+    replicaWords(details.role, values),
+    'master',
+    `${cli(settings)} REPLICAOF NO ONE`,
+  )
+  const isFull = maxMemoryPolicy === 'noeviction' && maxMemoryBytes > 0 && details.usedMemoryBytes >= maxMemoryBytes
+  if (isFull) {
+    const hint = 'raise REDIS_MAX_MEMORY in .env, and REDIS_MEMORY_LIMIT with it, or delete keys'
+    findings.push(
+      error('REDIS_FULL', 'redis memory', { found: 'full, and nothing is evicted: writes are refused', hint }),
+    )
+  }
   const disk = 'free space on the disk: df -h'
+  // Redis then refuses every write: MISCONF.
+  const snapshot = text('rdb_last_bgsave_status')
+  expect('REDIS_SNAPSHOT', 'redis snapshot, last one', snapshot, 'ok', `${disk}; then: ${cli(settings)} BGSAVE`)
   expect('REDIS_AOF_WRITE', 'redis append-only file, last write', lastWrite, 'ok', disk)
   expect('REDIS_AOF_REWRITE', 'redis append-only file, last rewrite', lastRewrite, 'ok', disk)
   if (details.evictedKeys > 0) {
@@ -104,6 +122,12 @@ async function ask(redis: Redis, settings: Settings, { deep, timeoutMs }: ProbeO
   const summary = `${details.version}, ${megabytes(details.usedMemoryBytes)} of ${megabytes(details.maxMemoryBytes)}`
   return { summary, details, findings }
 }
+
+const cli = ({ REDIS_HOST: host, REDIS_PORT: port }: Settings): string => `redis-cli -h ${host} -p ${port}`
+
+/** A replica takes no writes, and holds another server's keys. */
+const replicaWords = (role: string, values: ReadonlyMap<string, string>): string =>
+  role === 'slave' ? `replica of ${values.get('master_host')}:${values.get('master_port')}` : role
 
 /** @throws {Error} when the key is not what it was set to */
 async function setAndRead(redis: Redis): Promise<void> {

@@ -26,8 +26,9 @@ export function statusFindings(
     const found = `${word} from what clickhouse/ingest and .env say: ${differing.join(', ')}`
     findings.push(severity('INGEST_DIFFERS', 'ingest', { found, hint: './scripts/ingest.mts on' }))
   }
-  for (const { topic } of topics.filter(({ lag }) => lag === null)) {
-    const found = 'unknown lag: Kafka does not report the offsets of all partitions'
+  for (const { topic, lag, unread } of topics) {
+    if (lag !== null) continue
+    const found = `unknown lag: Kafka does not report the offsets of all partitions (${unread ?? 'no first offset'})`
     findings.push(unknown('INGEST_LAG', topic, { found, hint: './scripts/health-check.mts --only kafka' }))
   }
   if (state === 'off') return findings

@@ -26,6 +26,8 @@ export interface TopicStatus extends RejectCounts {
    * does not report it.
    */
   lag: number | null
+  /** Why Kafka does not report it; Kafka's word. */
+  unread?: string
   /** Messages by which what was committed lies above the ends, as after the topic was deleted and created again. */
   ahead: number
   /** Messages read per second, over {@link SAMPLE_MS}. */
@@ -130,7 +132,7 @@ function failuresOf(consumers: readonly Consumer[], maxAgeSeconds: number): Cons
   return recent.filter(({ table }, index) => recent.findIndex((other) => other.table === table) === index)
 }
 
-type Position = Pick<TopicStatus, 'exists' | 'partitions' | 'lag' | 'ahead' | 'otherReaders' | 'newestMs'>
+type Position = Pick<TopicStatus, 'exists' | 'partitions' | 'lag' | 'unread' | 'ahead' | 'otherReaders' | 'newestMs'>
 
 async function readPositions(
   settings: Settings,
@@ -142,7 +144,7 @@ async function readPositions(
     const groups = await readSettledGroups(cluster, settings, timeoutMs)
     // Read after the commits, which would else seem to lie above the ends.
     const names = queues.flatMap(({ topics }) => topics)
-    const { topics, high } = await readEnds(cluster, names, timeoutMs / 2)
+    const { topics, high, errors } = await readEnds(cluster, names, timeoutMs / 2)
     const [low, newest] = await Promise.all([
       readOffsets(cluster, 'low', topics),
       readOffsets(cluster, 'newest', topics),
@@ -165,6 +167,7 @@ async function readPositions(
           ahead: sum(lags.map((each) => each?.ahead ?? 0)),
           otherReaders,
           ...(newestMs >= 0 ? { newestMs } : {}),
+          ...(errors.has(name) ? { unread: errors.get(name) as string } : {}),
         }
         return [name, position]
       }),

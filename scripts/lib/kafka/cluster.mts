@@ -23,12 +23,18 @@ function hintFor(addresses: string, found: string): string {
 /** The {@link OpsError} of a broker that does not answer: exit code 3. */
 export function unreachable(address: string, failure: unknown, timeoutMs: number, hint?: string): OpsError {
   const cause = networkCause(failure)
-  const found = `no answer from ${address} within ${timeoutMs / 1000} s (${cause})`
-  return new OpsError(
-    3,
-    [unknown('KAFKA_UNREACHABLE', 'kafka', { found, hint: hint ?? hintFor(address, cause) })],
-    failure,
-  )
+  const answered = refusal(failure)
+  const found = answered
+    ? `${address} refuses for ${timeoutMs / 1000} s (${answered})`
+    : `no answer from ${address} within ${timeoutMs / 1000} s (${cause})`
+  const wayOut = hint ?? (answered ? `${ASK_HEALTH} --only kafka` : hintFor(address, cause))
+  return new OpsError(3, [unknown('KAFKA_UNREACHABLE', 'kafka', { found, hint: wayOut })], failure)
+}
+
+/** What a broker answered instead of doing it, in kafkajs's words; undefined for what is no answer of a broker. */
+function refusal(failure: unknown): string | undefined {
+  for (let at = failure; at instanceof Error; at = at.cause) if (at.name === 'KafkaJSProtocolError') return at.message
+  return undefined
 }
 
 /** A cluster with an elected controller. What it is asked throws an {@link OpsError} with exit code 3 when no answer comes. */

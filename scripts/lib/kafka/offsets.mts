@@ -59,11 +59,12 @@ export const formatTime = (ms: number): string =>
 /** By `topic/partition`. */
 export type Offsets = Map<string, PartitionOffset>
 
-/**
- * Offsets of all partitions of the topics. Left out are those without a leader, and those whose leader does not report them, such as one
- * that is no longer the leader.
- */
-export async function readOffsets(cluster: Cluster, which: Which, topics: readonly TopicMetadata[]): Promise<Offsets> {
+/** What the leader of each partition of the topics answers; nothing of those without a leader. */
+async function askLeaders(
+  cluster: Cluster,
+  which: Which,
+  topics: readonly TopicMetadata[],
+): Promise<PartitionOffset[]> {
   const leaders = new Set(topics.flatMap(({ partitions }) => partitions.map(({ leader }) => leader)))
   const answers = await Promise.all(
     [...leaders]
@@ -76,8 +77,18 @@ export async function readOffsets(cluster: Cluster, which: Which, topics: readon
         return cluster.sendTo(leader, listOffsets(which, led))
       }),
   )
-  const known = answers.flat().filter(({ error }) => error === 'NONE')
-  return new Map(known.map((each) => [`${each.topic}/${each.partition}`, each]))
+  return answers.flat()
+}
+
+const knownOf = (answers: readonly PartitionOffset[]): Offsets =>
+  new Map(answers.filter(({ error }) => error === 'NONE').map((each) => [`${each.topic}/${each.partition}`, each]))
+
+/**
+ * Offsets of all partitions of the topics. Left out are those without a leader, and those whose leader does not report them, such as one
+ * that is no longer the leader.
+ */
+export async function readOffsets(cluster: Cluster, which: Which, topics: readonly TopicMetadata[]): Promise<Offsets> {
+  return knownOf(await askLeaders(cluster, which, topics))
 }
 
 export interface Ends {
@@ -87,20 +98,26 @@ export interface Ends {
   high: Offsets
   /** By topic, the partitions that did not report theirs. */
   unread: Map<string, number[]>
+  /** By topic, why: the error of its first such partition. */
+  errors: Map<string, string>
 }
 
 /** The named topics and where their partitions end, as soon as all report it, or as far as they did after `waitMs`. */
 export async function readEnds(cluster: Cluster, names: readonly string[], waitMs: number): Promise<Ends> {
-  let ends: Ends = { topics: [], high: new Map(), unread: new Map() }
+  let ends: Ends = { topics: [], high: new Map(), unread: new Map(), errors: new Map() }
   const read = async () => {
     // Leaders change, so they are read again too.
     const topics = (await cluster.send(metadata)).topics.filter(({ name }) => names.includes(name))
-    const high = await readOffsets(cluster, 'high', topics)
+    const answers = await askLeaders(cluster, 'high', topics)
+    const high = knownOf(answers)
     const open = topics.map(({ name, partitions }): [string, number[]] => [
       name,
       partitions.map(({ index }) => index).filter((index) => !high.has(`${name}/${index}`)),
     ])
-    ends = { topics, high, unread: new Map(open.filter(([, indexes]) => indexes.length > 0)) }
+    const unread = new Map(open.filter(([, indexes]) => indexes.length > 0))
+    const refused = (name: string) => answers.find(({ topic, error }) => topic === name && error !== 'NONE')?.error
+    const errors = new Map([...unread.keys()].map((name) => [name, refused(name) ?? 'LEADER_NOT_AVAILABLE']))
+    ends = { topics, high, unread, errors }
     return ends.unread.size === 0
   }
   await waitUntil(read, { timeoutMs: waitMs, pollMs: 50 })

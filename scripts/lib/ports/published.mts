@@ -52,7 +52,7 @@ export function knownPorts(settings: Settings): PublishedPort[] {
 /** The part of `docker compose config --format json` that is read here. */
 interface Config {
   name: string
-  services?: Record<string, { ports?: Entry[] }>
+  services?: Record<string, { ports?: Entry[] | null }> | null
 }
 
 interface Entry {
@@ -79,11 +79,12 @@ export async function readProject(
   const hint = `cd '${root}' && ${compose.join(' ')} config --quiet`
   if (answer.exitCode === null) throw cannotTell({ code: 'DOCKER', subject, found: answer.stderr, hint })
   if (!answer.ok) throw configError([error('COMPOSE_FILE', subject, { found: refusal(answer.stderr), hint })])
-  const { name, services = {} } = parseAnswer<Config>(subject, answer)
-  const ports = Object.entries(services).flatMap(([service, { ports: entries = [] }]) =>
-    entries.flatMap((entry) => publishedPort(settings, service, entry)),
-  )
-  return { name, ports }
+  return parseAnswer(subject, answer, ({ name, services }: Config) => ({
+    name,
+    ports: Object.entries(services ?? {}).flatMap(([service, { ports }]) =>
+      (ports ?? []).flatMap((entry) => publishedPort(settings, service, entry)),
+    ),
+  }))
 }
 
 /** Compose's message without its warnings, and without a value that it could not fill in: that may be a secret. */

@@ -63,18 +63,24 @@ export async function openSender(
   const batchBytes = Math.min(Math.floor(Math.min(...limits) * FILL), MAX_REQUEST_BYTES)
   const { default: kafkajs } = await import('kafkajs')
   const kafka = await openKafkajs(settings, { timeoutMs: Math.min(timeoutMs, 30_000) })
-  const producer = await kafka.producer({
-    idempotent: true,
-    maxInFlightRequests: 1,
-    // A message stays in the partition that it went to first, and can be asked for it.
-    createPartitioner: () => {
-      const choose = kafkajs.Partitioners.DefaultPartitioner()
-      return (args) => {
-        args.message.partition ??= choose(args)
-        return args.message.partition
-      }
-    },
-  })
+  const producer = await kafka
+    .producer({
+      idempotent: true,
+      maxInFlightRequests: 1,
+      // A message stays in the partition that it went to first, and can be asked for it.
+      createPartitioner: () => {
+        const choose = kafkajs.Partitioners.DefaultPartitioner()
+        return (args) => {
+          args.message.partition ??= choose(args)
+          return args.message.partition
+        }
+      },
+    })
+    .catch(async (failure: unknown) => {
+      // What it has connected would keep the process alive.
+      await kafka.close()
+      throw failure
+    })
 
   /** One request; the same request again after a failure is no second one to the broker, since kafkajs takes back its numbers. */
   const request = async (batch: readonly Outgoing[]): Promise<'acknowledged' | 'too large'> => {

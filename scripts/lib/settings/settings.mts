@@ -6,6 +6,7 @@ import { keepSecret } from '../common/secrets.mts'
 import { isSecret, lookupFor, shownValue } from './environment.mts'
 import {
   bootstrapServers,
+  database,
   days,
   EVICTION,
   heap,
@@ -48,7 +49,7 @@ export const VARIABLES = {
   KAFKA_LOG_RETENTION_HOURS: hours,
   KAFKA_HEAP: heap,
   KAFKA_MEMORY_LIMIT: parseBytes,
-  CLICKHOUSE_DB: name,
+  CLICKHOUSE_DB: database,
   CLICKHOUSE_USER: user,
   CLICKHOUSE_PASSWORD: printable,
   CLICKHOUSE_READONLY_USER: otherUser,

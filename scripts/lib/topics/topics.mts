@@ -1,6 +1,7 @@
 /** What create-topics does, from the file to the proof; `npm start` does the same in its own process. */
 import { configError, type Finding } from '../common/findings.mts'
 import { openCluster } from '../kafka/cluster.mts'
+import { TAKE_OVER_MS, unservedFindings } from '../kafka/serving.mts'
 import type { Settings } from '../settings/settings.mts'
 import { applyTopicPlan } from './apply.mts'
 import { readTopicsFile } from './file.mts'
@@ -62,11 +63,18 @@ export async function syncTopics(settings: Settings, options: SyncOptions): Prom
     const plan = mayShorten ? wanted : withoutShortening(wanted)
     const { clusterId, brokers } = cluster.metadata
     const result = { clusterId, brokers: brokers.length, plan, done: [] as string[] }
+    const served = () => unservedFindings(cluster, only.length > 0 ? only : names, Math.min(TAKE_OVER_MS, timeoutMs))
     const warnings = [...growthWarnings(plan), ...shorteningWarnings(wanted, mode === 'apply' && mayShorten, file)]
-    if (mode === 'check') return { ...result, findings: [...planFindings(plan, file), ...warnings] }
-    if (mode === 'plan') return { ...result, findings: [...impossibleFindings(plan, file), ...warnings] }
+    if (mode === 'check')
+      return { ...result, findings: [...planFindings(plan, file), ...(await served()), ...warnings] }
+    if (mode === 'plan')
+      return { ...result, findings: [...impossibleFindings(plan, file), ...(await served()), ...warnings] }
     const { done, findings } = await applyTopicPlan(cluster, plan, { timeoutMs, log, file })
-    return { ...result, done, findings: [...findings, ...impossibleFindings(plan, file), ...warnings] }
+    return {
+      ...result,
+      done,
+      findings: [...findings, ...impossibleFindings(plan, file), ...(await served()), ...warnings],
+    }
   } finally {
     cluster.close()
   }

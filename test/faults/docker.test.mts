@@ -1,0 +1,101 @@
+/** A docker that lies or hangs: a fake program on the PATH, since no engine breaks in just the way that is wanted. */
+import { chmodSync } from 'node:fs'
+import path from 'node:path'
+import { suite } from 'uvu'
+import { runScript } from '../support/command.mts'
+import { judge } from '../support/faults.mts'
+import { cleanEnv, projectFolder } from '../support/project.mts'
+import { freePorts, stackEnv } from '../support/stack.mts'
+
+const container = (more: object, state: object = {}) => ({
+  ...{ Id: 'abc', Name: '/l2_kafka', RestartCount: 0, Config: { Labels: { 'com.docker.compose.service': 'kafka' } } },
+  State: {
+    ...{ Status: 'exited', ExitCode: 1, OOMKilled: false, Error: '' },
+    ...{ StartedAt: '2026-11-28T10:00:00Z', FinishedAt: '2026-11-28T10:00:01Z', ...state },
+  },
+  ...more,
+})
+
+const GOOD = JSON.stringify([container({})])
+/** What `docker inspect` prints; every other question has a good answer. */
+const INSPECTED: Record<string, string> = {
+  nothing: '',
+  'random bytes': '\u0001\u0002[{]]}',
+  HTML: '<html>502 Bad Gateway</html>',
+  null: 'null',
+  'a null container': '[null]',
+  'a container of another shape': '[{}]',
+  'a null state': JSON.stringify([container({ State: null })]),
+  'no labels': JSON.stringify([container({ Config: { Labels: null } })]),
+  'null fields': JSON.stringify([
+    container({ RestartCount: null }, { Error: null, StartedAt: null, FinishedAt: null, Health: null }),
+  ]),
+  'odd dates': JSON.stringify([container({}, { StartedAt: 'yesterday', FinishedAt: '9999999999-99-99' })]),
+  'a date before all dates': JSON.stringify([container({ RestartCount: 3 }, { FinishedAt: '0001-01-01T00:00:00Z' })]),
+  'a null log of its health check': JSON.stringify([container({}, { Health: { Status: null, Log: null } })]),
+  'a warning before its answer': `WARNING: Error loading config file: [permission denied]\n${GOOD}`,
+  'half an answer': GOOD.slice(0, 100),
+}
+
+/** A folder with a `docker` of these answers, by their first words; `*` for all others. */
+function dockerOf(answers: Record<string, string>): NodeJS.ProcessEnv {
+  const cases = Object.entries(answers).map(([words, script]) => `${words === '*' ? '*' : `"${words}"*`}) ${script};;`)
+  const folder = projectFolder({ docker: `#!/bin/sh\ncase "$*" in\n${cases.join('\n')}\nesac\n` })
+  chmodSync(path.join(folder, 'docker'), 0o755)
+  return { PATH: `${folder}:${process.env.PATH}` }
+}
+const says = (text: string) => `cat <<'END'\n${text}\nEND\n`
+const VERSION = { 'version --format': 'echo 27.0.0', 'compose version': 'echo 2.30.0' }
+
+const env = { ...(await stackEnv()), ...cleanEnv({ DOCKER_HOST: '' }) }
+const [port = 0] = await freePorts(1)
+const values = { ...(await stackEnv()), NO_COLOR: '1', KAFKA_BOOTSTRAP_SERVERS: `127.0.0.1:${port}` }
+/** Longer than `--timeout 2`, with Docker's part of it and the start of the command on a busy machine; shorter than Docker's own deadline. */
+const run = (script: string, args: string[], docker: NodeJS.ProcessEnv) =>
+  runScript(script, args, { env: { ...env, ...values, ...docker }, timeoutMs: 60_000 })
+
+const COMMANDS: [script: string, args: string[], codes: number[]][] = [
+  ['health-check.mts', ['--timeout', '1'], [1, 3]],
+  ['health-check.mts', ['--timeout', '1', '--deep', '--wait', '1'], [1, 3]],
+  ['create-topics.mts', ['--dry-run', '--timeout', '1'], [3]],
+  ['stop.mts', [], [0, 1, 3]],
+]
+
+const test = suite('Docker that lies')
+
+for (const [what, text] of Object.entries(INSPECTED)) {
+  test(`inspect answers ${what}`, async () => {
+    const docker = dockerOf({ ...VERSION, 'ps -aq': 'echo abc', inspect: says(text), '*': 'echo text' })
+    for (const [script, args, codes] of COMMANDS) judge(`${script} ${args}`, await run(script, args, docker), codes)
+  })
+}
+
+for (const [what, text] of Object.entries({
+  ...INSPECTED,
+  'null services': '{"name":"l2","services":null}',
+  'null ports': '{"name":"l2","services":{"redis":{"ports":null},"kafka":null}}',
+})) {
+  test(`compose config answers ${what}`, async () => {
+    const docker = dockerOf({ ...VERSION, 'compose config': says(text), 'ps -aq': 'true', '*': 'echo text' })
+    judge('check-ports', await run('check-ports.mts', ['--docker'], docker), [0, 1, 2, 3])
+  })
+}
+
+test('nothing at all, a failure without a word, or text for everything', async () => {
+  for (const script of ['true', 'false', 'echo text', 'yes', 'kill -9 $$', 'echo "$*"; exit 1']) {
+    const docker = dockerOf({ '*': script })
+    for (const [name, args, codes] of COMMANDS) judge(`${script}: ${name}`, await run(name, args, docker), codes)
+    judge(`${script}: check-ports`, await run('check-ports.mts', ['--docker'], docker), [0, 1, 2, 3])
+    judge(`${script}: start`, await run('start.mts', ['--docker'], docker), [1, 2, 3])
+  }
+})
+
+test('a docker that hangs keeps no command beyond its deadline', async () => {
+  const asked = projectFolder()
+  const docker = dockerOf({ '*': `echo "$*" >> ${asked}/log; exec sleep 300` })
+  for (const [script, args, codes] of COMMANDS) judge(`${script} ${args}`, await run(script, args, docker), codes)
+  judge('check-ports', await run('check-ports.mts', ['--docker'], docker), [0, 1, 3])
+  judge('start', await run('start.mts', ['--docker'], docker), [3])
+})
+
+test.run()

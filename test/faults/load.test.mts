@@ -1,0 +1,158 @@
+/**
+ * Faults at random moments of a replay with the ingest on: every acknowledged message is in its table once, or in market_rejects. 30,000
+ * messages and 6 faults; `FAULTS=long` takes 1,000,000 and 40. FAULTS_SEED repeats them. Prints the fault table.
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, statfsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { table } from '../../scripts/lib/common/table.mts'
+import { waitUntil } from '../../scripts/lib/common/wait.mts'
+import { runScript } from '../support/command.mts'
+import { ALL, pids, start } from '../support/embedded.mts'
+import { isLong, randomFrom, sampled } from '../support/faults.mts'
+import { IngestStack } from '../support/ingest.mts'
+
+const [MESSAGES, FAULTS] = isLong ? [1_000_000, 40] : [30_000, 6]
+/** Seconds of the replay for each fault: a halt of 10 s, a start, and some undisturbed. */
+const FAULT_S = 18
+const HALT_MS = 10_000
+const POISON = 20
+const random = randomFrom(import.meta.url)
+const pick = <T,>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T
+
+/** A disk of its own for the data, which `fill` makes full; undefined where this user may not mount one. */
+function mountDisk(): { folder: string; fill: () => void; free: () => void; unmount: () => void } | undefined {
+  const folder = mkdtempSync(path.join(tmpdir(), 'l2-disk-'))
+  const mount = (...args: string[]) => execFileSync('mount', [...args, folder], { stdio: 'pipe' })
+  const size = 'size=4g'
+  try {
+    mount('-t', 'tmpfs', '-o', size, 'tmpfs')
+  } catch {
+    // Not root, or a container that may not mount.
+    rmSync(folder, { recursive: true })
+    return undefined
+  }
+  return {
+    folder,
+    fill: () => {
+      const { blocks, bfree, bsize } = statfsSync(folder)
+      mount('-o', `remount,size=${(blocks - bfree + 16) * bsize}`)
+    },
+    free: () => mount('-o', `remount,${size}`),
+    unmount: () => {
+      execFileSync('umount', [folder])
+      rmSync(folder, { recursive: true })
+    },
+  }
+}
+
+const disk = mountDisk()
+let ingest: IngestStack
+
+const signal = (name: string, what: NodeJS.Signals) => {
+  const pid = pids(ingest.stack.settings)[name]
+  if (pid !== undefined) process.kill(pid, what)
+}
+
+/** Each returns what it did. What it ended is started again after it. */
+const KINDS: Record<string, () => Promise<string>> = {
+  kill: async () => {
+    const name = pick(ALL)
+    signal(name, 'SIGKILL')
+    await delay(random() * 2_000)
+    return `${name} killed`
+  },
+  halt: async () => {
+    const name = pick(ALL)
+    signal(name, 'SIGSTOP')
+    await delay(HALT_MS)
+    signal(name, 'SIGCONT')
+    return `${name} halted for ${HALT_MS / 1000} s`
+  },
+  disk: async () => {
+    if (!disk) return 'disk full: not tried, mounting takes root'
+    disk.fill()
+    await delay(3_000)
+    disk.free()
+    return 'disk full for 3 s'
+  },
+  reset: async () => {
+    const { exitCode, stdout } = await runScript('reset-kafka.mts', ['--yes', '--timeout', '10'], {
+      env: ingest.stack.env,
+    })
+    assert.is(exitCode, 1, stdout)
+    return 'reset refused'
+  },
+}
+
+const load = suite('faults under load')
+load.before(async () => {
+  const folder = disk ? { EMBEDDED_DATA_DIR: path.join(disk.folder, 'data') } : {}
+  ingest = await IngestStack.start({ INGEST: 'on', INGEST_FLUSH_MS: '500', ...folder })
+  assert.is((await ingest.ingest(['on'])).exitCode, 0)
+})
+
+load(`${FAULTS} faults lose and double nothing of ${MESSAGES} messages`, async () => {
+  const seconds = FAULTS * FAULT_S
+  const rate = String(Math.ceil(MESSAGES / seconds))
+  const args = [
+    '--generate',
+    '--count',
+    `${MESSAGES}`,
+    '--rate',
+    rate,
+    '--symbols',
+    '200',
+    '--timeout',
+    '300',
+    '--json',
+  ]
+  const replaying = runScript('replay.mts', [...args, '--seed', String(Math.floor(random() * 1e9))], {
+    env: ingest.stack.env,
+  })
+  const poison = Array.from({ length: POISON }, (_, index) => `poison ${index}`)
+  await ingest.send('iqfeed.l2.raw', poison)
+  // Each kind at least once, then whatever comes.
+  const first = sampled(['kill', 'kill', 'halt', 'halt', 'disk', 'reset'], FAULTS, random)
+  const kinds = [...first, ...Array.from({ length: FAULTS - first.length }, () => pick(Object.keys(KINDS)))]
+  const done: string[][] = []
+  for (const [index, kind] of kinds.entries()) {
+    await delay(random() * 4_000)
+    // A reset is refused by those that read, so they must do so.
+    if (kind === 'reset')
+      await waitUntil(async () => (await ingest.ingest(['status'])).exitCode === 0, { timeoutMs: 60_000, pollMs: 500 })
+    const what = await KINDS[kind]?.()
+    const ended = ALL.filter((name) => pids(ingest.stack.settings)[name] === undefined)
+    await start(ingest.stack.settings)
+    done.push([String(index + 1), what ?? '', ended.length > 0 ? `${ended.join(', ')} started again` : ''])
+  }
+  const { exitCode, stdout, stderr } = await replaying
+  assert.is(exitCode, 0, stderr)
+  const topics: Record<string, { sent: number; acknowledged: number }> = JSON.parse(stdout).topics
+  const all = async () => (await ingest.stored()) >= MESSAGES && (await ingest.count('market_rejects')) >= POISON
+  await waitUntil(all, { timeoutMs: 180_000, pollMs: 200 })
+  // Time for a block that was read again to come, should it come.
+  await delay(2_000)
+  const sum = (which: 'sent' | 'acknowledged') => Object.values(topics).reduce((total, each) => total + each[which], 0)
+  const counts = {
+    sent: sum('sent'),
+    acknowledged: sum('acknowledged'),
+    stored: await ingest.stored(),
+    rejected: await ingest.count('market_rejects'),
+    doubled: await ingest.duplicates(),
+  }
+  const totals = Object.entries(counts).map(([name, value]) => ['', name, String(value)])
+  process.stdout.write(`\n${table([...done, ...totals])}\n`)
+  const expected = { sent: MESSAGES, acknowledged: MESSAGES, stored: MESSAGES, rejected: POISON, doubled: 0 }
+  assert.equal(counts, expected)
+})
+
+load.after(async () => {
+  await ingest.stop()
+  disk?.unmount()
+})
+load.run()

@@ -1,0 +1,75 @@
+/** ZooKeeper's data older than Kafka's, as after a restored backup: no topic is usable, and every command says so. */
+import { cpSync, readdirSync, rmSync } from 'node:fs'
+import path from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Finding } from '../../scripts/lib/common/findings.mts'
+import { runScript } from '../support/command.mts'
+import { endStacks, newStack, start, stop } from '../support/embedded.mts'
+import { envOf } from '../support/faults.mts'
+
+const settings = await newStack()
+const env = envOf(settings)
+const folder = (name: string) => path.join(settings.EMBEDDED_DATA_DIR, name)
+
+/** Exit code and `severity CODE` of each finding. */
+async function told(
+  script: string,
+  args: string[],
+): Promise<{ exitCode: number | null; codes: string[]; list: Finding[] }> {
+  const { exitCode, stdout } = await runScript(script, [...args, '--json'], { env })
+  const { findings } = JSON.parse(stdout) as { findings: Finding[] }
+  return { exitCode, codes: findings.map(({ severity, code }) => `${severity} ${code}`), list: findings }
+}
+
+const test = suite('ZooKeeper older than Kafka')
+test.after(endStacks)
+
+test('no command calls topics good that no broker serves, and the way out keeps the records', async () => {
+  await start(settings)
+  assert.is((await told('create-topics.mts', [])).exitCode, 0)
+  assert.is((await runScript('replay.mts', ['--generate', '--fast', '--count', '500'], { env })).exitCode, 0)
+  await stop(settings)
+  cpSync(folder('zookeeper'), folder('zookeeper-older'), { recursive: true })
+  await start(settings)
+  assert.is((await told('reset-kafka.mts', ['--yes'])).exitCode, 0)
+  assert.is((await runScript('replay.mts', ['--generate', '--fast', '--count', '500'], { env })).exitCode, 0)
+  await stop(settings)
+  rmSync(folder('zookeeper'), { recursive: true })
+  cpSync(folder('zookeeper-older'), folder('zookeeper'), { recursive: true })
+
+  const started = await told('start.mts', ['--embedded'])
+  assert.equal([started.exitCode, started.codes], [1, ['error KAFKA_OLDER_ZOOKEEPER']])
+  const health = await told('health-check.mts', ['--only', 'kafka'])
+  assert.equal([health.exitCode, health.codes], [1, ['error KAFKA_OLDER_ZOOKEEPER']])
+  const [finding] = health.list
+  assert.match(
+    finding?.found ?? '',
+    /^40 refused by their leader \(NOT_LEADER_OR_FOLLOWER\): .*ZooKeeper data of another time/,
+  )
+  assert.match(finding?.hint ?? '', /rm \*\/partition\.metadata/)
+  for (const mode of ['--dry-run', '--check']) {
+    const topics = await told('create-topics.mts', [mode])
+    assert.equal([topics.exitCode, topics.codes], [1, ['error KAFKA_NOT_SERVED']])
+  }
+  const ingest = await told('ingest.mts', ['status', '--timeout', '3'])
+  assert.equal([ingest.exitCode, ingest.codes], [3, Array(5).fill('unknown INGEST_LAG')])
+  assert.match(ingest.list[0]?.found ?? '', /NOT_LEADER_OR_FOLLOWER/)
+  const replay = await told('replay.mts', ['--generate', '--fast', '--count', '10', '--timeout', '3'])
+  assert.equal([replay.exitCode, replay.codes], [3, ['unknown KAFKA_UNREACHABLE']])
+  assert.is(replay.list[0]?.hint, './scripts/health-check.mts --only kafka')
+
+  // What the hint says.
+  await stop(settings)
+  for (const name of readdirSync(folder('kafka')).filter((each) => /-\d+$/.test(each)))
+    rmSync(path.join(folder('kafka'), name, 'partition.metadata'), { force: true })
+  const again = await told('start.mts', ['--embedded'])
+  assert.equal([again.exitCode, again.codes], [0, []])
+  const status = JSON.parse((await runScript('ingest.mts', ['status', '--json'], { env })).stdout)
+  assert.is(
+    status.topics.reduce((sum: number, { lag }: { lag: number }) => sum + lag, 0),
+    500,
+  )
+})
+
+test.run()
