@@ -103,7 +103,11 @@ const changed = database('drift')
 const drifts: [change: string, code: string, subject: RegExp][] = [
   ['DROP VIEW DB.market_bars', 'SCHEMA_MISSING', /^market_bars$/],
   ['ALTER TABLE DB.market_ticks DROP COLUMN total_volume', 'SCHEMA_MISSING', /^market_ticks$/],
-  ['ALTER TABLE DB.market_l2 MODIFY COLUMN order_id UInt64 CODEC(LZ4)', 'SCHEMA_DRIFT', /^market_l2 codec of order_id$/],
+  [
+    'ALTER TABLE DB.market_l2 MODIFY COLUMN order_id UInt64 CODEC(LZ4)',
+    'SCHEMA_DRIFT',
+    /^market_l2 codec of order_id$/,
+  ],
   ['ALTER TABLE DB.market_l2 DROP PROJECTION activity', 'SCHEMA_MISSING', /^market_l2$/],
   [
     'ALTER TABLE DB.market_l2 MODIFY SETTING non_replicated_deduplication_window = 5',
