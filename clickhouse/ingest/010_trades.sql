@@ -8,8 +8,13 @@ CREATE TABLE IF NOT EXISTS ingest_trades_parsed
     offset UInt64,
     key String,
     message String,
-    -- A bit for each field that cannot be used.
-    wrong UInt16,
+    -- 1 for a message that cannot be used.
+    wrong UInt8,
+    no_symbol UInt8,
+    no_time UInt8,
+    no_price UInt8,
+    no_bid UInt8,
+    no_ask UInt8,
     symbol String,
     timestamp DateTime64(6, 'UTC'),
     price Nullable(Decimal(18, 8)),
@@ -57,14 +62,24 @@ WHERE wrong = 0;
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_trades_reject TO market_rejects AS
 WITH
 ${FUNCTIONS}
-    ['symbol', 'timestamp', 'trade_price', 'trade_size', 'total_volume', 'tick_id', 'bid_price', 'ask_price', 'correction'] AS fields
-SELECT topic, partition, offset, ingestion_time AS timestamp, key, message, reason(message, fields, wrong) AS error
+    [
+        if(no_symbol, 'symbol', ''),
+        if(no_time, 'timestamp', ''),
+        if(no_price, 'trade_price', ''),
+        if(is_no_size(size), 'trade_size', ''),
+        if(total_volume IS NULL, 'total_volume', ''),
+        if(tick_id IS NULL, 'tick_id', ''),
+        if(no_bid, 'bid_price', ''),
+        if(no_ask, 'ask_price', ''),
+        if(correction NOT IN ('none', 'insert', 'delete'), 'correction', '')
+    ] AS fields
+SELECT topic, partition, offset, ingestion_time AS timestamp, key, message, reason(message, fields) AS error
 FROM ingest_trades_parsed
-WHERE wrong != 0 AND (topic, partition, offset, ingestion_time) NOT IN
+WHERE wrong = 1 AND (topic, partition, offset, ingestion_time) NOT IN
 (
     SELECT topic, partition, offset, timestamp
     FROM market_rejects
-    WHERE (topic, partition, offset) IN (SELECT topic, partition, offset FROM ingest_trades_parsed WHERE wrong != 0)
+    WHERE (topic, partition, offset) IN (SELECT topic, partition, offset FROM ingest_trades_parsed WHERE wrong = 1)
 );
 
 CREATE TABLE IF NOT EXISTS ingest_trades_queue (message String)
@@ -91,66 +106,101 @@ SETTINGS
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_trades_parse TO ingest_trades_parsed AS
 WITH
 ${FUNCTIONS}
-    -- Words and numbers alike become text; what is missing or null becomes ''. Behind each field of ours are the names of the table's columns.
+    -- Behind each field of ours are the names of the table's columns.
     'Tuple(
         symbol String, timestamp String, trade_price String, price String, trade_size String, size String, total_volume String,
-        trade_market_center String, market_center String, exchange String, trade_conditions String, conditions String, tick_id String,
-        bid_price String, bid String, ask_price String, ask String, basis String, correction String, source String
+        trade_market_center String, market_center String, exchange String, trade_conditions String, conditions String,
+        tick_id String, bid_price String, bid String, ask_price String, ask String, basis String, correction String,
+        source String
     )' AS fields,
-    JSONExtract(message, fields) AS read,
-    -- Of an empty text, since it is read again in every row.
-    if(read.symbol = '', JSONExtract(quoted(if(read.symbol = '', message, '')), fields), read) AS json,
-    time_of(json.timestamp) AS time,
-    price_of(either(json.trade_price, json.price)) AS price,
-    size_of(either(json.trade_size, json.size)) AS size,
-    whole_of(json.total_volume) AS total_volume,
-    either(either(json.trade_market_center, json.market_center), json.exchange) AS center,
+    time_of(time_text, epoch) AS time,
+    is_no_symbol(symbol, message) AS no_symbol,
+    is_no_time(time, time_text) AS no_time,
+    price_of(price_text) AS price,
+    is_no_price(price, price_text) AS no_price,
+    size_of(size_text) AS size,
+    whole_of(volume_text) AS total_volume,
+    whole_of(tick_text) AS tick_id,
+    price_of(bid_text) AS bid,
+    price_of(ask_text) AS ask,
+    is_no_price(bid, bid_text) AS no_bid,
+    is_no_price(ask, ask_text) AS no_ask,
     whole_of(center) AS center_number,
-    either(json.trade_conditions, json.conditions) AS codes,
-    whole_of(json.tick_id) AS tick_id,
-    price_of(either(either(json.bid_price, json.bid), '0')) AS bid,
-    price_of(either(either(json.ask_price, json.ask), '0')) AS ask,
-    if(json.correction = '', 'none', lower(json.correction)) AS correction,
-    ifNull(center_number > 65535, 1) AS center_is_name,
-    is_no_symbol(json.symbol, message) AS no_symbol,
-    is_no_time(time) AS no_time,
-    is_no_size(size) AS no_size,
-    correction NOT IN ('none', 'insert', 'delete') AS no_correction,
-    -- Added up, since OR works through its conditions one selection of rows at a time.
-    no_symbol + no_time + (price IS NULL) + no_size + (total_volume IS NULL) + (tick_id IS NULL) + (bid IS NULL) + (ask IS NULL)
-        + no_correction != 0 AS bad
+    ifNull(center_number > 65535, 1) AS center_is_name
 SELECT
-    _topic AS topic,
-    _partition AS partition,
-    _offset AS offset,
-    _key AS key,
+    topic,
+    partition,
+    offset,
+    key,
     message,
-    -- In the order of ingest_trades_reject.
-    if(
-        bad,
-        no_symbol + 2 * no_time + 4 * (price IS NULL) + 8 * no_size + 16 * (total_volume IS NULL) + 32 * (tick_id IS NULL)
-            + 64 * (bid IS NULL) + 128 * (ask IS NULL) + 256 * no_correction,
-        0
-    ) AS wrong,
-    json.symbol AS symbol,
+    -- Added up, since OR works through its conditions one selection of rows at a time.
+    no_symbol + no_time + no_price + is_no_size(size) + (total_volume IS NULL)
+        + (tick_id IS NULL) + no_bid + no_ask + (correction NOT IN ('none', 'insert', 'delete')) != 0 AS wrong,
+    no_symbol,
+    no_time,
+    no_price,
+    no_bid,
+    no_ask,
+    symbol,
     ifNull(time, toDateTime64(0, 6, 'UTC')) AS timestamp,
     price,
     size,
     -- Codes in an array are put one behind the other, as IQFeed has them.
     if(startsWith(codes, '['), arrayStringConcat(JSONExtract(codes, 'Array(String)')), codes) AS conditions,
-    sent_at(toUnixTimestamp64Milli(ifNull(_timestamp_ms, toDateTime64(0, 3, 'UTC')))) AS ingestion_time,
-    json.source AS source,
+    sent_at(sent_ms) AS ingestion_time,
+    source,
     tick_id,
     -- Both in one number, to be read in decimal. It orders what has the same timestamp as Kafka has it.
-    _partition * 100000000000000 + _offset AS sequence,
+    partition * 100000000000000 + offset AS sequence,
     if(center_is_name, 0, center_number) AS market_center,
     if(center_is_name, center, '') AS exchange,
     bid,
     ask,
     total_volume,
-    json.basis AS basis,
+    basis,
     correction
-FROM ingest_trades_queue
+FROM
+(
+    -- Each step in a query of its own: what a column names is analysed once, what an alias or a lambda names at each place, in every block.
+    SELECT
+        topic,
+        partition,
+        offset,
+        key,
+        message,
+        sent_ms,
+        json.symbol AS symbol,
+        json.timestamp AS time_text,
+        toFloat64OrZero(json.timestamp) AS epoch,
+        if(json.trade_price = '', json.price, json.trade_price) AS price_text,
+        if(json.trade_size = '', json.size, json.trade_size) AS size_text,
+        json.total_volume AS volume_text,
+        multiIf(json.trade_market_center != '', json.trade_market_center, json.market_center != '', json.market_center, json.exchange) AS center,
+        if(json.trade_conditions = '', json.conditions, json.trade_conditions) AS codes,
+        json.tick_id AS tick_text,
+        multiIf(json.bid_price != '', json.bid_price, json.bid != '', json.bid, '0') AS bid_text,
+        multiIf(json.ask_price != '', json.ask_price, json.ask != '', json.ask, '0') AS ask_text,
+        json.basis AS basis,
+        if(json.correction = '', 'none', lower(json.correction)) AS correction,
+        json.source AS source
+    FROM
+    (
+        -- Words and numbers alike become text; what is missing or null becomes ''. Of an empty text, since it is read again in every row.
+        SELECT *, if(read.symbol = '', JSONExtract(quoted(if(read.symbol = '', message, '')), fields), read) AS json
+        FROM
+        (
+            SELECT
+                _topic AS topic,
+                _partition AS partition,
+                _offset AS offset,
+                _key AS key,
+                message,
+                toUnixTimestamp64Milli(ifNull(_timestamp_ms, toDateTime64(0, 3, 'UTC'))) AS sent_ms,
+                JSONExtract(message, fields) AS read
+            FROM ingest_trades_queue
+        )
+    )
+)
 -- Where nothing takes what is parsed, it would be lost: then nothing is taken from the topic either.
 WHERE throwIf((
     SELECT count() = 0

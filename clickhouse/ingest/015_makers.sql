@@ -21,7 +21,8 @@ CREATE TABLE IF NOT EXISTS ingest_makers_parsed
     offset UInt64,
     key String,
     message String,
-    wrong UInt16,
+    -- Why it cannot be used; '' where it can.
+    error String,
     symbol String,
     timestamp DateTime64(6, 'UTC'),
     side LowCardinality(String),
@@ -40,63 +41,69 @@ ENGINE = Null;
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_makers_store TO market_l2 AS
 SELECT symbol, timestamp, side, price, size, operation, market_maker, tick_id, sequence, ingestion_time, source
 FROM ingest_makers_parsed
-WHERE wrong = 0 AND (symbol, timestamp, sequence, ingestion_time) NOT IN
+WHERE error = '' AND (symbol, timestamp, sequence, ingestion_time) NOT IN
 (
     SELECT symbol, timestamp, sequence, ingestion_time
     FROM market_l2
     WHERE ingestion_time >= (SELECT min(ingestion_time) FROM ingest_makers_parsed)
-        AND timestamp >= (SELECT min(timestamp) FROM ingest_makers_parsed WHERE wrong = 0)
-        AND timestamp <= (SELECT max(timestamp) FROM ingest_makers_parsed WHERE wrong = 0)
-        AND sequence IN (SELECT sequence FROM ingest_makers_parsed WHERE wrong = 0)
+        AND timestamp >= (SELECT min(timestamp) FROM ingest_makers_parsed WHERE error = '')
+        AND timestamp <= (SELECT max(timestamp) FROM ingest_makers_parsed WHERE error = '')
+        AND sequence IN (SELECT sequence FROM ingest_makers_parsed WHERE error = '')
 )
 SETTINGS use_index_for_in_with_subqueries = 0;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_makers_stale TO market_rollup_state AS
 SELECT DISTINCT 'book' AS rollup, toStartOfFiveMinutes(timestamp) AS bucket, nowInBlock64(6, 'UTC') AS inserted_at
 FROM ingest_makers_parsed
-WHERE wrong = 0;
+WHERE error = '';
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_makers_reject TO market_rejects AS
-WITH
-${FUNCTIONS}
-    ['symbol', 'timestamp', 'market_maker', 'bid_price', 'bid_size', 'ask_price', 'ask_size', 'tick_id'] AS fields
-SELECT topic, partition, offset, ingestion_time AS timestamp, key, message, reason(message, fields, wrong) AS error
+SELECT topic, partition, offset, ingestion_time AS timestamp, key, message, error
 FROM ingest_makers_parsed
-WHERE wrong != 0 AND side = 'bid' AND (topic, partition, offset, ingestion_time) NOT IN
+WHERE error != '' AND side = 'bid' AND (topic, partition, offset, ingestion_time) NOT IN
 (
     SELECT topic, partition, offset, timestamp
     FROM market_rejects
-    WHERE (topic, partition, offset) IN (SELECT topic, partition, offset FROM ingest_makers_parsed WHERE wrong != 0)
+    WHERE (topic, partition, offset) IN (SELECT topic, partition, offset FROM ingest_makers_parsed WHERE error != '')
 );
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_makers_parse TO ingest_makers_parsed AS
 WITH
 ${FUNCTIONS}
     'Tuple(
-        symbol String, timestamp String, market_maker String, bid_price String, bid String, bid_size String, ask_price String, ask String,
-        ask_size String, tick_id String, source String
+        symbol String, timestamp String, market_maker String, bid_price String, bid String, bid_size String, ask_price String,
+        ask String, ask_size String, tick_id String, source String
     )' AS fields,
-    JSONExtract(message, fields) AS read,
-    if(read.symbol = '', JSONExtract(quoted(if(read.symbol = '', message, '')), fields), read) AS json,
-    time_of(json.timestamp) AS time,
-    price_of(either(either(json.bid_price, json.bid), '0')) AS bid,
-    price_of(either(either(json.ask_price, json.ask), '0')) AS ask,
-    size_of(either(json.bid_size, '0')) AS bid_size,
-    size_of(either(json.ask_size, '0')) AS ask_size,
+    time_of(json.timestamp, toFloat64OrZero(json.timestamp)) AS time,
+    multiIf(json.bid_price != '', json.bid_price, json.bid != '', json.bid, '0') AS bid_text,
+    multiIf(json.ask_price != '', json.ask_price, json.ask != '', json.ask, '0') AS ask_text,
+    price_of(bid_text) AS bid,
+    price_of(ask_text) AS ask,
+    size_of(if(json.bid_size = '', '0', json.bid_size)) AS bid_size,
+    size_of(if(json.ask_size = '', '0', json.ask_size)) AS ask_size,
     whole_of(json.tick_id) AS tick,
     arrayJoin(['bid', 'ask']) AS side,
     ifNull(if(side = 'bid', bid, ask), 0) AS shown_price,
     ifNull(if(side = 'bid', bid_size, ask_size), 0) AS shown_size,
     -- Nobody quotes a side whose price or size is 0: what the market maker had there goes.
-    shown_price = 0 OR shown_size = 0 AS gone
+    shown_price = 0 OR shown_size = 0 AS gone,
+    [
+        if(is_no_symbol(json.symbol, message), 'symbol', ''),
+        if(is_no_time(time, json.timestamp), 'timestamp', ''),
+        if(json.market_maker = '', 'market_maker', ''),
+        if(is_no_price(bid, bid_text), 'bid_price', ''),
+        if(is_no_size(bid_size), 'bid_size', ''),
+        if(is_no_price(ask, ask_text), 'ask_price', ''),
+        if(is_no_size(ask_size), 'ask_size', ''),
+        if(tick IS NULL, 'tick_id', '')
+    ] AS wrong
 SELECT
     topic,
     partition,
     offset,
     key,
     message,
-    is_no_symbol(json.symbol, message) + 2 * is_no_time(time) + 4 * (json.market_maker = '') + 8 * (bid IS NULL) + 16 * is_no_size(bid_size)
-        + 32 * (ask IS NULL) + 64 * is_no_size(ask_size) + 128 * (tick IS NULL) AS wrong,
+    if(arrayExists(field -> field != '', wrong), reason(message, wrong), '') AS error,
     json.symbol AS symbol,
     ifNull(time, toDateTime64(0, 6, 'UTC')) AS timestamp,
     side,
@@ -109,4 +116,5 @@ SELECT
     partition * 100000000000000 + (topic = 'iqfeed.quotes.raw') * 50000000000000 + offset AS sequence,
     ingestion_time,
     json.source AS source
-FROM ingest_makers AS quotes;
+FROM (SELECT *, JSONExtract(if(isValidJSON(message), message, quoted(message)), fields) AS json FROM ingest_makers)
+WHERE 1;

@@ -9,7 +9,11 @@ CREATE TABLE IF NOT EXISTS ingest_quotes_parsed
     key String,
     message String,
     -- As for the order book.
-    wrong UInt16,
+    wrong UInt8,
+    no_symbol UInt8,
+    no_time UInt8,
+    no_bid_price UInt8,
+    no_ask_price UInt8,
     symbol String,
     timestamp DateTime64(6, 'UTC'),
     bid Nullable(Decimal(18, 8)),
@@ -67,20 +71,28 @@ GROUP BY symbol;
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_quotes_reject TO market_rejects AS
 WITH
 ${FUNCTIONS}
-    ['symbol', 'timestamp', 'bid_price', 'bid_size', 'ask_price', 'ask_size', 'tick_id'] AS fields
-SELECT topic, partition, offset, ingestion_time AS timestamp, key, message, reason(message, fields, wrong) AS error
+    [
+        if(no_symbol, 'symbol', ''),
+        if(no_time, 'timestamp', ''),
+        if(no_bid_price, 'bid_price', ''),
+        if(is_no_size(bid_size), 'bid_size', ''),
+        if(no_ask_price, 'ask_price', ''),
+        if(is_no_size(ask_size), 'ask_size', ''),
+        if(tick_id IS NULL, 'tick_id', '')
+    ] AS fields
+SELECT topic, partition, offset, ingestion_time AS timestamp, key, message, reason(message, fields) AS error
 FROM ingest_quotes_parsed
-WHERE wrong NOT IN (0, 32768) AND (topic, partition, offset, ingestion_time) NOT IN
+WHERE wrong = 1 AND (topic, partition, offset, ingestion_time) NOT IN
 (
     SELECT topic, partition, offset, timestamp
     FROM market_rejects
-    WHERE (topic, partition, offset) IN (SELECT topic, partition, offset FROM ingest_quotes_parsed WHERE wrong NOT IN (0, 32768))
+    WHERE (topic, partition, offset) IN (SELECT topic, partition, offset FROM ingest_quotes_parsed WHERE wrong = 1)
 );
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_quotes_makers TO ingest_makers AS
 SELECT topic, partition, offset, key, message, ingestion_time
 FROM ingest_quotes_parsed
-WHERE wrong = 32768;
+WHERE wrong = 2;
 
 CREATE TABLE IF NOT EXISTS ingest_quotes_queue (message String)
 ENGINE = Kafka
@@ -108,69 +120,94 @@ WITH
 ${FUNCTIONS}
     -- As for the trades.
     'Tuple(
-        symbol String, timestamp String, bid_price String, bid String, bid_size String, ask_price String, ask String, ask_size String,
-        bid_market_center String, bid_exchange String, ask_market_center String, ask_exchange String, tick_id String, l2_operation String,
-        source String
+        symbol String, timestamp String, bid_price String, bid String, bid_size String, ask_price String, ask String,
+        ask_size String, bid_market_center String, bid_exchange String, ask_market_center String, ask_exchange String,
+        tick_id String, l2_operation String, source String
     )' AS fields,
-    JSONExtract(message, fields) AS read,
-    if(read.symbol = '', JSONExtract(quoted(if(read.symbol = '', message, '')), fields), read) AS json,
-    time_of(json.timestamp) AS time,
-    either(json.bid_price, json.bid) AS bid_text,
-    either(json.ask_price, json.ask) AS ask_text,
-    bid_text = '' AND json.bid_size = '' AS no_bid,
-    ask_text = '' AND json.ask_size = '' AS no_ask,
+    time_of(time_text, epoch) AS time,
+    is_no_symbol(symbol, message) AS no_symbol,
+    is_no_time(time, time_text) AS no_time,
+    bid_text = '' AND bid_size_text = '' AS no_bid,
+    ask_text = '' AND ask_size_text = '' AS no_ask,
     price_of(if(no_bid, '0', bid_text)) AS bid,
     price_of(if(no_ask, '0', ask_text)) AS ask,
-    size_of(if(no_bid, '0', json.bid_size)) AS bid_size,
-    size_of(if(no_ask, '0', json.ask_size)) AS ask_size,
-    either(json.bid_market_center, json.bid_exchange) AS bid_center,
-    either(json.ask_market_center, json.ask_exchange) AS ask_center,
+    (no_bid AND no_ask) OR is_no_price(bid, if(no_bid, '0', bid_text)) AS no_bid_price,
+    (no_bid AND no_ask) OR is_no_price(ask, if(no_ask, '0', ask_text)) AS no_ask_price,
+    size_of(if(no_bid, '0', bid_size_text)) AS bid_size,
+    size_of(if(no_ask, '0', ask_size_text)) AS ask_size,
+    whole_of(tick_text) AS tick_id,
     whole_of(bid_center) AS bid_center_number,
     whole_of(ask_center) AS ask_center_number,
-    whole_of(json.tick_id) AS tick_id,
     ifNull(bid_center_number > 65535, 1) AS bid_center_is_name,
     ifNull(ask_center_number > 65535, 1) AS ask_center_is_name,
-    -- A market maker's quote is none of the market's best.
-    json.l2_operation != '' AND lower(json.l2_operation) = 'market_maker_update' AS of_maker,
-    no_bid AND no_ask AS no_side,
-    is_no_symbol(json.symbol, message) AS no_symbol,
-    is_no_time(time) AS no_time,
-    is_no_size(bid_size) AS no_bid_size,
-    is_no_size(ask_size) AS no_ask_size,
-    of_maker + no_side + no_symbol + no_time + (bid IS NULL) + no_bid_size + (ask IS NULL) + no_ask_size + (tick_id IS NULL) != 0 AS bad
+    no_symbol + no_time + no_bid_price + is_no_size(bid_size) + no_ask_price + is_no_size(ask_size) + (tick_id IS NULL) != 0 AS bad
 SELECT
-    _topic AS topic,
-    _partition AS partition,
-    _offset AS offset,
-    _key AS key,
+    topic,
+    partition,
+    offset,
+    key,
     message,
-    -- In the order of ingest_quotes_reject.
-    if(
-        bad,
-        if(
-            of_maker,
-            32768,
-            no_symbol + 2 * no_time + 4 * (bid IS NULL OR no_side) + 8 * no_bid_size + 16 * (ask IS NULL OR no_side) + 32 * no_ask_size
-                + 64 * (tick_id IS NULL)
-        ),
-        0
-    ) AS wrong,
-    json.symbol AS symbol,
+    -- A market maker's quote is none of the market's best.
+    if(lower(l2_operation) = 'market_maker_update', 2, bad) AS wrong,
+    no_symbol,
+    no_time,
+    no_bid_price,
+    no_ask_price,
+    symbol,
     ifNull(time, toDateTime64(0, 6, 'UTC')) AS timestamp,
     bid,
     ask,
     bid_size,
     ask_size,
-    sent_at(toUnixTimestamp64Milli(ifNull(_timestamp_ms, toDateTime64(0, 3, 'UTC')))) AS ingestion_time,
-    json.source AS source,
+    sent_at(sent_ms) AS ingestion_time,
+    source,
     tick_id,
     -- Both in one number, to be read in decimal. It orders what has the same timestamp as Kafka has it.
-    _partition * 100000000000000 + _offset AS sequence,
+    partition * 100000000000000 + offset AS sequence,
     if(bid_center_is_name, 0, bid_center_number) AS bid_market_center,
     if(ask_center_is_name, 0, ask_center_number) AS ask_market_center,
     if(bid_center_is_name, bid_center, '') AS bid_exchange,
     if(ask_center_is_name, ask_center, '') AS ask_exchange
-FROM ingest_quotes_queue
+FROM
+(
+    -- Each step in a query of its own: what a column names is analysed once, what an alias or a lambda names at each place, in every block.
+    SELECT
+        topic,
+        partition,
+        offset,
+        key,
+        message,
+        sent_ms,
+        json.symbol AS symbol,
+        json.timestamp AS time_text,
+        toFloat64OrZero(json.timestamp) AS epoch,
+        if(json.bid_price = '', json.bid, json.bid_price) AS bid_text,
+        json.bid_size AS bid_size_text,
+        if(json.ask_price = '', json.ask, json.ask_price) AS ask_text,
+        json.ask_size AS ask_size_text,
+        if(json.bid_market_center = '', json.bid_exchange, json.bid_market_center) AS bid_center,
+        if(json.ask_market_center = '', json.ask_exchange, json.ask_market_center) AS ask_center,
+        json.tick_id AS tick_text,
+        json.l2_operation AS l2_operation,
+        json.source AS source
+    FROM
+    (
+        -- Words and numbers alike become text; what is missing or null becomes ''. Of an empty text, since it is read again in every row.
+        SELECT *, if(read.symbol = '', JSONExtract(quoted(if(read.symbol = '', message, '')), fields), read) AS json
+        FROM
+        (
+            SELECT
+                _topic AS topic,
+                _partition AS partition,
+                _offset AS offset,
+                _key AS key,
+                message,
+                toUnixTimestamp64Milli(ifNull(_timestamp_ms, toDateTime64(0, 3, 'UTC'))) AS sent_ms,
+                JSONExtract(message, fields) AS read
+            FROM ingest_quotes_queue
+        )
+    )
+)
 -- Where nothing takes what is parsed, it would be lost: then nothing is taken from the topic either.
 WHERE throwIf((
     SELECT count() = 0

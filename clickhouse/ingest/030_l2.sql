@@ -8,8 +8,13 @@ CREATE TABLE IF NOT EXISTS ingest_l2_parsed
     offset UInt64,
     key String,
     message String,
-    -- As for the trades; 32768 for a market maker's two sides in one message, which ingest_makers takes.
-    wrong UInt16,
+    -- 1 for a message that cannot be used, 2 for a market maker's two sides in one message, which ingest_makers takes.
+    wrong UInt8,
+    no_symbol UInt8,
+    no_time UInt8,
+    no_price UInt8,
+    -- A delete without price, market maker, order and level.
+    names_nothing UInt8,
     symbol String,
     timestamp DateTime64(6, 'UTC'),
     side LowCardinality(String),
@@ -53,23 +58,34 @@ WHERE wrong = 0;
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_l2_reject TO market_rejects AS
 WITH
 ${FUNCTIONS}
+    lower(JSONExtractString(if(isValidJSON(message), message, quoted(message)), 'l2_operation')) AS l2_operation,
     [
-        'symbol', 'timestamp', 'side', 'price', 'size', 'operation', 'level', 'order_id', 'order_count', 'tick_id', 'l2_operation',
-        'market_maker'
+        if(no_symbol, 'symbol', ''),
+        if(no_time, 'timestamp', ''),
+        if(side = '', 'side', ''),
+        if(no_price OR names_nothing, 'price', ''),
+        if(is_no_size(size), 'size', ''),
+        if(operation = '' AND l2_operation IN ('', 'update', 'delete'), 'operation', ''),
+        if(ifNull(level > 65535, 1) OR names_nothing, 'level', ''),
+        if(order_id IS NULL OR names_nothing, 'order_id', ''),
+        if(ifNull(order_count > 4294967295, 1), 'order_count', ''),
+        if(tick_id IS NULL, 'tick_id', ''),
+        if(operation = '' AND l2_operation NOT IN ('', 'update', 'delete'), 'l2_operation', ''),
+        if(names_nothing, 'market_maker', '')
     ] AS fields
-SELECT topic, partition, offset, ingestion_time AS timestamp, key, message, reason(message, fields, wrong) AS error
+SELECT topic, partition, offset, ingestion_time AS timestamp, key, message, reason(message, fields) AS error
 FROM ingest_l2_parsed
-WHERE wrong NOT IN (0, 32768) AND (topic, partition, offset, ingestion_time) NOT IN
+WHERE wrong = 1 AND (topic, partition, offset, ingestion_time) NOT IN
 (
     SELECT topic, partition, offset, timestamp
     FROM market_rejects
-    WHERE (topic, partition, offset) IN (SELECT topic, partition, offset FROM ingest_l2_parsed WHERE wrong NOT IN (0, 32768))
+    WHERE (topic, partition, offset) IN (SELECT topic, partition, offset FROM ingest_l2_parsed WHERE wrong = 1)
 );
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_l2_makers TO ingest_makers AS
 SELECT topic, partition, offset, key, message, ingestion_time
 FROM ingest_l2_parsed
-WHERE wrong = 32768;
+WHERE wrong = 2;
 
 CREATE TABLE IF NOT EXISTS ingest_l2_queue (message String)
 ENGINE = Kafka
@@ -97,15 +113,16 @@ WITH
 ${FUNCTIONS}
     -- As for the trades.
     'Tuple(
-        symbol String, timestamp String, side String, price String, size String, operation String, l2_operation String, level String,
-        depth_level String, market_maker String, order_id String, order_count String, tick_id String, source String
+        symbol String, timestamp String, side String, price String, size String, operation String, l2_operation String,
+        level String, depth_level String, market_maker String, order_id String, order_count String, tick_id String,
+        source String
     )' AS fields,
-    JSONExtract(message, fields) AS read,
-    if(read.symbol = '', JSONExtract(quoted(if(read.symbol = '', message, '')), fields), read) AS json,
-    time_of(json.timestamp) AS time,
+    time_of(time_text, epoch) AS time,
+    is_no_symbol(symbol, message) AS no_symbol,
+    is_no_time(time, time_text) AS no_time,
     -- 3 is a delete beside l2_operation "update", which counts from 1, and nothing without it.
     transform(
-        lower(if(json.l2_operation = '', json.operation, concat(json.l2_operation, ' ', json.operation))),
+        operation_text,
         [
             '0', '1', '2', 'insert', 'add', 'update', 'delete', 'clear',
             'update ', 'update 0', 'update 1', 'update 2', 'update 3', 'update insert', 'update add', 'update update', 'update delete',
@@ -119,64 +136,91 @@ ${FUNCTIONS}
         ''
     ) AS word,
     word IN ('delete', 'clear') AS removes,
-    either(json.level, json.depth_level) AS level_text,
-    json.market_maker = '' AND json.order_id IN ('', '0') AND word = 'delete' AS names_no_entry,
-    price_of(if(removes AND json.price = '', '0', json.price)) AS price,
-    -- Without anything else it names what stands at its level.
-    if(names_no_entry AND level_text != '' AND price = 0, 'delete_level', word) AS operation,
+    word = 'delete' AND market_maker = '' AND order_text IN ('', '0') AS names_no_entry,
+    price_of(if(removes AND price_text = '', '0', price_text)) AS price,
+    names_no_entry AND price_text = '' AND level_text = '' AS names_nothing,
+    is_no_price(price, if(removes AND price_text = '', '0', price_text)) AS no_price,
+    size_of(if(removes AND size_text = '', '0', size_text)) AS size,
     -- A clear is of the whole book, so it needs no side.
     transform(
-        if(word = 'clear' AND json.side = '', '0', lower(json.side)),
+        if(word = 'clear' AND side_text = '', '0', side_text),
         ['0', 'ask', 'a', 's', 'sell', '1', 'bid', 'b', 'buy'], ['ask', 'ask', 'ask', 'ask', 'ask', 'bid', 'bid', 'bid', 'bid'], ''
     ) AS side,
-    size_of(if(removes AND json.size = '', '0', json.size)) AS size,
     whole_of(level_text) AS level,
-    whole_of(json.order_id) AS order_id,
-    whole_of(json.order_count) AS order_count,
-    whole_of(json.tick_id) AS tick_id,
-    names_no_entry AND json.price = '' AND level_text = '' AS names_nothing,
-    is_no_symbol(json.symbol, message) AS no_symbol,
-    is_no_time(time) AS no_time,
-    is_no_size(size) AS no_size,
-    ifNull(level > 65535, 1) AS no_level,
-    ifNull(order_count > 4294967295, 1) AS no_order_count,
-    no_symbol + no_time + (side = '') + (price IS NULL) + no_size + (word IN ('', 'quote')) + no_level + (order_id IS NULL)
-        + no_order_count + (tick_id IS NULL) + names_nothing != 0 AS bad
+    whole_of(order_text) AS order_id,
+    whole_of(count_text) AS order_count,
+    whole_of(tick_text) AS tick_id,
+    no_symbol + no_time + (side = '') + no_price + is_no_size(size) + (word = '')
+        + ifNull(level > 65535, 1) + (order_id IS NULL) + ifNull(order_count > 4294967295, 1) + (tick_id IS NULL)
+        + names_nothing != 0 AS bad
 SELECT
-    _topic AS topic,
-    _partition AS partition,
-    _offset AS offset,
-    _key AS key,
+    topic,
+    partition,
+    offset,
+    key,
     message,
-    -- In the order of ingest_l2_reject.
-    if(
-        bad,
-        if(
-            word = 'quote',
-            32768,
-            no_symbol + 2 * no_time + 4 * (side = '') + 8 * (price IS NULL OR names_nothing) + 16 * no_size
-                + 32 * (word = '' AND json.l2_operation IN ('', 'update', 'delete')) + 64 * (no_level OR names_nothing)
-                + 128 * (order_id IS NULL OR names_nothing) + 256 * no_order_count + 512 * (tick_id IS NULL)
-                + 1024 * (word = '' AND json.l2_operation NOT IN ('', 'update', 'delete')) + 2048 * names_nothing
-        ),
-        0
-    ) AS wrong,
-    json.symbol AS symbol,
+    if(word = 'quote', 2, bad) AS wrong,
+    no_symbol,
+    no_time,
+    no_price,
+    names_nothing,
+    symbol,
     ifNull(time, toDateTime64(0, 6, 'UTC')) AS timestamp,
     side,
     price,
     size,
-    operation,
+    -- One that names nothing else names what stands at its level.
+    if(names_no_entry AND level_text != '' AND price = 0, 'delete_level', word) AS operation,
     level,
-    json.market_maker AS market_maker,
+    market_maker,
     order_id,
     order_count,
     tick_id,
     -- Both in one number, to be read in decimal. It orders what has the same timestamp as Kafka has it.
-    _partition * 100000000000000 + _offset AS sequence,
-    sent_at(toUnixTimestamp64Milli(ifNull(_timestamp_ms, toDateTime64(0, 3, 'UTC')))) AS ingestion_time,
-    json.source AS source
-FROM ingest_l2_queue
+    partition * 100000000000000 + offset AS sequence,
+    sent_at(sent_ms) AS ingestion_time,
+    source
+FROM
+(
+    -- Each step in a query of its own: what a column names is analysed once, what an alias or a lambda names at each place, in every block.
+    SELECT
+        topic,
+        partition,
+        offset,
+        key,
+        message,
+        sent_ms,
+        json.symbol AS symbol,
+        json.timestamp AS time_text,
+        toFloat64OrZero(json.timestamp) AS epoch,
+        lower(json.side) AS side_text,
+        json.price AS price_text,
+        json.size AS size_text,
+        lower(if(json.l2_operation = '', json.operation, concat(json.l2_operation, ' ', json.operation))) AS operation_text,
+        if(json.level = '', json.depth_level, json.level) AS level_text,
+        json.market_maker AS market_maker,
+        json.order_id AS order_text,
+        json.order_count AS count_text,
+        json.tick_id AS tick_text,
+        json.source AS source
+    FROM
+    (
+        -- Words and numbers alike become text; what is missing or null becomes ''. Of an empty text, since it is read again in every row.
+        SELECT *, if(read.symbol = '', JSONExtract(quoted(if(read.symbol = '', message, '')), fields), read) AS json
+        FROM
+        (
+            SELECT
+                _topic AS topic,
+                _partition AS partition,
+                _offset AS offset,
+                _key AS key,
+                message,
+                toUnixTimestamp64Milli(ifNull(_timestamp_ms, toDateTime64(0, 3, 'UTC'))) AS sent_ms,
+                JSONExtract(message, fields) AS read
+            FROM ingest_l2_queue
+        )
+    )
+)
 -- Where nothing takes what is parsed, it would be lost: then nothing is taken from the topic either.
 WHERE throwIf((
     SELECT count() = 0
