@@ -84,9 +84,9 @@ finding('finds each fault, counts it and shows it', async () => {
   const trade = (symbol: string, second: number, price: unknown, more: object = {}) =>
     row(symbol, second, { price, size: 1, tick_id: second + 1, ...more })
   await insert('market_ticks', [
-    // Mostly a counter: 3 places are missing before the third. The fifth came after the sixth.
+    // Mostly a counter: 3 places are missing before the third. The fifth was received before the fourth.
     ...[0, 1, 2, 3, 4, 5].map((second) => trade('TRD', second, 10, { sequence: second < 2 ? second + 1 : second + 4 })),
-    ...['1.19999999', '4.34999999', '0.12349998'].map((price, second) => trade('TRUN', second, price)),
+    ...['1.19999999', '1.20999999', '1.21349998'].map((price, second) => trade('TRUN', second, price)),
     trade('SIZE', 0, 1, { size: -5 }),
     trade('SIZE', 1, 1, { size: 'nan' }),
     trade('TWICE', 1, 1),
@@ -98,7 +98,7 @@ finding('finds each fault, counts it and shows it', async () => {
   await client.command({
     query: "ALTER TABLE market_ticks DELETE WHERE symbol = 'TRD' AND sequence = 8 SETTINGS mutations_sync = 1",
   })
-  await insert('market_ticks', [trade('TRD', 4, 10, { sequence: 8, ingestion_time: at(3) })])
+  await insert('market_ticks', [trade('TRD', 4, 10, { sequence: 8, ingestion_time: at(2) })])
   await insert('market_ticks', [trade('TWICE', 1, 1)])
   const quote = (second: number, bid: number, ask: number) => row('QUO', second, { bid, ask, bid_size: 1, ask_size: 1 })
   await insert('market_l1', [

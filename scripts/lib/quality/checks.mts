@@ -55,7 +55,7 @@ const common = (name: string, prices: string[], sizes: string[]): Check[] => [
   ),
   warning(
     `${name}_LATE`,
-    'rows received after a later one',
+    'rows received before an earlier one',
     'rows in the order in which they happened',
     'ingestion_time < received_so_far',
   ),
@@ -75,7 +75,7 @@ const common = (name: string, prices: string[], sizes: string[]): Check[] => [
 
 /** Moves by more than a tenth and back again with the next row. */
 const OUTLIER =
-  'value_before > 0 AND value_after > 0 AND (least(value / value_before, value / value_after) > 1.1 OR greatest(value / value_before, value / value_after) < 0.9)'
+  'value > 0 AND value_before > 0 AND value_after > 0 AND (least(value / value_before, value / value_after) > 1.1 OR greatest(value / value_before, value / value_after) < 0.9)'
 
 export const QUALITY: TableChecks[] = [
   {
