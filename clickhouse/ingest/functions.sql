@@ -1,8 +1,8 @@
     -- Rounded half away from zero: of what is behind the eighth decimal, the ninth decides.
     (number -> accurateCastOrNull(round(toDecimal128OrNull(number, 9), 8), 'Decimal(18, 8)')) AS price_of,
-    -- The parser takes 1.2.3 for 1.23, and - for 0. And a price that is not 0 must not become 0.
+    -- The parser takes 1.2.3 for 1.23, and - for 0. The cast does not mind a nineteenth digit. And a price that is not 0 must not become 0.
     ((price, number) -> price IS NULL OR NOT match(number, '^[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]+)?$')
-        OR ifNull(price = 0 AND match(number, '^[^eE]*[1-9]'), 0)) AS is_no_price,
+        OR ifNull(abs(price) >= 10000000000, 0) OR ifNull(price = 0 AND match(number, '^[^eE]*[1-9]'), 0)) AS is_no_price,
     -- To add 0 makes 0 of -0. Above 2^53 a double does not hold every whole number.
     (number -> toFloat64OrNull(number) + 0) AS size_of,
     (size -> ifNull((size >= 0) + (size <= 9007199254740992), 0) != 2) AS is_no_size,

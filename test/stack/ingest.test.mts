@@ -564,6 +564,7 @@ const POISON: [topic: string, error: string, message: unknown][] = [
   ],
   [TOPICS.l2, 'cannot use: price, size', event({ price: undefined, size: undefined })],
   [TOPICS.l2, 'cannot use: level', event({ level: 70_000 })],
+  [TOPICS.l2, 'cannot use: order_count', event({ order_count: 2 ** 32 })],
 ]
 
 rejecting('is in market_rejects byte by byte with what is wrong, and the topic goes on', async () => {
@@ -594,7 +595,7 @@ rejecting('is told by status and health-check, as a warning with samples', async
   assert.is(exitCode, 0)
   assert.equal(
     topics.map(({ rejects: count }) => count),
-    [29, 4, 7, 0, 0],
+    [29, 4, 8, 0, 0],
   )
   assert.is(rejects.length, 5)
   assert.ok(rejects.every(({ error, message }) => error !== '' && message.length <= 100))
@@ -602,7 +603,7 @@ rejecting('is told by status and health-check, as a warning with samples', async
   const { exitCode: healthCode, services, findings: found } = await health(['--only', 'ingest'])
   assert.equal(
     [healthCode, services[0].state, services[0].details.rejectsToday, codes(found)],
-    [0, 'healthy', 40, ['INGEST_REJECTS']],
+    [0, 'healthy', 41, ['INGEST_REJECTS']],
   )
 })
 

@@ -10,7 +10,7 @@ const LEVELS = [
   ['common'],
   ['settings', 'command'],
   ['kafka', 'clickhouse'],
-  ['topics', 'schema', 'ingest', 'replay', 'engines'],
+  ['topics', 'schema', 'ingest', 'replay', 'quality', 'engines'],
   ['reset', 'health', 'ports'],
   ['start'],
   ['commands'],

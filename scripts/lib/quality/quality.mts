@@ -1,0 +1,162 @@
+/** Looks through the market tables for rows that cannot be right, in one query a table. */
+import type { ClickHouseClient } from '@clickhouse/client'
+import type { Finding } from '../common/findings.mts'
+import { type Check, ENTRIES, JUMP, QUALITY, STEP, STUCK, type TableChecks } from './checks.mts'
+
+export interface QualityScope {
+  /** One symbol; undefined for all. */
+  symbol?: string | undefined
+  /** One day, UTC, as 2026-11-25; undefined for all. */
+  day?: string | undefined
+}
+
+/** A check that found something. */
+export interface Doubt extends Pick<Check, 'code' | 'severity' | 'what' | 'expected'> {
+  table: string
+  count: number
+  symbols: number
+  /** The first of them: symbol, time, values. */
+  sample: string
+  /** Shows the first 100. */
+  query: string
+}
+
+export interface Quality {
+  tables: { table: string; rows: number; symbols: number }[]
+  doubts: Doubt[]
+}
+
+/** A symbol that stopped so long before all others is stale. */
+const STALE_MINUTES = 30
+
+/** Counts and samples of everything that the tables hold and that is in doubt. */
+export async function readQuality(client: ClickHouseClient, scope: QualityScope): Promise<Quality> {
+  const quality: Quality = { tables: [], doubts: [] }
+  for (const checks of QUALITY) {
+    const found = await readTable(client, checks, scope)
+    const rows = found.reduce((sum, { rows }) => sum + rows, 0)
+    quality.tables.push({ table: checks.table, rows, symbols: found.length })
+    const all = checks.table === 'market_l2' ? [...checks.checks, STUCK] : checks.checks
+    for (const check of all) {
+      const hit = found.filter(
+        (symbol) => Number(symbol[`n_${check.code}`]) > 0 && (check.condition !== JUMP || counts(symbol)),
+      )
+      const [first] = hit
+      if (!first) continue
+      const { code, severity, what, expected } = check
+      const count = hit.reduce((sum, symbol) => sum + Number(symbol[`n_${code}`]), 0)
+      const sample = `${first.symbol} ${first[`s_${code}`]}`
+      const query = `${show(checks, check, scope)} LIMIT 100`
+      quality.doubts.push({
+        table: checks.table,
+        code,
+        severity,
+        what,
+        expected,
+        count,
+        symbols: hit.length,
+        sample,
+        query,
+      })
+    }
+    const stale = staleOf(checks.table, found)
+    if (stale) quality.doubts.push(stale)
+  }
+  return quality
+}
+
+interface SymbolRow {
+  symbol: string
+  rows: number
+  last: string
+  lastS: number
+  steps: number
+  jumps: number
+  [countOrSample: string]: string | number
+}
+
+function selection({ symbol, day }: QualityScope): string {
+  const ofSymbol = symbol === undefined ? [] : [`symbol = ${quote(symbol)}`]
+  const ofDay =
+    day === undefined
+      ? []
+      : [`timestamp >= '${day} 00:00:00' AND timestamp < toDateTime64('${day} 00:00:00', 6, 'UTC') + INTERVAL 1 DAY`]
+  return [...ofSymbol, ...ofDay].join(' AND ') || '1'
+}
+
+const quote = (text: string) => `'${text.replace(/[\\']/g, '\\$&')}'`
+const line = (sql: string) => sql.replace(/\s+/g, ' ').trim()
+
+/**
+ * Whether the sequence of a symbol mostly grows by 1: it counts the symbol's rows. Kafka's offsets and an exchange's ids do not, which many
+ * symbols share.
+ */
+const counts = ({ steps, jumps }: SymbolRow) => steps > jumps
+
+/** One row a symbol: how many rows, and of each check how many and which first. */
+async function readTable(client: ClickHouseClient, { table, rows, sample, checks }: TableChecks, scope: QualityScope) {
+  const from = rows.replace('SELECTION', selection(scope))
+  const sums = checks.flatMap(({ code, condition, weight = '1' }) => [
+    `sumIf(${weight}, ${condition}) AS n_${code}`,
+    `argMinIf(concat(toString(timestamp), ' ', ${sample}), timestamp, ${condition}) AS s_${code}`,
+  ])
+  const totals = `count() AS row_count, max(timestamp) AS last_at, countIf(${STEP}) AS step_count, countIf(${JUMP}) AS jump_count`
+  const query =
+    table === 'market_l2'
+      ? `SELECT symbol, toFloat64(sum(row_count)) AS rows, toString(max(last_at)) AS last, toFloat64(max(last_at)) AS lastS,
+           toFloat64(sum(step_count)) AS steps, toFloat64(sum(jump_count)) AS jumps,
+           ${checks.map(({ code }) => `toFloat64(sum(n_${code})) AS n_${code}, argMinIf(s_${code}, s_${code}, s_${code} != '') AS s_${code}`).join(', ')},
+           toFloat64(countIf(${STUCK.condition})) AS n_${STUCK.code},
+           argMinIf(concat(toString(last_time), ' ', toString(side), ' ', toString(last_price)), last_time, ${STUCK.condition}) AS s_${STUCK.code}
+         FROM (${ENTRIES(from, `, ${[totals, ...sums].join(', ')}`)}) GROUP BY symbol ORDER BY symbol`
+      : `SELECT symbol, toFloat64(row_count) AS rows, toString(last_at) AS last, toFloat64(last_at) AS lastS, toFloat64(step_count) AS steps,
+           toFloat64(jump_count) AS jumps,
+           ${checks.map(({ code }) => `toFloat64(n_${code}) AS n_${code}, s_${code}`).join(', ')}
+         FROM (SELECT symbol, ${[totals, ...sums].join(', ')} FROM (${from}) GROUP BY symbol) ORDER BY symbol`
+  return (await client.query({ query, format: 'JSONEachRow' })).json<SymbolRow>()
+}
+
+/** The SELECT that shows what a check finds. */
+function show({ rows }: TableChecks, check: Check, scope: QualityScope): string {
+  const from = rows.replace('SELECTION', selection(scope))
+  const source = check === STUCK ? ENTRIES(from, '') : from
+  return line(`SELECT * FROM (${source}) WHERE ${check.condition} ORDER BY symbol`)
+}
+
+/** The symbols whose last row is long before the last one of all. */
+function staleOf(table: string, found: readonly SymbolRow[]): Doubt | undefined {
+  const lastS = Math.max(...found.map((symbol) => symbol.lastS))
+  const stale = found.filter((symbol) => symbol.lastS < lastS - STALE_MINUTES * 60)
+  const [first] = stale.toSorted((a, b) => a.lastS - b.lastS)
+  if (!first) return undefined
+  const query = `SELECT symbol, max(timestamp) AS last FROM ${table} GROUP BY symbol ORDER BY last LIMIT 100`
+  return {
+    table,
+    code: `${{ market_ticks: 'TRADE', market_l1: 'QUOTE', market_l2: 'BOOK' }[table]}_STALE`,
+    severity: 'warning',
+    what: 'symbols that ended early',
+    expected: `rows until ${STALE_MINUTES} minutes before the last of all`,
+    count: stale.length,
+    symbols: stale.length,
+    sample: `${first.symbol} ${first.last}`,
+    query,
+  }
+}
+
+/** What is in doubt, as findings. */
+export function qualityFindings({ doubts }: Quality): Finding[] {
+  return doubts.map(({ table, code, severity, what, expected, count, symbols, sample, query }) => {
+    const of = symbols === 1 || symbols === count ? '' : ` in ${symbols} symbols`
+    return { severity, code, subject: table, found: `${count} ${what}${of}, such as ${sample}`, expected, hint: query }
+  })
+}
+
+/** A line for each table: how much was looked at, and what of it is in doubt. */
+export function renderQuality({ tables, doubts }: Quality): string {
+  return tables
+    .map(({ table, rows, symbols }) => {
+      const own = doubts.filter((doubt) => doubt.table === table).map(({ code, count }) => `${code} ${count}`)
+      return `${table.padEnd(12)}  ${rows} rows of ${symbols} symbols  ${own.join(', ') || 'nothing in doubt'}`
+    })
+    .join('\n')
+}
