@@ -81,7 +81,7 @@ test('Redis, full, rewrites its append-only file under 1,000 writes a second', a
   redis.disconnect()
 })
 
-test('ClickHouse merges, ingests and sorts, groups and joins more than its memory at once', async (note) => {
+test('ClickHouse merges, ingests and sorts, groups and windows more than its memory at once', async (note) => {
   const rows = (table: string, count: number) =>
     `INSERT INTO ${table} (symbol, timestamp, price, size, tick_id, source) SELECT concat('S', toString(number % 2000)), ` +
     "toDateTime64('2026-11-23 14:30:00', 6, 'UTC') + toIntervalMicrosecond(number * 2000), 100 + number % 1000 / 100, " +
@@ -103,8 +103,12 @@ test('ClickHouse merges, ingests and sorts, groups and joins more than its memor
     const answers: string[] = []
     for (const sql of heavy) answers.push(await query(sql))
     sorting = false
-    assert.equal(answers, ['', '', ''])
-    note(`${await ingest} inserts refused for want of memory`)
+    // Refused when all at once is too much, never killed. That each ends alone, while parts merge: test/stack/clickhouse-heavy.test.mts
+    for (const answer of answers) assert.match(answer, /^(Code: 241)?$/)
+    note(
+      `${answers.filter(Boolean).length} of ${answers.length} queries and ${await ingest} inserts refused for memory`,
+    )
+    assert.is(await query('SELECT count() > 4000000 FROM market_ticks'), '1')
     note(`merge: ${(await merging) || 'done'}`)
   })
 })

@@ -60,7 +60,8 @@ for (const [name, query] of QUERIES) {
 heavy('nothing was lost or doubled', async () => {
   const query = 'SELECT toUInt32(count()) AS n FROM market_ticks FINAL'
   const [row] = await (await client.query({ query, format: 'JSONEachRow' })).json<{ n: number }>()
-  assert.is(row?.n, 2 * ROWS + QUERIES.length * 3 * 100_000)
+  // Rows of one tick id are one trade, but for tick id 0, which is none: one row of each of the inserts.
+  assert.is(row?.n, ROWS - 1 + 2 + QUERIES.length * 3)
 })
 
 heavy.after(async () => {
