@@ -225,11 +225,11 @@ probes('ClickHouse with a roll-up that fails, which holds back what depends on i
 })
 
 probes('ClickHouse with a table that was detached, or a mutation that fails, is unhealthy', async () => {
-  await clickhouse.command({ query: 'DETACH TABLE market_ticks' })
+  await clickhouse.command({ query: 'DETACH TABLE market_metrics' })
   const detached = await health(['--only', 'clickhouse'])
   assert.is(detached.exitCode, 1)
   const [finding] = detached.findings.filter(({ code }) => code === 'CLICKHOUSE_DETACHED')
-  assert.equal([finding?.subject, finding?.hint], ['clickhouse market_ticks', 'ATTACH TABLE market_ticks'])
+  assert.equal([finding?.subject, finding?.hint], ['clickhouse market_metrics', 'ATTACH TABLE market_metrics'])
   await clickhouse.command({ query: finding?.hint ?? '' })
   assert.equal(await told('clickhouse'), GOOD)
 

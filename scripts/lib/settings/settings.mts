@@ -36,11 +36,13 @@ const image = matching(/^[^\p{Cc}\s]+$/u, 'an image name')
 const hostName = matching(/^(?![\d.]*$)[\w-]+(\.[\w-]+)*$/, 'a host name or address, without a port')
 const host: Reader<string> = (text) =>
   isIPv4(text) || isIP(text.replace(/^\[(.*:.*)\]$/, '$1').replace('%', ' ')) === 6 ? text : hostName(text)
-/** In those of its own ClickHouse keeps itself, and the embedded server's start clears some. */
-const database = matching(
-  /^(?!(system|information_schema|default|_temporary_and_external_tables)$)[A-Za-z_]\w*$/i,
-  'letters, digits and "_", not beginning with a digit, not a database of ClickHouse’s own',
-)
+const name = matching(/^[A-Za-z_]\w*$/, 'letters, digits and "_", not beginning with a digit')
+/** Databases that ClickHouse keeps itself; the embedded server's start clears some. */
+const RESERVED = /^(system|information_schema|default|_temporary_and_external_tables)$/i
+const database: Reader<string> = (text) => {
+  if (RESERVED.test(text)) throw new RangeError('a name that is no database of ClickHouse’s own')
+  return name(text)
+}
 /** `default` is the user of the embedded server's own session, and cannot be both. */
 const user = matching(
   /^(?!default$)[A-Za-z_]\w*$/,
