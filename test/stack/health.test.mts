@@ -225,17 +225,18 @@ probes('ClickHouse with a roll-up that fails, which holds back what depends on i
 })
 
 probes('ClickHouse with a table that was detached, or a mutation that fails, is unhealthy', async () => {
-  await clickhouse.command({ query: 'DETACH TABLE market_ticks' })
+  await clickhouse.command({ query: 'DETACH TABLE market_metrics' })
   const detached = await health(['--only', 'clickhouse'])
   assert.is(detached.exitCode, 1)
   const [finding] = detached.findings.filter(({ code }) => code === 'CLICKHOUSE_DETACHED')
-  assert.equal([finding?.subject, finding?.hint], ['clickhouse market_ticks', 'ATTACH TABLE market_ticks'])
+  assert.equal([finding?.subject, finding?.hint], ['clickhouse market_metrics', 'ATTACH TABLE market_metrics'])
   await clickhouse.command({ query: finding?.hint ?? '' })
   assert.equal(await told('clickhouse'), GOOD)
 
   await clickhouse.command({ query: 'CREATE TABLE stuck (a String) ENGINE = MergeTree ORDER BY tuple()' })
   await clickhouse.command({ query: "INSERT INTO stuck VALUES ('no number')" })
-  await clickhouse.command({ query: 'ALTER TABLE stuck UPDATE a = toString(toUInt8(a)) WHERE 1' })
+  const update = 'ALTER TABLE stuck UPDATE a = toString(toUInt8(a)) WHERE 1 SETTINGS mutations_sync = 0'
+  await clickhouse.command({ query: update })
   const fails = async () => (await told('clickhouse')).length > 1 && told('clickhouse')
   const [exit, found] = (await waitUntil(fails, { timeoutMs: 20_000, pollMs: 200 })) || []
   assert.is(exit, 'exit 1')
@@ -762,7 +763,7 @@ alone('Kafka that advertises an address where it does not answer is unhealthy', 
   const advertised = findings.filter(({ code }) => code === 'KAFKA_ADVERTISED')
   assert.equal(
     advertised.map(({ subject, found }) => `${subject}: ${found}`),
-    [`kafka broker 1: advertised 127.0.0.9:${port}, where no broker answers`],
+    [`kafka broker 1: advertises 127.0.0.9:${port}, where no broker answers`],
   )
 })
 

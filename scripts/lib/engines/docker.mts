@@ -68,12 +68,17 @@ export function silent(subject: string, { stderr }: Outcome): OpsError {
  */
 export function parseAnswer<T, R>(subject: string, answer: Outcome, read: (parsed: T) => R): R {
   const text = answer.stdout.slice(Math.max(0, answer.stdout.search(/^[[{]/m)))
+  const shown = `"${answer.stdout.trim().slice(0, 100)}"`
+  let parsed: T
   try {
-    return read(JSON.parse(text))
+    parsed = JSON.parse(text)
   } catch {
-    const shown = answer.stdout.trim().slice(0, 100)
-    const found = shown ? `an answer that is not Docker’s: "${shown}"` : 'an empty answer'
-    throw silent(subject, { ...answer, stderr: found })
+    throw silent(subject, { ...answer, stderr: `no JSON but ${shown}` })
+  }
+  try {
+    return read(parsed)
+  } catch {
+    throw silent(subject, { ...answer, stderr: `JSON of another shape: ${shown}` })
   }
 }
 

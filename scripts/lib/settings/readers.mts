@@ -32,11 +32,12 @@ const hostName = matching(
 export const host: Reader<string> = (text) =>
   isIPv4(text) || isIP(text.replace(/^\[(.*)\]$/, '$1').replace('%', ' ')) === 6 ? text : hostName(text)
 export const name = matching(/^[A-Za-z_]\w*$/, 'letters, digits and "_", not beginning with a digit')
-/** ClickHouse keeps itself in those of its own, and the embedded server's start clears some. */
-export const database = matching(
-  /^(?!(system|information_schema|default|_temporary_and_external_tables)$)[A-Za-z_]\w*$/i,
-  'letters, digits and "_", not beginning with a digit, not a database of ClickHouse’s own',
-)
+/** Databases that ClickHouse keeps itself; the embedded server's start clears some. */
+const RESERVED = /^(system|information_schema|default|_temporary_and_external_tables)$/i
+export const database: Reader<string> = (text) => {
+  if (RESERVED.test(text)) throw new RangeError('a name that is no database of ClickHouse’s own')
+  return name(text)
+}
 /** `default` is the user of the embedded server's own session, and cannot be both. */
 export const user = matching(
   /^(?!default$)[A-Za-z_]\w*$/,
