@@ -763,7 +763,7 @@ alone('Kafka that advertises an address where it does not answer is unhealthy', 
   const advertised = findings.filter(({ code }) => code === 'KAFKA_ADVERTISED')
   assert.equal(
     advertised.map(({ subject, found }) => `${subject}: ${found}`),
-    [`kafka broker 1: advertises 127.0.0.9:${port}, where no broker answers`],
+    [`kafka broker 1: advertised 127.0.0.9:${port}, where no broker answers`],
   )
 })
 
