@@ -1,9 +1,10 @@
 #!/bin/sh
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/../scripts/lib/run" "$f" "$@"
 /**
- * `npm test [-- NAME…]`: types, lint and format, then every test file (or those whose name holds a NAME) as a process of its own. The files
- * of test/stack run against one embedded stack that this run starts on free ports and stops again; `npm run test:unit` runs those
- * of test/unit alone and `npm run test:faults` those of test/faults, which need no service. The last line counts the tests.
+ * `npm test [-- NAME…]`: types, lint and format, then every file of test/unit and test/stack (or those whose name holds a NAME) as a process
+ * of its own. The files of test/stack run against one embedded stack that this run starts on free ports and stops again. `npm run
+ * test:unit` runs test/unit alone, `npm run test:faults` test/faults, whose files start the services that they break. The last line
+ * counts the tests.
  */
 import { readdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
@@ -72,7 +73,7 @@ async function runAll(files: string[], env: NodeJS.ProcessEnv): Promise<void> {
   await Promise.all(Array.from({ length: PARALLEL }, worker))
 }
 
-const alone = only ? filesOf(only) : [...filesOf('unit'), ...filesOf('faults')]
+const alone = filesOf(only ?? 'unit')
 const stack = only ? [] : filesOf('stack')
 
 if (names.length === 0 && !only) {
