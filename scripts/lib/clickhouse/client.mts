@@ -46,13 +46,18 @@ export async function withClickHouse<T>(
   }
 }
 
+const MEMORY_LIMIT_EXCEEDED = '241'
+
 function explained(settings: Settings, error: unknown, timeoutMs: number): unknown {
   const refusal = refusalOf(settings, error)
   if (refusal) return configError([refusal])
   const { code = '', message = '' } = error as { code?: string; message?: string }
   // The server's own error codes are numbers, those of the network words.
   if (/^\d+$/.test(code)) {
-    const hint = 'docker logs l2_clickhouse, or .embedded/data/logs/clickhouse.log'
+    const hint =
+      code === MEMORY_LIMIT_EXCEEDED
+        ? 'raise CLICKHOUSE_MEMORY_LIMIT in .env, then: docker-compose up -d, or npm stop and npm start'
+        : 'docker logs l2_clickhouse, or .embedded/data/logs/clickhouse.log'
     const finding = { code: 'CLICKHOUSE_ERROR', subject: 'clickhouse', found: `error ${code}: ${message}` }
     return new OpsError(1, [{ severity: 'error', ...finding, expected: 'a statement that succeeds', hint }], error)
   }
