@@ -7,7 +7,7 @@ import { runScript } from '../support/command.mts'
 import { sharedStack } from '../support/stack.mts'
 
 const stack = await sharedStack()
-const database = `quality_test_${process.pid}`
+const database = `${stack.settings.CLICKHOUSE_DB}_quality_${process.pid}`
 const settings = { ...stack.settings, CLICKHOUSE_DATABASE: database }
 await syncSchema(settings, { mode: 'apply', timeoutMs: 60_000, mayDelete: async () => false, log: () => {} })
 const client = await connectClickHouse(settings, 60_000)
