@@ -246,7 +246,7 @@ trouble('is healthy again when Kafka is, however it complained before', async ()
       told = codes(findings)
       return exitCode === 0 && told.length === 0
     },
-    { timeoutMs: 40_000, pollMs: 500 },
+    { timeoutMs: 120_000, pollMs: 500 },
   )
   assert.ok(healthy, told.join())
   await ingest.send('iqfeed.quotes.raw', [quote({ symbol: 'AGAIN' })])
