@@ -4,7 +4,21 @@ import path from 'node:path'
 import * as assert from 'uvu/assert'
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import type { Outcome } from '../support/command.mts'
-import { containerOf, docker, output, run, SERVICES, shell, TREE, up, VOLUMES, volumes, writeEnv } from './engine.mts'
+import { typeOnTerminal } from '../support/terminal.mts'
+import {
+  CLEAN_ENV,
+  containerOf,
+  docker,
+  output,
+  run,
+  SERVICES,
+  shell,
+  TREE,
+  up,
+  VOLUMES,
+  volumes,
+  writeEnv,
+} from './engine.mts'
 import type { Image } from './images.mts'
 import { proof } from './proof.mts'
 import { DEFAULT_ACCESS, prepare, readAll, STORES, writeSome } from './writer.mts'
@@ -58,9 +72,12 @@ const spellings = (line: string) =>
 
 async function perform(line: string): Promise<Outcome> {
   if (!line.includes(' -it ')) return shell(line)
-  // `-it` wants a terminal: `script` gives it one, and types what a person would.
-  const stdin = "SELECT concat(currentUser(), '@', currentDatabase());\nexit\n"
-  return run(['script', '--quiet', '--return', '--command', line, '/dev/null'], { stdin })
+  // `-it` wants a terminal. What is typed before the prompt may be lost, as a person's keys would.
+  const { exitCode, screen } = await typeOnTerminal([line], CLEAN_ENV, [
+    { question: /:\) /, keys: "SELECT concat(currentUser(), '@', currentDatabase());\r" },
+    { question: /l2_user@/, keys: 'exit\r' },
+  ])
+  return { exitCode, stdout: screen, stderr: '' }
 }
 
 test('every docker command in the README is proved here', async (note) => {
