@@ -94,8 +94,13 @@ async function commandOutcome(input: string): Promise<Outcome> {
   return { says, exitCode: exitCode ?? -1 }
 }
 
-const settingsOutcome = (input: string) =>
-  outcomeOf(() => readSettings({}, projectFolder({ '.env': input, '.env.template': TEMPLATE })))
+async function settingsOutcome(input: string): Promise<Outcome> {
+  const { says, exitCode } = await outcomeOf(() =>
+    readSettings({}, projectFolder({ '.env': input, '.env.template': TEMPLATE })),
+  )
+  // A line of the template is none of the input's.
+  return { says: says.map((text) => text.replace(/\.env\.template:\d+/, '.env.template:N')), exitCode }
+}
 
 const GRAMMARS: Record<string, (input: string) => Outcome | Promise<Outcome>> = {
   env: settingsOutcome,
