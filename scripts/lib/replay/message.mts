@@ -108,8 +108,14 @@ export function messageOfLine(line: string, forced: Kind | undefined, context: C
   const asItStands =
     own && form !== 'level' && row.symbol !== undefined && parseTime(row.timestamp ?? '', context.zone).own
   // Whitespace around the ends of lines is outside of all text: text has none as they are.
-  return asItStands ? { ...message, value: line.trim().replace(/\s*\n\s*/g, '') } : message
+  return asItStands ? { ...message, value: oneLine(line) } : message
 }
+
+const oneLine = (text: string) =>
+  text
+    .split('\n')
+    .map((part) => part.trim())
+    .join('')
 
 /** Whether a field has its own name, or is not there at all, and a value that the ingest reads as it is. */
 function isOwn({ name, from, rule }: Field, parsed: Record<string, unknown>): boolean {
