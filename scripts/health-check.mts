@@ -9,7 +9,7 @@ import { exitCodeOf, renderFindings } from './lib/common/findings.mts'
 import { SERVICES } from './lib/engines/service.mts'
 import { probeOptionsOf } from './lib/health/flags.mts'
 import type { StackHealth } from './lib/health/health.mts'
-import { LAG_LIMITS } from './lib/health/probe.mts'
+import { LAG_LIMITS } from './lib/kafka/lag-limits.mts'
 
 const lag = { type: 'number', value: 'RECORDS', min: 0, max: 1e15 } as const
 

@@ -67,6 +67,15 @@ export async function withClickHouse<T>(
   }
 }
 
+/** The rows that a query answers, by the names of its columns; `values` fill its `{name:Type}` in. */
+export async function readRows<T>(
+  client: ClickHouseClient,
+  query: string,
+  values: Record<string, unknown> = {},
+): Promise<T[]> {
+  return (await client.query({ query, query_params: values, format: 'JSONEachRow' })).json<T>()
+}
+
 function explained(settings: Settings, failure: unknown, ended: ReturnType<Exchanges['ended']>): unknown {
   if (failure instanceof OpsError) return failure
   const silent = (found: string) => {
@@ -88,7 +97,7 @@ function explained(settings: Settings, failure: unknown, ended: ReturnType<Excha
 }
 
 /** The finding for a refused login or a missing database; undefined for any other error. */
-export function refusalOf(settings: Settings, failure: unknown): Omit<Finding, 'severity'> | undefined {
+export function refusalOf(settings: Settings, failure: unknown): Finding | undefined {
   switch ((failure as { code?: unknown }).code) {
     // AUTHENTICATION_FAILED
     case '516':

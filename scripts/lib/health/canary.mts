@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { ClickHouseClient } from '@clickhouse/client'
 import type { Redis } from 'ioredis'
-import { connectClickHouse } from '../clickhouse/client.mts'
+import { connectClickHouse, readRows } from '../clickhouse/client.mts'
 import { ingestStatements } from '../clickhouse/statements.mts'
 import { type DeferredEnd, deferEnd } from '../command/interrupt.mts'
 import { error, type Finding, reason } from '../common/findings.mts'
@@ -133,15 +133,13 @@ async function arrive(
 }
 
 async function any(client: ClickHouseClient, query: string): Promise<boolean> {
-  const answer = await client.query({ query, format: 'JSONEachRow' })
-  return (await answer.json()).length > 0
+  return (await readRows(client, query)).length > 0
 }
 
 /** What the consumer said last, for a finding; '' when it said nothing. */
 async function complaint(client: ClickHouseClient, cage: string): Promise<string> {
   const query = `SELECT exceptions.text[-1] AS text FROM system.kafka_consumers WHERE table = '${cage}_queue'`
-  const answer = await client.query({ query, format: 'JSONEachRow' })
-  const [row] = await answer.json<{ text: string }>()
+  const [row] = await readRows<{ text: string }>(client, query)
   return row?.text ? `: ${row.text.split('\n')[0]}` : ''
 }
 
@@ -193,7 +191,6 @@ async function removeLeftovers(
 
 async function dropTables(client: ClickHouseClient, which: string): Promise<void> {
   const query = `SELECT name FROM system.tables WHERE database = currentDatabase() AND ${which} ORDER BY engine = 'Kafka' DESC`
-  const answer = await client.query({ query, format: 'JSONEachRow' })
-  for (const { name } of await answer.json<{ name: string }>())
+  for (const { name } of await readRows<{ name: string }>(client, query))
     await client.command({ query: `DROP TABLE ${name} SYNC` })
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { ClickHouseClient } from '@clickhouse/client'
-import { withClickHouse } from '../clickhouse/client.mts'
+import { readRows, withClickHouse } from '../clickhouse/client.mts'
 import { error, type Finding, OpsError, reason, warning } from '../common/findings.mts'
 import { logHint } from '../engines/service.mts'
 import type { SchemaPlan } from '../schema/plan.mts'
@@ -58,11 +58,7 @@ SETTINGS output_format_json_quote_64bit_integers = 0`
 export async function probeClickHouse(settings: Settings, options: ProbeOptions): Promise<Probe> {
   try {
     return await withClickHouse(settings, options.timeoutMs, async (client) => {
-      const [answer, plan] = await Promise.all([
-        client.query({ query: FACTS, format: 'JSONEachRow' }),
-        readSchemaPlan(client, settings),
-      ])
-      const [facts] = await answer.json<Facts>()
+      const [[facts], plan] = await Promise.all([readRows<Facts>(client, FACTS), readSchemaPlan(client, settings)])
       if (!facts) throw new Error('an empty answer')
       const probe = judge(facts, plan)
       if (options.deep) {
@@ -141,7 +137,7 @@ const SCRATCH = 'health_check_'
  */
 async function writeAndRead(client: ClickHouseClient): Promise<void> {
   const tables = `SELECT name FROM system.tables WHERE database = currentDatabase() AND startsWith(name, '${SCRATCH}')`
-  const names = await (await client.query({ query: tables, format: 'JSONEachRow' })).json<{ name: string }>()
+  const names = await readRows<{ name: string }>(client, tables)
   for (const { name } of names) {
     if (isLeftover(name, SCRATCH)) await client.command({ query: `DROP TABLE IF EXISTS ${name} SYNC` })
   }
@@ -149,8 +145,7 @@ async function writeAndRead(client: ClickHouseClient): Promise<void> {
   await client.command({ query: `CREATE TABLE ${table} (value UInt64) ENGINE = MergeTree ORDER BY value` })
   try {
     await client.insert({ table, values: [{ value: 42 }], format: 'JSONEachRow' })
-    const answer = await client.query({ query: `SELECT sum(value) AS sum FROM ${table}`, format: 'JSONEachRow' })
-    const [row] = await answer.json<{ sum: string }>()
+    const [row] = await readRows<{ sum: string }>(client, `SELECT sum(value) AS sum FROM ${table}`)
     if (Number(row?.sum) !== 42) throw new Error(`${row?.sum} read where 42 was written`)
   } finally {
     await client.command({ query: `DROP TABLE ${table} SYNC` })

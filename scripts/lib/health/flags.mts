@@ -1,7 +1,8 @@
 /** What the flags of health-check ask for. */
 import { configError, error } from '../common/findings.mts'
 import { SERVICES, type ServiceName } from '../engines/service.mts'
-import { LAG_LIMITS, type ProbeOptions } from './probe.mts'
+import { LAG_LIMITS } from '../kafka/lag-limits.mts'
+import type { ProbeOptions } from './probe.mts'
 
 interface Given {
   only: string[]

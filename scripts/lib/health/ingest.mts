@@ -42,7 +42,7 @@ async function objectsOf(client: ClickHouseClient, settings: Settings): Promise<
     return await readObjects(client)
   } catch (failure) {
     const refusal = refusalOf(settings, failure)
-    if (refusal) return { severity: 'error', ...refusal }
+    if (refusal) return refusal
     const address = `${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}`
     const found = `unknown whether it is on: no answer from ClickHouse at ${address} (${networkCause(failure)})`
     return unknown('INGEST_UNTOLD', 'ingest', { found, hint: './scripts/health-check.mts --only clickhouse' })

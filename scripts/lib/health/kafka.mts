@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { error, OpsError, unknown, warning } from '../common/findings.mts'
+import { error, type Finding, OpsError, unknown, warning } from '../common/findings.mts'
+import { logHint } from '../engines/service.mts'
 import { openKafkajs } from '../kafka/clients.mts'
 import { type Cluster, openCluster } from '../kafka/cluster.mts'
 import { metadata } from '../kafka/cluster-requests.mts'
@@ -10,14 +11,14 @@ import { readDeclaredTopics } from '../topics/file.mts'
 import { withoutShortening } from '../topics/plan.mts'
 import { readTopicPlan } from '../topics/read.mts'
 import { planFindings, shorteningWarnings } from '../topics/report.mts'
-import { Findings, isLeftover, type Probe, type ProbeOptions } from './probe.mts'
+import { attempt, isLeftover, type Probe, type ProbeOptions } from './probe.mts'
 
 /**
  * Whether Kafka serves: reachable at its advertised address, controller, partitions, declared topics, consumer lag; with
  * `deep`, a record written. @throws when it gives no answer
  */
 export async function probeKafka(settings: Settings, options: ProbeOptions): Promise<Probe> {
-  const findings = new Findings('kafka')
+  const findings: Finding[] = []
   const declared = readDeclaredTopics(settings)
   const opening = openCluster(settings, { timeoutMs: options.timeoutMs, refused: 'fail' })
   const cluster = await opening.catch((failure: unknown) => {
@@ -26,22 +27,21 @@ export async function probeKafka(settings: Settings, options: ProbeOptions): Pro
   try {
     const { brokers, controllerId, clusterId, topics } = cluster.metadata
     const unreachable = await checkAdvertised(cluster, findings)
-    const partitions = checkPartitions(cluster, findings)
+    const partitions = checkPartitions(cluster, logHint('kafka', settings), findings)
     const plan = await readTopicPlan(cluster, declared)
     // Metadata alone would call a topic good that its leader refuses.
     const names = topics.map(({ name }) => name)
     const unserved = unreachable ? [] : await unservedFindings(cluster, names, options.timeoutMs / 4)
-    findings.list.push(...unserved)
+    findings.push(...unserved)
     // A topic that keeps its records for longer than declared lacks nothing; `npm start` leaves it so.
-    findings.list.push(...planFindings(withoutShortening(plan)), ...shorteningWarnings(plan))
+    findings.push(...planFindings(withoutShortening(plan)), ...shorteningWarnings(plan))
     // Groups and records are asked at the advertised address; where that fails, the reason is already reported.
     const groups = unreachable || unserved.length > 0 ? [] : await checkGroups(cluster, settings, options, findings)
     const { deep, timeoutMs } = options
     if (deep && !unreachable) {
-      const hint = 'docker logs l2_kafka, or .embedded/data/logs/kafka.log'
-      const expected = 'a record written and acknowledged'
+      const hint = logHint('kafka', settings)
       const work = () => writeRecord(settings, timeoutMs)
-      await findings.attempt('KAFKA_WRITE', 'scratch topic', { expected, hint, timeoutMs }, work)
+      findings.push(...(await attempt('KAFKA_WRITE', 'kafka scratch topic', { hint, timeoutMs }, work)))
     }
     const own = topics.filter(({ internal }) => !internal)
     const totalLag = groups.reduce((sum, { lag }) => sum + (lag ?? 0), 0)
@@ -58,7 +58,7 @@ export async function probeKafka(settings: Settings, options: ProbeOptions): Pro
         totalLag,
         groups,
       },
-      findings: findings.list,
+      findings,
     }
   } finally {
     cluster.close()
@@ -66,21 +66,22 @@ export async function probeKafka(settings: Settings, options: ProbeOptions): Pro
 }
 
 /** True when a broker does not answer at the address that it advertises. */
-async function checkAdvertised(cluster: Cluster, findings: Findings): Promise<boolean> {
+async function checkAdvertised(cluster: Cluster, findings: Finding[]): Promise<boolean> {
   const { brokers } = cluster.metadata
   const answers = await Promise.allSettled(brokers.map(({ id }) => cluster.sendTo(id, metadata)))
   const silent = brokers.filter((_, index) => answers[index]?.status === 'rejected')
   for (const { id, host, port } of silent) {
     const hint = 'set KAFKA_ADVERTISED_HOST in .env to an address that clients reach, then: docker-compose up -d kafka'
     const found = `advertised ${host}:${port}, where no broker answers`
-    findings.list.push(error('KAFKA_ADVERTISED', `kafka broker ${id}`, { found, hint }))
+    findings.push(error('KAFKA_ADVERTISED', `kafka broker ${id}`, { found, hint }))
   }
   return silent.length > 0
 }
 
 function checkPartitions(
   { metadata: seen }: Cluster,
-  findings: Findings,
+  hint: string,
+  findings: Finding[],
 ): { offline: number; underReplicated: number } {
   const partitions = seen.topics.flatMap(({ name, partitions }) => partitions.map((each) => ({ name, ...each })))
   const offline = partitions.filter(({ leader }) => leader < 0)
@@ -88,8 +89,7 @@ function checkPartitions(
   const report = (severity: typeof error, code: string, what: string, list: typeof partitions) => {
     if (list.length === 0) return
     const names = [...new Set(list.map(({ name, index }) => `${name}-${index}`))].slice(0, 5).join(', ')
-    const hint = 'docker logs l2_kafka, or .embedded/data/logs/kafka.log'
-    findings.list.push(severity(code, `kafka ${what}`, { found: `${list.length}: ${names}`, hint }))
+    findings.push(severity(code, `kafka ${what}`, { found: `${list.length}: ${names}`, hint }))
   }
   report(error, 'KAFKA_OFFLINE', 'offline partitions', offline)
   report(warning, 'KAFKA_UNDER_REPLICATED', 'under-replicated partitions', lacking)
@@ -104,13 +104,13 @@ async function checkGroups(
   cluster: Cluster,
   { KAFKA_BOOTSTRAP_SERVERS: servers }: Settings,
   { lagWarning, lagCritical, timeoutMs }: ProbeOptions,
-  findings: Findings,
+  findings: Finding[],
 ) {
   const lags = await readLags(cluster, timeoutMs / 2)
   const waiting = './scripts/health-check.mts --only kafka --wait 30'
   if (lags.error !== 'NONE') {
     const found = `Kafka does not list all of them (${lags.error})`
-    findings.list.push(unknown('KAFKA_GROUPS', 'kafka consumer groups', { found, hint: waiting }))
+    findings.push(unknown('KAFKA_GROUPS', 'kafka consumer groups', { found, hint: waiting }))
   }
   for (const { group, error: failure, lag, uncommitted, ahead } of lags.groups) {
     const subject = `kafka group ${group}`
@@ -118,7 +118,7 @@ async function checkGroups(
     const limit = critical ? lagCritical : Math.min(lagWarning, lagCritical)
     if (failure !== 'NONE') {
       const found = `Kafka does not report its offsets (${failure})`
-      findings.list.push(unknown('KAFKA_GROUP', subject, { found, hint: waiting }))
+      findings.push(unknown('KAFKA_GROUP', subject, { found, hint: waiting }))
     } else if (lag > limit) {
       const watch = './scripts/health-check.mts --only kafka --watch'
       const found = `${lag} records behind${uncommitted === 0 ? '' : `, ${uncommitted} of them in partitions with nothing committed, counted from the first record`}`
@@ -127,7 +127,7 @@ async function checkGroups(
           ? `start or add consumers of the group, and watch it: ${watch}`
           : `see that its consumers commit; those that begin at the end (auto.offset.reset=latest) have less to read than that: ${watch}`
       const severity = critical ? error : warning
-      findings.list.push(severity('KAFKA_LAG', subject, { found, expected: `at most ${limit}`, hint }))
+      findings.push(severity('KAFKA_LAG', subject, { found, expected: `at most ${limit}`, hint }))
     }
     if (ahead.size > 0) {
       const topics = [...new Set([...ahead.keys()].map((key) => key.slice(0, key.lastIndexOf('/'))))]
@@ -135,7 +135,7 @@ async function checkGroups(
       const most = Math.max(...ahead.values())
       const found = `committed offsets up to ${most} records above the end of ${[...ahead.keys()].join(', ')}: the next fetch fails, and begins where auto.offset.reset says`
       const hint = `stop its consumers, then: kafka-consumer-groups.sh --bootstrap-server ${servers.join(',')} --group ${group} ${which} --reset-offsets --to-latest --execute`
-      findings.list.push(error('KAFKA_GROUP_AHEAD', subject, { found, hint }))
+      findings.push(error('KAFKA_GROUP_AHEAD', subject, { found, hint }))
     }
   }
   return lags.groups.map(({ group, error: failure, lag, uncommitted, ahead }) => ({

@@ -1,16 +1,9 @@
 /** What the probes of the services have in common. */
-import { error, type Finding, OpsError, reason, unknown, warning } from '../common/findings.mts'
+import { error, type Finding, OpsError, reason, unknown } from '../common/findings.mts'
 import { networkCause } from '../common/tcp.mts'
 import { inTime } from '../common/wait.mts'
 import type { ServiceName } from '../engines/service.mts'
-
-/** Records of one consumer group or topic that are not read yet above which it is a warning, and an error. */
-export interface LagLimits {
-  lagWarning: number
-  lagCritical: number
-}
-
-export const LAG_LIMITS: LagLimits = { lagWarning: 1_000, lagCritical: 10_000 }
+import type { LagLimits } from '../kafka/lag-limits.mts'
 
 export interface ProbeOptions extends LagLimits {
   /** Deadline of each question that a probe asks, in ms. */
@@ -58,35 +51,6 @@ export async function attempt(
     working.catch(() => {})
     const found = reason(failure).split('\n')[0]?.slice(0, 300) ?? ''
     return [error(code, subject, { found, hint })]
-  }
-}
-
-/** Collects the findings of one service. */
-export class Findings {
-  readonly list: Finding[] = []
-  readonly #service: ServiceName
-
-  constructor(service: ServiceName) {
-    this.#service = service
-  }
-
-  add(
-    severity: Finding['severity'],
-    code: string,
-    finding: Pick<Finding, 'found' | 'expected' | 'hint'>,
-    about = '',
-  ): void {
-    const make = { error, warning, unknown }[severity]
-    this.list.push(make(code, about ? `${this.#service} ${about}` : this.#service, finding))
-  }
-
-  async attempt(
-    code: string,
-    about: string,
-    details: { expected?: string; hint: string; timeoutMs: number },
-    work: () => Promise<unknown>,
-  ): Promise<void> {
-    this.list.push(...(await attempt(code, `${this.#service} ${about}`, details, work)))
   }
 }
 

@@ -1,5 +1,6 @@
 /** What ClickHouse's consumers of the queues do now. */
 import type { ClickHouseClient } from '@clickhouse/client'
+import { readRows } from '../clickhouse/client.mts'
 
 /** Milliseconds that consumers get to have all partitions: after a rebalance, new partitions, or an outage of Kafka. */
 export const SETTLE_MS = 5_000
@@ -18,8 +19,9 @@ export interface Consumer {
 
 /** The consumers of the named tables of the market database; none while nothing takes what a table reads. */
 export async function readConsumers(client: ClickHouseClient, tables: readonly string[]): Promise<Consumer[]> {
-  const answer = await client.query({
-    query: `
+  const consumers = await readRows<Consumer>(
+    client,
+    `
       SELECT table, consumer_id AS memberId,
           arrayMap(
               (topic, partition, offset) -> (topic, partition, toFloat64(offset)),
@@ -28,10 +30,8 @@ export async function readConsumers(client: ClickHouseClient, tables: readonly s
           exceptions.text[-1] AS complaint, toFloat64(dateDiff('second', exceptions.time[-1], now())) AS complaintAgeSeconds
       FROM system.kafka_consumers
       WHERE database = currentDatabase() AND has({tables: Array(String)}, table)`,
-    query_params: { tables },
-    format: 'JSONEachRow',
-  })
-  const consumers = await answer.json<Consumer>()
+    { tables },
+  )
   // Below the first line the server puts its own stack.
   return consumers.map((each) => ({ ...each, complaint: (each.complaint.split('\n')[0] ?? '').slice(0, 300) }))
 }

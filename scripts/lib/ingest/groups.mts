@@ -1,5 +1,6 @@
 /** The consumer groups of the queues. */
 import type { ClickHouseClient } from '@clickhouse/client'
+import { readRows } from '../clickhouse/client.mts'
 import { error, OpsError } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
 import { openCluster } from '../kafka/cluster.mts'
@@ -78,8 +79,7 @@ export async function refuseOthers(
 /** The members that are no consumers of the current database. */
 async function othersAmong(client: ClickHouseClient, groups: readonly GroupReading[]): Promise<Other[]> {
   const query = 'SELECT consumer_id AS id, database, database = currentDatabase() AS own FROM system.kafka_consumers'
-  const answer = await client.query({ query, format: 'JSONEachRow' })
-  const rows = await answer.json<{ id: string; database: string; own: number }>()
+  const rows = await readRows<{ id: string; database: string; own: number }>(client, query)
   const consumers = new Map(rows.map((row) => [row.id, row]))
   return groups.flatMap(({ id: group, members, memberIds }) =>
     memberIds.flatMap((memberId, index): Other[] => {

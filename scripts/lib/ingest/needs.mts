@@ -1,5 +1,6 @@
 /** What the built-in ingest needs of the services. */
 import type { ClickHouseClient } from '@clickhouse/client'
+import { readRows } from '../clickhouse/client.mts'
 import type { Statement } from '../clickhouse/statements.mts'
 import { error, type Finding, OpsError } from '../common/findings.mts'
 import { openCluster } from '../kafka/cluster.mts'
@@ -38,8 +39,9 @@ async function checkServer(
   objects: readonly IngestObject[],
 ): Promise<Finding[]> {
   const findings: Finding[] = []
-  const answer = await client.query({
-    query: `
+  const [{ macros, tables } = { macros: [], tables: [] }] = await readRows<{ macros: string[]; tables: Table[] }>(
+    client,
+    `
       SELECT (SELECT groupArray(macro) FROM system.macros) AS macros,
              (SELECT groupArray((name, engine, columns)::Tuple(name String, engine String, columns Array(String)))
               FROM system.tables
@@ -49,9 +51,7 @@ async function checkServer(
                   FROM system.columns WHERE database = currentDatabase() GROUP BY table
               ) AS described USING name
               WHERE database = currentDatabase()) AS tables`,
-    format: 'JSONEachRow',
-  })
-  const [{ macros, tables } = { macros: [], tables: [] }] = await answer.json<{ macros: string[]; tables: Table[] }>()
+  )
   if (!macros.includes('l2_kafka')) {
     const found = 'the server does not know where Kafka is: it runs without clickhouse/config.d/ingest.xml'
     const hint = 'docker-compose up -d clickhouse, or: npm stop, then npm start'

@@ -1,5 +1,6 @@
 /** The messages that the built-in ingest could not read. */
 import type { ClickHouseClient } from '@clickhouse/client'
+import { readRows } from '../clickhouse/client.mts'
 
 const SAMPLE_COUNT = 5
 const SAMPLE_CHARACTERS = 100
@@ -45,13 +46,13 @@ export async function readRejects(
   const stored = await storedColumn(client)
   if (stored === undefined) return { counts: new Map(), newest: [] }
   const [counts, newest] = await Promise.all([
-    rows<RejectCounts & { topic: string }>(
+    readRows<RejectCounts & { topic: string }>(
       client,
       `SELECT topic, toFloat64(count()) AS rejects, toFloat64(countIf(${stored} > now() - INTERVAL 1 DAY)) AS rejectsToday,
          toFloat64(countIf(${stored} > now() - INTERVAL ${RATE_MINUTES} MINUTE)) AS rejectsLately
        FROM market_rejects FINAL GROUP BY topic`,
     ),
-    rows<Reject>(
+    readRows<Reject>(
       client,
       `SELECT topic, partition, toFloat64(offset) AS offset, timestamp, error, ${SAMPLE} AS message
        FROM market_rejects FINAL
@@ -65,7 +66,7 @@ export async function readRejects(
 export async function readReasons(client: ClickHouseClient): Promise<RejectReason[]> {
   const stored = await storedColumn(client)
   if (stored === undefined) return []
-  return rows<RejectReason>(
+  return readRows<RejectReason>(
     client,
     `SELECT topic, error, toFloat64(count()) AS count, max(${stored}) AS newest, any(${SAMPLE}) AS sample
      FROM market_rejects FINAL GROUP BY topic, error ORDER BY count DESC, topic, error`,
@@ -74,15 +75,11 @@ export async function readReasons(client: ClickHouseClient): Promise<RejectReaso
 
 /** The column that says when a reject was stored: a producer's clock may be anywhere. Undefined where there is no table of rejects. */
 async function storedColumn(client: ClickHouseClient): Promise<'stored_at' | 'timestamp' | undefined> {
-  const columns = await rows<{ name: string }>(
+  const columns = await readRows<{ name: string }>(
     client,
     "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = 'market_rejects'",
   )
   if (columns.length === 0) return undefined
   // `ingest on` adds it to a table from before it.
   return columns.some(({ name }) => name === 'stored_at') ? 'stored_at' : 'timestamp'
-}
-
-async function rows<T>(client: ClickHouseClient, query: string): Promise<T[]> {
-  return (await client.query({ query, format: 'JSONEachRow' })).json<T>()
 }

@@ -1,7 +1,7 @@
 /** The status of the built-in ingest as findings and as text. */
 import { error, type Finding, type Paint, unknown, warning } from '../common/findings.mts'
 import { table } from '../common/table.mts'
-import { LAG_LIMITS, type LagLimits } from '../kafka/lag.mts'
+import { LAG_LIMITS, type LagLimits } from '../kafka/lag-limits.mts'
 import { formatTime } from '../kafka/offsets.mts'
 import { RATE_MINUTES } from './rejects.mts'
 import { RESTART } from './state.mts'

@@ -1,5 +1,6 @@
 /** What to do about rejected messages once their cause is fixed: send them again, or delete them. */
 import type { ClickHouseClient } from '@clickhouse/client'
+import { readRows } from '../clickhouse/client.mts'
 import type { Report } from '../command/command.mts'
 import { canAsk, confirmWord } from '../command/confirm.mts'
 import { configError, error, type Paint } from '../common/findings.mts'
@@ -60,13 +61,13 @@ async function resend(
   timeoutMs: number,
   log: (line: string) => void,
 ): Promise<number> {
-  const [{ now } = { now: '' }] = await ask<{ now: string }>(client, "SELECT toString(now64(3, 'UTC')) AS now", {})
+  const [{ now } = { now: '' }] = await readRows<{ now: string }>(client, "SELECT toString(now64(3, 'UTC')) AS now", {})
   const kafka = await openKafkajs(settings, { timeoutMs })
   try {
     const producer = await kafka.producer({ idempotent: true, maxInFlightRequests: 1 })
     let sent = 0
     for (;;) {
-      const batch = await ask<Stored>(
+      const batch = await readRows<Stored>(
         client,
         `SELECT topic, partition, toString(offset) AS offset, toString(timestamp) AS time, toUnixTimestamp64Milli(timestamp) AS ms,
            base64Encode(key) AS key, base64Encode(message) AS message
@@ -112,10 +113,6 @@ interface Stored {
   ms: string
   key: string
   message: string
-}
-
-async function ask<T>(client: ClickHouseClient, query: string, values: Record<string, unknown>): Promise<T[]> {
-  return (await client.query({ query, query_params: values, format: 'JSONEachRow' })).json<T>()
 }
 
 async function remove(client: ClickHouseClient, where: string, values: Record<string, unknown>): Promise<void> {

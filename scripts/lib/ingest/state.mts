@@ -1,5 +1,6 @@
 /** What of the built-in ingest is in ClickHouse now. */
 import type { ClickHouseClient } from '@clickhouse/client'
+import { readRows } from '../clickhouse/client.mts'
 import { PREFIX, type Statement } from '../clickhouse/statements.mts'
 
 /** Drops and creates the queues again: consumers that read nothing begin to. */
@@ -19,15 +20,14 @@ export interface IngestObject {
  * The name alone does not decide, since a table of the user's may begin like ours: they hold no rows, and carry a {@link Statement}'s version.
  */
 export async function readObjects(client: ClickHouseClient): Promise<IngestObject[]> {
-  const answer = await client.query({
-    query: `
+  return readRows<IngestObject>(
+    client,
+    `
       SELECT name, engine, comment FROM system.tables
       WHERE database = currentDatabase() AND startsWith(name, '${PREFIX}')
           AND engine IN ('Kafka', 'MaterializedView', 'Null') AND match(comment, '^[0-9a-f]{16}$')
       ORDER BY engine = 'Kafka' DESC, engine = 'MaterializedView' DESC, name`,
-    format: 'JSONEachRow',
-  })
-  return answer.json<IngestObject>()
+  )
 }
 
 /** What the objects amount to, and the names of those that are missing or not as declared. */

@@ -5,14 +5,6 @@ import { metadata, type TopicMetadata } from './cluster-requests.mts'
 import { type GroupReading, isPassing, readGroups } from './groups.mts'
 import { type Offsets, readOffsets } from './offsets.mts'
 
-/** Records of one consumer group or topic that are not read yet above which it is a warning, and an error. */
-export interface LagLimits {
-  lagWarning: number
-  lagCritical: number
-}
-
-export const LAG_LIMITS: LagLimits = { lagWarning: 1_000, lagCritical: 10_000 }
-
 export interface PartitionLag {
   /**
    * Records between the committed offset and the end of the partition. Where nothing is committed, or what was committed has expired, all

@@ -1,5 +1,6 @@
 /** Looks through the market tables for rows that cannot be right, in one query a table. */
 import type { ClickHouseClient } from '@clickhouse/client'
+import { readRows } from '../clickhouse/client.mts'
 import type { Finding } from '../common/findings.mts'
 import { type Check, ENTRIES, JUMP, QUALITY, STEP, STUCK, type TableChecks } from './checks.mts'
 
@@ -113,7 +114,7 @@ async function readTable(client: ClickHouseClient, { table, rows, sample, checks
            toFloat64(jump_count) AS jumps,
            ${checks.map(({ code }) => `toFloat64(n_${code}) AS n_${code}, s_${code}`).join(', ')}
          FROM (SELECT symbol, ${[totals, ...sums].join(', ')} FROM (${from}) GROUP BY symbol) ORDER BY symbol`
-  return (await client.query({ query, format: 'JSONEachRow' })).json<SymbolRow>()
+  return readRows<SymbolRow>(client, query)
 }
 
 /** The SELECT that shows what a check finds. */

@@ -1,7 +1,7 @@
 /** Statements that copy rows within the server: they take as long as their tables are large. */
 import { randomUUID } from 'node:crypto'
 import type { ClickHouseClient } from '@clickhouse/client'
-import { withClickHouse } from '../clickhouse/client.mts'
+import { readRows, withClickHouse } from '../clickhouse/client.mts'
 import { cannotTell, reason, unknown } from '../common/findings.mts'
 import type { Settings } from '../settings/settings.mts'
 import type { ViewText } from './text.mts'
@@ -29,7 +29,7 @@ export async function copyRows(settings: Settings, query: string, { timeoutMs, s
     let asking = false
     const look = async () => {
       const query = `SELECT read_rows AS rows FROM system.processes WHERE query_id = '${queryId}'`
-      const [at] = await (await client.query({ query, format: 'JSONEachRow' })).json<{ rows: string }>()
+      const [at] = await readRows<{ rows: string }>(client, query)
       if (at) show?.(Number(at.rows))
     }
     const watch = setInterval(() => {
@@ -72,13 +72,12 @@ export async function fillView(
   { name, target, query }: ViewText,
   timeoutMs: number,
 ): Promise<void> {
-  const columns = await client.query({
-    query:
-      'SELECT name FROM system.columns WHERE database = currentDatabase() AND table = {name:String} ORDER BY position',
-    query_params: { name },
-    format: 'JSONEachRow',
-  })
-  const names = (await columns.json<{ name: string }>()).map((column) => column.name)
+  const columns = await readRows<{ name: string }>(
+    client,
+    'SELECT name FROM system.columns WHERE database = currentDatabase() AND table = {name:String} ORDER BY position',
+    { name },
+  )
+  const names = columns.map((column) => column.name)
   const insert = `INSERT INTO ${target.replace('TO ', '')} (${names.join(', ')}) ${query}`
   await copyRows(settings, insert, { timeoutMs })
   await client.command({ query: `ALTER TABLE ${name} MODIFY COMMENT ''` })

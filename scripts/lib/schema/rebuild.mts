@@ -1,6 +1,6 @@
 /** Copies tables into a declared layout that ClickHouse cannot change in place. The old tables are kept. */
 import type { ClickHouseClient } from '@clickhouse/client'
-import { withClickHouse } from '../clickhouse/client.mts'
+import { readRows, withClickHouse } from '../clickhouse/client.mts'
 import { initStatements } from '../clickhouse/statements.mts'
 import { configError, error, OpsError, reason } from '../common/findings.mts'
 import type { Settings } from '../settings/settings.mts'
@@ -53,7 +53,7 @@ async function rebuild(
   const copy = `${name}_rebuilt`
   const old = `${name}_before_${new Date().toISOString().replace(/\D/g, '').slice(0, 14)}`
   const run = (query: string) => client.command({ query })
-  const [taken] = await rows<{ name: string }>(
+  const [taken] = await readRows<{ name: string }>(
     client,
     `SELECT name FROM system.tables WHERE database = currentDatabase() AND name = '${copy}'`,
   )
@@ -127,7 +127,7 @@ async function createCopy(client: ClickHouseClient, settings: Settings, name: st
 async function readTable(client: ClickHouseClient, settings: Settings, name: string): Promise<TableText> {
   const query = `SELECT formatQuerySingleLine(create_table_query) AS text FROM system.tables
                  WHERE database = currentDatabase() AND name = '${name}'`
-  const [row] = await rows<{ text: string }>(client, query)
+  const [row] = await readRows<{ text: string }>(client, query)
   return parseCreate(row?.text ?? '', settings.CLICKHOUSE_DATABASE) as TableText
 }
 
@@ -149,7 +149,7 @@ async function fillCopy(
   copy: string,
   options: { timeoutMs: number; show: (rows: number) => void },
 ): Promise<number> {
-  const columns = await rows<{ name: string }>(
+  const columns = await readRows<{ name: string }>(
     client,
     `SELECT name FROM system.columns WHERE database = currentDatabase() AND table IN ('${name}', '${copy}')
      AND default_kind NOT IN ('ALIAS', 'EPHEMERAL') GROUP BY name HAVING count() = 2`,
@@ -171,7 +171,7 @@ async function fillCopy(
 async function insertMark(client: ClickHouseClient, table: string): Promise<Map<string, number>> {
   const query = `SELECT partition_id AS partition, max(max_block_number) + 1 AS block FROM system.parts
                  WHERE active AND database = currentDatabase() AND table = '${table}' GROUP BY partition`
-  const parts = await rows<{ partition: string; block: string }>(client, query)
+  const parts = await readRows<{ partition: string; block: string }>(client, query)
   if (parts.length === 0) return new Map([['', await countRows(client, table)]])
   return new Map(parts.map(({ partition, block }) => [partition, Number(block)]))
 }
@@ -180,12 +180,8 @@ function isLater(now: Map<string, number>, before: Map<string, number>): boolean
   return [...now].some(([partition, block]) => block > (before.get(partition) ?? 0))
 }
 
-async function rows<T>(client: ClickHouseClient, query: string): Promise<T[]> {
-  return (await client.query({ query, format: 'JSONEachRow' })).json<T>()
-}
-
 async function countRows(client: ClickHouseClient, table: string): Promise<number> {
-  const [row] = await rows<{ rows: string }>(client, `SELECT count() AS rows FROM ${table}`)
+  const [row] = await readRows<{ rows: string }>(client, `SELECT count() AS rows FROM ${table}`)
   return Number(row?.rows)
 }
 

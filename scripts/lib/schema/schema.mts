@@ -1,6 +1,6 @@
 /** Makes the database match clickhouse/init: plan, apply, read back. apply-schema and `npm start` share it. */
 import type { ClickHouseClient } from '@clickhouse/client'
-import { withClickHouse } from '../clickhouse/client.mts'
+import { readRows, withClickHouse } from '../clickhouse/client.mts'
 import { ingestStatements, initStatements } from '../clickhouse/statements.mts'
 import { error, type Finding, OpsError, reason, unknown } from '../common/findings.mts'
 import type { Settings } from '../settings/settings.mts'
@@ -53,12 +53,7 @@ WHERE database = {database:String} AND create_table_query != ''`
 export async function readSchemaPlan(client: ClickHouseClient, settings: Settings): Promise<SchemaPlan> {
   const database = settings.CLICKHOUSE_DATABASE
   const statements = declaredStatements(settings)
-  const answer = await client.query({
-    query: BOTH_SIDES,
-    query_params: { statements, database },
-    format: 'JSONEachRow',
-  })
-  const rows = await answer.json<{ name: string; text: string }>()
+  const rows = await readRows<{ name: string; text: string }>(client, BOTH_SIDES, { statements, database })
   const formatted = rows.filter(({ name }) => name === '')
   const declared = statements.map((statement, index) => ({
     statement,
@@ -118,7 +113,7 @@ async function countExpired(client: ClickHouseClient, settings: Settings, plan: 
   for (const change of plan.changes) {
     if (change.ttl === undefined) continue
     const query = `SELECT count() AS rows FROM ${settings.CLICKHOUSE_DATABASE}.${change.name} WHERE ${change.ttl} < now()`
-    const [row] = await (await client.query({ query, format: 'JSONEachRow' })).json<{ rows: string }>()
+    const [row] = await readRows<{ rows: string }>(client, query)
     change.expired = Number(row?.rows)
   }
 }
