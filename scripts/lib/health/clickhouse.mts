@@ -28,8 +28,6 @@ interface Facts {
   failedRefreshes: [view: string, exception: string][]
   /** Changes of rows that fail again and again; those of the same table that came later wait for them. */
   failedMutations: [table: string, id: string, reason: string][]
-  /** Tables that were taken away by DETACH and can be attached again. */
-  detachedTables: string[]
   /** 0: everything, 1: reads only, 2: reads and settings. */
   readonly: number
 }
@@ -50,7 +48,6 @@ SELECT
      WHERE database = currentDatabase() AND exception != '') AS failedRefreshes,
     (SELECT groupArray((table, mutation_id, latest_fail_reason)) FROM system.mutations
      WHERE database = currentDatabase() AND NOT is_done AND latest_fail_reason != '') AS failedMutations,
-    (SELECT groupArray(table) FROM system.detached_tables WHERE database = currentDatabase()) AS detachedTables,
     toUInt8(getSetting('readonly')) AS readonly
 SETTINGS output_format_json_quote_64bit_integers = 0`
 
@@ -60,7 +57,8 @@ export async function probeClickHouse(settings: Settings, options: ProbeOptions)
     return await withClickHouse(settings, options.timeoutMs, async (client) => {
       const [[facts], plan] = await Promise.all([readRows<Facts>(client, FACTS), readSchemaPlan(client, settings)])
       if (!facts) throw new Error('an empty answer')
-      const probe = judge(facts, plan)
+      const isMissing = plan.changes.some(({ action }) => action === 'create')
+      const probe = judge(facts, plan, isMissing ? await readDetached(client) : [])
       if (options.deep) {
         const details = { hint: logHint('clickhouse', settings), timeoutMs: options.timeoutMs }
         const write = () => writeAndRead(client)
@@ -74,11 +72,23 @@ export async function probeClickHouse(settings: Settings, options: ProbeOptions)
   }
 }
 
-function judge(facts: Facts, plan: SchemaPlan): Probe {
+/** Tables that were taken away by DETACH and can be attached again. */
+async function readDetached(client: ClickHouseClient): Promise<string[]> {
+  const query = 'SELECT table FROM system.detached_tables WHERE database = currentDatabase()'
+  try {
+    return (await readRows<{ table: string }>(client, query)).map(({ table }) => table)
+  } catch (failure) {
+    // NOT_IMPLEMENTED: the server asks every database first, and some engines keep no such list. A table is missing then, no more is known.
+    if ((failure as { code?: string }).code === '48') return []
+    throw failure
+  }
+}
+
+function judge(facts: Facts, plan: SchemaPlan, detachedTables: readonly string[]): Probe {
   // A table that is detached is not missing: creating it again fails, or hides its rows.
   const attach = (name: string) => `ATTACH TABLE ${name}`
   const drift = schemaFindings(plan).map((finding) => {
-    const name = facts.detachedTables.find((table) => finding.subject.split(/[\s.]/).includes(table))
+    const name = detachedTables.find((table) => finding.subject.split(/[\s.]/).includes(table))
     if (finding.code !== 'SCHEMA_MISSING' || !name) return finding
     return error('CLICKHOUSE_DETACHED', `clickhouse ${name}`, { found: 'detached', hint: attach(name) })
   })
