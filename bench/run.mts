@@ -4,7 +4,7 @@
  * `npm run bench [-- PART…]`: times the commands against what they are to be faster than, on services of its own, and compares the
  * medians of one run. The times of another machine or hour mean nothing; the ratios do.
  */
-import { runCommand } from '../scripts/lib/command/command.mts'
+import { runCommand, usage } from '../scripts/lib/command/command.mts'
 import { configError, type Finding } from '../scripts/lib/common/findings.mts'
 import { benchHealth } from './health.mts'
 import { benchHelp } from './help.mts'
@@ -33,10 +33,8 @@ await runCommand({
   run: async ({ args, log, paint }) => {
     const unknown = args.filter((name) => !Object.hasOwn(PARTS, name))
     if (unknown.length > 0) {
-      const [found, expected] = ['no part of the benchmark', Object.keys(PARTS).join(', ')]
-      throw configError(
-        unknown.map((subject) => ({ code: 'USAGE', subject, found, expected, hint: 'npm run bench -- --help' })),
-      )
+      const parts = Object.keys(PARTS).join(', ')
+      throw configError(unknown.map((name) => usage('npm run bench', name, 'no part of the benchmark', parts)))
     }
     const results: Record<string, PartResult> = {}
     for (const [name, part] of Object.entries(PARTS)) {

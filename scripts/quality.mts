@@ -2,7 +2,7 @@
 //usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /** Looks through the market tables for rows that cannot be right. Changes nothing. */
 import { withClickHouse } from './lib/clickhouse/client.mts'
-import { runCommand } from './lib/command/command.mts'
+import { runCommand, usage } from './lib/command/command.mts'
 import { configError } from './lib/common/findings.mts'
 import { qualityFindings, readQuality, renderQuality } from './lib/quality/quality.mts'
 import { readSettings } from './lib/settings/settings.mts'
@@ -32,8 +32,7 @@ symbols that ended early, book entries that never left. Each with a count, a sam
   },
   run: async ({ options: { symbol, day, timeout } }) => {
     if (day !== undefined && new Date(Date.parse(`${day}T00:00:00Z`) || 0).toISOString().slice(0, 10) !== day) {
-      const finding = { code: 'USAGE', subject: '--day', found: `"${day}"`, expected: 'a day such as 2026-11-25' }
-      throw configError([{ ...finding, hint: 'npm run quality -- --help' }])
+      throw configError([usage('npm run quality', '--day', `"${day}"`, 'a day such as 2026-11-25')])
     }
     const settings = readSettings()
     const quality = await withClickHouse(settings, timeout * 1000, (client) => readQuality(client, { symbol, day }))

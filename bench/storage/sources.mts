@@ -3,6 +3,7 @@ import { createReadStream, existsSync } from 'node:fs'
 import path from 'node:path'
 import { Readable } from 'node:stream'
 import type { ClickHouseClient } from '@clickhouse/client'
+import { usage } from '../../scripts/lib/command/command.mts'
 import { configError } from '../../scripts/lib/common/findings.mts'
 import { generateMarket } from '../../scripts/lib/replay/market.mts'
 
@@ -113,13 +114,7 @@ export async function loadParquet(client: ClickHouseClient, folder: string): Pro
   if (missing.length > 0) {
     const expected = 'market_ticks.parquet, market_l1.parquet and market_l2.parquet'
     throw configError(
-      missing.map(({ file }) => ({
-        code: 'USAGE',
-        subject: `--data ${folder}`,
-        found: `no ${file}`,
-        expected,
-        hint: './bench/storage.mts --help',
-      })),
+      missing.map(({ file }) => usage('./bench/storage.mts', `--data ${folder}`, `no ${file}`, expected)),
     )
   }
   await createTables(client)

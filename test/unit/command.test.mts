@@ -216,13 +216,10 @@ findings('are coloured on a terminal only, unless NO_COLOR or TERM forbid it', (
 })
 
 findings('travel in errors with their exit code', () => {
-  const { severity: _, ...rest } = finding('error')
-  assert.equal([configError([rest]).exitCode, configError([rest]).findings], [2, [finding('error')]])
-  assert.equal([cannotTell(rest).exitCode, cannotTell(rest).findings], [3, [finding('unknown')]])
-  assert.is(
-    configError([rest, rest]).message,
-    'redis: found nothing, expected PONG\nredis: found nothing, expected PONG',
-  )
+  const [bad, unclear] = [finding('error'), finding('unknown')]
+  assert.equal([configError([bad]).exitCode, configError([bad]).findings], [2, [bad]])
+  assert.equal([cannotTell(unclear).exitCode, cannotTell(unclear).findings], [3, [unclear]])
+  assert.is(configError([bad, bad]).message, 'redis: found nothing, expected PONG\nredis: found nothing, expected PONG')
 })
 
 findings('tell an error with its causes and without its stack', () => {

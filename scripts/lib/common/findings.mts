@@ -56,17 +56,10 @@ export class OpsError extends Error {
 }
 
 /** An {@link OpsError} for wrong use or configuration: exit code 2. */
-export function configError(findings: Omit<Finding, 'severity'>[]): OpsError {
-  return new OpsError(
-    2,
-    findings.map((finding) => ({ severity: 'error', ...finding })),
-  )
-}
+export const configError = (findings: Finding[]): OpsError => new OpsError(2, findings)
 
 /** An {@link OpsError} for something that could not be determined: exit code 3. */
-export function cannotTell(finding: Omit<Finding, 'severity'>, cause?: unknown): OpsError {
-  return new OpsError(3, [{ severity: 'unknown', ...finding }], cause)
-}
+export const cannotTell = (finding: Finding, cause?: unknown): OpsError => new OpsError(3, [finding], cause)
 
 /** The exit code that findings mean: 1 if anything is bad, else 3 if anything could not be determined, else 0. */
 export function exitCodeOf(findings: readonly Finding[]): ExitCode {

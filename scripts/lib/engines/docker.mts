@@ -1,5 +1,5 @@
 /** The Docker engine and Compose: whether they can be used, which containers they have, and how these are stopped. */
-import { cannotTell, type OpsError } from '../common/findings.mts'
+import { cannotTell, type OpsError, unknown } from '../common/findings.mts'
 import { findCommand, type Outcome, run } from '../common/run.mts'
 import { ROOT } from '../settings/settings.mts'
 
@@ -59,7 +59,7 @@ export async function listIds(filters: readonly string[], timeoutMs?: number): P
 /** The failure of an engine that does not say. */
 export function silent(subject: string, { stderr }: Outcome): OpsError {
   const found = stderr.trim().split('\n')[0] || 'it failed without a message'
-  return cannotTell({ code: 'DOCKER', subject, found, hint: 'docker ps' })
+  return cannotTell(unknown('DOCKER', subject, { found, hint: 'docker ps' }))
 }
 
 /**
@@ -106,5 +106,5 @@ export async function stopContainers(): Promise<void> {
   const stopped = 'missing' in docker ? undefined : await ask([...docker.compose, 'stop'], STOP_TIMEOUT_MS)
   if (stopped?.ok) return
   const found = 'missing' in docker ? docker.missing : (stopped?.stderr.trim().split('\n').at(-1) ?? '')
-  throw cannotTell({ code: 'COMPOSE_STOP', subject: 'docker compose stop', found, hint: 'docker-compose ps' })
+  throw cannotTell(unknown('COMPOSE_STOP', 'docker compose stop', { found, hint: 'docker-compose ps' }))
 }

@@ -1,7 +1,7 @@
 /** Whether the stack runs in containers or as plain processes. */
 import { existsSync } from 'node:fs'
 import path from 'node:path'
-import { cannotTell, configError } from '../common/findings.mts'
+import { cannotTell, configError, error, unknown } from '../common/findings.mts'
 import { type Docker, findDocker } from './docker.mts'
 import { readRecords, runningEmbedded } from './embedded/processes.mts'
 import type { Container } from './inspect.mts'
@@ -19,7 +19,7 @@ export async function chooseMode(dataDir: string, choice?: StackMode): Promise<C
   const running = runningEmbedded(dataDir).map(({ name }) => name)
   if (choice === 'docker' && running.length > 0) {
     const found = `the embedded stack runs (${running.join(', ')}) and holds the ports`
-    throw configError([{ code: 'OTHER_MODE', subject: '--docker', found, hint: 'npm stop' }])
+    throw configError([error('OTHER_MODE', '--docker', { found, hint: 'npm stop' })])
   }
   if (choice === 'embedded') return { mode: 'embedded', because: 'as asked' }
   if (running.length > 0) return { mode: 'embedded', because: 'it runs already' }
@@ -27,7 +27,7 @@ export async function chooseMode(dataDir: string, choice?: StackMode): Promise<C
   if (!('missing' in docker)) return { mode: 'docker', docker }
   if (choice !== 'docker') return { mode: 'embedded', because: docker.missing }
   const hint = 'install or start Docker, or: npm start -- --embedded'
-  throw cannotTell({ code: 'NO_DOCKER', subject: '--docker', found: docker.missing, hint })
+  throw cannotTell(unknown('NO_DOCKER', '--docker', { found: docker.missing, hint }))
 }
 
 /**

@@ -1,5 +1,5 @@
 /** The ports that the stack publishes: what Docker Compose makes of the project, else those of the settings. */
-import { cannotTell, configError, error } from '../common/findings.mts'
+import { cannotTell, configError, error, unknown } from '../common/findings.mts'
 import { run } from '../common/run.mts'
 import { findCompose, PROJECT, parseAnswer } from '../engines/docker.mts'
 import type { ServiceName } from '../engines/service.mts'
@@ -77,7 +77,7 @@ export async function readProject(
   const answer = await run([...compose, 'config', '--format', 'json'], { cwd: root, env, timeoutMs })
   const subject = 'docker compose config'
   const hint = `cd '${root}' && ${compose.join(' ')} config --quiet`
-  if (answer.exitCode === null) throw cannotTell({ code: 'DOCKER', subject, found: answer.stderr, hint })
+  if (answer.exitCode === null) throw cannotTell(unknown('DOCKER', subject, { found: answer.stderr, hint }))
   if (!answer.ok) throw configError([error('COMPOSE_FILE', subject, { found: refusal(answer.stderr), hint })])
   return parseAnswer(subject, answer, ({ name, services }: Config) => ({
     name,

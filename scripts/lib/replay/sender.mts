@@ -1,6 +1,6 @@
 /** An idempotent producer that says of each message whether the broker has it. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { configError, OpsError } from '../common/findings.mts'
+import { configError, error, OpsError } from '../common/findings.mts'
 import { networkCause } from '../common/tcp.mts'
 import { openKafkajs } from '../kafka/clients.mts'
 import { openCluster, unreachable } from '../kafka/cluster.mts'
@@ -51,13 +51,8 @@ export async function openSender(
   const configs = await cluster.sendTo('controller', describeTopicConfigs([...topics])).finally(cluster.close)
   const missing = topics.filter((topic) => !configs.has(topic))
   if (missing.length > 0) {
-    const finding = {
-      code: 'REPLAY_TOPIC',
-      subject: missing.join(', '),
-      found: 'no such topic',
-      expected: 'topics to send to',
-    }
-    throw configError([{ ...finding, hint: './scripts/create-topics.mts' }])
+    const hint = './scripts/create-topics.mts'
+    throw configError([error('REPLAY_TOPIC', missing.join(', '), { found: 'no such topic', hint })])
   }
   const limits = topics.map((topic) => Number(configs.get(topic)?.get('max.message.bytes')?.value))
   const batchBytes = Math.min(Math.floor(Math.min(...limits) * FILL), MAX_REQUEST_BYTES)

@@ -2,7 +2,7 @@
 import { chmodSync, chownSync, existsSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { parse } from 'dotenv'
-import { configError, OpsError, reason } from '../common/findings.mts'
+import { configError, error, OpsError, reason } from '../common/findings.mts'
 import { readTextFile } from '../common/text-file.mts'
 
 /** One assignment of a .env file. */
@@ -75,13 +75,13 @@ export function parseEnvFile(content: string, fileName: string): EnvEntry[] {
   const { assignments, unread } = scan(content)
   if (unread.length > 0) {
     throw configError(
-      unread.map((line) => ({
-        code: 'ENV_SYNTAX',
-        subject: `${fileName}:${line}`,
-        found: 'a line that is no assignment and no comment, or text after a closing quote',
-        expected: `NAME=value, NAME='value' or NAME="value"`,
-        hint: `edit line ${line} of ${fileName}`,
-      })),
+      unread.map((line) =>
+        error('ENV_SYNTAX', `${fileName}:${line}`, {
+          found: 'a line that is no assignment and no comment, or text after a closing quote',
+          expected: `NAME=value, NAME='value' or NAME="value"`,
+          hint: `edit line ${line} of ${fileName}`,
+        }),
+      ),
     )
   }
   return assignments.map(({ name, line, raw }) => ({
@@ -100,9 +100,9 @@ export function parseEnvFile(content: string, fileName: string): EnvEntry[] {
 export function readEnvText(root: string, fileName: '.env' | '.env.template'): string | undefined {
   try {
     return readTextFile(path.join(root, fileName))
-  } catch (error) {
-    const [found, expected] = [reason(error), 'a text file that this user may read']
-    throw configError([{ code: 'ENV_UNREADABLE', subject: fileName, found, expected, hint: `ls -lL ${fileName}` }])
+  } catch (failure) {
+    const [found, expected] = [reason(failure), 'a text file that this user may read']
+    throw configError([error('ENV_UNREADABLE', fileName, { found, expected, hint: `ls -lL ${fileName}` })])
   }
 }
 
@@ -146,16 +146,12 @@ export function writeEnvValues(root: string, values: Record<string, string>): vo
     // Under sudo the file would be root's, and its user could not read it any more.
     if (process.getuid?.() === 0) chownSync(beside, uid, gid)
     renameSync(beside, file)
-  } catch (error) {
+  } catch (failure) {
     rmSync(beside, { force: true })
-    if (!['EACCES', 'EPERM', 'EROFS'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+    if (!['EACCES', 'EPERM', 'EROFS'].includes((failure as NodeJS.ErrnoException).code ?? '')) throw failure
     const exports = Object.entries(values).map(([name, value]) => `${name}=${value}`)
     const hint = `export ${exports.join(' ')}, or run it as a user who may write to ${path.dirname(file)}`
-    const [found, expected] = [reason(error), 'a folder that this user may write to']
-    throw new OpsError(
-      1,
-      [{ severity: 'error', code: 'ENV_NOT_WRITTEN', subject: '.env', found, expected, hint }],
-      error,
-    )
+    const [found, expected] = [reason(failure), 'a folder that this user may write to']
+    throw new OpsError(1, [error('ENV_NOT_WRITTEN', '.env', { found, expected, hint })], failure)
   }
 }

@@ -1,5 +1,5 @@
 /** The variables in force by name: the shell's, .env's and .env.template's, as Docker Compose reads them. */
-import { configError, type Finding, reason } from '../common/findings.mts'
+import { configError, error, type Finding, reason } from '../common/findings.mts'
 import { parseEnvFile, readEnvText } from './env-file.mts'
 import { interpolate } from './interpolate.mts'
 
@@ -43,20 +43,15 @@ export function lookupFor(env: NodeJS.ProcessEnv, root: string): ValueLookup {
 /** The values of a .env file, empty if it is not there. A reference means `outer`'s value, else the one of a line above. */
 function readEnvFile(root: string, fileName: '.env' | '.env.template', outer: ValueLookup): Map<string, Value> {
   const values = new Map<string, Value>()
-  const wrong: Omit<Finding, 'severity'>[] = []
+  const wrong: Finding[] = []
   for (const { name, text, literal, origin, ambiguity } of parseEnvFile(readEnvText(root, fileName) ?? '', fileName)) {
     try {
       const filled = literal ? text : interpolate(text, (other) => (outer(other) ?? values.get(other))?.text)
       values.set(name, { text: filled, origin, ambiguity })
-    } catch (error) {
+    } catch (failure) {
       const hint = `edit line ${origin.split(':')[1]} of ${fileName}`
-      wrong.push({
-        code: 'ENV_SYNTAX',
-        subject: `${origin} ${name}`,
-        found: reason(error),
-        expected: 'references that can be filled in',
-        hint,
-      })
+      const [found, expected] = [reason(failure), 'references that can be filled in']
+      wrong.push(error('ENV_SYNTAX', `${origin} ${name}`, { found, expected, hint }))
     }
   }
   if (wrong.length > 0) throw configError(wrong)

@@ -1,7 +1,7 @@
 /** The settings of the stack: .env.template's values, then .env, then the shell, as Docker Compose reads them. */
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { configError, type Finding, reason } from '../common/findings.mts'
+import { configError, error, type Finding, reason } from '../common/findings.mts'
 import { keepSecret } from '../common/secrets.mts'
 import { isSecret, lookupFor, shownValue } from './environment.mts'
 import {
@@ -102,18 +102,14 @@ export const HOST_PORTS = [
  */
 export function readSettings(env: NodeJS.ProcessEnv = process.env, root: string = ROOT): Settings {
   const lookup = lookupFor(env, root)
-  const wrong: Omit<Finding, 'severity'>[] = []
+  const wrong: Finding[] = []
   const settings: Record<string, unknown> = {}
   const origins: Record<string, string> = {}
   const secrets = Object.keys(VARIABLES).flatMap((variable) => (isSecret(variable) && lookup(variable)?.text) || [])
-  const report = (variable: string, found: string, expected: string, code = 'SETTING') =>
-    wrong.push({
-      code,
-      subject: `${origins[variable]} ${variable}`,
-      found,
-      expected,
-      hint: env[variable] === undefined ? `edit .env: ${variable}=…` : `unset ${variable}`,
-    })
+  const report = (variable: string, found: string, expected: string, code = 'SETTING') => {
+    const hint = env[variable] === undefined ? `edit .env: ${variable}=…` : `unset ${variable}`
+    wrong.push(error(code, `${origins[variable]} ${variable}`, { found, expected, hint }))
+  }
   for (const [variable, reader] of Object.entries(VARIABLES)) {
     const { text, origin, ambiguity } = lookup(variable) ?? { text: '', origin: '.env.template' }
     origins[variable] = origin
@@ -124,8 +120,8 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env, root: string 
     }
     try {
       settings[variable] = (reader as Reader<unknown>)(text)
-    } catch (error) {
-      report(variable, shownValue(variable, text, secrets), reason(error))
+    } catch (failure) {
+      report(variable, shownValue(variable, text, secrets), reason(failure))
     }
   }
   for (const [index, variable] of HOST_PORTS.entries()) {

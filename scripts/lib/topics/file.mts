@@ -1,11 +1,11 @@
 /** Reads kafka/topics.yml: what topics there should be, and every mistake in it with its line and column. */
 import path from 'node:path'
-import { configError, reason } from '../common/findings.mts'
+import { configError, error, type Finding, reason } from '../common/findings.mts'
 import { readTextFile } from '../common/text-file.mts'
 import { isSecret } from '../settings/environment.mts'
 import { ROOT, type Settings } from '../settings/settings.mts'
 import { shownPath } from './hint.mts'
-import { byPosition, type Mistake, type YamlNode, YamlSource } from './yaml-source.mts'
+import { byPosition, type YamlNode, YamlSource } from './yaml-source.mts'
 
 /** The file of the repository, the default of every command. */
 const TOPICS_FILE = path.join(ROOT, 'kafka/topics.yml')
@@ -25,7 +25,7 @@ export interface DeclaredTopic {
 export interface TopicsFile {
   /** One an entry; what is wrong in it stands at 1 or is empty, good enough to look for further mistakes. */
   topics: DeclaredTopic[]
-  mistakes: Mistake[]
+  mistakes: Finding[]
 }
 
 const FIELDS = ['name', 'partitions', 'replication', 'key', 'retentionHours', 'segmentHours', 'config'] as const
@@ -140,9 +140,9 @@ export function readTopicsFile(settings: Settings, file: string = TOPICS_FILE): 
   try {
     content = readTextFile(file)
     if (content === undefined) throw new Error('no such file')
-  } catch (error) {
+  } catch (failure) {
     const hint = 'git checkout kafka/topics.yml, or --file with another'
-    throw configError([{ code: 'TOPICS_FILE', subject, found: `cannot be read: ${reason(error)}`, hint }])
+    throw configError([error('TOPICS_FILE', subject, { found: `cannot be read: ${reason(failure)}`, hint })])
   }
   return parseTopicsFile(content, subject, settings)
 }

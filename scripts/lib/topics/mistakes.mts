@@ -1,5 +1,5 @@
 /** What is wrong with declared topics that only the cluster can find. */
-import { OpsError, unknown } from '../common/findings.mts'
+import { error, type Finding, OpsError, unknown } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import type { Outcome } from '../kafka/cluster-requests.mts'
@@ -7,7 +7,7 @@ import { ASK_AGAIN_MS, askController, BROKER_WAIT_MS, NOT_NOW, words } from '../
 import { createTopics, type NewTopic } from '../kafka/topic-requests.mts'
 import { type DeclaredTopic, metricName } from './file.mts'
 import type { TopicPlan } from './plan.mts'
-import { editHint, type Mistake } from './yaml-source.mts'
+import { editHint } from './yaml-source.mts'
 
 /**
  * The mistakes of the declared topics that only the cluster can find: more copies than brokers, names that collide with topics
@@ -20,11 +20,11 @@ export async function clusterMistakes(
   declared: readonly DeclaredTopic[],
   plan: TopicPlan,
   timeoutMs: number,
-): Promise<Mistake[]> {
+): Promise<Finding[]> {
   const brokers = cluster.metadata.brokers.length
-  const mistakes: Mistake[] = []
+  const mistakes: Finding[] = []
   const report = (code: string, at = '', subject: string, found: string, expected?: string) =>
-    mistakes.push({ code, subject: `${at} ${subject}`, found, expected, hint: editHint(at) })
+    mistakes.push(error(code, `${at} ${subject}`, { found, expected, hint: editHint(at) }))
   for (const { name, replication, at } of declared) {
     if (replication > brokers) {
       const expected = `at most ${brokers}, the number of brokers`
@@ -66,10 +66,10 @@ async function judged(cluster: Cluster, probes: NewTopic[], timeoutMs: number): 
   const errors = () => probes.map(({ name }) => outcomes.get(name)?.error ?? 'no answer')
   const ask = async () => {
     outcomes = await askController(cluster, createTopics(probes, { validateOnly: true, timeoutMs: BROKER_WAIT_MS }))
-    return !errors().some((error) => NOT_NOW.includes(error))
+    return !errors().some((code) => NOT_NOW.includes(code))
   }
   await waitUntil(ask, { timeoutMs, pollMs: ASK_AGAIN_MS })
-  const open = errors().find((error) => !JUDGED.includes(error))
+  const open = errors().find((code) => !JUDGED.includes(code))
   if (open === undefined) return outcomes
   const found = `no controller judges the configuration of topics within ${timeoutMs / 1000} s (${open})`
   throw new OpsError(3, [unknown('KAFKA_CONTROLLER', 'kafka', { found, hint: 'npm run health' })])

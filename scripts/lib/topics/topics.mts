@@ -1,5 +1,5 @@
 /** What create-topics does, from the file to the proof; `npm start` does the same in its own process. */
-import { configError, type Finding } from '../common/findings.mts'
+import { configError, error, type Finding } from '../common/findings.mts'
 import { openCluster } from '../kafka/cluster.mts'
 import { TAKE_OVER_MS, unservedFindings } from '../kafka/serving.mts'
 import type { Settings } from '../settings/settings.mts'
@@ -45,13 +45,7 @@ export async function syncTopics(settings: Settings, options: SyncOptions): Prom
   const names = topics.map(({ name }) => name)
   for (const name of only.filter((each) => !names.includes(each))) {
     const hint = `./scripts/create-topics.mts --dry-run${fileFlag(file)}`
-    mistakes.push({
-      code: 'USAGE',
-      subject: `--only ${name}`,
-      found: 'no declared topic',
-      expected: names.join(' '),
-      hint,
-    })
+    mistakes.push(error('USAGE', `--only ${name}`, { found: 'no declared topic', expected: names.join(' '), hint }))
   }
   if (mistakes.length > 0) throw configError(byPosition(mistakes))
   const cluster = await openCluster(settings, { timeoutMs, log })

@@ -13,10 +13,8 @@ import {
   visit,
   type YAMLMap,
 } from 'yaml'
-import { type Finding, reason } from '../common/findings.mts'
+import { error, type Finding, reason } from '../common/findings.mts'
 import { interpolate, type Lookup } from '../settings/interpolate.mts'
-
-export type Mistake = Omit<Finding, 'severity'>
 
 export type YamlNode = Node | null | undefined
 
@@ -29,8 +27,8 @@ export function editHint(subject: string): string {
 }
 
 /** Mistakes in the order of the file; those without a position last. */
-export function byPosition(mistakes: readonly Mistake[]): Mistake[] {
-  const rank = ({ subject }: Mistake) => {
+export function byPosition(mistakes: readonly Finding[]): Finding[] {
+  const rank = ({ subject }: Finding) => {
     const [, , line = Number.POSITIVE_INFINITY, column = 0] = POSITION.exec(subject) ?? []
     return [Number(line), Number(column)] as const
   }
@@ -47,7 +45,7 @@ export interface Bounds {
 }
 
 export class YamlSource {
-  readonly mistakes: Mistake[] = []
+  readonly mistakes: Finding[] = []
   /** The outermost node; undefined when the syntax is so broken that what follows cannot be understood. */
   readonly root: YamlNode
   readonly #lines = new LineCounter()
@@ -100,7 +98,7 @@ export class YamlSource {
 
   /** @param subject begins with what {@link at} gave */
   report(code: string, subject: string, found: string, expected?: string): void {
-    this.mistakes.push({ code, subject, found, expected, hint: editHint(subject) })
+    this.mistakes.push(error(code, subject, { found, expected, hint: editHint(subject) }))
   }
 
   /** The node itself, or the one that an alias stands for. */
@@ -125,8 +123,8 @@ export class YamlSource {
         return found
       })
       if (unknown.length === 0) return value
-    } catch (error) {
-      if (unknown.length === 0) this.report('YAML_VARIABLE', subject, reason(error), expected)
+    } catch (failure) {
+      if (unknown.length === 0) this.report('YAML_VARIABLE', subject, reason(failure), expected)
     }
     if (unknown.length > 0) this.report('YAML_VARIABLE', subject, unknown.join(' '), 'a setting of .env.template')
     return undefined

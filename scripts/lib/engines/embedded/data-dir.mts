@@ -1,5 +1,5 @@
 /** The data folder of an embedded stack: what keeps it from being used, as findings. */
-import { cannotTell, type OpsError, reason } from '../../common/findings.mts'
+import { cannotTell, type OpsError, reason, unknown } from '../../common/findings.mts'
 import { readTextFile } from '../../common/text-file.mts'
 
 /** Bytes of a lock or a process record, at most. */
@@ -22,10 +22,11 @@ export function unusable(
   hint = 'run as the user who owns it, or set EMBEDDED_DATA_DIR in .env to another folder',
 ): OpsError {
   const found = (what: string) => `${what} (${reason(error)})`
+  const full = { found: found('the disk is full'), hint: `free space in ${folder} (df -h), then try again` }
   const finding = DISK_FULL.includes(String((error as NodeJS.ErrnoException).code))
-    ? { code: 'DISK_FULL', found: found('the disk is full'), hint: `free space in ${folder} (df -h), then try again` }
-    : { code: 'DATA_DIR', found: found('this user cannot use the folder'), hint }
-  return cannotTell({ subject: folder, ...finding }, error)
+    ? unknown('DISK_FULL', folder, full)
+    : unknown('DATA_DIR', folder, { found: found('this user cannot use the folder'), hint })
+  return cannotTell(finding, error)
 }
 
 /**

@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import path from 'node:path'
-import { cannotTell, error, OpsError } from '../../common/findings.mts'
+import { cannotTell, error, OpsError, unknown } from '../../common/findings.mts'
 import { findCommand, run } from '../../common/run.mts'
 import { readTextFile } from '../../common/text-file.mts'
 import { ROOT } from '../../settings/settings.mts'
@@ -39,7 +39,7 @@ export async function install(log: (line: string) => void): Promise<Installed> {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     const found = `no ClickHouse is built for ${process.platform} on ${process.arch}: it needs linux on x64`
     const hint = 'install Docker with Compose v2, then: npm start'
-    throw cannotTell({ code: 'EMBEDDED_PLATFORM', subject: 'embedded stack', found, hint })
+    throw cannotTell(unknown('EMBEDDED_PLATFORM', 'embedded stack', { found, hint }))
   }
   try {
     return await installParts(log)
@@ -183,7 +183,8 @@ async function fetchWith(subject: string, command: readonly string[]): Promise<v
   const lines = `${stdout}\n${stderr}`.trim().split('\n')
   const errors = lines.filter((line) => /error/i.test(line)).slice(0, 3)
   const found = errors.join(' · ') || lines.at(-1) || 'it failed without a message'
-  throw cannotTell({ code: 'FETCH', subject, found, hint: 'check the network and the proxy settings, then: npm start' })
+  const hint = 'check the network and the proxy settings, then: npm start'
+  throw cannotTell(unknown('FETCH', subject, { found, hint }))
 }
 
 async function requireCommand(name: string, what: string, debianPackage: string): Promise<string> {
@@ -191,5 +192,5 @@ async function requireCommand(name: string, what: string, debianPackage: string)
   if (command) return command
   const found = `no ${name} on the PATH; it needs ${what}`
   const hint = `sudo apt-get install ${debianPackage} (or install Docker, which needs neither Java nor Maven)`
-  throw cannotTell({ code: `NO_${name.toUpperCase()}`, subject: 'embedded stack', found, hint })
+  throw cannotTell(unknown(`NO_${name.toUpperCase()}`, 'embedded stack', { found, hint }))
 }

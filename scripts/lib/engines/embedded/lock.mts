@@ -1,6 +1,6 @@
 import { linkSync, mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import path from 'node:path'
-import { cannotTell, type OpsError } from '../../common/findings.mts'
+import { cannotTell, type OpsError, unknown } from '../../common/findings.mts'
 import { isFileError, readState, unusable } from './data-dir.mts'
 import { bornAt } from './processes.mts'
 
@@ -44,12 +44,12 @@ function holds(holder: string): boolean {
 }
 
 const busy = (dataDir: string, holder: string): OpsError =>
-  cannotTell({
-    code: 'BUSY',
-    subject: dataDir,
-    found: `a start or stop is under way (PID ${holder.split(' ')[0]})`,
-    hint: 'wait until it has ended, then try again',
-  })
+  cannotTell(
+    unknown('BUSY', dataDir, {
+      found: `a start or stop is under way (PID ${holder.split(' ')[0]})`,
+      hint: 'wait until it has ended, then try again',
+    }),
+  )
 
 /** False if there is something already. */
 function make(link: () => void): boolean {
