@@ -2,7 +2,7 @@
 --
 -- For every file here: `./scripts/ingest.mts on` runs the statements in the market database, `off` drops what begins with
 -- ingest_. Names in dollar braces are settings of .env; {l2_kafka} is a macro of the server, see clickhouse/config.d/ingest.xml.
--- docs/ingest.md explains the path, and how a message that Kafka delivers again is told from a new one.
+-- docs/ingest.md explains the path, and how it recognizes a message that Kafka delivers again.
 CREATE TABLE IF NOT EXISTS market_rejects
 (
     topic LowCardinality(String),
@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS market_rejects
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(timestamp)
--- The identity of a message: offsets begin anew when a topic is made anew, hence the time.
+-- The identity of a message: offsets begin again when a topic is recreated, hence the time.
 ORDER BY (topic, partition, offset, timestamp);
 
 -- For a table of before there was one.

@@ -8,7 +8,7 @@
     (size -> ifNull((size >= 0) + (size <= 9007199254740992), 0) != 2) AS is_no_size,
     -- Whole, also written as 7.0; 0 where it is left out, NULL for all else.
     (number -> toUInt64OrNull(multiIf(number = '', '0', match(number, '[.]0*$'), substringIndex(number, '.', 1), number))) AS whole_of,
-    -- Seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their magnitude, or ISO 8601.
+    -- Seconds, milliseconds, microseconds or nanoseconds since 1970, by magnitude, or ISO 8601.
     ((text, epoch) -> if(
         position(text, '-') = 5,
         parseDateTime64BestEffortOrNull(text, 6, 'UTC'),

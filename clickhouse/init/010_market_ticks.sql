@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS market_ticks
     position UInt128 ALIAS bitOr(bitShiftLeft(toUInt128(toUnixTimestamp64Micro(timestamp)), 64), if(sequence = 0, tick_id, sequence)),
     -- Finds the few corrections without reading the column of all trades.
     INDEX correction_set correction TYPE set(3) GRANULARITY 4,
-    -- Tells the built-in ingest in no time that what it is about to store is not there yet: parts end before it begins.
+    -- Shows the built-in ingest at once that a block is not stored yet: all parts end before the block begins.
     INDEX received ingestion_time TYPE minmax GRANULARITY 1024
 )
 -- Equal rows by the sorting key become one, at the latest when parts merge; FINAL and the views see one at once.

@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS market_l1
     position UInt128 ALIAS bitOr(bitShiftLeft(toUInt128(toUnixTimestamp64Micro(timestamp)), 64), sequence),
     spread Nullable(Decimal(18, 8)) ALIAS if((bid_size > 0 AND ask_size > 0) OR (bid_size = 0 AND ask_size = 0 AND bid > 0 AND ask > 0), ask - bid, NULL),
     mid Nullable(Decimal(38, 9)) ALIAS if((bid_size > 0 AND ask_size > 0) OR (bid_size = 0 AND ask_size = 0 AND bid > 0 AND ask > 0), (toDecimal128(bid, 9) + ask) / 2, NULL),
-    -- Tells the built-in ingest in no time that what it is about to store is not there yet: parts end before it begins.
+    -- Shows the built-in ingest at once that a block is not stored yet: all parts end before the block begins.
     INDEX received ingestion_time TYPE minmax GRANULARITY 1024
 )
 ENGINE = ReplacingMergeTree

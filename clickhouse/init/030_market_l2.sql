@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS market_l2
     ),
     -- Finds the few deletes by level without reading the column of all events.
     INDEX operation_set operation TYPE set(5) GRANULARITY 4,
-    -- Tells the built-in ingest in no time that what it is about to store is not there yet: parts end before it begins.
+    -- Shows the built-in ingest at once that a block is not stored yet: all parts end before the block begins.
     INDEX received ingestion_time TYPE minmax GRANULARITY 1024
 )
 -- Not Replacing: an event repeated unchanged leaves the book as it is, and two equal ones may both be real.
@@ -55,5 +55,5 @@ SETTINGS
     non_replicated_deduplication_window = 1000,
     -- With a retention, drop whole days instead of rewriting parts row by row.
     ttl_only_drop_parts = 1,
-    -- DELETE FROM is refused on a table with a projection, unless it may make the projection anew.
+    -- DELETE FROM is refused on a table with a projection, unless it may rebuild the projection.
     lightweight_mutation_projection_mode = 'rebuild'

@@ -97,7 +97,7 @@ test('check-ports calls the published ports ours and names the containers', asyn
   }
 })
 
-test('health-check names a stopped container, and what starts it mends it', async () => {
+test('health-check names a stopped container, and what starts it repairs it', async () => {
   await docker('stop', 'l2_redis')
   const { exitCode, findings } = await reported('health-check.mts')
   assert.is(exitCode, 1)
@@ -130,7 +130,7 @@ test('npm stop stops the containers and keeps them and their data', async () => 
   assert.is((await reported('start.mts')).exitCode, 0)
 })
 
-test('health-check names a paused container, and what unpauses it mends it', async () => {
+test('health-check names a paused container, and what unpauses it repairs it', async () => {
   await docker('pause', 'l2_redis')
   const { exitCode, findings } = await reported('health-check.mts', '--only', 'redis', '--timeout', '2')
   await compose('unpause', 'redis')
@@ -163,7 +163,7 @@ test('health-check names a container that is killed for want of memory', async (
   assert.is((await reported('health-check.mts')).exitCode, 0)
 })
 
-test('health-check --deep tells what memory a container uses, and names one that is near its limit', async (note) => {
+test('health-check --deep reports what memory a container uses, and names one that is near its limit', async (note) => {
   const LIMIT_MIB = 256
   writeEnv({ REDIS_MEMORY_LIMIT: `${LIMIT_MIB}m`, REDIS_MAX_MEMORY: '16mb' })
   await up()

@@ -1,4 +1,4 @@
-/** What goes wrong with containers and volumes: the command that tells names the cause, and its hint, followed, mends it without loss. */
+/** What goes wrong with containers and volumes: the command that reports it names the cause, and its hint, followed, repairs it without loss. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -99,7 +99,7 @@ test('ZooKeeper volumes of another cluster', async (note) => {
   const { found, hint } = await finding('KAFKA_CLUSTER_ID', 'kafka')
   note(`${found} → ${hint}`)
   await follow(hint, hint.indexOf('docker-compose stop kafka'))
-  // The proof's topic is not a declared one: made anew, it finds its log too.
+  // The proof's topic is not a declared one: made again, it finds its log too.
   await prepare()
   await allThere(acknowledged, note)
   assert.is((await script('create-topics.mts', '--check')).exitCode, 0)

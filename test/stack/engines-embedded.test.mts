@@ -344,7 +344,7 @@ services('rows, records, offsets and keys are there again after a stop and a sta
   const again = redisAs(REDIS_PASSWORD)
   assert.is(await again.get('l2:test'), 'kept')
   again.disconnect()
-  // A client that asks in its first moments is told that there is no such topic.
+  // A client that asks in its first moments gets the answer that there is no such topic.
   const cluster = await openCluster(stack.settings, { timeoutMs: 30_000 })
   cluster.close()
   assert.equal(await consume('a', 'after', 2), ['one', 'two'])

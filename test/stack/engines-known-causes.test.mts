@@ -1,5 +1,5 @@
 /**
- * What log lines give away. Lines are as the services wrote them; embedded-failure.test.mts has some written anew by services
+ * What log lines give away. Lines are as the services wrote them; embedded-failure.test.mts has some written by services
  * that really fail: a taken port, a heap, a damaged append-only file, Kafka's folder and ZooKeeper.
  */
 import { readFileSync } from 'node:fs'

@@ -102,7 +102,7 @@ probes('a good stack is healthy, and Kafka UI no part of it', async () => {
   assert.equal([details.redis?.maxMemoryPolicy, details.redis?.appendOnly], ['allkeys-lru', true])
 })
 
-probes('text tells what JSON tells', async () => {
+probes('text and JSON report the same', async () => {
   await redis.config('SET', 'maxmemory', '1mb')
   const { services, findings } = await health([])
   const { exitCode, stdout } = await check([])
@@ -693,7 +693,7 @@ alone('a service that was killed shows the end of its log', async () => {
   assert.equal(await told('redis'), GOOD)
 })
 
-alone('a service that ended for a known cause is told with it', async () => {
+alone('a service that ended for a known cause is reported with it', async () => {
   await use([])
   const { EMBEDDED_DATA_DIR: folder } = stack.settings
   const taken = String((stacks[0] as TestStack).settings.REDIS_PORT)

@@ -1,4 +1,4 @@
-/** What can get in the way of the built-in ingest on a real stack: that it is told, mended where it can be, and costs nobody's rows. */
+/** What can get in the way of the built-in ingest on a real stack: that it is reported, repaired where it can be, and costs nobody's rows. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -53,7 +53,7 @@ report('lag is none that is read within seconds', () => {
   assert.equal(codes(statusFindings(status(topic({ lag: 60_000, messagesPerSecond: 10_000 })))), ['INGEST_LAG'])
 })
 
-report('what is not read is told in the first line too', () => {
+report('what is not read is reported in the first line too', () => {
   const first = (partitionsRead: number) =>
     renderStatus(status(topic({ partitionsRead })), (_, text) => text).split('\n')[0]
   assert.is(first(10), 'Built-in ingest: on')
@@ -164,14 +164,14 @@ trouble('refuses a reader in its groups that is no ClickHouse', async () => {
   assert.is((await ingest.ingest(['on'])).exitCode, 0)
 })
 
-/** Makes the queue of the quotes one that gets no partition, with all that tells a declared one: stands for consumers that are stuck. */
+/** Makes the queue of the quotes one that gets no partition, with all the marks of a declared one: stands for consumers that are stuck. */
 async function stick(): Promise<void> {
   const made = ingestStatements(ingest.stack.settings).filter(({ name }) => /^ingest_quotes_(queue|parse)$/.test(name))
   for (const { name } of made.toReversed()) await run(`DROP TABLE ${name} SYNC`)
   for (const { sql } of made) await run(sql.replace("'iqfeed.quotes.raw'", "'no.such.topic'"))
 }
 
-trouble('tells of a queue that reads nothing, and on mends it', async () => {
+trouble('reports a queue that reads nothing, and on repairs it', async () => {
   await stick()
   await ingest.send('iqfeed.quotes.raw', [quote({ symbol: 'STUCK' })])
   const told = await ingest.ingest(['status'])

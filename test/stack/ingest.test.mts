@@ -115,7 +115,7 @@ switching('off keeps the place, on goes on from there', async () => {
   assert.is(await ingest.settles('market_ticks', `symbol = '${symbol}'`, 1), 1)
 })
 
-switching('other settings make it outdated, and on makes it anew', async () => {
+switching('other settings make it outdated, and on makes it again', async () => {
   const env = { INGEST_FLUSH_MS: '300' }
   const { exitCode, state, findings } = await ingest.ingest(['status'], env)
   assert.equal([exitCode, state, codes(findings)], [0, 'outdated', ['INGEST_DIFFERS']])
@@ -175,7 +175,7 @@ switching('tells of another reader of the same topics', async () => {
   }
   assert.equal(await told(), [])
   await ingest.kafka.whileReading('market_data_consumer', TOPICS.quotes, async () => {
-    // Kafka tells what a group reads only while it is stable.
+    // Kafka reports what a group reads only while it is stable.
     const lines = await waitUntil(async () => ((await told()).length > 0 ? told() : undefined), {
       timeoutMs: 20_000,
       pollMs: 200,
@@ -590,7 +590,7 @@ rejecting('is in market_rejects byte by byte with what is wrong, and the topic g
   )
 })
 
-rejecting('is told by status and health-check, as a warning with samples', async () => {
+rejecting('is reported by status and health-check, as a warning with samples', async () => {
   const { exitCode, topics, rejects, findings } = await ingest.ingest(['status'])
   assert.is(exitCode, 0)
   assert.equal(
@@ -683,7 +683,7 @@ once('two equal messages of one moment are two events', async () => {
   assert.is(await ingest.settles('market_l2', `symbol = '${symbol}'`, 2), 2)
 })
 
-once('a topic made anew begins anew: the same offsets are other messages', async () => {
+once('a topic made again begins again: the same offsets are other messages', async () => {
   const symbol = symbols()
   const send = () => ingest.send(TOPICS.quotes, [quote({ symbol, tick_id: 0 })], { partition: 0 })
   await send()

@@ -262,7 +262,7 @@ command('--write-env moves every taken port, and changes nothing else in .env', 
   }
 })
 
-command('--write-env tells which other lines of .env still name the old port', async () => {
+command('--write-env reports which other lines of .env still name the old port', async () => {
   const { ports, check } = await place()
   const old = ports.KAFKA_LISTENER_PORT
   const more = `KAFKA_BOOTSTRAP_SERVERS=localhost:${old}\nTHEIRS=\${KAFKA_LISTENER_PORT}\nLONGER=1${old}\n`
@@ -585,7 +585,7 @@ asRoot('says that it may not read the records of another user, as stop, health-c
   }
 })
 
-asRoot('--write-env tells what it may not write, and how to go on without', async () => {
+asRoot('--write-env reports what it may not write, and how to go on without', async () => {
   const here = await place()
   const held = await hold('127.0.0.1', here.ports.REDIS_PORT)
   try {

@@ -212,7 +212,7 @@ asks.run()
 
 const resets = suite('reset-kafka, when it is sure')
 
-resets('deletes, makes anew, clears the offsets, and proves it', async () => {
+resets('deletes, makes again, clears the offsets, and proves it', async () => {
   const before = JSON.parse((await run(['--dry-run', '--json'])).stdout).survey.topics
   const { exitCode, stdout, stderr } = await run(['--yes', '--json'])
   assert.is(exitCode, 0, stderr)

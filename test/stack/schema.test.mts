@@ -128,7 +128,7 @@ const drifts: [change: string, code: string, subject: RegExp][] = [
   ],
 ]
 
-drift('finds and mends each of them', async () => {
+drift('finds and repairs each of them', async () => {
   const { apply, run } = changed
   assert.is((await apply()).exitCode, 0)
   for (const [change, code, subject] of drifts) {
@@ -137,8 +137,8 @@ drift('finds and mends each of them', async () => {
     const [finding, ...more] = JSON.parse(found.stdout).findings
     assert.equal([found.exitCode, finding.code, more], [1, code, []], change)
     assert.match(finding.subject, subject)
-    const mended = await apply()
-    assert.is(mended.exitCode, 0, `${change}: ${mended.stdout}`)
+    const repaired = await apply()
+    assert.is(repaired.exitCode, 0, `${change}: ${repaired.stdout}`)
     assert.is((await apply('--check')).exitCode, 0, change)
   }
 })
@@ -229,7 +229,7 @@ const old = suite("a database of today's installations")
 const today = database('today')
 const IBM = "toDateTime64('2026-01-05 14:30:00', 6, 'UTC') + number"
 
-old('gets what can be added; the rest is told, and writers go on', async () => {
+old('gets what can be added; the rest is reported, and writers go on', async () => {
   const { apply, database: name, rows, run } = today
   await run(`CREATE DATABASE ${name}`)
   for (const statement of TODAY) await run(statement.replace('CREATE TABLE ', 'CREATE TABLE DB.'))

@@ -27,7 +27,7 @@ function refusal(env: NodeJS.ProcessEnv, dotEnv = ''): Finding[] {
     assert.is(error.exitCode, 2)
     return error.findings
   }
-  throw new Error('Cannot tell what is refused: the settings were accepted')
+  throw new Error('Cannot report what is refused: the settings were accepted')
 }
 
 const lookups = suite('lookupFor')

@@ -252,12 +252,12 @@ changes('names what failed and what was done, and the next run finishes', async 
   assert.equal(report.findings.length, 1)
   assert.equal([report.findings[0].code, report.findings[0].subject], ['TOPIC_NOT_CHANGED', 'p.bad'])
   assert.match(report.findings[0].found, /Kafka could not create it: .*min\.compaction\.lag\.ms/)
-  const mended = [
+  const repaired = [
     { name: 'p.one' },
     { name: 'p.bad', config: { ...clash, 'max.compaction.lag.ms': '1000' } },
     { name: 'p.two' },
   ]
-  const second = await run([...declaring(...mended), '--json'])
+  const second = await run([...declaring(...repaired), '--json'])
   assert.equal([second.exitCode, JSON.parse(second.stdout).done], [0, ['p.bad created']])
 })
 

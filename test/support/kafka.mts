@@ -12,7 +12,7 @@ import { type Outcome, runScript } from './command.mts'
 const OWN = 1
 const TIMEOUT_MS = 20_000
 
-/** Every call connects anew: a client of kafkajs that once used a topic fails at everything after that topic was deleted. */
+/** Every call connects again: a client of kafkajs that once used a topic fails at everything after that topic was deleted. */
 export class KafkaHand {
   readonly #settings: Settings
 

@@ -207,7 +207,7 @@ for (const [system, there] of [
 sockets.run()
 
 const text = suite('ownerText')
-text('tells what is known', () => {
+text('reports what is known', () => {
   assert.is(ownerText({ kind: 'container', container: 'l2_redis', project: 'l2' }), 'container l2_redis')
   const process = { kind: 'process', pid: 1, name: 'java', user: 'jo', command: 'java Main' } as const
   assert.is(ownerText(process), 'java (PID 1, user jo): java Main')
@@ -243,7 +243,7 @@ bind('also tries the wildcard where a bind succeeds beside one', () =>
   }),
 )
 
-bind('tells an address that is not here, and what cannot be tried', async () => {
+bind('reports an address that is not here, and what cannot be tried', async () => {
   // Reserved for documentation: RFC 5737.
   assert.is(await probe('tcp', '192.0.2.1', 9), 'absent')
   assert.is(await probe('udp', '192.0.2.1', 9), 'absent')

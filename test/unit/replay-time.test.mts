@@ -65,7 +65,7 @@ time('times are written as ISO 8601 has it, and nothing is around them', () => {
   ])
     assert.throws(() => parseTime(text), /timestamp: /)
 })
-time('milliseconds, microseconds and nanoseconds are told apart by their digits, and sent as exact seconds', () => {
+time('milliseconds, microseconds and nanoseconds are distinguished by their digits, and sent as exact seconds', () => {
   for (const [text, us, json] of [
     ['1795428000123', 1_795_428_000_123_000, '"1795428000.123"'],
     ['1795428000123.5', 1_795_428_000_123_500, '"1795428000.1235"'],

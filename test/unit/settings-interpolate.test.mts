@@ -17,7 +17,7 @@ const FILLED: [string, string][] = [
   ['$UNSET', ''],
   ['${UNSET}', ''],
   ['$_u1 ${_u1}', 'under under'],
-  // Names are told apart by case.
+  // Names are distinguished by case.
   ['${set}', ''],
   ['${SET}}', 'set}'],
   ['{$SET}', '{set}'],
@@ -114,7 +114,7 @@ for (const [text, message] of REFUSED) {
   })
 }
 
-values('tells a mistake of form from a variable that is missing', () => {
+values('distinguishes a mistake of form from a variable that is missing', () => {
   assert.throws(
     () => interpolate('${', lookup),
     (error: Error) => error instanceof SyntaxError,

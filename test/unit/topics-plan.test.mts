@@ -227,7 +227,7 @@ shortening.run()
 
 const findings = suite('planFindings')
 
-findings('names every difference with what was found, what was expected and what mends it', () => {
+findings('names every difference with what was found, what was expected and what repairs it', () => {
   const lines = planFindings(DRIFT).map(({ severity, code, subject, found, expected, hint }) => {
     return [severity, code, subject, found, expected, hint]
   })

@@ -104,7 +104,7 @@ export async function play(
   for await (const batch of entries) {
     for (const entry of batch) {
       if ('mistake' in entry) {
-        // What came before it may hold the first mistake, which only the topic can tell.
+        // What came before it may hold the first mistake, which only the topic shows.
         if (strict) await flush()
         if (!ended()) mistake(entry, entry.mistake)
         if (ended()) break

@@ -22,7 +22,7 @@ const FINER = /^(\d{9,10})(\d{3}|\d{6}|\d{9})(?:\.(\d+))?$/
 const TIMES_US = { min: Date.UTC(1970, 0, 2) * 1000, end: Date.UTC(2106, 1, 7) * 1000 }
 
 /**
- * A timestamp: ISO 8601, or seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their digits.
+ * A timestamp: ISO 8601, or seconds, milliseconds, microseconds or nanoseconds since 1970, by their number of digits.
  * "2026-11-23T10:00:00.000001" → 1795428000000001
  * @param zone what a time without offset is in; without it, UTC
  * @throws {RangeError} for anything else, for what is before 1970-01-02 or after 2106-02-06, and for an hour that the zone skips

@@ -44,7 +44,7 @@ export async function proveReset(
       .filter(({ topic }) => topic === name)
       .reduce((sum, { offset }) => sum + offset, 0)
     if (records === 0) continue
-    // A new id proves that the old records are gone: these came since. Without ids the two cannot be told apart.
+    // A new id proves that the old records are gone: these came since. Without ids the two cannot be distinguished.
     const severity = id === NO_ID ? error : warning
     findings.push(severity('RESET_WRITTEN', name, { found: `${records} records, written since it was created`, hint }))
   }
