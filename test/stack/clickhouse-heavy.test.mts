@@ -2,6 +2,8 @@
 import { createClient } from '@clickhouse/client'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { Finding } from '../../scripts/lib/common/findings.mts'
+import { runScript } from '../support/command.mts'
 import { applyInitFiles, startStack } from '../support/stack.mts'
 
 /** Less than the shipped limit, and rows whose sorting takes more than that in memory. */
@@ -62,6 +64,21 @@ heavy('nothing was lost or doubled', async () => {
   const [row] = await (await client.query({ query, format: 'JSONEachRow' })).json<{ n: number }>()
   // Rows of one tick id are one trade, but for tick id 0, which is none: one row of each of the inserts.
   assert.is(row?.n, ROWS - 1 + 2 + QUERIES.length * 3)
+})
+
+heavy('a query that finds no room is reported by health-check, with what to raise', async () => {
+  const query =
+    'SELECT DISTINCT tick_id, price, timestamp, size FROM market_ticks FORMAT Null SETTINGS max_memory_usage = 20000000'
+  const code = await client.command({ query }).then(
+    () => 'an end',
+    (error: { code?: string }) => error.code,
+  )
+  assert.is(code, '241')
+  const { stdout } = await runScript('health-check.mts', ['--only', 'clickhouse', '--json'], { env: stack.env })
+  const [finding] = JSON.parse(stdout).findings.filter((each: Finding) => each.code === 'CLICKHOUSE_MEMORY')
+  assert.is(finding?.severity, 'warning')
+  assert.match(finding.found, /^\d+ refused for memory since the server started, the last at \d\d:\d\d:\d\d UTC$/)
+  assert.match(finding.hint, /^raise CLICKHOUSE_MEMORY_LIMIT in \.env/)
 })
 
 heavy.after(async () => {

@@ -28,6 +28,8 @@ interface Facts {
   failedRefreshes: [view: string, exception: string][]
   /** Changes of rows that fail again and again; those of the same table that came later wait for them. */
   failedMutations: [table: string, id: string, reason: string][]
+  /** Queries and merges that were refused for memory since the server started, if one was in the last ten minutes; else empty. */
+  memoryRefusals: [count: number, last: string][]
   /** 0: everything, 1: reads only, 2: reads and settings. */
   readonly: number
 }
@@ -48,6 +50,8 @@ SELECT
      WHERE database = currentDatabase() AND exception != '') AS failedRefreshes,
     (SELECT groupArray((table, mutation_id, latest_fail_reason)) FROM system.mutations
      WHERE database = currentDatabase() AND NOT is_done AND latest_fail_reason != '') AS failedMutations,
+    (SELECT groupArray((value, formatDateTime(last_error_time, '%H:%i:%S', 'UTC'))) FROM system.errors
+     WHERE name = 'MEMORY_LIMIT_EXCEEDED' AND NOT remote AND last_error_time > now() - INTERVAL 10 MINUTE) AS memoryRefusals,
     toUInt8(getSetting('readonly')) AS readonly
 SETTINGS output_format_json_quote_64bit_integers = 0`
 
@@ -123,6 +127,12 @@ function judge(facts: Facts, plan: SchemaPlan, detachedTables: readonly string[]
     const found = `mutation ${id} fails, and later ones wait for it: ${reason(failure).slice(0, 200)}`
     const hint = `correct its cause, or give it up: KILL MUTATION WHERE table = '${table}' AND mutation_id = '${id}'`
     findings.push(error('CLICKHOUSE_MUTATION', `clickhouse ${table}`, { found, hint }))
+  }
+  for (const [count, last] of facts.memoryRefusals) {
+    const found = `${count} refused for memory since the server started, the last at ${last} UTC`
+    const hint =
+      'raise CLICKHOUSE_MEMORY_LIMIT in .env, or rewrite the query: docs/storage.md, "Queries larger than the memory"'
+    findings.push(warning('CLICKHOUSE_MEMORY', 'clickhouse queries', { found, hint }))
   }
   if (facts.readonly > 0) {
     const hint = 'take readonly out of the profile of CLICKHOUSE_USER: clickhouse/users.d/l2.xml'

@@ -4,6 +4,7 @@ import { exitCodeOf, type Finding, OpsError, type Paint } from '../common/findin
 import { table } from '../common/table.mts'
 import { inTime } from '../common/wait.mts'
 import { explainByContainer, machineFindings, memoryFindings } from '../engines/container.mts'
+import { confinementFindings } from '../engines/embedded/confine.mts'
 import { lastLines, readRecords, runningEmbedded } from '../engines/embedded/processes.mts'
 import { readContainers, readMachineMemory, readMemory } from '../engines/inspect.mts'
 import { knownCause } from '../engines/known-causes.mts'
@@ -62,7 +63,8 @@ export async function readHealth(
   const asked = SERVICES.filter((service) =>
     only.length === 0 ? options.deep || service !== 'canary' : only.includes(service),
   )
-  const embedded = runningEmbedded(settings.EMBEDDED_DATA_DIR).length > 0
+  const running = runningEmbedded(settings.EMBEDDED_DATA_DIR)
+  const embedded = running.length > 0
   const present = asked.filter((service) => !embedded || service !== 'kafka-ui')
   const asks = await importProbes(present, options.deep)
   // What asks Docker.
@@ -100,7 +102,11 @@ export async function readHealth(
   return {
     mode,
     services,
-    findings: [...services.flatMap(({ findings }) => findings), ...machineFindings(containers ?? [], machineBytes)],
+    findings: [
+      ...services.flatMap(({ findings }) => findings),
+      ...machineFindings(containers ?? [], machineBytes),
+      ...(present.includes('clickhouse') ? confinementFindings(running) : []),
+    ],
   }
 }
 

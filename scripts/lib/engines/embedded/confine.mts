@@ -1,5 +1,6 @@
 /** Keeps a process to its own files, by the kernel's Landlock: ClickHouse's library checks no path that a query names. */
 import { closeSync, constants, existsSync, openSync, readFileSync, statSync } from 'node:fs'
+import { type Finding, warning } from '../../common/findings.mts'
 
 /** What a function of the C library returns, an integer. */
 type Libc = (name: string, ...parameters: (number | string | Buffer)[]) => number
@@ -54,4 +55,23 @@ export function startAgain(libc: Libc): never {
   for (const stream of [0, 1, 2]) libc('fcntl', stream, 2, 0)
   libc('execl', process.execPath, ...commandLine, 0)
   throw new Error(`Cannot run "${process.execPath}" again`)
+}
+
+/** A warning where the running ClickHouse should be confined and is not; none where this user may not look. */
+export function confinementFindings(running: readonly { name: string; pid: number }[]): Finding[] {
+  const pid = running.find(({ name }) => name === 'clickhouse')?.pid
+  if (pid === undefined || !isUnconfined(pid)) return []
+  const found = 'this kernel has no Landlock, so queries can read every file of the account that runs ClickHouse'
+  const hint = 'set a CLICKHOUSE_PASSWORD of your own in .env, or use Linux 5.19 or newer, or Docker'
+  return [warning('EMBEDDED_UNCONFINED', 'clickhouse files', { found, hint })]
+}
+
+/** Whether the process still has the environment that it was launched with: a confined one has started itself again since. */
+function isUnconfined(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes('L2_CLICKHOUSE_FILES=own')
+  } catch {
+    // It has ended, or belongs to another user.
+    return false
+  }
 }
