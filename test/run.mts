@@ -19,8 +19,8 @@ import { applyInitFiles, stackEnv } from './support/stack.mts'
 /** Files that run side by side: as many as the smallest supported machine has cores. */
 const PARALLEL = 2
 
-/** A test file that takes so long hangs: the slowest takes three minutes on a busy machine. */
-const FILE_TIMEOUT_MS = 900_000
+/** A test file that takes so long hangs: the slowest takes three minutes on a busy machine, the long forms of test/faults hours. */
+const FILE_TIMEOUT_MS = process.env.FAULTS === 'long' ? 14_400_000 : 900_000
 
 const print = (line: string) => process.stdout.write(`${line}\n`)
 /** The one folder that was asked for. */
@@ -54,6 +54,7 @@ async function runTests(file: string, env: NodeJS.ProcessEnv): Promise<void> {
   const failed = exitCode === 0 && tests > 0 ? tests - passed : Math.max(1, tests - passed)
   const seconds = ((performance.now() - startMs) / 1000).toFixed(1)
   print(`${failed === 0 ? '✓' : '✗'} ${path.relative(ROOT, file)}: ${passed} of ${tests} in ${seconds} s`)
+  for (const line of stdout.match(/^· .*$/gm) ?? []) print(`  ${line}`)
   if (failed > 0) print(`${stdout}${stderr}`)
   count(path.relative(ROOT, file), passed, failed)
 }

@@ -5,12 +5,12 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { runScript } from '../support/command.mts'
 import { endStacks, newStack, start } from '../support/embedded.mts'
-import { drip, envOf, isLong, judge, kafkaProxy, type Lie, randomFrom, sampled, serve } from '../support/faults.mts'
+import { drip, envOf, isLong, judge, kafkaProxy, type Lie, randomNumbers, sampled, serve } from '../support/faults.mts'
 import { applyInitFiles } from '../support/stack.mts'
 
 const PASSWORD = 'pass-"w0rd/&=%41'
 const settings = await newStack({ REDIS_PASSWORD: 'pass-w0rd/&=%41', CLICKHOUSE_PASSWORD: PASSWORD })
-const random = randomFrom(import.meta.url)
+const random = randomNumbers()
 
 /** Longer than every deadline of a command with `--timeout 2`, with the time that a busy machine takes to start it. */
 const END_MS = 60_000

@@ -13,7 +13,7 @@ import { table } from '../../scripts/lib/common/table.mts'
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import { runScript } from '../support/command.mts'
 import { ALL, pids, start } from '../support/embedded.mts'
-import { isLong, randomFrom, sampled } from '../support/faults.mts'
+import { isLong, randomNumbers, sampled } from '../support/faults.mts'
 import { IngestStack } from '../support/ingest.mts'
 
 const [MESSAGES, FAULTS] = isLong ? [1_000_000, 40] : [30_000, 6]
@@ -21,7 +21,7 @@ const [MESSAGES, FAULTS] = isLong ? [1_000_000, 40] : [30_000, 6]
 const FAULT_S = 18
 const HALT_MS = 10_000
 const POISON = 20
-const random = randomFrom(import.meta.url)
+const random = randomNumbers()
 const pick = <T,>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T
 
 /** A disk of its own for the data, which `fill` makes full; undefined where this user may not mount one. */
@@ -146,7 +146,7 @@ load(`${FAULTS} faults lose and double nothing of ${MESSAGES} messages`, async (
     doubled: await ingest.duplicates(),
   }
   const totals = Object.entries(counts).map(([name, value]) => ['', name, String(value)])
-  process.stdout.write(`\n${table([...done, ...totals])}\n`)
+  process.stdout.write(table([...done, ...totals]).replace(/^/gm, '\n· '))
   const expected = { sent: MESSAGES, acknowledged: MESSAGES, stored: MESSAGES, rejected: POISON, doubled: 0 }
   assert.equal(counts, expected)
 })

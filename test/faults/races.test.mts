@@ -7,12 +7,12 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { runScript } from '../support/command.mts'
 import { endStacks, newStack } from '../support/embedded.mts'
-import { envOf, isLong, judge, randomFrom } from '../support/faults.mts'
+import { envOf, isLong, judge, randomNumbers } from '../support/faults.mts'
 
 const KILLS = isLong ? 40 : 2
 const settings = await newStack()
 const env = envOf(settings)
-const random = randomFrom(import.meta.url)
+const random = randomNumbers()
 
 type Command = [script: string, ...args: string[]]
 const COMMANDS = {

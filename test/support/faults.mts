@@ -105,6 +105,14 @@ function readdressed(frame: Buffer, from: number, to: number): Buffer {
   return frame
 }
 
+/** How often each exit code was judged right. A line that begins with `·` is in the report of `npm run test:faults`. */
+const judged = new Map<number, number>()
+process.on('exit', () => {
+  const runs = [...judged.values()].reduce((sum, count) => sum + count, 0)
+  const codes = [...judged].sort(([a], [b]) => a - b).map(([code, count]) => `${count} with ${code}`)
+  if (runs > 0) process.stdout.write(`\n· ${runs} commands ended as they should: ${codes.join(', ')}\n`)
+})
+
 /**
  * Fails unless the command ended by itself with one of these exit codes, and named what it found, and a way out. That it shows no password
  * `runScript` sees to.
@@ -114,15 +122,16 @@ export function judge(what: string, { exitCode, stdout, stderr }: Outcome, codes
   assert.ok(exitCode !== null && codes.includes(exitCode), `${what}: exit ${exitCode}\n${output}`)
   assert.not.match(output, /INTERNAL|this is a defect|\n +at /, what)
   if (exitCode !== 0) assert.match(output, /→/, `${what}: exit ${exitCode}\n${output}`)
+  judged.set(exitCode ?? 0, (judged.get(exitCode ?? 0) ?? 0) + 1)
 }
 
 /** Whether the long form was asked for: `FAULTS=long`. */
 export const isLong = process.env.FAULTS === 'long'
 
 /** Numbers from 0 to 1 that FAULTS_SEED repeats; the seed is printed. @see Mulberry32 */
-export function randomFrom(file: string): () => number {
+export function randomNumbers(): () => number {
   let state = Number(process.env.FAULTS_SEED ?? Date.now() % 1_000_000)
-  process.stdout.write(`FAULTS_SEED=${state} ${file.slice(file.lastIndexOf('/') + 1)}\n`)
+  process.stdout.write(`\n· FAULTS_SEED=${state} repeats this run\n`)
   return () => {
     state = (state + 0x6d2b79f5) | 0
     let t = Math.imul(state ^ (state >>> 15), 1 | state)
