@@ -1,4 +1,4 @@
-/** What openKafkajs does with a client that it gives up. */
+/** What openKafkajs does with a client that it gives up, and with large answers. */
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { suite } from 'uvu'
@@ -37,6 +37,31 @@ client('a client that connects after its deadline holds no connection', async ()
   way.close()
   await stack.stop()
   assert.equal([outcome, ended], ['given up', true])
+})
+
+client('a consumer whose first answer is as large as fetches become reads it', async () => {
+  const stack = await sharedStack()
+  const topic = `large-${process.pid}`
+  const clients = await openKafkajs(stack.settings, { timeoutMs: 20_000 })
+  try {
+    const partitions = [0, 1, 2, 3, 4]
+    await (await clients.admin()).createTopics({ topics: [{ topic, numPartitions: partitions.length }] })
+    const producer = await clients.producer()
+    for (const partition of partitions)
+      await producer.send({ topic, messages: [{ partition, value: Buffer.alloc(900_000, 'x') }] })
+    const consumer = await clients.consumer({ groupId: topic })
+    const seen = new Set<number>()
+    await consumer.subscribe({ topics: [topic], fromBeginning: true })
+    await consumer.run({ eachMessage: async ({ partition }) => void seen.add(partition) })
+    await waitUntil(async () => seen.size === partitions.length, { timeoutMs: 20_000, pollMs: 50 })
+    assert.equal([...seen].sort(), partitions)
+  } finally {
+    await clients.close()
+    const cleaning = await openKafkajs(stack.settings, { timeoutMs: 20_000 })
+    await (await cleaning.admin()).deleteTopics({ topics: [topic] })
+    await cleaning.close()
+    await stack.stop()
+  }
 })
 
 client.run()

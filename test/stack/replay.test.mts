@@ -10,7 +10,7 @@ import kafkajs from 'kafkajs'
 import { compressFrame, decompressFrame } from 'lz4-napi'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { waitUntil } from '../../scripts/lib/common/wait.mts'
+import { inTime, waitUntil } from '../../scripts/lib/common/wait.mts'
 import { openKafkajs } from '../../scripts/lib/kafka/clients.mts'
 import { TOPICS } from '../../scripts/lib/replay/fields.mts'
 import type { Message } from '../../scripts/lib/replay/message.mts'
@@ -68,7 +68,7 @@ async function readTopic(topic: string): Promise<{ key: string; value: string; p
   try {
     const consumer = await clients.consumer({ groupId: `read-${topic}-${randomBytes(4).toString('hex')}` })
     await consumer.subscribe({ topics: [topic], fromBeginning: true })
-    await new Promise<void>((resolve, reject) => {
+    const reading = new Promise<void>((resolve, reject) => {
       consumer.on('consumer.crash', ({ payload }) => {
         if (!payload.restart) reject(payload.error)
       })
@@ -79,6 +79,7 @@ async function readTopic(topic: string): Promise<{ key: string; value: string; p
         },
       })
     })
+    await inTime(reading, 60_000, `read ${records.length} of ${total} records of ${topic}`)
     return records
   } finally {
     await clients.close()

@@ -53,8 +53,11 @@ export function ownSockets(): OwnSockets {
   }
 }
 
-/** Bytes. No first answer comes near; a server of another protocol does, as soon as its text is read as a length. */
-const MAX_FIRST_ANSWER = 1024 * 1024
+/**
+ * Bytes of the first answer: a fetch, which has a connection of its own, comes to some 10 MB. The text of another protocol, read as a length,
+ * comes to more.
+ */
+const MAX_FIRST_ANSWER = 128 * 1024 * 1024
 
 /** kafkajs waits for as many bytes as the first four say, and throws where nothing catches it when they make no sense. */
 function guard(socket: Socket): Socket {
