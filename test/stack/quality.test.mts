@@ -144,6 +144,22 @@ finding('looks at one symbol and one day', async () => {
   assert.equal((await quality('--symbol', "it's")).doubts, [])
 })
 
+finding('takes places in Kafka, which symbols share, for no gap, in partition 0 neither', async () => {
+  const trade = (symbol: string, index: number, sequence: number) => ({
+    symbol,
+    timestamp: `2026-01-08 14:30:0${index}`,
+    ingestion_time: `2026-01-08 14:30:0${index}`,
+    ...{ price: 1, size: 1, tick_id: index + 1, sequence },
+  })
+  const places = [1, 2, 3, 9, 10, 11]
+  await insert('market_ticks', [
+    ...places.map((place, index) => trade('P0', index, place)),
+    ...places.map((place, index) => trade('P3', index, 3e14 + place)),
+  ])
+  for (const scope of [[], ['--symbol', 'P0'], ['--symbol', 'P3']])
+    assert.equal((await quality('--day', '2026-01-08', ...scope)).doubts, [])
+})
+
 finding('refuses a day that is none', async () => {
   for (const day of ['yesterday', '2026-02-30', '20260105']) assert.is((await quality('--day', day)).exitCode, 2)
 })

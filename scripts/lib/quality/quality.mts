@@ -73,9 +73,12 @@ interface SymbolRow {
   lastS: number
   steps: number
   jumps: number
+  /** Whether rows of the table, of any symbol, came through the built-in ingest. */
+  fromKafka: number
   [countOrSample: string]: string | number
 }
 
+/** The WHERE of what is asked about. */
 function selection({ symbol, day }: QualityScope): string {
   const ofSymbol = symbol === undefined ? [] : [`symbol = ${quote(symbol)}`]
   const ofDay =
@@ -88,11 +91,14 @@ function selection({ symbol, day }: QualityScope): string {
 const quote = (text: string) => `'${text.replace(/[\\']/g, '\\$&')}'`
 const line = (sql: string) => sql.replace(/\s+/g, ' ').trim()
 
+/** The least place in Kafka that is none of partition 0, as the built-in ingest writes it: partition × 10^14 + offset. */
+const PLACE_IN_KAFKA = '100000000000000'
+
 /**
- * Whether the sequence of a symbol mostly grows by 1: it counts the symbol's rows. Kafka's offsets and an exchange's ids do not, which many
- * symbols share.
+ * Whether the sequence of a symbol counts the symbol's rows: it mostly grows by 1, and is no place in Kafka. Symbols share such places, and
+ * an exchange's ids.
  */
-const counts = ({ steps, jumps }: SymbolRow) => steps > jumps
+const counts = ({ steps, jumps, fromKafka }: SymbolRow) => steps > jumps && !fromKafka
 
 /** One row a symbol: how many rows, and of each check how many and which first. */
 async function readTable(client: ClickHouseClient, { table, rows, sample, checks }: TableChecks, scope: QualityScope) {
@@ -102,16 +108,17 @@ async function readTable(client: ClickHouseClient, { table, rows, sample, checks
     `argMinIf(concat(toString(timestamp), ' ', ${sample}), timestamp, ${condition}) AS s_${code}`,
   ])
   const totals = `count() AS row_count, max(timestamp) AS last_at, countIf(${STEP}) AS step_count, countIf(${JUMP}) AS jump_count`
+  const fromKafka = `(SELECT max(sequence) >= ${PLACE_IN_KAFKA} FROM ${table} WHERE ${selection({ day: scope.day })}) AS fromKafka`
   const query =
     table === 'market_l2'
       ? `SELECT symbol, toFloat64(sum(row_count)) AS rows, toString(max(last_at)) AS last, toFloat64(max(last_at)) AS lastS,
-           toFloat64(sum(step_count)) AS steps, toFloat64(sum(jump_count)) AS jumps,
+           toFloat64(sum(step_count)) AS steps, toFloat64(sum(jump_count)) AS jumps, ${fromKafka},
            ${checks.map(({ code }) => `toFloat64(sum(n_${code})) AS n_${code}, argMinIf(s_${code}, s_${code}, s_${code} != '') AS s_${code}`).join(', ')},
            toFloat64(countIf(${STUCK.condition})) AS n_${STUCK.code},
            argMinIf(concat(toString(last_time), ' ', toString(side), ' ', toString(last_price)), last_time, ${STUCK.condition}) AS s_${STUCK.code}
          FROM (${ENTRIES(from, `, ${[totals, ...sums].join(', ')}`)}) GROUP BY symbol ORDER BY symbol`
       : `SELECT symbol, toFloat64(row_count) AS rows, toString(last_at) AS last, toFloat64(last_at) AS lastS, toFloat64(step_count) AS steps,
-           toFloat64(jump_count) AS jumps,
+           toFloat64(jump_count) AS jumps, ${fromKafka},
            ${checks.map(({ code }) => `toFloat64(n_${code}) AS n_${code}, s_${code}`).join(', ')}
          FROM (SELECT symbol, ${[totals, ...sums].join(', ')} FROM (${from}) GROUP BY symbol) ORDER BY symbol`
   return readRows<SymbolRow>(client, query)
