@@ -105,7 +105,7 @@ function readdressed(frame: Buffer, from: number, to: number): Buffer {
   return frame
 }
 
-/** How often each exit code was judged right. A line that begins with `·` is in the report of `npm run test:faults`. */
+/** How often each exit code was judged right. The runner of the tests shows a line that begins with `·`. */
 const judged = new Map<number, number>()
 process.on('exit', () => {
   const runs = [...judged.values()].reduce((sum, count) => sum + count, 0)

@@ -85,4 +85,8 @@ imports('make no circle of files', () => {
   )
 })
 
+const between = new Set(arrows.map(({ from, to }) => `${roomOf(from)} → ${roomOf(to)}`))
+process.stdout.write(
+  `· ${LEVELS.length} levels, ${arrows.length} imports between ${files.length} files, ${between.size} from room to room\n`,
+)
 imports.run()
