@@ -10,7 +10,14 @@ import { type Measured, measure, median, type PartResult, runGood } from './meas
 
 const ROUNDS = 7
 const SERVICES = ['zookeeper', 'kafka', 'clickhouse', 'redis', 'ingest']
-const IMPORTS = "for (const name of ['@clickhouse/client', 'ioredis']) await import(name)"
+/** What the probes connect with: of kafkajs its inner layers. */
+const CLIENTS = [
+  '@clickhouse/client',
+  'ioredis',
+  'kafkajs/src/network/connectionPool.js',
+  'kafkajs/src/broker/index.js',
+]
+const IMPORTS = `for (const name of ${JSON.stringify(CLIENTS)}) await import(name)`
 
 /** Times health-check of all services, of each alone, its `--help`, which does nothing but start up, and the import of its clients. */
 export async function benchHealth(log: (line: string) => void): Promise<PartResult> {
@@ -26,7 +33,7 @@ export async function benchHealth(log: (line: string) => void): Promise<PartResu
       [
         { name: 'health-check of all services', run: () => runGood(script, [], stack) },
         { name: 'its start-up alone (--help)', run: () => runGood(script, ['--help'], stack) },
-        { name: 'node, importing @clickhouse/client and ioredis', run: node(IMPORTS) },
+        { name: 'node, importing the clients of the probes', run: node(IMPORTS) },
         { name: 'node, doing nothing', run: node('') },
         ...SERVICES.map((service) => ({
           name: `health-check of ${service} alone`,

@@ -38,13 +38,11 @@ export interface ViewText {
 
 export type ObjectText = TableText | ViewText
 
-/** Splits at `separator` outside quotes and brackets. */
-export function splitOutside(text: string, separator: string): string[] {
-  const pieces: string[] = []
+/** The first place from `start` on, outside quotes and brackets, where one of `marks` begins; the end of the text where none does. */
+function placeOutside(text: string, marks: readonly string[], start = 0): number {
   let depth = 0
   let quote = ''
-  let start = 0
-  for (let at = 0; at < text.length; at++) {
+  for (let at = start; at < text.length; at++) {
     const character = text[at] as string
     if (quote) {
       if (character === '\\') at++
@@ -52,19 +50,25 @@ export function splitOutside(text: string, separator: string): string[] {
     } else if (character === "'" || character === '`') quote = character
     else if ('([{'.includes(character)) depth++
     else if (')]}'.includes(character)) depth--
-    else if (depth === 0 && text.startsWith(separator, at)) {
-      pieces.push(text.slice(start, at))
-      start = at + separator.length
-      at = start - 1
-    }
+    else if (depth === 0 && marks.some((mark) => text.startsWith(mark, at))) return at
+  }
+  return text.length
+}
+
+/** Splits at `separator` outside quotes and brackets. */
+export function splitOutside(text: string, separator: string): string[] {
+  const pieces: string[] = []
+  let start = 0
+  for (let at = placeOutside(text, [separator]); at < text.length; at = placeOutside(text, [separator], start)) {
+    pieces.push(text.slice(start, at))
+    start = at + separator.length
   }
   return [...pieces, text.slice(start)]
 }
 
 /** The text from the first place outside quotes and brackets where one of `marks` begins, and what is before it. */
 function cutBefore(text: string, marks: readonly string[]): [before: string, from: string] {
-  const places = marks.map((mark) => (splitOutside(text, mark)[0] as string).length)
-  const at = Math.min(...places)
+  const at = placeOutside(text, marks)
   return [text.slice(0, at).trim(), text.slice(at).trim()]
 }
 
