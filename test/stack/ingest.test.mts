@@ -535,6 +535,7 @@ const POISON: [topic: string, error: string, message: unknown][] = [
   [TOPICS.trades, 'cannot use: timestamp', trade({ timestamp: 'yesterday' })],
   [TOPICS.trades, 'cannot use: timestamp', trade({ timestamp: 12 })],
   [TOPICS.trades, 'cannot use: timestamp', trade({ timestamp: '9999-01-01T00:00:00' })],
+  [TOPICS.trades, 'cannot use: timestamp', trade({ timestamp: 17956170001 })],
   [TOPICS.trades, 'cannot use: timestamp', trade({ timestamp: undefined })],
   [TOPICS.trades, 'cannot use: trade_price', trade({ trade_price: null })],
   [TOPICS.trades, 'cannot use: trade_price, trade_size', trade({ trade_price: 1e12, trade_size: 'many' })],
