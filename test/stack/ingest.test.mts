@@ -596,7 +596,7 @@ rejecting('is reported by status and health-check, as a warning with samples', a
   assert.is(exitCode, 0)
   assert.equal(
     topics.map(({ rejects: count }) => count),
-    [29, 4, 8, 0, 0],
+    [30, 4, 8, 0, 0],
   )
   assert.is(rejects.length, 5)
   assert.ok(rejects.every(({ error, message }) => error !== '' && message.length <= 100))
