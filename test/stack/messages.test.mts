@@ -276,6 +276,9 @@ from('begins at the first record that is kept, and names the offsets where there
   assert.equal(await read('--from', 'earliest'), [0, '', kept, []])
   assert.equal(await read('--from', '1'), [0, '', kept, ['OFFSET_OUT_OF_RANGE: no offset 1 (partition 0: 3 to 5)']])
   assert.equal(await read('--from', '5'), [0, '', [], []])
+  const people = await tail(topic, '--from', '6')
+  assert.equal([people.exitCode, people.stdout], [0, ''])
+  assert.match(people.stderr, '[OFFSET_OUT_OF_RANGE]\n    → ./scripts/tail-topic.mts')
   assert.equal(await read('--from', '6'), [0, '', [], ['OFFSET_OUT_OF_RANGE: no offset 6 (partition 0: 3 to 5)']])
 })
 
