@@ -352,6 +352,18 @@ follow('goes on with what is kept when its place is gone', async () => {
   )
 })
 
+follow('ends when its topic is deleted', async () => {
+  const topic = await topicOf('gone', [{ value: 'old' }])
+  const outcome = await following(
+    [topic, '--follow', '--json'],
+    () => kafka.admin((admin) => admin.deleteTopics({ topics: [topic] })),
+    (stdout) => stdout.includes('exitCode'),
+  )
+  made.splice(made.indexOf(topic), 1)
+  assert.equal([outcome.exitCode, outcome.stderr], [1, ''])
+  assert.match(outcome.stdout, '"code":"TOPIC_GONE"')
+})
+
 follow('ends when its reader goes, and leaves its exit code good', async () => {
   const topic = await topicOf('head', numbered(3_000))
   const script = path.join(ROOT, 'scripts/tail-topic.mts')

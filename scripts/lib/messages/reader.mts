@@ -72,12 +72,12 @@ export class Reader {
     let answers: Fetched[] = []
     const settled = async () => {
       answers = await this.#ask(positions, limits)
-      if (!answers.some(({ error }) => PASSING.includes(error))) return true
+      if (!answers.some(({ error }) => PASSING.includes(error))) return 'answered'
       const { topics } = await this.#cluster.send(metadata)
       this.#topic = topics.find(({ name }) => name === this.#topic.name) ?? { ...this.#topic, partitions: [] }
-      return false
+      return this.#topic.partitions.length === 0 && 'gone'
     }
-    if (await waitUntil(settled, { timeoutMs: this.#timeoutMs, pollMs: 100 })) return answers
+    if ((await waitUntil(settled, { timeoutMs: this.#timeoutMs, pollMs: 100 })) === 'answered') return answers
     throw this.#unserved(answers)
   }
 
