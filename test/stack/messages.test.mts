@@ -8,6 +8,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import { type KafkajsClients, openKafkajs } from '../../scripts/lib/kafka/clients.mts'
+import { openCluster } from '../../scripts/lib/kafka/cluster.mts'
+import { readGroups } from '../../scripts/lib/kafka/groups.mts'
 import { ROOT } from '../../scripts/lib/settings/settings.mts'
 import { runScript } from '../support/command.mts'
 import { KafkaHand } from '../support/kafka.mts'
@@ -37,7 +39,11 @@ async function topicOf(
 ): Promise<string> {
   const topic = `tail-${process.pid}-${name}`
   made.push(topic)
-  const configEntries = Object.entries(config).map(([key, value]) => ({ name: key, value }))
+  // Messages of these tests may be older than what the broker keeps.
+  const configEntries = Object.entries({ 'retention.ms': '-1', ...config }).map(([key, value]) => ({
+    name: key,
+    value,
+  }))
   await kafka.admin((admin) =>
     admin.createTopics({
       topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }],
@@ -88,9 +94,6 @@ last('shows them by time, over all partitions, and joins no group', async () => 
     numbered(30, (n) => ({ partition: n % 3, key: `k${n}` })),
     { partitions: 3 },
   )
-  const groups = () =>
-    kafka.admin(async (admin) => (await admin.listGroups()).groups.map(({ groupId }) => groupId).sort())
-  const before = await groups()
   const { exitCode, stdout, stderr } = await tail(topic, '-n', '4')
   assert.equal([exitCode, stderr], [0, ''])
   assert.is(
@@ -101,17 +104,18 @@ last('shows them by time, over all partitions, and joins no group', async () => 
       '2026-11-18T11:07:08.000Z  1/9   k28     28',
       '2026-11-18T11:07:09.000Z  2/9   k29     29',
       '',
-    ]
-      .join('\n')
-      .replaceAll(/2026-11-18T11:07:0(\d)/g, (_, second) =>
-        new Date(1_795_000_020_000 + Number(second) * 1_000).toISOString().slice(0, 19),
-      ),
+    ].join('\n'),
   )
   assert.equal(seen((await tail(topic, '--json', '--partition', '1', '--last', '2')).stdout), [
     ['1/8', '25'],
     ['1/9', '28'],
   ])
-  assert.equal(await groups(), before)
+  const cluster = await openCluster(stack.settings, { timeoutMs: 20_000 })
+  const { groups } = await readGroups(cluster).finally(cluster.close)
+  const readers = groups.filter(({ committed, subscribed }) =>
+    [...(subscribed ?? []), ...committed.map((each) => each.topic)].includes(topic),
+  )
+  assert.equal(readers, [])
 })
 
 last('ends the lines for programs with the report', async () => {
