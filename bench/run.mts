@@ -6,6 +6,7 @@
  */
 import { runCommand, usage } from '../scripts/lib/command/command.mts'
 import { configError, type Finding } from '../scripts/lib/common/findings.mts'
+import { benchFlows } from './flows.mts'
 import { benchHealth } from './health.mts'
 import { benchHelp } from './help.mts'
 import type { PartResult, Ratio } from './measure.mts'
@@ -15,6 +16,7 @@ import { benchTopics } from './topics.mts'
 const PARTS: Record<string, (log: (line: string) => void) => Promise<PartResult>> = {
   help: benchHelp,
   topics: benchTopics,
+  flows: benchFlows,
   health: benchHealth,
   start: benchStart,
 }

@@ -1,14 +1,14 @@
 /** create-topics against Kafka's own topics tool, and against Node.js doing nothing but import the clients. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { waitUntil } from '../scripts/lib/common/wait.mts'
-import { install } from '../scripts/lib/engines/embedded/install.mts'
 import { openCluster } from '../scripts/lib/kafka/cluster.mts'
 import { createTopics, deleteTopics } from '../scripts/lib/kafka/topic-requests.mts'
 import { ROOT, type Settings } from '../scripts/lib/settings/settings.mts'
 import { type DeclaredTopic, readDeclaredTopics } from '../scripts/lib/topics/file.mts'
 import { startStack } from '../test/support/stack.mts'
+import { openKafkaTools } from './kafka-tools.mts'
 import { measure, type PartResult, runGood } from './measure.mts'
 
 const ROUNDS = 5
@@ -16,24 +16,11 @@ const ROUNDS = 5
 const WARM_UP_ROUNDS = 15
 /** Where the broker's data goes: both sides wait for the same commits, and a slow disk would hide what the tools themselves take. */
 const MEMORY = '/dev/shm'
-const TOOLS = path.join(ROOT, '.embedded', 'cache', 'kafka-tools')
-/** What bin/kafka-run-class.sh of Kafka 3.9 gives a tool; its shell script is left out, in the tool's favour. */
-const JVM_OPTIONS = [
-  '-Xmx256M',
-  '-server',
-  '-XX:+UseG1GC',
-  '-XX:MaxGCPauseMillis=20',
-  '-XX:InitiatingHeapOccupancyPercent=35',
-  '-XX:+ExplicitGCInvokesConcurrent',
-  '-XX:MaxInlineLevel=15',
-  '-Djava.awt.headless=true',
-]
 const IMPORT_CLIENTS = "await Promise.all(['kafkajs', '@clickhouse/client', 'ioredis'].map((name) => import(name)))"
 
 /** Times the creation of the declared topics on a broker of their own, and a run that finds nothing to do. */
 export async function benchTopics(log: (line: string) => void): Promise<PartResult> {
-  const { java, jars } = await install(log)
-  const classPath = [...jars, await fetchTools(log)].join(':')
+  const runTool = await openKafkaTools(log)
   const folder = existsSync(MEMORY) ? MEMORY : tmpdir()
   const stack = await startStack(['zookeeper', 'kafka'], {
     EMBEDDED_DATA_DIR: mkdtempSync(path.join(folder, 'l2-bench-')),
@@ -42,11 +29,7 @@ export async function benchTopics(log: (line: string) => void): Promise<PartResu
     const declared = readDeclaredTopics(stack.settings)
     const createScript = path.join(ROOT, 'scripts', 'create-topics.mts')
     const tool = (topic: DeclaredTopic) =>
-      runGood(java, [
-        ...JVM_OPTIONS,
-        '-cp',
-        classPath,
-        'org.apache.kafka.tools.TopicCommand',
+      runTool('TopicCommand', [
         '--bootstrap-server',
         stack.settings.KAFKA_BOOTSTRAP_SERVERS.join(','),
         '--create',
@@ -115,21 +98,4 @@ async function deleteAll(settings: Settings, topics: DeclaredTopic[]): Promise<v
   } finally {
     cluster.close()
   }
-}
-
-/** The path of the jar that holds Kafka's topics tool, fetched by Maven once. */
-async function fetchTools(log: (line: string) => void): Promise<string> {
-  if (!existsSync(TOOLS)) {
-    log("Fetching Kafka's own tools, once")
-    const target = `${TOOLS}.${process.pid}.tmp`
-    mkdirSync(target, { recursive: true })
-    try {
-      const pom = path.join(ROOT, 'bench', 'pom.xml')
-      await runGood('mvn', ['-q', '-B', '-f', pom, 'dependency:copy-dependencies', `-DoutputDirectory=${target}`])
-      renameSync(target, TOOLS)
-    } finally {
-      rmSync(target, { recursive: true, force: true })
-    }
-  }
-  return path.join(TOOLS, readdirSync(TOOLS)[0] ?? '')
 }

@@ -7,8 +7,10 @@
  */
 import { refuseTogether, runCommand } from './lib/command/command.mts'
 
+const NAME = './scripts/create-topics.mts'
+
 await runCommand({
-  name: './scripts/create-topics.mts',
+  name: NAME,
   summary: `Makes Kafka's topics match kafka/topics.yml, and checks the result.
 Creates topics, adds partitions and sets configuration; never deletes or shrinks a topic, and leaves alone what is not declared.
 A shorter retention or another cleanup.policy makes the broker delete records: --dry-run shows it first.`,
@@ -16,7 +18,11 @@ A shorter retention or another cleanup.policy makes the broker delete records: -
     'dry-run': { type: 'boolean', help: 'show the plan and change nothing; exit 1 when something would change' },
     // --dry-run with every difference as a finding, kept for the CI scripts that call it.
     check: { type: 'boolean', hidden: true, help: 'report every difference as a finding and change nothing' },
-    only: { type: 'list', value: 'NAME', help: 'only these declared topics' },
+    export: {
+      type: 'boolean',
+      help: 'print the topics that the cluster has as a declaration, and change nothing; for a file of its own: > my-topics.yml',
+    },
+    only: { type: 'list', value: 'NAME', help: 'only these topics' },
     file: { type: 'string', value: 'PATH', help: 'read this file instead of kafka/topics.yml' },
     timeout: {
       type: 'number',
@@ -36,37 +42,28 @@ A shorter retention or another cleanup.policy makes the broker delete records: -
   },
   run: async ({ options, log, paint }) => {
     const { check, 'dry-run': dryRun, file, only, timeout } = options
-    refuseTogether({ '--check': check, '--dry-run': dryRun }, './scripts/create-topics.mts --check')
+    refuseTogether({ '--check': check, '--dry-run': dryRun, '--export': options.export }, `${NAME} --help`)
+    refuseTogether({ '--export': options.export, '--file': file !== undefined }, `${NAME} --export`)
     const { withKafkaCause } = await import('./lib/engines/container.mts')
     const { readSettings } = await import('./lib/settings/settings.mts')
+    if (options.export) {
+      const { exportTopics } = await import('./lib/topics/export.mts')
+      const exporting = exportTopics(readSettings(), { only, timeoutMs: timeout * 1000, log })
+      const exported = await withKafkaCause(exporting, timeout * 1000)
+      return { findings: [], text: exported.yaml.trimEnd(), data: { ...exported } }
+    }
     const { changeCount } = await import('./lib/topics/plan.mts')
-    const { renderPlan } = await import('./lib/topics/report.mts')
+    const { renderSynced } = await import('./lib/topics/report.mts')
     const { syncTopics } = await import('./lib/topics/topics.mts')
-    const started = performance.now()
-    const synced = await withKafkaCause(
-      syncTopics(readSettings(), {
-        ...(file === undefined ? {} : { file }),
-        only,
-        mode: check ? 'check' : dryRun ? 'plan' : 'apply',
-        timeoutMs: timeout * 1000,
-        log,
-      }),
-      timeout * 1000,
-    )
-    const { clusterId, brokers, plan, done, findings } = synced
-    const changes = changeCount(plan)
-    const seconds = ((performance.now() - started) / 1000).toFixed(1)
-    const text = [`Cluster ${clusterId}, brokers: ${brokers}`]
-    if (!check) text.push(renderPlan(plan, paint))
-    if (changes === 0) text.push(plan.impossible.length > 0 ? 'Nothing that can be changed' : 'Nothing to do')
-    else if (check) text.push(`Topics that differ: ${changes}`)
-    else if (dryRun) text.push(`Topics that would change: ${changes}`)
-    else text.push(`Changed in ${seconds} s: ${done.length} of ${changes}`, ...done.map((line) => `  ${line}`))
+    const mode = check ? 'check' : dryRun ? 'plan' : 'apply'
+    const startMs = performance.now()
+    const chosen = { ...(file === undefined ? {} : { file }), only, mode, timeoutMs: timeout * 1000, log } as const
+    const { findings, ...synced } = await withKafkaCause(syncTopics(readSettings(), chosen), timeout * 1000)
     return {
       findings,
-      text: text.filter(Boolean).join('\n'),
-      data: { clusterId, brokers, mode: check ? 'check' : dryRun ? 'dry-run' : 'apply', plan, done },
-      ...(dryRun && changes > 0 ? { exitCode: 1 as const } : {}),
+      text: renderSynced(synced, mode, (performance.now() - startMs) / 1000, paint),
+      data: { ...synced, mode: mode === 'plan' ? 'dry-run' : mode },
+      ...(dryRun && changeCount(synced.plan) > 0 ? { exitCode: 1 as const } : {}),
     }
   },
 })

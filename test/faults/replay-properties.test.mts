@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { parseTime } from '../../scripts/lib/common/time.mts'
 import { parseCsvLine } from '../../scripts/lib/replay/csv.mts'
 import { messageOfLine } from '../../scripts/lib/replay/message.mts'
-import { parseTime } from '../../scripts/lib/replay/time.mts'
 import { holds, textOf } from '../support/property.mts'
 
 /** What `read` gives, or undefined where it refuses as it should. */

@@ -291,6 +291,73 @@ changes('creates a topic whose deletion still goes on', async () => {
 
 changes.run()
 
+const exported = suite('create-topics --export')
+
+exported('declares a cluster made by hand, so that nothing is left to do', async () => {
+  const configs: Record<string, Record<string, string>> = {
+    'x.plain': {},
+    null: { 'retention.ms': '1' },
+    '-dash': { 'retention.ms': '-1', 'retention.bytes': '1000000', 'cleanup.policy': 'compact,delete' },
+    '1e3': { 'retention.ms': '5400000', 'segment.ms': '60000', 'min.cleanable.dirty.ratio': '0.5' },
+    _under: { 'max.message.bytes': '9223372', 'compression.type': 'zstd', 'compression.zstd.level': '-5' },
+    'UPPER-case.9': {
+      'message.timestamp.type': 'LogAppendTime',
+      preallocate: 'TRUE',
+      'unclean.leader.election.enable': 'false',
+      'leader.replication.throttled.replicas': '*',
+      'follower.replication.throttled.replicas': '0:1,1:1',
+      // As the broker has it anyway: set on the topic all the same.
+      'min.insync.replicas': '1',
+    },
+  }
+  const topics = Object.entries(configs).map(([topic, config], index) => ({
+    topic,
+    numPartitions: index + 1,
+    replicationFactor: 1,
+    configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
+  }))
+  await kafka.admin((admin) => admin.createTopics({ topics, waitForLeaders: true }))
+  // Kafka's own topics, which no declaration may name.
+  await kafka.commit('x-group', 'x.plain', 0)
+  const before = await everything()
+  const { exitCode, stdout, stderr } = await run(['--export'])
+  assert.equal([exitCode, stderr], [0, ''])
+  const file = path.join(folder, 'exported.yml')
+  writeFileSync(file, stdout)
+  const plan = JSON.parse((await run(['--file', file, '--dry-run', '--json'])).stdout)
+  assert.equal(plan.findings, [])
+  assert.equal(plan.plan, { create: [], grow: [], configure: [], impossible: [], undeclared: [] })
+  assert.is((await run(['--file', file, '--check'])).exitCode, 0)
+  // The declared ones of this repository come out as they went in.
+  const own = await run(['--export', '--json', '--only', 'iqfeed.l2.raw'])
+  assert.equal(JSON.parse(own.stdout).topics, [
+    {
+      name: 'iqfeed.l2.raw',
+      partitions: 10,
+      replication: 1,
+      config: { 'compression.type': 'lz4', 'retention.ms': '86400000', 'segment.ms': '3600000' },
+    },
+  ])
+  // Made anew from the file, they are what they were.
+  await kafka.admin((admin) => admin.deleteTopics({ topics: Object.keys(configs) }))
+  assert.is((await run(['--file', file])).exitCode, 0)
+  assert.equal(await everything(), before)
+  await kafka.admin((admin) => admin.deleteTopics({ topics: Object.keys(configs) }))
+})
+
+exported('refuses what it cannot do', async () => {
+  const missing = await run(['--export', '--only', 'no.such'])
+  assert.equal([missing.exitCode, missing.stdout], [2, ''])
+  assert.match(missing.stderr, /^✗ --only no\.such: found no such topic, expected .*iqfeed\.l2\.raw/)
+  for (const flag of ['--dry-run', '--check', '--file=x.yml']) {
+    const { exitCode, stderr } = await run(['--export', flag])
+    assert.is(exitCode, 2)
+    assert.match(stderr, 'found together, expected one of them')
+  }
+})
+
+exported.run()
+
 const wrong = suite('create-topics, wrong files and wrong use')
 
 wrong('names every mistake of the file at once, and then every one that only the broker can find', async () => {

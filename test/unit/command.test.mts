@@ -167,6 +167,23 @@ Exit codes:
 Example: ./x.mts --wait 9`,
   )
 })
+
+help('shows short flags, and what --json prints of a stream', () => {
+  const text = helpText({
+    name: './x.mts',
+    summary: 'Shows things.',
+    options: { last: { type: 'number', short: 'n', value: 'N', min: 0, max: 9, whole: true, help: 'the last N' } },
+    isStream: true,
+    example: './x.mts -n 9',
+    exitCodes: { 0: 'good', 1: 'bad', 2: 'wrong', 3: 'unknown' },
+    run: async () => ({ findings: [] }),
+  })
+  assert.match(text, /^ {2}--last N, -n N +the last N$/m)
+  assert.match(
+    text,
+    /^ {2}--json +print JSON objects on stdout .*: one a line, the last with the exit code and findings$/m,
+  )
+})
 help.run()
 
 const finding = (severity: Severity, code = 'CODE'): Finding => ({

@@ -10,8 +10,8 @@ const LEVELS = [
   ['common'],
   ['settings', 'command'],
   ['kafka', 'clickhouse'],
-  ['topics', 'schema', 'ingest', 'replay', 'quality', 'engines'],
-  ['reset', 'health', 'ports'],
+  ['topics', 'messages', 'schema', 'ingest', 'replay', 'quality', 'engines'],
+  ['reset', 'groups', 'health', 'ports'],
   ['start'],
   ['commands'],
 ]

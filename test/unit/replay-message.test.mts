@@ -1,9 +1,9 @@
 /** Rows and lines of recordings, and the messages that they become. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { zoneOf } from '../../scripts/lib/common/time.mts'
 import { kindOf } from '../../scripts/lib/replay/forms.mts'
 import { messageOf, messageOfLine } from '../../scripts/lib/replay/message.mts'
-import { zoneOf } from '../../scripts/lib/replay/time.mts'
 
 const reading = suite('messages')
 

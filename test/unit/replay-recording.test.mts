@@ -6,9 +6,9 @@ import { gzipSync } from 'node:zlib'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Finding, OpsError } from '../../scripts/lib/common/findings.mts'
+import { zoneOf } from '../../scripts/lib/common/time.mts'
 import { openRecordings } from '../../scripts/lib/replay/files.mts'
 import type { Entry, ReadOptions } from '../../scripts/lib/replay/recording.mts'
-import { zoneOf } from '../../scripts/lib/replay/time.mts'
 import { readSettings } from '../../scripts/lib/settings/settings.mts'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'l2-replay-'))

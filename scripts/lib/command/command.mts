@@ -1,5 +1,4 @@
 /** The contract that every command keeps: flags, --help, --json, exit codes, and where output goes. */
-import { createRequire } from 'node:module'
 import { parseArgs } from 'node:util'
 import {
   configError,
@@ -14,18 +13,19 @@ import {
   renderFindings,
   unknown,
 } from '../common/findings.mts'
+import { nearest } from '../common/nearest.mts'
 import { redact } from '../common/secrets.mts'
 import { table } from '../common/table.mts'
 
 /**
- * `list` takes every value up to the next flag: `--only redis kafka`. `number` is checked against its bounds. A `hidden` flag works and is
- * not in the help.
+ * `list` takes every value up to the next flag: `--only redis kafka`. `number` is checked against its bounds, and to have no fraction where
+ * it is `whole`. A `hidden` flag works and is not in the help. `short` is one letter, as in `-n`.
  */
-export type OptionSpec = { help: string; hidden?: true } & (
+export type OptionSpec = { help: string; hidden?: true; short?: string } & (
   | { type: 'boolean' }
   | { type: 'string'; value: string; default?: string }
   | { type: 'list'; value: string }
-  | { type: 'number'; value: string; min: number; max: number; default?: number }
+  | { type: 'number'; value: string; min: number; max: number; whole?: true; default?: number }
 )
 
 type ValueOf<O extends OptionSpec> = O extends { type: 'boolean' }
@@ -71,6 +71,11 @@ export interface CommandSpec<O extends Record<string, OptionSpec>> {
   /** Placeholder and help of arguments beyond the flags, if the command takes any. */
   arguments?: { value: string; help: string }
   example: string
+  /**
+   * Its output is a stream of lines, which it writes itself, with `--json` an object each: stdout then holds nothing else for people, whose
+   * findings go to stderr, and for programs the report in one last line.
+   */
+  isStream?: true
   /** What the exit codes mean for this command. */
   exitCodes: Record<ExitCode, string>
   run: (context: Context<O>) => Promise<Report>
@@ -81,14 +86,21 @@ const STANDARD = {
   help: { type: 'boolean', help: 'show this help' },
 } as const satisfies Record<string, OptionSpec>
 
+const STREAM_JSON: OptionSpec = {
+  type: 'boolean',
+  help: 'print JSON objects on stdout and nothing else there: one a line, the last with the exit code and findings',
+}
+
 /** The text of `--help`. */
 export function helpText<O extends Record<string, OptionSpec>>(spec: CommandSpec<O>): string {
-  const options = Object.entries<OptionSpec>({ ...spec.options, ...STANDARD })
+  const json = spec.isStream ? STREAM_JSON : STANDARD.json
+  const options = Object.entries<OptionSpec>({ ...spec.options, ...STANDARD, json })
     .filter(([, { hidden }]) => !hidden)
     .map(([name, option]): [string, string] => {
       const value = option.type === 'boolean' ? '' : ` ${option.value}${option.type === 'list' ? '…' : ''}`
       const fallback = 'default' in option && option.default !== undefined ? ` (default ${option.default})` : ''
-      return [`--${name}${value}`, `${option.help}${fallback}`]
+      const short = option.short ? `, -${option.short}${value}` : ''
+      return [`--${name}${value}${short}`, `${option.help}${fallback}`]
     })
   if (spec.arguments) options.unshift([spec.arguments.value, spec.arguments.help])
   return [
@@ -121,7 +133,10 @@ export function parseFlags<O extends Record<string, OptionSpec>>(
   const { tokens } = parseArgs({
     args: argv,
     options: Object.fromEntries(
-      Object.entries(declared).map(([name, { type }]) => [name, { type: type === 'boolean' ? type : 'string' }]),
+      Object.entries(declared).map(([name, { type, short }]) => [
+        name,
+        { type: type === 'boolean' ? type : 'string', ...(short === undefined ? {} : { short }) },
+      ]),
     ),
     strict: false,
     tokens: true,
@@ -144,7 +159,7 @@ export function parseFlags<O extends Record<string, OptionSpec>>(
     if (token.kind !== 'option') continue
     openList = undefined
     const option = Object.hasOwn(declared, token.name) ? declared[token.name] : undefined
-    if (!option) report(token.rawName, `unknown flag${nearest(token.name, Object.keys(declared))}`)
+    if (!option) report(token.rawName, `unknown flag${meant(token.name, Object.keys(declared))}`)
     else if (option.type === 'boolean') {
       if (token.value === undefined) values[token.name] = true
       else report(token.rawName, `the value "${token.value}"`, 'no value')
@@ -155,9 +170,10 @@ export function parseFlags<O extends Record<string, OptionSpec>>(
       openList = values[token.name] as string[]
       openList.push(...splitNames(token.value))
     } else if (option.type === 'number') {
-      const number = /^\d+(\.\d+)?$/.test(token.value) ? Number(token.value) : Number.NaN
+      const number = (option.whole ? /^\d+$/ : /^\d+(\.\d+)?$/).test(token.value) ? Number(token.value) : Number.NaN
+      const kind = option.whole ? 'an integer' : 'a number'
       if (number >= option.min && number <= option.max) values[token.name] = number
-      else report(token.rawName, `"${token.value}"`, `a number from ${option.min} to ${option.max}`)
+      else report(token.rawName, `"${token.value}"`, `${kind} from ${option.min} to ${option.max}`)
     } else values[token.name] = token.value
   }
   if (wrong.length > 0) throw configError(wrong)
@@ -176,15 +192,9 @@ export function refuseTogether(given: Record<string, boolean>, hint: string): vo
   throw configError([error('USAGE', flags.join(' '), { found: 'together', expected: 'one of them', hint })])
 }
 
-/** The declared flag that was meant, as far as a slip of two letters or a cut-off name shows it. */
-function nearest(name: string, declared: string[]): string {
-  // Only mistakes pay for it.
-  const require = createRequire(import.meta.url)
-  const { closest, distance } = require('fastest-levenshtein') as typeof import('fastest-levenshtein')
-  const meant =
-    declared.find((flag) => name.length > 1 && flag.startsWith(name)) ??
-    declared.find((flag) => flag === closest(name, declared) && distance(name, flag) <= Math.min(2, name.length - 1))
-  return meant ? `; did you mean --${meant}?` : ''
+function meant(name: string, declared: string[]): string {
+  const flag = nearest(name, declared)
+  return flag === undefined ? '' : `; did you mean --${flag}?`
 }
 
 function splitNames(value: string): string[] {
@@ -224,10 +234,10 @@ export async function runCommand<O extends Record<string, OptionSpec>>(spec: Com
   process.exitCode = exitCode
   if (json) {
     const object = { version: 1, command: spec.name, exitCode, ...report.data, findings: report.findings }
-    process.stdout.write(`${JSON.stringify(object, null, 2)}\n`)
+    process.stdout.write(`${JSON.stringify(object, null, spec.isStream ? 0 : 2)}\n`)
     return
   }
-  const stream = failed ? process.stderr : process.stdout
+  const stream = failed || spec.isStream ? process.stderr : process.stdout
   const text = [report.text, renderFindings(report.findings, paintFor(stream, process.env))].filter(Boolean).join('\n')
   if (text) stream.write(`${text}\n`)
 }

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { error, type Finding, OpsError, unknown, warning } from '../common/findings.mts'
+import { error, type Finding, OpsError, warning } from '../common/findings.mts'
 import { logHint } from '../engines/service.mts'
 import { openKafkajs } from '../kafka/clients.mts'
 import { type Cluster, openCluster } from '../kafka/cluster.mts'
 import { metadata } from '../kafka/cluster-requests.mts'
 import { readLags } from '../kafka/lag.mts'
+import { lagFindings } from '../kafka/lag-findings.mts'
 import { unservedFindings } from '../kafka/serving.mts'
 import type { Settings } from '../settings/settings.mts'
 import { readDeclaredTopics } from '../topics/file.mts'
@@ -36,7 +37,7 @@ export async function probeKafka(settings: Settings, options: ProbeOptions): Pro
     // A topic that keeps its records for longer than declared lacks nothing; `npm start` leaves it so.
     findings.push(...planFindings(withoutShortening(plan)), ...shorteningWarnings(plan))
     // Groups and records are asked at the advertised address; where that fails, the reason is already reported.
-    const groups = unreachable || unserved.length > 0 ? [] : await checkGroups(cluster, settings, options, findings)
+    const groups = unreachable || unserved.length > 0 ? [] : await checkGroups(cluster, options, findings)
     const { deep, timeoutMs } = options
     if (deep && !unreachable) {
       const hint = logHint('kafka', settings)
@@ -96,48 +97,10 @@ function checkPartitions(
   return { offline: offline.length, underReplicated: lacking.length }
 }
 
-/**
- * Every consumer group's lag, null where it is not known, and the records by which what it committed lies above the ends of partitions.
- * Where nothing is committed it is a warning at most: a reader that began at the end and never commits has all of that before it, and nothing to read.
- */
-async function checkGroups(
-  cluster: Cluster,
-  { KAFKA_BOOTSTRAP_SERVERS: servers }: Settings,
-  { lagWarning, lagCritical, timeoutMs }: ProbeOptions,
-  findings: Finding[],
-) {
-  const lags = await readLags(cluster, timeoutMs / 2)
-  const waiting = './scripts/health-check.mts --only kafka --wait 30'
-  if (lags.error !== 'NONE') {
-    const found = `Kafka does not list all of them (${lags.error})`
-    findings.push(unknown('KAFKA_GROUPS', 'kafka consumer groups', { found, hint: waiting }))
-  }
-  for (const { group, error: failure, lag, uncommitted, ahead } of lags.groups) {
-    const subject = `kafka group ${group}`
-    const critical = lag - uncommitted > lagCritical
-    const limit = critical ? lagCritical : Math.min(lagWarning, lagCritical)
-    if (failure !== 'NONE') {
-      const found = `Kafka does not report its offsets (${failure})`
-      findings.push(unknown('KAFKA_GROUP', subject, { found, hint: waiting }))
-    } else if (lag > limit) {
-      const watch = './scripts/health-check.mts --only kafka --watch'
-      const found = `${lag} records behind${uncommitted === 0 ? '' : `, ${uncommitted} of them in partitions with nothing committed, counted from the first record`}`
-      const hint =
-        uncommitted === 0
-          ? `start or add consumers of the group, and watch it: ${watch}`
-          : `see that its consumers commit; those that begin at the end (auto.offset.reset=latest) have less to read than that: ${watch}`
-      const severity = critical ? error : warning
-      findings.push(severity('KAFKA_LAG', subject, { found, expected: `at most ${limit}`, hint }))
-    }
-    if (ahead.size > 0) {
-      const topics = [...new Set([...ahead.keys()].map((key) => key.slice(0, key.lastIndexOf('/'))))]
-      const which = topics.map((topic) => `--topic ${topic}`).join(' ')
-      const most = Math.max(...ahead.values())
-      const found = `committed offsets up to ${most} records above the end of ${[...ahead.keys()].join(', ')}: the next fetch fails, and begins where auto.offset.reset says`
-      const hint = `stop its consumers, then: kafka-consumer-groups.sh --bootstrap-server ${servers.join(',')} --group ${group} ${which} --reset-offsets --to-latest --execute`
-      findings.push(error('KAFKA_GROUP_AHEAD', subject, { found, hint }))
-    }
-  }
+/** Every consumer group's lag, null where it is not known, and the records by which what it committed lies above the ends of partitions. */
+async function checkGroups(cluster: Cluster, options: ProbeOptions, findings: Finding[]) {
+  const lags = await readLags(cluster, options.timeoutMs / 2)
+  findings.push(...lagFindings(lags, options))
   return lags.groups.map(({ group, error: failure, lag, uncommitted, ahead }) => ({
     group,
     lag: failure === 'NONE' && ahead.size === 0 ? lag : null,

@@ -32,11 +32,35 @@ export function partitionLag(
   }
 }
 
-export interface GroupLag {
-  group: string
+/** A partition and how far a group is in it; what Kafka does not report is undefined. */
+export interface GroupPosition {
+  topic: string
+  partition: number
+  /** Undefined also where nothing is committed. */
+  committed: number | undefined
+  low: number | undefined
+  high: number | undefined
+  behind: PartitionLag | undefined
+}
+
+export interface GroupPositions extends Pick<GroupReading, 'id' | 'state' | 'protocol' | 'members' | 'subscribed'> {
   /** `NONE`, or why what it has committed, or an end of its partitions, could not be read. */
   error: string
-  /** Records, over the partitions of the topics that it commits for or that its members are assigned. */
+  /** The partitions of the topics that it commits for or that its members are assigned; none of one that commits elsewhere. */
+  partitions: GroupPosition[]
+}
+
+export interface Positions {
+  /** `NONE`, or why the list of groups is not whole. */
+  error: string
+  groups: GroupPositions[]
+}
+
+export interface GroupLag {
+  group: string
+  /** As of {@link GroupPositions}. */
+  error: string
+  /** Records, over its partitions. */
   lag: number
   /** Of these, the ones of partitions for which nothing is committed. */
   uncommitted: number
@@ -55,24 +79,30 @@ export interface Lags {
  * @throws {OpsError} exit code 3, when a broker gives no answer
  */
 export async function readLags(cluster: Cluster, waitMs: number): Promise<Lags> {
-  let lags: Lags = { error: 'NONE', groups: [] }
-  const settled = async () => {
-    lags = await readOnce(cluster)
-    return !isPassing(lags)
-  }
-  await waitUntil(settled, { timeoutMs: waitMs, pollMs: 100 })
-  return lags
+  return lagsOf(await readPositions(cluster, waitMs))
 }
 
-async function readOnce(cluster: Cluster): Promise<Lags> {
-  const { error, groups } = await readGroups(cluster)
-  // Other protocols, such as Connect's, commit elsewhere.
-  const consumers = groups.filter(({ protocol }) => protocol === 'consumer' || protocol === '')
-  const names = new Set(consumers.flatMap(topicsOf))
+/** The same with every partition, of all groups or those with the given ids; of groups that are no consumers too, which have none. */
+export async function readPositions(cluster: Cluster, waitMs: number, ids?: readonly string[]): Promise<Positions> {
+  let positions: Positions = { error: 'NONE', groups: [] }
+  const settled = async () => {
+    positions = await readOnce(cluster, ids)
+    return !isPassing(positions)
+  }
+  await waitUntil(settled, { timeoutMs: waitMs, pollMs: 100 })
+  return positions
+}
+
+/** Other protocols, such as Connect's, commit elsewhere. */
+const isConsumer = ({ protocol }: Pick<GroupReading, 'protocol'>) => protocol === 'consumer' || protocol === ''
+
+async function readOnce(cluster: Cluster, ids: readonly string[] | undefined): Promise<Positions> {
+  const { error, groups } = await readGroups(cluster, ids)
+  const names = new Set(groups.filter(isConsumer).flatMap(topicsOf))
   // Topics that are gone leave nothing to read.
   const topics = (await cluster.send(metadata)).topics.filter(({ name }) => names.has(name))
   const [high, low] = await Promise.all([readOffsets(cluster, 'high', topics), readOffsets(cluster, 'low', topics)])
-  return { error, groups: consumers.map((group) => lagOf(group, topics, { high, low })) }
+  return { error, groups: groups.map((group) => positionsOf(group, topics, { high, low })) }
 }
 
 /** Those that a group commits for, or that its members are assigned. */
@@ -81,29 +111,43 @@ const topicsOf = ({ committed, assigned }: GroupReading): string[] => [
   ...assigned,
 ]
 
-function lagOf(
+function positionsOf(
   group: GroupReading,
   topics: readonly TopicMetadata[],
   { high, low }: { high: Offsets; low: Offsets },
-): GroupLag {
+): GroupPositions {
   const committed = new Map(group.committed.map(({ topic, partition, offset }) => [`${topic}/${partition}`, offset]))
-  const keys = topics
-    .filter(({ name }) => topicsOf(group).includes(name))
-    .flatMap(({ name, partitions }) => partitions.map(({ index }) => `${name}/${index}`))
-  const lags = keys.map((key) => ({
-    key,
-    ...partitionLag(committed.get(key), low.get(key)?.offset, high.get(key)?.offset),
-  }))
-  const sum = (which: typeof lags) => which.reduce((total, { lag = 0 }) => total + lag, 0)
+  const own = isConsumer(group) ? topicsOf(group) : []
+  const partitions = topics
+    .filter(({ name }) => own.includes(name))
+    .flatMap(({ name, partitions: all }) => all.map(({ index }) => ({ topic: name, partition: index })))
+    .map((place): GroupPosition => {
+      const key = `${place.topic}/${place.partition}`
+      const offsets = { committed: committed.get(key), low: low.get(key)?.offset, high: high.get(key)?.offset }
+      return { ...place, ...offsets, behind: partitionLag(offsets.committed, offsets.low, offsets.high) }
+    })
   // What is committed says enough while the members are about to be assigned partitions.
   const joining = group.committed.length === 0 && group.state.endsWith('Rebalance')
-  const open = lags.some(({ lag }) => lag === undefined)
+  const open = partitions.some(({ behind }) => behind === undefined)
   const unknown = joining ? 'REBALANCE_IN_PROGRESS' : open ? 'LEADER_NOT_AVAILABLE' : 'NONE'
+  const { id, state, protocol, members, subscribed } = group
+  return { id, state, protocol, members, subscribed, error: group.error === 'NONE' ? unknown : group.error, partitions }
+}
+
+/** Each consumer group's partitions together. */
+export function lagsOf({ error, groups }: Positions): Lags {
   return {
-    group: group.id,
-    error: group.error === 'NONE' ? unknown : group.error,
-    lag: sum(lags),
-    uncommitted: sum(lags.filter(({ uncommitted }) => uncommitted)),
-    ahead: new Map(lags.flatMap(({ key, ahead = 0 }) => (ahead > 0 ? [[key, ahead]] : []))),
+    error,
+    groups: groups.filter(isConsumer).map(({ id, error: failure, partitions }) => {
+      const lags = partitions.map(({ topic, partition, behind }) => ({ key: `${topic}/${partition}`, ...behind }))
+      const sum = (which: typeof lags) => which.reduce((total, { lag = 0 }) => total + lag, 0)
+      return {
+        group: id,
+        error: failure,
+        lag: sum(lags),
+        uncommitted: sum(lags.filter(({ uncommitted }) => uncommitted)),
+        ahead: new Map(lags.flatMap(({ key, ahead = 0 }) => (ahead > 0 ? [[key, ahead]] : []))),
+      }
+    }),
   }
 }

@@ -4,16 +4,20 @@ import type { Cluster } from './cluster.mts'
 import { errorName, metadata, type TopicMetadata } from './cluster-requests.mts'
 import { type Request, readStructures } from './transport.mts'
 
-/** Which offset of a partition: after the last record, of the first that is kept, or of the record with the newest timestamp. */
-export type Which = 'high' | 'low' | 'newest'
-const WHICH: Record<Which, number> = { high: -1, low: -2, newest: -3 }
+/**
+ * Which offset of a partition: after the last record, of the first that is kept, of the record with the newest timestamp, or of the first
+ * with this timestamp or a later one.
+ */
+export type Which = 'high' | 'low' | 'newest' | { sinceMs: number }
+const WHICH = { high: -1, low: -2, newest: -3 }
 
 export interface PartitionOffset {
   topic: string
   partition: number
   error: string
+  /** -1 when no record is so new. */
   offset: number
-  /** Milliseconds since 1970, only for `newest`; -1 when the partition is empty. */
+  /** Milliseconds since 1970 of the record, only for `newest` and a time; -1 when there is none. */
   timestampMs: number
 }
 
@@ -30,9 +34,10 @@ export const listOffsets = (
     to.writeInt32(-1)
       .writeInt8(0)
       .writeUVarInt(topics.length + 1)
+    const timestamp = typeof which === 'string' ? WHICH[which] : which.sinceMs
     for (const { name, partitions } of topics) {
       to.writeUVarIntString(name).writeUVarInt(partitions.length + 1)
-      for (const index of partitions) to.writeInt32(index).writeInt32(-1).writeInt64(WHICH[which]).writeUVarInt(0)
+      for (const index of partitions) to.writeInt32(index).writeInt32(-1).writeInt64(timestamp).writeUVarInt(0)
       to.writeUVarInt(0)
     }
     to.writeUVarInt(0)

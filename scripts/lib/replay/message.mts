@@ -1,8 +1,9 @@
 /** Recorded rows as messages of the raw topics. */
+
+import { parseTime, type Zone } from '../common/time.mts'
 import { COLUMNS, FIELDS, type Field, type Form, type Kind, type Row, TOPICS } from './fields.mts'
 import { formOf, kindOf } from './forms.mts'
 import { NUMBER } from './rules.mts'
-import { parseTime, type Zone } from './time.mts'
 
 export interface Message {
   topic: string

@@ -1,10 +1,10 @@
 /** The flags of `npm run replay`, and what they ask for. */
 import { type OptionSpec, refuseTogether, usage, type ValuesOf } from '../command/command.mts'
 import { configError, type Finding } from '../common/findings.mts'
+import { isZone } from '../common/time.mts'
 import { KINDS, type Kind } from './fields.mts'
 import type { Pace } from './play.mts'
 import type { ReplayOptions } from './replay.mts'
-import { isZone } from './time.mts'
 
 export const NAME = 'npm run replay --'
 

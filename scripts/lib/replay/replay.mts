@@ -4,6 +4,7 @@ import { onInterrupt } from '../command/interrupt.mts'
 import { progressBar, progressLines } from '../command/progress.mts'
 import { type ExitCode, type Finding, type Paint, warning } from '../common/findings.mts'
 import { table } from '../common/table.mts'
+import { zoneOf } from '../common/time.mts'
 import type { Settings } from '../settings/settings.mts'
 import { type Kind, TOPICS } from './fields.mts'
 import { openRecordings } from './files.mts'
@@ -12,7 +13,6 @@ import { mergeRecordings } from './merge.mts'
 import { type Pace, type Played, play } from './play.mts'
 import type { Entry } from './recording.mts'
 import { openSender } from './sender.mts'
-import { zoneOf } from './time.mts'
 
 export interface ReplayOptions {
   files: readonly string[]

@@ -36,7 +36,7 @@ const HOURS = [
 /** Of the last, 100 years as for KAFKA_LOG_RETENTION_HOURS; of the first, more than a broker carries (Kafka advises 4,000). */
 const PARTITIONS = { min: 1, max: 10_000, whole: true }
 const REPLICATION = { min: 1, max: 32_767, whole: true }
-const DURATION = { min: 0.001, max: 876_000, whole: false }
+export const DURATION = { min: 0.001, max: 876_000, whole: false }
 
 /** Kafka's protocol has 15 bits for the length of a value. */
 const MAX_BYTES = 32_767

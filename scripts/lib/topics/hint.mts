@@ -1,5 +1,6 @@
 /** Commands about topics as hints name them. */
 import path from 'node:path'
+import { quoted } from '../common/quote.mts'
 import { ROOT } from '../settings/settings.mts'
 
 /** How messages and hints name a declaration: relative to the repository, where hinted commands run, or absolute outside it. */
@@ -12,8 +13,7 @@ export function shownPath(file: string): string {
 /** What a hinted command needs to read the same declaration: ` --file PATH`, or nothing for the repository's own. */
 export function fileFlag(file: string | undefined): string {
   if (file === undefined) return ''
-  const shown = shownPath(file)
-  return ` --file ${/^[\w@%+=:,./-]+$/.test(shown) ? shown : `'${shown.replaceAll("'", "'\\''")}'`}`
+  return ` --file ${quoted(shownPath(file))}`
 }
 
 /** The command that makes one topic what a declaration says; without `file` that of the repository. */

@@ -3,7 +3,7 @@ import { error, type Finding, type Paint, warning } from '../common/findings.mts
 import { table } from '../common/table.mts'
 import type { DeclaredTopic } from './file.mts'
 import { createCommand, fileFlag } from './hint.mts'
-import { CLEANUP_POLICY, deletes, type TopicPlan, valueBefore } from './plan.mts'
+import { CLEANUP_POLICY, changeCount, deletes, type TopicPlan, valueBefore } from './plan.mts'
 
 /** A plan for people: a line for each change and each topic left alone. */
 export function renderPlan(plan: TopicPlan, paint: Paint): string {
@@ -29,6 +29,30 @@ export function renderPlan(plan: TopicPlan, paint: Paint): string {
     ]),
     ...plan.undeclared.map((name) => [paint('dim', '· not declared'), name, 'left alone']),
   ])
+}
+
+interface Outcome {
+  clusterId: string
+  brokers: number
+  plan: TopicPlan
+  done: readonly string[]
+}
+
+/** What came of a run, for people: the cluster, the plan, and what was done of it in so many seconds. */
+export function renderSynced(
+  { clusterId, brokers, plan, done }: Outcome,
+  mode: 'apply' | 'plan' | 'check',
+  seconds: number,
+  paint: Paint,
+): string {
+  const changes = changeCount(plan)
+  const text = [`Cluster ${clusterId}, brokers: ${brokers}`]
+  if (mode !== 'check') text.push(renderPlan(plan, paint))
+  if (changes === 0) text.push(plan.impossible.length > 0 ? 'Nothing that can be changed' : 'Nothing to do')
+  else if (mode === 'check') text.push(`Topics that differ: ${changes}`)
+  else if (mode === 'plan') text.push(`Topics that would change: ${changes}`)
+  else text.push(`Changed in ${seconds.toFixed(1)} s: ${done.length} of ${changes}`, ...done.map((line) => `  ${line}`))
+  return text.filter(Boolean).join('\n')
 }
 
 /** Partitions, replication and configuration in one line. */

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { parseTime, zoneOf } from '../../scripts/lib/replay/time.mts'
+import { parseTime, zoneOf } from '../../scripts/lib/common/time.mts'
 
 const time = suite('parseTime')
 

@@ -1,0 +1,47 @@
+/** Kafka's own command-line tools, without their shell scripts: that is in their favour. */
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import path from 'node:path'
+import { install } from '../scripts/lib/engines/embedded/install.mts'
+import { ROOT } from '../scripts/lib/settings/settings.mts'
+import type { Outcome } from '../test/support/command.mts'
+import { runGood } from './measure.mts'
+
+const TOOLS = path.join(ROOT, '.embedded', 'cache', 'kafka-tools')
+/** What bin/kafka-run-class.sh of Kafka 3.9 gives a tool. */
+const JVM_OPTIONS = [
+  '-Xmx256M',
+  '-server',
+  '-XX:+UseG1GC',
+  '-XX:MaxGCPauseMillis=20',
+  '-XX:InitiatingHeapOccupancyPercent=35',
+  '-XX:+ExplicitGCInvokesConcurrent',
+  '-XX:MaxInlineLevel=15',
+  '-Djava.awt.headless=true',
+]
+
+/** Runs the main class of a tool below `org.apache.kafka.tools` to its end. The tools are fetched by Maven once. */
+export async function openKafkaTools(
+  log: (line: string) => void,
+): Promise<(mainClass: string, args: string[]) => Promise<Outcome>> {
+  const { java, jars } = await install(log)
+  const classPath = [...jars, await fetchTools(log)].join(':')
+  return (mainClass, args) =>
+    runGood(java, [...JVM_OPTIONS, '-cp', classPath, `org.apache.kafka.tools.${mainClass}`, ...args])
+}
+
+/** The path of the jar that holds the tools. */
+async function fetchTools(log: (line: string) => void): Promise<string> {
+  if (!existsSync(TOOLS)) {
+    log("Fetching Kafka's own tools, once")
+    const target = `${TOOLS}.${process.pid}.tmp`
+    mkdirSync(target, { recursive: true })
+    try {
+      const pom = path.join(ROOT, 'bench', 'pom.xml')
+      await runGood('mvn', ['-q', '-B', '-f', pom, 'dependency:copy-dependencies', `-DoutputDirectory=${target}`])
+      renameSync(target, TOOLS)
+    } finally {
+      rmSync(target, { recursive: true, force: true })
+    }
+  }
+  return path.join(TOOLS, readdirSync(TOOLS)[0] ?? '')
+}

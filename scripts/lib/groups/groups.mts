@@ -1,0 +1,95 @@
+/** What consumer-groups shows: every group, how far behind it is, and how fast it goes. Changes nothing. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { onInterrupt } from '../command/interrupt.mts'
+import { configError, error, type Finding } from '../common/findings.mts'
+import { nearest } from '../common/nearest.mts'
+import { type Cluster, openCluster } from '../kafka/cluster.mts'
+import { lagsOf, type Positions, readPositions } from '../kafka/lag.mts'
+import { lagFindings } from '../kafka/lag-findings.mts'
+import { LAG_LIMITS } from '../kafka/lag-limits.mts'
+import type { Settings } from '../settings/settings.mts'
+import { type GroupStatus, statusOf } from './rates.mts'
+
+export interface Look {
+  groups: GroupStatus[]
+  findings: Finding[]
+}
+
+export interface LookOptions {
+  /** Only this group. */
+  group?: string | undefined
+  /** Milliseconds between the two looks that give the rates. */
+  intervalMs: number
+  timeoutMs: number
+  log: (line: string) => void
+}
+
+interface Reading {
+  positions: Positions
+  atMs: number
+}
+
+/** The finding of a group that does not exist, with the name that was probably meant. */
+export function unknownGroup(name: string, names: readonly string[], command: string): Finding {
+  const meant = nearest(name, names)
+  const found = `no such group${meant === undefined ? '' : `; did you mean "${meant}"?`}`
+  const expected = names.length > 0 ? `one of ${[...names].sort().join(', ')}` : undefined
+  return error('GROUP_UNKNOWN', `--group ${name}`, { found, expected, hint: command })
+}
+
+async function readOnce(cluster: Cluster, { group, timeoutMs }: LookOptions): Promise<Reading> {
+  const positions = await readPositions(cluster, timeoutMs / 2)
+  const atMs = performance.now()
+  if (group === undefined) return { positions, atMs }
+  const groups = positions.groups.filter(({ id }) => id === group)
+  if (groups.length === 0 && positions.error === 'NONE') {
+    const names = positions.groups.map(({ id }) => id)
+    throw configError([unknownGroup(group, names, './scripts/consumer-groups.mts')])
+  }
+  return { positions: { ...positions, groups }, atMs }
+}
+
+function lookOf(before: Reading, after: Reading): Look {
+  const seconds = (after.atMs - before.atMs) / 1000
+  const groups = after.positions.groups
+    .map((group) => {
+      const earlier = before.positions.groups.find(({ id }) => id === group.id)
+      return statusOf(earlier, group, seconds)
+    })
+    .sort((a, b) => (a.group < b.group ? -1 : 1))
+  return { groups, findings: lagFindings(lagsOf(after.positions), LAG_LIMITS) }
+}
+
+/**
+ * The groups as they are, after two looks.
+ * @param show given each look, until Ctrl-C or until standard output is closed; nothing is then left to return
+ * @throws {OpsError} exit code 2 for a group that does not exist; 3 when Kafka does not answer
+ */
+export async function readLooks(settings: Settings, options: LookOptions, show?: (look: Look) => void): Promise<Look> {
+  const cluster = await openCluster(settings, options)
+  let end: () => void = () => {}
+  let isEnded = false
+  const ended = new Promise<void>((resolve) => {
+    end = () => {
+      isEnded = true
+      resolve()
+    }
+  })
+  const release = show ? onInterrupt(end) : undefined
+  if (show) process.stdout.once('error', end)
+  try {
+    let before = await readOnce(cluster, options)
+    for (;;) {
+      await Promise.race([delay(options.intervalMs), ended])
+      if (isEnded) return { groups: [], findings: [] }
+      const after = await readOnce(cluster, options)
+      const look = lookOf(before, after)
+      if (!show) return look
+      show(look)
+      before = after
+    }
+  } finally {
+    release?.()
+    cluster.close()
+  }
+}

@@ -1,0 +1,90 @@
+/** Consumer groups, and the plan of a reset, as people read them. */
+import type { Paint } from '../common/findings.mts'
+import { table } from '../common/table.mts'
+import { isMoved, type Move, recordsMoved } from './plan.mts'
+import type { GroupStatus, TopicStatus } from './rates.mts'
+
+const count = new Intl.NumberFormat('en-GB')
+const known = (number: number | null): string => (number === null ? 'unknown' : count.format(number))
+
+/** Seconds for people, in its two largest units: "45 s", "12 min 30 s", "3 h 5 min", "2 d 4 h". */
+export function formatSpan(seconds: number): string {
+  const units: [string, number][] = [
+    ['d', 86_400],
+    ['h', 3_600],
+    ['min', 60],
+    ['s', 1],
+  ]
+  const at = units.findIndex(([, size]) => seconds >= size)
+  const parts: string[] = []
+  let left = seconds
+  for (const [unit, size] of units.slice(Math.max(0, at), at < 0 ? 0 : at + 2)) {
+    const whole = Math.floor(left / size)
+    left -= whole * size
+    if (whole > 0) parts.push(`${whole} ${unit}`)
+  }
+  return parts.join(' ') || '0 s'
+}
+
+/** When a group has read a topic to its end. */
+function caughtUp({ lag, catchUpSeconds, consumedPerSecond }: TopicStatus): string {
+  if (lag === null) return 'unknown'
+  if (lag === 0) return 'now'
+  if (catchUpSeconds !== null) return `in ${formatSpan(catchUpSeconds)}`
+  return consumedPerSecond === 0 ? 'never: nothing read' : 'never at this pace'
+}
+
+/**
+ * A line a topic of each group.
+ * @param byPartition a line for each partition below it
+ */
+export function renderGroups(
+  groups: readonly GroupStatus[],
+  { byPartition }: { byPartition: boolean },
+  paint: Paint,
+): string {
+  if (groups.length === 0) return 'No consumer groups'
+  const rows = groups.flatMap(({ group, state, protocol, members, topics }) => {
+    const style = state === 'Stable' ? 'green' : state === 'Empty' ? 'dim' : 'yellow'
+    const head = [group, paint(style, state), String(members.length)]
+    const isConsumer = protocol === 'consumer' || protocol === ''
+    if (topics.length === 0) return [[...head, isConsumer ? 'nothing committed' : `commits elsewhere (${protocol})`]]
+    return topics.flatMap((status, index) => {
+      const { topic, lag, consumedPerSecond, producedPerSecond, partitions } = status
+      const rates = [consumedPerSecond, producedPerSecond].map((each) => count.format(each))
+      const line = [...(index === 0 ? head : ['', '', '']), topic, known(lag), ...rates, caughtUp(status)]
+      const parts = partitions.map(({ partition, committed, end, lag: behind }) => {
+        const place = committed === null ? 'nothing committed' : `at ${count.format(committed)}`
+        return ['', '', '', `  partition ${partition}: ${place} of ${known(end)}`, known(behind)]
+      })
+      return byPartition ? [line, ...parts] : [line]
+    })
+  })
+  const heads = ['group', 'state', 'members', 'topic', 'lag', 'read/s', 'written/s', 'caught up']
+  return table([heads, ...rows], { align: 'llrlrrr' })
+}
+
+/** A line for each partition whose offset moves, and the topics of which none does. */
+export function renderMoves(group: string, moves: readonly Move[]): string {
+  const rows = moves
+    .filter(isMoved)
+    .map((move) => [
+      `${move.topic}/${move.partition}`,
+      `${move.from === null ? 'nothing committed' : count.format(move.from)} → ${count.format(move.to)}`,
+      effect(move),
+    ])
+  const kept = moves.length - rows.length
+  return [
+    `Consumer group ${group}`,
+    ...(rows.length > 0 ? [table([['partition', 'offset', 'its next reader'], ...rows])] : []),
+    ...(kept > 0 ? [`  ${kept} ${kept === 1 ? 'partition is' : 'partitions are'} there already`] : []),
+  ].join('\n')
+}
+
+function effect(move: Move): string {
+  const { from, to, high } = move
+  if (from === null) return `begins there: ${count.format(high - to)} to read`
+  const { again, skipped } = recordsMoved(move)
+  if (again > 0) return `reads ${count.format(again)} again`
+  return skipped > 0 ? `skips ${count.format(skipped)}` : 'reads on as before'
+}

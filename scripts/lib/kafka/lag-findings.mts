@@ -1,0 +1,45 @@
+/** What is wrong with how far consumer groups are. */
+import { error, type Finding, unknown, warning } from '../common/findings.mts'
+import { quoted } from '../common/quote.mts'
+import type { Lags } from './lag.mts'
+import type { LagLimits } from './lag-limits.mts'
+
+const WAIT = './scripts/health-check.mts --only kafka --wait 30'
+
+/**
+ * What could not be read, lag above the limits, and commits above the end of partitions. Where nothing is committed, lag is a warning at most:
+ * a reader that began at the end and never commits has all of that before it, and nothing to read.
+ */
+export function lagFindings({ error: listing, groups }: Lags, { lagWarning, lagCritical }: LagLimits): Finding[] {
+  const findings: Finding[] = []
+  if (listing !== 'NONE') {
+    const found = `Kafka does not list all of them (${listing})`
+    findings.push(unknown('KAFKA_GROUPS', 'kafka consumer groups', { found, hint: WAIT }))
+  }
+  for (const { group, error: failure, lag, uncommitted, ahead } of groups) {
+    const subject = `kafka group ${group}`
+    const critical = lag - uncommitted > lagCritical
+    const limit = critical ? lagCritical : Math.min(lagWarning, lagCritical)
+    if (failure !== 'NONE') {
+      const found = `Kafka does not report its offsets (${failure})`
+      findings.push(unknown('KAFKA_GROUP', subject, { found, hint: WAIT }))
+    } else if (lag > limit) {
+      const watch = `./scripts/consumer-groups.mts --group ${quoted(group)} --watch`
+      const found = `${lag} records behind${uncommitted === 0 ? '' : `, ${uncommitted} of them in partitions with nothing committed, counted from the first record`}`
+      const hint =
+        uncommitted === 0
+          ? `start or add consumers of the group, and watch it: ${watch}`
+          : `see that its consumers commit; those that begin at the end (auto.offset.reset=latest) have less to read than that: ${watch}`
+      const severity = critical ? error : warning
+      findings.push(severity('KAFKA_LAG', subject, { found, expected: `at most ${limit}`, hint }))
+    }
+    if (ahead.size > 0) {
+      const topics = [...new Set([...ahead.keys()].map((key) => key.slice(0, key.lastIndexOf('/'))))]
+      const most = Math.max(...ahead.values())
+      const found = `committed offsets up to ${most} records above the end of ${[...ahead.keys()].join(', ')}: the next fetch fails, and begins where auto.offset.reset says`
+      const reset = `./scripts/consumer-groups.mts reset --group ${quoted(group)} --topic ${topics.join(' ')} --to latest`
+      findings.push(error('KAFKA_GROUP_AHEAD', subject, { found, hint: `stop its consumers, then: ${reset}` }))
+    }
+  }
+  return findings
+}

@@ -1,0 +1,64 @@
+/** The flags of tail-topic, and what they ask for. */
+import { type OptionSpec, refuseTogether, usage, type ValuesOf } from '../command/command.mts'
+import { configError, type Finding } from '../common/findings.mts'
+import { parseStart, START_FORMS } from '../kafka/start.mts'
+import { parseWhere } from './filter.mts'
+import type { TailRequest } from './tail.mts'
+
+export const NAME = './scripts/tail-topic.mts'
+
+const DEFAULT_LAST = 10
+
+export const OPTIONS = {
+  // Its default stands only here: a value that is given is refused beside --from.
+  last: {
+    ...{ type: 'number', short: 'n', value: 'N', min: 0, max: 10_000, whole: true },
+    help: `the last N messages (default ${DEFAULT_LAST})`,
+  },
+  from: { type: 'string', value: 'PLACE', help: `all messages from there on: ${START_FORMS}` },
+  follow: { type: 'boolean', short: 'f', help: 'then show messages as they come, until Ctrl-C' },
+  key: { type: 'string', value: 'KEY', help: 'only messages with this key' },
+  where: {
+    type: 'string',
+    value: 'FIELD=VALUE',
+    help: 'only JSON messages with this value in this field; a.b is field b of object a',
+  },
+  partition: { type: 'number', value: 'N', min: 0, max: 1e6, whole: true, help: 'only this partition' },
+  timeout: {
+    type: 'number',
+    value: 'SECONDS',
+    min: 1,
+    max: 3600,
+    default: 30,
+    help: 'how long to wait for the broker, and for each answer',
+  },
+} as const satisfies Record<string, OptionSpec>
+
+/**
+ * What the flags and the argument of a command line ask for.
+ * @throws {OpsError} exit code 2, for flags that exclude each other and values that mean nothing
+ */
+export function tailRequest(
+  options: ValuesOf<typeof OPTIONS>,
+  args: readonly string[],
+  nowMs: number,
+): Omit<TailRequest, 'log'> {
+  const { last, follow, key, partition, timeout } = options
+  refuseTogether({ '--last': last !== undefined, '--from': options.from !== undefined }, `${NAME} --help`)
+  const wrong: Finding[] = []
+  const parsed = <T,>(flag: string, text: string | undefined, parse: (text: string) => T, expected: string) => {
+    try {
+      return text === undefined ? undefined : parse(text)
+    } catch (failure) {
+      if (!(failure instanceof RangeError)) throw failure
+      wrong.push(usage(NAME, flag, `"${text}"`, expected))
+      return undefined
+    }
+  }
+  const [topic = ''] = args
+  if (args.length !== 1) wrong.push(usage(NAME, 'TOPIC', args.length === 0 ? 'none' : args.join(' '), 'one topic'))
+  const from = parsed('--from', options.from, (text) => parseStart(text, nowMs), START_FORMS)
+  const where = parsed('--where', options.where, parseWhere, 'FIELD=VALUE, such as symbol=AAPL')
+  if (wrong.length > 0) throw configError(wrong)
+  return { topic, last: last ?? DEFAULT_LAST, from, follow, partition, key, where, timeoutMs: timeout * 1000 }
+}

@@ -1,0 +1,164 @@
+/** What tail-topic does: the last messages of a topic, or those from a place on, and what comes after. Changes nothing. */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Finding } from '../common/findings.mts'
+import { mergeByTime } from '../common/merge.mts'
+import { type Cluster, openCluster } from '../kafka/cluster.mts'
+import type { Position } from '../kafka/fetch-request.mts'
+import type { Start } from '../kafka/start.mts'
+import type { Settings } from '../settings/settings.mts'
+import { isWanted, type Where } from './filter.mts'
+import { type Message, Reader } from './reader.mts'
+import { type Range, readSource, type Source } from './source.mts'
+
+export interface TailRequest {
+  topic: string
+  /** The last so many of those that are wanted, by time; the first are read from `from` on, if that is given. */
+  last: number
+  from?: Start | undefined
+  /** Whether to wait for further messages until `stop`. */
+  follow: boolean
+  partition?: number | undefined
+  key?: string | undefined
+  where?: Where | undefined
+  timeoutMs: number
+  log: (line: string) => void
+}
+
+/** Where messages go, and when to end. */
+export interface Sink {
+  /** Called once, before the first message. */
+  begin: (source: Source) => void
+  /** Resolves when more can be taken. */
+  write: (messages: readonly Message[]) => Promise<void>
+  /** Resolves when no more are wanted. */
+  stop: Promise<void>
+  stopped: () => boolean
+}
+
+export interface Tailed {
+  findings: Finding[]
+  /** Written. */
+  messages: number
+}
+
+/** Milliseconds that a fetch waits for the next message. */
+const FOLLOW_WAIT_MS = 500
+/** Messages that are looked at first in a partition when not all are wanted. */
+const FIRST_WINDOW = 1_000
+
+/**
+ * Writes the messages of a topic that are wanted, ordered by time as far as they are there already.
+ * @throws {OpsError} exit code 1 for what cannot be decoded or is gone, 2 for a topic or partition that does not exist, 3 when Kafka does not
+ * answer
+ */
+export async function tailTopic(settings: Settings, request: TailRequest, sink: Sink): Promise<Tailed> {
+  const { timeoutMs, log, from, partition, follow } = request
+  const cluster = await openCluster(settings, { timeoutMs, log })
+  try {
+    const start = from ?? { kind: 'latest' }
+    const source = await readSource(cluster, request.topic, { start, partition, timeoutMs })
+    const reader = new Reader(cluster, source.topic, timeoutMs)
+    sink.begin(source)
+    let messages = 0
+    const write = async (found: readonly Message[]) => {
+      const wanted = found.filter((message) => isWanted(message, request))
+      messages += wanted.length
+      if (wanted.length > 0) await sink.write(wanted)
+    }
+    if (from === undefined) await write(await lastMessages(reader, source.ranges, request, sink))
+    else {
+      const parts = source.ranges.map((range) => reader.range(range.partition, range.from, range.high))
+      for await (const merged of mergeByTime(parts, timeOf)) {
+        if (sink.stopped()) break
+        await write(merged)
+      }
+    }
+    if (follow) await followTopic({ cluster, reader, source, log }, sink, write)
+    return { findings: source.findings, messages }
+  } finally {
+    cluster.close()
+  }
+}
+
+const timeOf = ({ timestampMs = -1 }: Message): number => timestampMs
+const byTime = (a: Message, b: Message): number =>
+  timeOf(a) - timeOf(b) || a.partition - b.partition || a.offset - b.offset
+
+/** The newest messages that are wanted, of each partition the last ones by offset, together by time. */
+async function lastMessages(
+  reader: Reader,
+  ranges: readonly Range[],
+  request: TailRequest,
+  sink: Sink,
+): Promise<Message[]> {
+  const { last, key, where } = request
+  if (last === 0) return []
+  const all: Message[] = []
+  for (const { partition, low, high } of ranges) {
+    const found: Message[] = []
+    let windowSize = key === undefined && where === undefined ? last : Math.max(last, FIRST_WINDOW)
+    // Backwards, since compaction, transactions and what is not wanted leave fewer than the offsets say.
+    for (let end = high; end > low && found.length < last && !sink.stopped(); windowSize *= 2) {
+      const begin = Math.max(low, end - windowSize)
+      const window: Message[] = []
+      for await (const batch of reader.range(partition, begin, end)) {
+        if (sink.stopped()) return []
+        window.push(...batch.filter((message) => isWanted(message, request)))
+        if (window.length > last) window.splice(0, window.length - last)
+      }
+      found.unshift(...window)
+      end = begin
+    }
+    all.push(...found.slice(-last))
+    // No more are kept than can be shown.
+    if (all.length > last) all.sort(byTime).splice(0, all.length - last)
+  }
+  return all.sort(byTime)
+}
+
+interface Followed {
+  cluster: Cluster
+  reader: Reader
+  source: Source
+  log: (line: string) => void
+}
+
+/** Writes what is added, until no more is wanted. */
+async function followTopic(
+  { reader, source, log }: Followed,
+  sink: Sink,
+  write: (messages: readonly Message[]) => Promise<void>,
+): Promise<void> {
+  const positions = new Map<number, Position>(
+    source.ranges.map(({ partition, high }) => [partition, { partition, offset: high }]),
+  )
+  while (!sink.stopped()) {
+    const fetching = reader.fetch([...positions.values()], FOLLOW_WAIT_MS)
+    fetching.catch(() => {
+      // After the end nobody waits for it.
+    })
+    const answers = await Promise.race([fetching, sink.stop])
+    if (!answers) return
+    const added: Message[] = []
+    for (const answer of answers) {
+      const { partition, error } = answer
+      const position = positions.get(partition)
+      if (!position) continue
+      if (error === 'OFFSET_OUT_OF_RANGE') {
+        const first = await reader.first(partition)
+        log(
+          `${source.topic.name}: partition ${partition} no longer has offset ${position.offset}, going on at ${first}`,
+        )
+        position.offset = first
+        continue
+      }
+      for await (const { messages, nextOffset } of reader.decode(answer, position.offset)) {
+        added.push(...messages)
+        position.offset = Math.max(position.offset, nextOffset)
+      }
+    }
+    await write(added.sort(byTime))
+    // Without partitions that answer there is nothing to wait for.
+    if (positions.size === 0) await Promise.race([delay(FOLLOW_WAIT_MS), sink.stop])
+  }
+}
