@@ -57,8 +57,8 @@ ASOF LEFT JOIN
         toNullable(timestamp) AS quoted_at,
         toNullable(bid) AS bid,
         toNullable(ask) AS ask,
-        toNullable(toFloat64(bid_size)) AS bid_size,
-        toNullable(toFloat64(ask_size)) AS ask_size,
+        toNullable(bid_size) AS bid_size,
+        toNullable(ask_size) AS ask_size,
         spread,
         mid
     FROM market_l1 FINAL

@@ -16,7 +16,7 @@ FROM
                 intDiv(toUnixTimestamp64Micro({since:DateTime64(6, 'UTC')}) - 1, {seconds:UInt32} * 1000000) + 2
             ) * {seconds:UInt32}, 'UTC'
         ) AS time,
-        argMax((timestamp, bid, ask, toFloat64(bid_size), toFloat64(ask_size), spread, mid), position) AS quote
+        argMax((timestamp, bid, ask, bid_size, ask_size, spread, mid), position) AS quote
     FROM market_l1 FINAL
     WHERE symbol = {symbol:String}
         -- From the quote in force at `since` on, found from the end of the key.
