@@ -9,6 +9,7 @@ import * as assert from 'uvu/assert'
 import { connectClickHouse } from '../../scripts/lib/clickhouse/client.mts'
 import { syncSchema } from '../../scripts/lib/schema/schema.mts'
 import { ROOT } from '../../scripts/lib/settings/settings.mts'
+import { rollUp } from '../support/rollup.mts'
 import { sharedStack } from '../support/stack.mts'
 
 const stack = await sharedStack()
@@ -16,9 +17,6 @@ const database = `l2_market_data_storage_${process.pid}`
 const settings = { ...stack.settings, CLICKHOUSE_DATABASE: database }
 await syncSchema(settings, { mode: 'apply', timeoutMs: 60_000, mayDelete: async () => false, log: () => {} })
 const client = await connectClickHouse(settings, 60_000)
-
-/** Milliseconds that a bucket is left alone before it is rolled up. */
-const QUIET_MS = 10_000
 
 async function rows(query: string): Promise<unknown[][]> {
   const clickhouse_settings = { output_format_json_quote_64bit_integers: 0 as const }
@@ -30,20 +28,6 @@ async function rows(query: string): Promise<unknown[][]> {
 function insert(table: string, values: object[], token?: string): Promise<InsertResult> {
   const clickhouse_settings = token === undefined ? {} : { insert_deduplication_token: token }
   return client.insert({ table, values, format: 'JSONEachRow', clickhouse_settings })
-}
-
-/** Rolls up what was inserted before, as the views that refresh every 10 s do: the oldest first, in more than one run if it is much. */
-async function rollUp(rollup: 'bars' | 'book'): Promise<void> {
-  await delay(QUIET_MS + 100)
-  for (let run = 0; run < 60; run++) {
-    await client.command({ query: `SYSTEM REFRESH VIEW market_${rollup}_refresh` })
-    await client.command({ query: `SYSTEM WAIT VIEW market_${rollup}_refresh` })
-    const [stale] = await rows(
-      `SELECT count() FROM market_rollup_state FINAL WHERE rollup = '${rollup}' AND computed_at <= inserted_at + INTERVAL 10 SECOND`,
-    )
-    if (stale?.[0] === 0) return
-  }
-  throw new Error(`Cannot roll up ${rollup}: buckets stay stale`)
 }
 
 const trade = (symbol: string, time: string, price: number, size: number, tick_id: number, rest: object = {}) => ({
@@ -294,7 +278,7 @@ bars('are right at once, after corrections, and after the roll-up', async () => 
     ['14:31', 11.5, 11.5, 11.5, 11.5, 10, '11.5', 1],
   ]
   assert.equal(await rows(BARS('BARS')), first)
-  await rollUp('bars')
+  await rollUp(client, 'bars')
   assert.equal(await rows("SELECT sum(trades) FROM market_bars_1m FINAL WHERE symbol = 'BARS'"), [[5]])
   assert.equal(await rows(BARS('BARS')), first)
 
@@ -327,7 +311,7 @@ bars('are right at once, after corrections, and after the roll-up', async () => 
     ['10', 'none'],
   ]
   assert.equal([await last(2), await last(9)], [latestFirst.slice(0, 2), latestFirst])
-  await rollUp('bars')
+  await rollUp(client, 'bars')
   assert.equal(await rows(BARS('BARS')), corrected)
   // Nothing was deleted: the audit trail is whole.
   assert.equal(await rows("SELECT count() FROM market_ticks WHERE symbol = 'BARS'"), [[11]])
@@ -353,7 +337,7 @@ bars('and the last trades take trades of one microsecond in the order of the fee
     assert.equal(await lastOf(symbol, 1), [11.5])
   }
   assert.equal(await lastOf('ONLY', 1), [11.5])
-  await rollUp('bars')
+  await rollUp(client, 'bars')
   await check()
 })
 
@@ -374,7 +358,7 @@ bars('add up sizes exactly: fractions as decimals, whole ones to the last', asyn
   const query =
     "SELECT formatDateTime(minute, '%H:%i'), toString(volume), toString(notional), toString(vwap) FROM market_bars WHERE symbol = 'SUMS' ORDER BY minute"
   assert.equal(await rows(query), expected)
-  await rollUp('bars')
+  await rollUp(client, 'bars')
   assert.equal(await rows(query), expected)
 })
 
@@ -393,8 +377,8 @@ bars('have what an INSERT stored that broke, and no VWAP where nothing was trade
     await client.command({
       query: `INSERT INTO market_rollup_state (rollup, bucket, inserted_at) SELECT '${rollup}', toDateTime('2020-01-01 00:00:00', 'UTC') + 300 * number, now64(6, 'UTC') FROM numbers(400)`,
     })
-  await rollUp('bars')
-  await rollUp('book')
+  await rollUp(client, 'bars')
+  await rollUp(client, 'book')
   assert.equal(await rows(total), [[stored, 1]])
 })
 
@@ -430,7 +414,7 @@ bars('agree with the trades while writers and the roll-up race', async () => {
   const writing = [write(1), write(2)]
   await compare()
   assert.ok(compared > 10, `${compared}`)
-  await rollUp('bars')
+  await rollUp(client, 'bars')
   assert.equal(
     await rows("SELECT minute, volume, trades FROM market_bars WHERE symbol = 'RACE' ORDER BY minute"),
     await rows(
@@ -681,7 +665,7 @@ book('by level: a delete takes away what the last event of that side and level p
 })
 
 book('the same once it is rolled up, and exact again when an event comes late', async () => {
-  await rollUp('book')
+  await rollUp(client, 'book')
   for (const [symbol, expected] of known) {
     const [minutes] = await rows(`SELECT uniqExact(minute) FROM market_book_1m WHERE symbol = '${symbol}'`)
     assert.ok(Number(minutes?.[0]) > 1, `${symbol}: ${minutes} minutes rolled up`)

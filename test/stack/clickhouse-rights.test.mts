@@ -311,7 +311,19 @@ logins('CLICKHOUSE_READONLY_USER reads the database and system, and changes noth
     "INSERT INTO market_metrics (symbol, timestamp, metric, value) VALUES ('RO', '2026-11-23 14:30:00', 'm', 1)",
   )
   assert.is(await reader('SELECT count() FROM market_metrics'), '1')
-  assert.is(await reader('SELECT count() FROM market_bars'), '0')
+  const range = "symbol = 'RO', since = '2026-11-23 14:30:00', until = '2026-11-23 14:31:00'"
+  for (const view of [
+    'market_bars',
+    'market_quotes',
+    `market_interval_bars(${range}, seconds = 10)`,
+    `market_session_bars(${range}, seconds = 10, hours = 'all')`,
+    `market_tbbo(${range})`,
+    `market_bbo(${range}, seconds = 10)`,
+  ])
+    assert.is(await reader(`SELECT count() FROM ${view}`), '0', view)
+  const order =
+    "market_order_cost(symbol = 'RO', since = '2026-11-23 00:00:00', at = '2026-11-23 14:30:00', side = 'buy', size = 1)"
+  assert.is(await reader(`SELECT filled FROM ${order}`), '0')
   assert.is(await reader('SELECT count() > 0 FROM system.tables'), '1')
   const refused = [
     "INSERT INTO market_metrics (symbol) VALUES ('X')",

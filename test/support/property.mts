@@ -12,3 +12,7 @@ export function holds<T extends [unknown, ...unknown[]]>(property: fc.IProperty<
 /** Text of a few pieces, such as the characters and words that mean something in a grammar. */
 export const textOf = (pieces: readonly string[], maxLength = 20): fc.Arbitrary<string> =>
   fc.array(fc.constantFrom(...pieces), { maxLength }).map((parts) => parts.join(''))
+
+/** `count` values of an arbitrary, the same in every run. */
+export const samplesOf = <T,>(arbitrary: fc.Arbitrary<T>, count: number): T[] =>
+  fc.sample(arbitrary, { seed: SEED, numRuns: count })

@@ -20,6 +20,9 @@ const LIVE_REFRESHED =
 const PLAIN = 'CREATE VIEW IF NOT EXISTS w AS WITH 1 AS one SELECT one, b FROM s'
 const LIVE_PLAIN = 'CREATE VIEW market.w (`one` UInt8, `b` String) AS WITH 1 AS one SELECT one, b FROM market.s'
 
+/** Reads a table through another view. */
+const NESTED = 'CREATE VIEW IF NOT EXISTS n AS SELECT a FROM v(since = {since:String})'
+
 const declare = (...statements: string[]) =>
   statements.map((statement) => ({ statement, text: parseCreate(statement, 'market') }))
 const live = (...statements: string[]) => statements.map((statement) => parseCreate(statement, 'market'))
@@ -198,7 +201,7 @@ planning('cannot change types, keys, partitions and engines, and lets views wait
     .replace('MergeTree', 'Log')
     .replace('toDate(a)', 'a')
     .replace('(a, b)', 'a')
-  const { changes, impossible, waiting } = planSchema(declare(TABLE, INSERTED, PLAIN), live(found), 'me')
+  const { changes, impossible, waiting } = planSchema(declare(TABLE, INSERTED, PLAIN, NESTED), live(found), 'me')
   assert.equal(
     changes.map(({ action, name }) => [action, name]),
     [['create', 'w']],
@@ -213,7 +216,10 @@ planning('cannot change types, keys, partitions and engines, and lets views wait
       ['type of a', 'UInt32', 'UInt64'],
     ],
   )
-  assert.equal(waiting, [{ name: 'v', table: 't' }])
+  assert.equal(waiting, [
+    { name: 'v', table: 't' },
+    { name: 'n', table: 't' },
+  ])
   const [finding] = impossibleSchemaFindings({ ...none, impossible, waiting })
   assert.is(finding?.code, 'SCHEMA_CANNOT_CHANGE')
   assert.match(finding?.hint ?? '', '--rebuild t ')

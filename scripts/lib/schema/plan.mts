@@ -26,7 +26,7 @@ export interface SchemaPlan {
   changes: SchemaChange[]
   /** What ClickHouse cannot change in place. */
   impossible: { name: string; what: string; from: string; to: string }[]
-  /** Views that are not created or replaced while a table they read cannot be changed. */
+  /** Views that are not created or replaced while a table cannot be changed that they read, be it through another view. */
   waiting: { name: string; table: string }[]
   /** Tables and views that no file declares. They are left alone. */
   undeclared: string[]
@@ -43,9 +43,10 @@ export function planSchema(declared: readonly Declared[], live: readonly ObjectT
     if (text.kind !== found?.kind && found && holdsRows(found)) {
       plan.impossible.push({ name: text.name, what: 'kind', from: found.kind, to: text.kind })
     } else if (text.kind !== 'table') {
-      const table = plan.impossible.find(({ name }) => new RegExp(`\\b${name}\\b`).test(`${text.target} ${text.query}`))
+      const blocked = [...plan.impossible.map(({ name }) => ({ name, table: name })), ...plan.waiting]
+      const cause = blocked.find(({ name }) => new RegExp(`\\b${name}\\b`).test(`${text.target} ${text.query}`))
       const change = viewChange(text, found, statement, user)
-      if (change && table) plan.waiting.push({ name: text.name, table: table.name })
+      if (change && cause) plan.waiting.push({ name: text.name, table: cause.table })
       else if (change) plan.changes.push(change)
     } else if (!found) {
       plan.changes.push({ action: 'create', name: text.name, what: 'table', statements: [statement] })

@@ -1,0 +1,41 @@
+-- The top of book sampled at the end of each interval of `seconds` that begins from `since` to before `until`: the last quote before `time`,
+-- as a reader at that moment knew it, carried forward over intervals without one (Databento's BBO-1s and BBO-1m). Intervals are counted from
+-- 1970-01-01 00:00 UTC, as in market_interval_bars: the sample at 14:31:00 belongs to the bar of 14:30:00. `quoted_at` tells how old the
+-- quote is; there is no sample before the first quote. What lies in memory is one quote an interval.
+CREATE VIEW IF NOT EXISTS market_bbo AS
+SELECT time, quote.1 AS quoted_at, quote.2 AS bid, quote.3 AS ask, quote.4 AS bid_size, quote.5 AS ask_size, quote.6 AS spread, quote.7 AS mid
+FROM
+(
+    SELECT
+        -- Where the interval ends: of a quote before the first, where that one does.
+        toDateTime
+        (
+            greatest
+            (
+                intDiv(toUnixTimestamp(timestamp), {seconds:UInt32}) + 1,
+                intDiv(toUnixTimestamp64Micro({since:DateTime64(6, 'UTC')}) - 1, {seconds:UInt32} * 1000000) + 2
+            ) * {seconds:UInt32}, 'UTC'
+        ) AS time,
+        argMax((timestamp, bid, ask, bid_size, ask_size, spread, mid), position) AS quote
+    FROM market_l1 FINAL
+    WHERE symbol = {symbol:String}
+        -- From the quote in force at `since` on, found from the end of the key.
+        AND timestamp >= ifNull
+        (
+            (
+                SELECT timestamp
+                FROM market_l1
+                WHERE symbol = {symbol:String} AND timestamp < {since:DateTime64(6, 'UTC')}
+                ORDER BY timestamp DESC
+                LIMIT 1
+            ),
+            {since:DateTime64(6, 'UTC')}
+        )
+        AND timestamp < {until:DateTime64(6, 'UTC')} + toIntervalSecond({seconds:UInt32})
+    GROUP BY time
+    HAVING time <= intDiv(toUnixTimestamp64Micro({until:DateTime64(6, 'UTC')}) - 1, {seconds:UInt32} * 1000000) * {seconds:UInt32} + {seconds:UInt32}
+    ORDER BY time WITH FILL
+        TO toDateTime((intDiv(toUnixTimestamp64Micro({until:DateTime64(6, 'UTC')}) - 1, {seconds:UInt32} * 1000000) + 2) * {seconds:UInt32}, 'UTC')
+        STEP {seconds:UInt32}
+    INTERPOLATE (quote)
+)

@@ -1,0 +1,67 @@
+-- Bars of any length, in seconds from 1 to 86,400 (a day), counted from 1970-01-01 00:00 UTC, so that minutes, hours and days are those of
+-- UTC. All bars that begin from `since` to before `until`, each whole; an interval without a trade has no bar. Every trade counts once and
+-- corrections are applied, as in market_bars: bars of whole minutes add up its roll-up where it is fresh, all else is added up from the
+-- trades. Sums of minutes are exact as market_bars is: volume by 15 digits a minute, notional by its eighth decimal.
+CREATE VIEW IF NOT EXISTS market_interval_bars AS
+SELECT
+    toDateTime(intDiv(toUnixTimestamp(piece), {seconds:UInt32}) * {seconds:UInt32}, 'UTC') AS time,
+    argMin(first, piece) AS open,
+    max(highest) AS high,
+    min(lowest) AS low,
+    argMax(last, piece) AS close,
+    toFloat64(sum(shares)) AS volume,
+    sum(paid) AS notional,
+    notional / nullIf(sum(shares), 0) AS vwap,
+    sum(count) AS trades
+FROM
+(
+    -- Equal scalars are evaluated once, before either half reads: both see the same buckets.
+    WITH (SELECT groupArray(bucket) FROM market_rollup_state FINAL WHERE rollup = 'bars' AND computed_at <= inserted_at + INTERVAL 10 SECOND) AS stale
+    SELECT
+        minute AS piece,
+        open AS first,
+        high AS highest,
+        low AS lowest,
+        close AS last,
+        toDecimal128(toString(volume), 8) AS shares,
+        notional AS paid,
+        toUInt64(trades) AS count
+    FROM market_bars_1m FINAL
+    WHERE {seconds:UInt32} % 60 = 0
+        AND symbol = {symbol:String}
+        AND minute >= toDateTime({since:DateTime64(6, 'UTC')}, 'UTC')
+        AND minute < toDateTime({until:DateTime64(6, 'UTC')}, 'UTC') + {seconds:UInt32}
+        AND trades > 0
+        AND toStartOfFiveMinutes(minute) NOT IN arraySort(stale)
+    UNION ALL
+    -- By minute where the other half is by minute, else by bar.
+    WITH (SELECT groupArray(bucket) FROM market_rollup_state FINAL WHERE rollup = 'bars' AND computed_at <= inserted_at + INTERVAL 10 SECOND) AS stale
+    SELECT
+        toDateTime(intDiv(toUnixTimestamp(timestamp), if({seconds:UInt32} % 60 = 0, 60, {seconds:UInt32}) AS length) * length, 'UTC') AS piece,
+        argMin(price, position),
+        max(price),
+        min(price),
+        argMax(price, position),
+        sum(toDecimal128(toString(size), 8) AS exact_size),
+        CAST(sum(toDecimal128(price, 8) * exact_size) AS Decimal(38, 8)),
+        count()
+    FROM market_ticks FINAL
+    WHERE symbol = {symbol:String}
+        AND timestamp >= {since:DateTime64(6, 'UTC')}
+        AND timestamp < {until:DateTime64(6, 'UTC')} + toIntervalSecond({seconds:UInt32})
+        AND ({seconds:UInt32} % 60 != 0 OR toStartOfFiveMinutes(timestamp) IN arraySort(stale))
+        AND correction != 'delete'
+        AND (timestamp, tick_id, price, size, conditions) NOT IN
+        (
+            SELECT timestamp, tick_id, price, size, conditions
+            FROM market_ticks
+            WHERE symbol = {symbol:String}
+                AND timestamp >= {since:DateTime64(6, 'UTC')}
+                AND timestamp < {until:DateTime64(6, 'UTC')} + toIntervalSecond({seconds:UInt32})
+                AND correction = 'delete'
+                AND tick_id != 0
+        )
+    GROUP BY piece
+)
+GROUP BY time
+HAVING time >= {since:DateTime64(6, 'UTC')} AND time < {until:DateTime64(6, 'UTC')}
