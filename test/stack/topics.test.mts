@@ -53,7 +53,7 @@ first('waits for a broker that starts late, creates what the file declares and p
   // An hour: the wait has to end with the broker's first answer.
   const command = run(['--timeout', '3600', '--json'])
   await delay(1_000)
-  await startEmbedded(settings, await install(() => {}), () => {}, ['zookeeper', 'kafka'])
+  await startEmbedded(settings, await install(settings.KAFKA_MODE, () => {}), () => {}, ['zookeeper', 'kafka'])
   const { exitCode, stdout, stderr } = await command
   assert.is(exitCode, 0, stderr)
   assert.match(stderr, /^Waiting for Kafka at 127\.0\.0\.1:\d+: connection refused\n/)
