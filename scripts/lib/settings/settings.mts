@@ -36,6 +36,7 @@ export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '
 export const VARIABLES = {
   ZOOKEEPER_IMAGE: image,
   KAFKA_IMAGE: image,
+  KAFKA_KRAFT_IMAGE: image,
   CLICKHOUSE_IMAGE: image,
   REDIS_IMAGE: image,
   KAFKA_UI_IMAGE: image,
