@@ -19,7 +19,7 @@ import { syncTopics } from '../../scripts/lib/topics/topics.mts'
 import { runScript } from '../support/command.mts'
 import { installed, pids, start, stop } from '../support/embedded.mts'
 import { KafkaHand } from '../support/kafka.mts'
-import { applyInitFiles, startStack, type TestStack } from '../support/stack.mts'
+import { applyInitFiles, KAFKA_MODE, startStack, type TestStack } from '../support/stack.mts'
 
 let stack: TestStack
 let redis: Redis
@@ -91,13 +91,21 @@ probes('a good stack is healthy, and Kafka UI no part of it', async () => {
   const { exitCode, mode, services, findings } = await health([])
   assert.equal([exitCode, mode, findings], [0, 'embedded', []])
   const states = services.map(({ service, state }) => `${service} ${state}`)
-  const four = ['zookeeper healthy', 'kafka healthy', 'clickhouse healthy', 'redis healthy']
-  assert.equal(states, [...four, 'kafka-ui skipped'])
+  const zookeeper = KAFKA_MODE === 'kraft' ? 'skipped' : 'healthy'
+  const three = ['kafka healthy', 'clickhouse healthy', 'redis healthy']
+  assert.equal(states, [`zookeeper ${zookeeper}`, ...three, 'kafka-ui skipped'])
   const details = Object.fromEntries(services.map((each) => [each.service, each.details]))
-  assert.equal([details.zookeeper?.mode, details.zookeeper?.version], ['standalone', '3.8.6'])
-  // Kafka's; the connections that ask are none.
-  assert.is(details.zookeeper?.sessions, 1)
-  assert.is(services[0]?.summary, 'standalone, 1 session')
+  if (KAFKA_MODE === 'kraft') {
+    assert.is(services[0]?.summary, 'not part of this target (KAFKA_MODE=kraft)')
+    assert.equal([details.kafka?.quorumVoters, details.kafka?.quorumLag], [1, 0])
+    assert.match(services[1]?.summary ?? '', /^1 broker, KRaft quorum of 1, 5 topics/)
+  } else {
+    assert.equal([details.zookeeper?.mode, details.zookeeper?.version], ['standalone', '3.8.6'])
+    // Kafka's; the connections that ask are none.
+    assert.is(details.zookeeper?.sessions, 1)
+    assert.is(services[0]?.summary, 'standalone, 1 session')
+    assert.is(details.kafka?.quorumVoters, undefined)
+  }
   assert.equal([details.kafka?.brokers, details.kafka?.topics, details.kafka?.offline], [1, 5, 0])
   assert.equal([details.redis?.maxMemoryPolicy, details.redis?.appendOnly], ['allkeys-lru', true])
 })
@@ -507,7 +515,7 @@ probes('--only asks no other service', async () => {
   })
   assert.equal(
     services.map(({ service, state }) => `${service} ${state}`),
-    ['zookeeper healthy', 'redis healthy'],
+    [KAFKA_MODE === 'kraft' ? 'zookeeper skipped' : 'zookeeper healthy', 'redis healthy'],
   )
 })
 
@@ -643,9 +651,9 @@ alone('--wait ends in health when the service comes', async () => {
 })
 
 alone('--wait runs out and says why', async () => {
-  const { exitCode, stdout, stderr } = await check(['--only', 'redis', 'zookeeper', '--wait', '1'])
+  const { exitCode, stdout, stderr } = await check(['--only', 'redis', 'kafka', '--wait', '1'])
   assert.equal([exitCode, stderr], [1, 'Waiting up to 1 s for the stack to become healthy\n'])
-  assert.match(stdout, /^zookeeper +unhealthy .*\nredis +healthy .*\n✗ zookeeper: no answer from port /)
+  assert.match(stdout, /^kafka +unhealthy .*\nredis +healthy .*\n✗ kafka: no answer from 127/)
 })
 
 alone('--wait keeps to its time beside a service that hangs', async () => {
@@ -660,21 +668,21 @@ alone('--wait keeps to its time beside a service that hangs', async () => {
 })
 
 alone('--watch goes on, with findings, until it is ended', async () => {
-  const child = spawn(path.join(ROOT, 'scripts', 'health-check.mts'), ['--only', 'redis', 'zookeeper', '--watch'], {
+  const child = spawn(path.join(ROOT, 'scripts', 'health-check.mts'), ['--only', 'redis', 'kafka', '--watch'], {
     env: { ...stack.env, ...NO_DOCKER },
   })
   let stdout = ''
   child.stdout.on('data', (chunk) => {
     stdout += chunk
-    if (stdout.split('✗ zookeeper').length > 2) child.kill('SIGINT')
+    if (stdout.split('✗ kafka').length > 2) child.kill('SIGINT')
   })
   const [exitCode, signal] = await once(child, 'close')
   assert.equal([exitCode, signal], [null, 'SIGINT'])
-  assert.match(stdout, /^\d{4}-\d\d-\d\dT[^\n]*\nzookeeper +unhealthy [^\n]*\nredis +healthy /)
+  assert.match(stdout, /^\d{4}-\d\d-\d\dT[^\n]*\nkafka +unhealthy [^\n]*\nredis +healthy /)
 })
 
 alone('--watch ends when nobody reads it any more', async () => {
-  const child = spawn(path.join(ROOT, 'scripts', 'health-check.mts'), ['--only', 'redis', 'zookeeper', '--watch'], {
+  const child = spawn(path.join(ROOT, 'scripts', 'health-check.mts'), ['--only', 'redis', 'kafka', '--watch'], {
     env: { ...stack.env, ...NO_DOCKER },
   })
   child.stdout.once('data', () => child.stdout.destroy())

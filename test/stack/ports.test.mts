@@ -81,7 +81,7 @@ command('finds every port of the compose file free', async () => {
   const found = report.ports.map(({ service, variable, address, port, protocol, state: is }) =>
     [service, variable, address, port, protocol, is].join(' '),
   )
-  const { KAFKA_INTERNAL_PORT: _, ...published } = ports
+  const { KAFKA_INTERNAL_PORT: _, KAFKA_CONTROLLER_PORT: __, ...published } = ports
   const services = {
     ZOOKEEPER: 'zookeeper',
     KAFKA_L: 'kafka',
