@@ -23,7 +23,7 @@ const JVM_OPTIONS = [
 export async function openKafkaTools(
   log: (line: string) => void,
 ): Promise<(mainClass: string, args: string[]) => Promise<Outcome>> {
-  const { java, jars } = await install(log)
+  const { java, jars } = await install('zookeeper', log)
   const classPath = [...jars, await fetchTools(log)].join(':')
   return (mainClass, args) =>
     runGood(java, [...JVM_OPTIONS, '-cp', classPath, `org.apache.kafka.tools.${mainClass}`, ...args])

@@ -113,7 +113,7 @@ async function onServices(work: (env: NodeJS.ProcessEnv) => Promise<void>): Prom
   })
   try {
     print('Starting the services for the tests')
-    const installed = await install(print)
+    const installed = await install(settings.KAFKA_MODE, print)
     if (!ending) starting = startEmbedded(settings, installed, print)
     await starting
     await applyInitFiles(settings)

@@ -8,9 +8,9 @@ import { type Docker, PROJECT, runningSince } from './engines/docker.mts'
 import { install } from './engines/embedded/install.mts'
 import { refuseWhileLocked } from './engines/embedded/lock.mts'
 import { startEmbedded, whileRunning } from './engines/embedded/stack.mts'
-import { chooseMode, type StackMode } from './engines/mode.mts'
+import { chooseMode, refuseOtherFiles, type StackMode } from './engines/mode.mts'
 import { mountFindings } from './engines/mounts.mts'
-import { EMBEDDED_SERVICES } from './engines/service.mts'
+import { embeddedServicesOf } from './engines/service.mts'
 import { readHealth, renderHealth, type StackHealth } from './health/health.mts'
 import { switchOn } from './ingest/switch.mts'
 import { LAG_LIMITS } from './kafka/lag-limits.mts'
@@ -47,6 +47,7 @@ export async function startStack(
       ? `Starting docker-compose.yml on Docker ${chosen.docker.engineVersion}; --embedded does without`
       : `Starting the embedded stack (${chosen.because}); data in ${settings.EMBEDDED_DATA_DIR}`,
   )
+  if (mode === 'docker') refuseOtherFiles(settings)
   const { findings } = await readPortStates(settings, mode)
   const conflicts = findings.filter(({ severity }) => severity === 'error')
   // Processes of a start that runs at the same time may lack their record and look foreign.
@@ -55,11 +56,11 @@ export async function startStack(
   const docker = chosen.mode === 'docker' ? chosen.docker : undefined
   const closed = docker ? mountFindings() : []
   if (closed.length > 0) throw configError(closed)
-  const installed = docker ? undefined : await install(log)
+  const installed = docker ? undefined : await install(settings.KAFKA_MODE, log)
   const startMs = performance.now()
   const wasRunning = installed
     ? (await startEmbedded(settings, installed, log)).every(({ state }) => state === 'already running')
-    : await composeUp(docker as Docker, log)
+    : await composeUp(settings, docker as Docker, log)
   const changes = Promise.all([
     // A shorter retention makes the broker delete records: that is left to `npm run topics`.
     syncTopics(settings, { mode: 'apply', mayShorten: false, timeoutMs: 60_000, log }),
@@ -110,14 +111,14 @@ const CHANGEABLE = ['SCHEMA_MISSING', 'SCHEMA_DRIFT', 'TOPIC_MISSING', 'TOPIC_PA
 const COMPOSE_WAIT_S = 180
 
 /** `up -d --wait`, its progress on stderr; true if it left every container as it was. */
-async function composeUp({ compose }: Docker, log: (line: string) => void): Promise<boolean> {
+async function composeUp(settings: Settings, { compose }: Docker, log: (line: string) => void): Promise<boolean> {
   const before = await runningSince()
   const up = async (services: readonly string[]) => {
     const options = ['--wait', '--wait-timeout', String(COMPOSE_WAIT_S)]
     return (await run([...compose, 'up', '-d', ...options, ...services], { cwd: ROOT, progress: true })).ok
   }
   // Without Kafka UI, which nothing else needs.
-  if (!(await up(EMBEDDED_SERVICES))) {
+  if (!(await up(embeddedServicesOf(settings)))) {
     const found = 'not all containers became healthy'
     throw new OpsError(1, [
       error('COMPOSE_UP', `compose project ${PROJECT}`, { found, hint: './scripts/health-check.mts' }),
@@ -160,7 +161,7 @@ export function renderStarted(settings: Settings, { mode, health, tookMs, wasRun
     ],
     ['Kafka', settings.KAFKA_BOOTSTRAP_SERVERS.join(', ')],
     ['Redis', `redis://${host}:${settings.REDIS_PORT}`],
-    ['ZooKeeper', `${host}:${settings.ZOOKEEPER_CLIENT_PORT}`],
+    ...(settings.KAFKA_MODE === 'zookeeper' ? [['ZooKeeper', `${host}:${settings.ZOOKEEPER_CLIENT_PORT}`]] : []),
     ['Kafka UI', mode === 'docker' ? `http://${host}:${settings.KAFKA_UI_PORT}` : 'Docker only'],
     ['Logs', mode === 'docker' ? 'docker-compose logs' : `${settings.EMBEDDED_DATA_DIR}/logs`],
   ]

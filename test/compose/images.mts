@@ -68,7 +68,7 @@ async function present(name: string, reachable: boolean, log: Log): Promise<bool
 async function build(images: Image[], log: Log): Promise<void> {
   if (images.length === 0) return
   const base = await buildBase(log)
-  const { jars, libraries } = await install(log)
+  const { jars, libraries } = await install('zookeeper', log)
   const tools = await fetchTools()
   const node = mkdtempSync(path.join(tmpdir(), 'l2-node-'))
   copyFileSync(process.execPath, path.join(node, 'node'))

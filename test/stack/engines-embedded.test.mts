@@ -338,7 +338,7 @@ services('rows, records, offsets and keys are there again after a stop and a sta
   for (const port of PORTS) {
     assert.is(await raw(stack.settings[port], '', 1).catch((error) => error.code), 'ECONNREFUSED', port)
   }
-  await startEmbedded(stack.settings, await install(() => {}), () => {})
+  await startEmbedded(stack.settings, await install(stack.settings.KAFKA_MODE, () => {}), () => {})
   assert.equal(await rows(clickhouse, `SELECT * FROM ${CLICKHOUSE_DB}.market_ticks`), before)
   assert.is(before.length, 1)
   const again = redisAs(REDIS_PASSWORD)

@@ -10,6 +10,7 @@ import type { EmbeddedName } from '../../scripts/lib/engines/service.mts'
 import { runScript } from '../support/command.mts'
 import { pids, start } from '../support/embedded.mts'
 import { IngestStack } from '../support/ingest.mts'
+import { KAFKA_MODE } from '../support/stack.mts'
 
 const MESSAGES = Number(process.env.L2_FAULT_MESSAGES ?? 30_000)
 /** Seconds that a replay takes where nothing fails. */
@@ -100,11 +101,14 @@ async function survives(names: EmbeddedName[], times = 1): Promise<void> {
   assert.equal([inBars, outdated], [trades, 0], 'bars and latest quotes')
 }
 
+/** In KRaft mode there is none to kill. */
+const withZookeeper = KAFKA_MODE === 'zookeeper' ? faults : faults.skip
+
 faults('ClickHouse killed', () => survives(['clickhouse'], 3))
 faults('Kafka killed', () => survives(['kafka']))
-faults('ZooKeeper killed', () => survives(['zookeeper']))
+withZookeeper('ZooKeeper killed', () => survives(['zookeeper']))
 faults('Kafka and ClickHouse killed', () => survives(['kafka', 'clickhouse']))
-faults('Kafka and ZooKeeper killed', () => survives(['kafka', 'zookeeper']))
+withZookeeper('Kafka and ZooKeeper killed', () => survives(['kafka', 'zookeeper']))
 
 faults.after(async () => {
   process.stdout.write('\n')

@@ -23,6 +23,9 @@ interface Place {
 /** One copy for all tests: a new one would have to be compiled again. */
 const root = projectCopy()
 
+/** The line of .env that {@link place} writes the first of its `settings` in: after a comment and the ports. */
+const SETTINGS_LINE = HOST_PORTS.length + 2
+
 /** The copy as new, with an .env that names free ports. `settings` are appended to it, `files` lie beside it. */
 async function place(settings = '', files: Record<string, string> = {}, env: NodeJS.ProcessEnv = {}): Promise<Place> {
   const free = await freePorts(HOST_PORTS.length)
@@ -81,7 +84,7 @@ command('finds every port of the compose file free', async () => {
   const found = report.ports.map(({ service, variable, address, port, protocol, state: is }) =>
     [service, variable, address, port, protocol, is].join(' '),
   )
-  const { KAFKA_INTERNAL_PORT: _, ...published } = ports
+  const { KAFKA_INTERNAL_PORT: _, KAFKA_CONTROLLER_PORT: __, ...published } = ports
   const services = {
     ZOOKEEPER: 'zookeeper',
     KAFKA_L: 'kafka',
@@ -277,7 +280,14 @@ command('--write-env reports which other lines of .env still name the old port',
       [exitCode, report.findings.map(({ severity, code, subject, expected }) => [severity, code, subject, expected])],
       [
         0,
-        [['warning', 'PORT_STALE', '.env:10 KAFKA_BOOTSTRAP_SERVERS', `\${KAFKA_LISTENER_PORT}, which is ${next} now`]],
+        [
+          [
+            'warning',
+            'PORT_STALE',
+            `.env:${SETTINGS_LINE + 1} KAFKA_BOOTSTRAP_SERVERS`,
+            `\${KAFKA_LISTENER_PORT}, which is ${next} now`,
+          ],
+        ],
       ],
     )
   } finally {
@@ -384,8 +394,8 @@ command.run()
 const refusals = suite('check-ports refuses')
 
 const REFUSED: Record<string, [string[], string, Record<string, string>, string]> = {
-  'a setting that is no port': [[], 'REDIS_PORT=abc', {}, '.env:9 REDIS_PORT'],
-  'a line of .env that nothing can read': [[], 'REDIS PORT', {}, '.env:9'],
+  'a setting that is no port': [[], 'REDIS_PORT=abc', {}, `.env:${SETTINGS_LINE} REDIS_PORT`],
+  'a line of .env that nothing can read': [[], 'REDIS PORT', {}, `.env:${SETTINGS_LINE}`],
   'an unknown flag': [['--portz'], '', {}, '--portz'],
   'two modes at once': [['--docker', '--embedded'], '', {}, '--docker --embedded'],
 }
@@ -439,13 +449,25 @@ embedded('opens no Kafka UI and the internal port of Kafka', async () => {
     assert.equal(
       report.ports.map(({ port }) => port).sort(),
       Object.values(ports)
-        .filter((port) => port !== ports.KAFKA_UI_PORT)
+        .filter((port) => port !== ports.KAFKA_UI_PORT && port !== ports.KAFKA_CONTROLLER_PORT)
         .sort(),
     )
     assert.is((await check('--docker')).exitCode, 1)
   } finally {
     await held.end()
   }
+})
+
+embedded('opens in KRaft mode the port of the controller instead of ZooKeeper’s', async () => {
+  const { ports, check } = await place('KAFKA_MODE=kraft')
+  const { exitCode, report } = await check('--embedded', '--json')
+  assert.equal([exitCode, report.mode], [0, 'embedded'])
+  assert.equal(
+    report.ports.map(({ port }) => port).sort(),
+    Object.values(ports)
+      .filter((port) => port !== ports.KAFKA_UI_PORT && port !== ports.ZOOKEEPER_CLIENT_PORT)
+      .sort(),
+  )
 })
 
 embedded('is what is checked for where an engine has no Compose v2, as npm start chooses', async () => {

@@ -392,7 +392,10 @@ resets('exits 3 when the broker dies in the middle, and finishes once it is back
   )
   assert.is(exitCode, 3)
   assert.match(stderr, /→ restore the broker, then run the reset again: it finishes what this one began\n$/)
-  await startEmbedded(stack.settings, await install(() => {}), () => {}, ['zookeeper', 'kafka'])
+  await startEmbedded(stack.settings, await install(stack.settings.KAFKA_MODE, () => {}), () => {}, [
+    'zookeeper',
+    'kafka',
+  ])
   const again = await run(['--yes'])
   assert.is(again.exitCode, 0, again.stdout + again.stderr)
   await assertReset()

@@ -16,7 +16,9 @@ import { projectFolder } from '../support/project.mts'
 import { sharedStack } from '../support/stack.mts'
 
 const TEMPLATE = readFileSync(path.join(ROOT, '.env.template'), 'utf8')
-const COMPOSE = readFileSync(path.join(ROOT, 'docker-compose.yml'), 'utf8')
+const COMPOSE = ['docker-compose.yml', 'docker-compose.kraft.yml']
+  .map((file) => readFileSync(path.join(ROOT, file), 'utf8'))
+  .join('\n')
 
 /** What readSettings refuses: its findings, after checking that the exit code says wrong configuration. */
 function refusal(env: NodeJS.ProcessEnv, dotEnv = ''): Finding[] {
@@ -260,7 +262,7 @@ bytes.run()
 const variables = suite('variables')
 const templateNames = parseEnvFile(TEMPLATE, '.env.template').map(({ name }) => name)
 
-/** The compose file as text, its variables filled in, and the names that it asked for. */
+/** The compose files as text, its variables filled in, and the names that it asked for. */
 function fillCompose(values: Record<string, string>): { text: string; asked: Set<string> } {
   const asked = new Set<string>()
   const text = interpolate(COMPOSE.replace(/^\s*#.*$/gm, ''), (name) => {
@@ -274,7 +276,7 @@ variables('are the same in the template and the scripts, each once', () => {
   assert.equal([...templateNames].sort(), Object.keys(VARIABLES).sort())
 })
 
-variables('of the compose file are all in the template, with the same defaults', () => {
+variables('of the compose files are all in the template, with the same defaults', () => {
   const lookup = lookupFor({}, projectFolder({ '.env.template': TEMPLATE }))
   const { text, asked } = fillCompose({})
   assert.equal(
@@ -304,6 +306,7 @@ function other(value: string): string {
 
 /** Values that only some others go with. */
 const OTHERS: Record<string, string> = {
+  KAFKA_MODE: 'kraft',
   REDIS_MAX_MEMORY: '1gb',
   CLICKHOUSE_READONLY_USER: 'reader',
   CLICKHOUSE_EXTRA_GRANTS: 'FILE',

@@ -12,7 +12,7 @@ import { readSettings } from '../../scripts/lib/settings/settings.mts'
 import { syncTopics } from '../../scripts/lib/topics/topics.mts'
 import { type CommandOptions, runScript } from '../support/command.mts'
 import { KafkaHand, runAround, signalAt } from '../support/kafka.mts'
-import { stackEnv } from '../support/stack.mts'
+import { KAFKA_MODE, stackEnv } from '../support/stack.mts'
 
 const env = await stackEnv()
 const settings = readSettings(env)
@@ -53,7 +53,7 @@ first('waits for a broker that starts late, creates what the file declares and p
   // An hour: the wait has to end with the broker's first answer.
   const command = run(['--timeout', '3600', '--json'])
   await delay(1_000)
-  await startEmbedded(settings, await install(() => {}), () => {}, ['zookeeper', 'kafka'])
+  await startEmbedded(settings, await install(settings.KAFKA_MODE, () => {}), () => {}, ['zookeeper', 'kafka'])
   const { exitCode, stdout, stderr } = await command
   assert.is(exitCode, 0, stderr)
   assert.match(stderr, /^Waiting for Kafka at 127\.0\.0\.1:\d+: connection refused\n/)
@@ -444,20 +444,22 @@ wrong('exits 3 when the broker falls silent, and again once it is dead in the mi
   } finally {
     process.kill(pid, 'SIGCONT')
   }
-  // Without ZooKeeper the broker still lists its topics, but not how they are configured.
-  const zookeeper = runningEmbedded(settings.EMBEDDED_DATA_DIR).find(({ name }) => name === 'zookeeper')?.pid
-  assert.ok(zookeeper)
-  process.kill(zookeeper, 'SIGSTOP')
-  try {
-    for (const script of ['create-topics.mts', 'reset-kafka.mts']) {
-      const half = await runScript(script, ['--timeout', '2', ...(script === 'reset-kafka.mts' ? ['--yes'] : [])], {
-        env,
-      })
-      assert.is(half.exitCode, 3)
-      assert.match(half.stderr, /\(timed out\) \[KAFKA_UNREACHABLE\]\n {4}→ \.\/scripts\/health-check\.mts\n$/)
+  if (KAFKA_MODE === 'zookeeper') {
+    // Without ZooKeeper the broker still lists its topics, but not how they are configured.
+    const zookeeper = runningEmbedded(settings.EMBEDDED_DATA_DIR).find(({ name }) => name === 'zookeeper')?.pid
+    assert.ok(zookeeper)
+    process.kill(zookeeper, 'SIGSTOP')
+    try {
+      for (const script of ['create-topics.mts', 'reset-kafka.mts']) {
+        const half = await runScript(script, ['--timeout', '2', ...(script === 'reset-kafka.mts' ? ['--yes'] : [])], {
+          env,
+        })
+        assert.is(half.exitCode, 3)
+        assert.match(half.stderr, /\(timed out\) \[KAFKA_UNREACHABLE\]\n {4}→ \.\/scripts\/health-check\.mts\n$/)
+      }
+    } finally {
+      process.kill(zookeeper, 'SIGCONT')
     }
-  } finally {
-    process.kill(zookeeper, 'SIGCONT')
   }
   // Stopped with the change about to leave, it finds the broker dead when it goes on.
   const file = declaring({ name: 's.one' })

@@ -9,10 +9,10 @@ import type { Installed } from '../../scripts/lib/engines/embedded/services.mts'
 import { startEmbedded, stopEmbedded } from '../../scripts/lib/engines/embedded/stack.mts'
 import type { EmbeddedName } from '../../scripts/lib/engines/service.mts'
 import { readSettings, type Settings } from '../../scripts/lib/settings/settings.mts'
-import { stackEnv } from './stack.mts'
+import { KAFKA_MODE, stackEnv } from './stack.mts'
 
 export const ALL: EmbeddedName[] = ['zookeeper', 'kafka', 'clickhouse', 'redis']
-export const installed = await install(() => {})
+export const installed = await install(KAFKA_MODE, () => {})
 const stacks: Settings[] = []
 
 /** Settings of a stack of its own, on free ports; nothing is started. */

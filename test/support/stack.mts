@@ -10,6 +10,7 @@ import { startEmbedded, stopEmbedded } from '../../scripts/lib/engines/embedded/
 import type { EmbeddedName } from '../../scripts/lib/engines/service.mts'
 import { parseEnvFile } from '../../scripts/lib/settings/env-file.mts'
 import { interpolate } from '../../scripts/lib/settings/interpolate.mts'
+import { kafkaMode } from '../../scripts/lib/settings/readers.mts'
 import { HOST_PORTS, ROOT, readSettings, type Settings, VARIABLES } from '../../scripts/lib/settings/settings.mts'
 
 export interface TestStack {
@@ -30,6 +31,9 @@ function isFree(port: number): Promise<boolean> {
     server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
   })
 }
+
+/** The mode of Kafka that the tests run in: `KAFKA_MODE=kraft npm test`. */
+export const KAFKA_MODE = kafkaMode(process.env.KAFKA_MODE || 'zookeeper')
 
 const template = parseEnvFile(readFileSync(path.join(ROOT, '.env.template'), 'utf8'), '.env.template')
 
@@ -55,12 +59,13 @@ export async function freePorts(count: number): Promise<number[]> {
 
 /**
  * The environment of a stack of its own: free ports and a new data folder; `overrides` on top. Every other variable has
- * .env.template's value, whatever the shell or .env say: nothing leads to the stack of who runs the tests. Nothing is started.
+ * .env.template's value, whatever the shell or .env say, but for {@link KAFKA_MODE}: nothing leads to the stack of who runs the tests. Nothing is started.
  */
 export async function stackEnv(overrides: NodeJS.ProcessEnv = {}): Promise<NodeJS.ProcessEnv> {
   const ports = await freePorts(HOST_PORTS.length)
   const own: NodeJS.ProcessEnv = {
     ...Object.fromEntries(HOST_PORTS.map((name, index) => [name, String(ports[index])])),
+    KAFKA_MODE,
     ...overrides,
     EMBEDDED_DATA_DIR: overrides.EMBEDDED_DATA_DIR ?? mkdtempSync(path.join(tmpdir(), 'l2-test-')),
   }
@@ -79,7 +84,7 @@ export async function startStack(
 ): Promise<TestStack> {
   const env = await stackEnv(overrides)
   const settings = readSettings(env)
-  await startEmbedded(settings, await install(() => {}), () => {}, only)
+  await startEmbedded(settings, await install(settings.KAFKA_MODE, () => {}), () => {}, only)
   return {
     env,
     settings,

@@ -1,11 +1,12 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { OpsError } from '../../scripts/lib/common/findings.mts'
 import type { Container } from '../../scripts/lib/engines/inspect.mts'
-import { modeOf } from '../../scripts/lib/engines/mode.mts'
+import { modeOf, refuseOtherFiles } from '../../scripts/lib/engines/mode.mts'
 import { logHint } from '../../scripts/lib/engines/service.mts'
-import { readSettings } from '../../scripts/lib/settings/settings.mts'
+import { ROOT, readSettings } from '../../scripts/lib/settings/settings.mts'
 import { cleanEnv, projectFolder } from '../support/project.mts'
 
 const mode = suite('modeOf')
@@ -26,6 +27,36 @@ mode('is unknown where nothing ever ran, or Docker does not say', () => {
   assert.is(modeOf(undefined, projectFolder({ 'logs/redis.log': '' })), 'unknown')
 })
 mode.run()
+
+const files = suite('refuseOtherFiles')
+
+/** The finding for these lines of .env, or undefined. */
+function mismatch(dotEnv: string) {
+  const root = projectFolder({
+    '.env': dotEnv,
+    '.env.template': readFileSync(path.join(ROOT, '.env.template'), 'utf8'),
+  })
+  const env = cleanEnv()
+  try {
+    refuseOtherFiles(readSettings(env, root), root, env)
+    return undefined
+  } catch (failure) {
+    const { exitCode, findings } = failure as OpsError
+    return [exitCode, findings[0]?.code, findings[0]?.hint]
+  }
+}
+const BOTH = 'COMPOSE_FILE=docker-compose.yml:docker-compose.kraft.yml'
+
+files('let each mode run with its own compose files', () => {
+  for (const dotEnv of ['', 'COMPOSE_FILE=docker-compose.yml', `KAFKA_MODE=kraft\n${BOTH}`])
+    assert.is(mismatch(dotEnv), undefined, dotEnv)
+})
+
+files('refuse a mode with the files of the other', () => {
+  assert.equal(mismatch('KAFKA_MODE=kraft'), [2, 'COMPOSE_MODE', `edit .env: ${BOTH}`])
+  assert.equal(mismatch(BOTH), [2, 'COMPOSE_MODE', 'edit .env: KAFKA_MODE=kraft'])
+})
+files.run()
 
 const hints = suite('logHint')
 

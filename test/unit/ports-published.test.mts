@@ -51,6 +51,14 @@ without('are those of the settings, whatever compose files are there', async () 
   assert.equal([project.name, ...published(project)], ['l2', ...KNOWN])
 })
 
+without('are those of KRaft mode without ZooKeeper', async () => {
+  const env = cleanEnv({ ...CHANGED, KAFKA_MODE: 'kraft', PATH: '/nonexistent' })
+  assert.equal(
+    published(await read({}, env)),
+    KNOWN.filter((port) => !port.startsWith('zookeeper')),
+  )
+})
+
 /** A folder with a `docker` of Compose 2.40 that does this for `config`. */
 function fakeCompose(config: string): [string, NodeJS.ProcessEnv] {
   const script = `#!/bin/sh\n[ "$2" = version ] && echo 2.40.0 && exit\n${config}\n`

@@ -33,6 +33,16 @@ const CAUSES: (KnownCause & { pattern: RegExp })[] = [
       "put the ZooKeeper volumes of the same stack back; if they are lost: docker-compose stop kafka; docker-compose run --rm --no-deps kafka sh -c 'cd /var/lib/kafka/data && rm meta.properties */partition.metadata'; docker-compose up -d --wait; ./scripts/create-topics.mts",
   },
   {
+    // The broker's words for data of KRaft mode, and those of docker-compose.kraft.yml.
+    pattern:
+      /ZK-based brokers that are not migrating|data of Kafka with ZooKeeper, which KRaft|partitions without meta\.properties/,
+    code: 'KAFKA_MODE',
+    cause: 'Kafka data of another mode than the one it is started in',
+    hint: 'set KAFKA_MODE in .env to the mode that made the data, or begin with other data: docs/kraft.md',
+    dockerHint:
+      'set KAFKA_MODE and COMPOSE_FILE in .env to the mode that made the data, or begin with a new volume: docs/kraft.md',
+  },
+  {
     pattern: /NodeExistsException|Error while creating ephemeral at \/brokers\/ids/,
     code: 'KAFKA_NODE_EXISTS',
     cause: 'a broker that came back before ZooKeeper ended its old session',

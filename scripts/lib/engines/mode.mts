@@ -2,6 +2,8 @@
 import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { cannotTell, configError, error, unknown } from '../common/findings.mts'
+import { composeLookup } from '../settings/environment.mts'
+import { ROOT, type Settings } from '../settings/settings.mts'
 import { type Docker, findDocker } from './docker.mts'
 import { readRecords, runningEmbedded } from './embedded/processes.mts'
 import type { Container } from './inspect.mts'
@@ -28,6 +30,24 @@ export async function chooseMode(dataDir: string, choice?: StackMode): Promise<C
   if (choice !== 'docker') return { mode: 'embedded', because: docker.missing }
   const hint = 'install or start Docker, or: npm start -- --embedded'
   throw cannotTell(unknown('NO_DOCKER', '--docker', { found: docker.missing, hint }))
+}
+
+/** The compose file that takes ZooKeeper away, as COMPOSE_FILE names it. */
+const KRAFT_FILE = 'docker-compose.kraft.yml'
+
+/**
+ * Does nothing where Docker Compose reads the files of KAFKA_MODE: docker-compose.kraft.yml for kraft, and not for zookeeper.
+ * @throws {OpsError} exit code 2: the commands would look for services that the containers are not
+ */
+export function refuseOtherFiles({ KAFKA_MODE: mode }: Settings, root = ROOT, env = process.env): void {
+  const files = composeLookup(env, root)('COMPOSE_FILE')?.text ?? ''
+  if (files.includes(KRAFT_FILE) === (mode === 'kraft')) return
+  const both = `docker-compose.yml:${KRAFT_FILE}`
+  const mistake =
+    mode === 'kraft'
+      ? { found: `KAFKA_MODE=kraft, but COMPOSE_FILE does not name ${KRAFT_FILE}`, hint: `COMPOSE_FILE=${both}` }
+      : { found: `COMPOSE_FILE names ${KRAFT_FILE}, but KAFKA_MODE=zookeeper`, hint: 'KAFKA_MODE=kraft' }
+  throw configError([error('COMPOSE_MODE', 'COMPOSE_FILE', { ...mistake, hint: `edit .env: ${mistake.hint}` })])
 }
 
 /**

@@ -11,6 +11,11 @@ export type ServiceName = (typeof SERVICES)[number]
 export const EMBEDDED_SERVICES = ['zookeeper', 'kafka', 'clickhouse', 'redis'] as const satisfies ServiceName[]
 export type EmbeddedName = (typeof EMBEDDED_SERVICES)[number]
 
+/** The services of a stack that runs without containers, by the mode of its Kafka: in KRaft mode there is no ZooKeeper. */
+export function embeddedServicesOf({ KAFKA_MODE: mode }: Pick<Settings, 'KAFKA_MODE'>): EmbeddedName[] {
+  return EMBEDDED_SERVICES.filter((name) => name !== 'zookeeper' || mode === 'zookeeper')
+}
+
 /** The log file of an embedded service. The log of the start before lies beside it, with `.1` at the end. */
 export function logFile(dataDir: string, name: string): string {
   return path.join(dataDir, 'logs', `${name}.log`)

@@ -65,7 +65,7 @@ export async function readHealth(
   )
   const running = runningEmbedded(settings.EMBEDDED_DATA_DIR)
   const embedded = running.length > 0
-  const present = asked.filter((service) => !embedded || service !== 'kafka-ui')
+  const present = asked.filter((service) => (!embedded || service !== 'kafka-ui') && isPart(service, settings))
   const asks = await importProbes(present, options.deep)
   // What asks Docker.
   if (!embedded) await import('zx/core')
@@ -77,7 +77,7 @@ export async function readHealth(
     Promise.all(
       asked.map(async (service) => {
         const ask = asks.get(service)
-        if (!ask) return skip(service)
+        if (!ask) return skip(service, isPart(service, settings) ? DOCKER_ONLY : NOT_PART)
         await inTurn(service)
         return probe(service, ask, settings, options)
       }),
@@ -85,7 +85,9 @@ export async function readHealth(
   ])
   const mode = modeOf(containers, settings.EMBEDDED_DATA_DIR)
   const services = probed
-    .map((health) => (mode === 'embedded' && health.service === 'kafka-ui' ? skip(health.service) : health))
+    .map((health) =>
+      mode === 'embedded' && health.service === 'kafka-ui' ? skip(health.service, DOCKER_ONLY) : health,
+    )
     // Off by default, and then no part of the stack; why ClickHouse does not say is in its own probe's findings.
     .filter(({ service, state }) => service !== 'ingest' || state === 'healthy' || only.includes('ingest'))
   for (const health of services) {
@@ -110,8 +112,14 @@ export async function readHealth(
   }
 }
 
-function skip(service: ServiceName): ServiceHealth {
-  return { service, state: 'skipped', latencyMs: 0, summary: 'Docker only', details: {}, findings: [] }
+const DOCKER_ONLY = 'Docker only'
+const NOT_PART = 'not part of this target (KAFKA_MODE=kraft)'
+
+/** False for ZooKeeper where Kafka does without. */
+const isPart = (service: ServiceName, { KAFKA_MODE: mode }: Settings) => service !== 'zookeeper' || mode === 'zookeeper'
+
+function skip(service: ServiceName, summary: string): ServiceHealth {
+  return { service, state: 'skipped', latencyMs: 0, summary, details: {}, findings: [] }
 }
 
 function stateOf({ state, findings }: ServiceHealth): ServiceHealth['state'] {

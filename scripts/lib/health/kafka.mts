@@ -3,7 +3,7 @@ import { error, type Finding, OpsError, warning } from '../common/findings.mts'
 import { logHint } from '../engines/service.mts'
 import { openKafkajs } from '../kafka/clients.mts'
 import { type Cluster, openCluster } from '../kafka/cluster.mts'
-import { metadata } from '../kafka/cluster-requests.mts'
+import { describeQuorum, metadata } from '../kafka/cluster-requests.mts'
 import { readLags } from '../kafka/lag.mts'
 import { lagFindings } from '../kafka/lag-findings.mts'
 import { unservedFindings } from '../kafka/serving.mts'
@@ -29,6 +29,8 @@ export async function probeKafka(settings: Settings, options: ProbeOptions): Pro
     const { brokers, controllerId, clusterId, topics } = cluster.metadata
     const unreachable = await checkAdvertised(cluster, findings)
     const partitions = checkPartitions(cluster, logHint('kafka', settings), findings)
+    const { quorumVoters, quorumLag } =
+      settings.KAFKA_MODE === 'kraft' ? await checkQuorum(cluster, logHint('kafka', settings), findings) : {}
     const plan = await readTopicPlan(cluster, declared)
     // Metadata alone would call a topic good that its leader refuses.
     const names = topics.map(({ name }) => name)
@@ -45,14 +47,17 @@ export async function probeKafka(settings: Settings, options: ProbeOptions): Pro
       findings.push(...(await attempt('KAFKA_WRITE', 'kafka scratch topic', { hint, timeoutMs }, work)))
     }
     const own = topics.filter(({ internal }) => !internal)
+    const controller =
+      quorumLag === undefined ? '' : `, KRaft quorum of ${quorumVoters}${quorumLag > 0 ? ` with lag ${quorumLag}` : ''}`
     const totalLag = groups.reduce((sum, { lag }) => sum + (lag ?? 0), 0)
     const lag =
       groups.length > 0 ? `, ${groups.length} ${groups.length === 1 ? 'group' : 'groups'} with lag ${totalLag}` : ''
     return {
-      summary: `${brokers.length} broker, ${own.length} topics${lag}`,
+      summary: `${brokers.length} broker${controller}, ${own.length} topics${lag}`,
       details: {
         clusterId,
         controllerId,
+        ...(quorumLag === undefined ? {} : { quorumVoters: quorumVoters ?? 0, quorumLag }),
         brokers: brokers.length,
         topics: own.length,
         ...partitions,
@@ -77,6 +82,20 @@ async function checkAdvertised(cluster: Cluster, findings: Finding[]): Promise<b
     findings.push(error('KAFKA_ADVERTISED', `kafka broker ${id}`, { found, hint }))
   }
   return silent.length > 0
+}
+
+/** The quorum that keeps the metadata: voters, and how many of its records the last of them lacks. Empty where the broker does not say. */
+async function checkQuorum(
+  cluster: Cluster,
+  hint: string,
+  findings: Finding[],
+): Promise<{ quorumVoters?: number; quorumLag?: number }> {
+  const { error: failure, leader, lag, voters } = await cluster.send(describeQuorum)
+  if (failure === 'NONE' && leader >= 0) return { quorumVoters: voters.length, quorumLag: lag }
+  const [make, found] =
+    failure === 'NONE' ? [error, 'no leader is elected'] : [warning, `Kafka does not describe it (${failure})`]
+  findings.push(make('KAFKA_QUORUM', 'kafka controller quorum', { found, hint }))
+  return {}
 }
 
 function checkPartitions(

@@ -118,6 +118,63 @@ export const metadata: Request<Metadata> = {
   },
 }
 
+/** The quorum of controllers that keeps a KRaft cluster's metadata. */
+export interface Quorum {
+  error: string
+  /** Broker id, or -1 while none is elected. */
+  leader: number
+  /** Records of metadata that the voter furthest behind lacks. */
+  lag: number
+  voters: number[]
+}
+
+/** The topic of the metadata, and its one partition. */
+const METADATA_TOPIC = '__cluster_metadata'
+
+/** The quorum as its leader sees it. A broker with ZooKeeper does not know the question. */
+export const describeQuorum: Request<Quorum> = {
+  key: 55,
+  version: 1,
+  flexible: true,
+  // One topic of one partition, 0; arrays hold their length plus one; tags end the partition, the topic and the request.
+  write: (to) =>
+    to
+      .writeUVarInt(2)
+      .writeUVarIntString(METADATA_TOPIC)
+      .writeUVarInt(2)
+      .writeInt32(0)
+      .writeUVarInt(0)
+      .writeUVarInt(0)
+      .writeUVarInt(0),
+  read: (from) => {
+    const error = from.readInt16()
+    const [[partition] = []] = readStructures(from, () => {
+      from.readUVarIntString()
+      return readStructures(from, (): Quorum => {
+        from.forward(4)
+        const partitionError = from.readInt16()
+        const leader = from.readInt32()
+        // The leader's epoch and the high watermark.
+        from.forward(12)
+        const replicas = () =>
+          readStructures(from, () => {
+            const replica = { id: from.readInt32(), end: Number(from.readInt64()) }
+            // When it last fetched, and when it had last caught up.
+            from.forward(16)
+            return replica
+          })
+        const voters = replicas()
+        // Observers: brokers without a vote.
+        replicas()
+        const end = voters.find(({ id }) => id === leader)?.end ?? 0
+        const lag = Math.max(0, ...voters.map((voter) => end - voter.end))
+        return { error: errorName(partitionError), leader, lag, voters: voters.map(({ id }) => id) }
+      })
+    })
+    return partition ?? { error: errorName(error), leader: -1, lag: 0, voters: [] }
+  },
+}
+
 /** Bytes on one broker's disks by topic, every partition and copy that it holds counted. */
 export const describeLogDirs: Request<Map<string, number>> = {
   key: 35,

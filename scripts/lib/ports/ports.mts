@@ -21,8 +21,8 @@ export interface PortReport {
 
 /**
  * The state of every port that the stack opens, and what stands in the way of a start: errors, and warnings that do not. Docker opens what
- * the compose file publishes. The embedded stack opens the ports of its services, and KAFKA_INTERNAL_PORT, which containers keep to their
- * own network.
+ * the compose file publishes. The embedded stack opens the ports of its services, and KAFKA_INTERNAL_PORT and with KRaft
+ * KAFKA_CONTROLLER_PORT, which containers keep to their own network.
  * @param choice left out: as a start chooses
  * @throws {OpsError} exit code 2 when Compose refuses the compose files, or two services publish one port; 3 when Compose gives no answer
  */
@@ -65,7 +65,10 @@ async function projectOf(settings: Settings, mode: StackMode): Promise<ComposePr
   if (mode === 'docker') return readProject(settings)
   const services: readonly string[] = EMBEDDED_SERVICES
   const ports = knownPorts(settings).filter(({ service }) => services.includes(service))
-  return { name: PROJECT, ports: [...ports, portOf(settings, 'kafka', 'KAFKA_INTERNAL_PORT')] }
+  const internal = portOf(settings, 'kafka', 'KAFKA_INTERNAL_PORT')
+  const controller = { ...portOf(settings, 'kafka', 'KAFKA_CONTROLLER_PORT'), hostIp: '127.0.0.1' }
+  const own = settings.KAFKA_MODE === 'kraft' ? [internal, controller] : [internal]
+  return { name: PROJECT, ports: [...ports, ...own] }
 }
 
 /** @throws {OpsError} exit code 2 when two services publish the same port */

@@ -44,9 +44,10 @@ export function portOf(settings: Settings, service: ServiceName, variable: PortV
   return { service, ...place, variable, origin: `.env (${variable})` }
 }
 
-/** The ports of docker-compose.yml as the settings have them. */
+/** The ports of docker-compose.yml as the settings have them, and as docker-compose.kraft.yml leaves them in KRaft mode. */
 export function knownPorts(settings: Settings): PublishedPort[] {
-  return KNOWN.map(([service, , variable]) => portOf(settings, service, variable))
+  const there = KNOWN.filter(([service]) => service !== 'zookeeper' || settings.KAFKA_MODE === 'zookeeper')
+  return there.map(([service, , variable]) => portOf(settings, service, variable))
 }
 
 /** The part of `docker compose config --format json` that is read here. */

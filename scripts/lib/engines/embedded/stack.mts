@@ -13,6 +13,7 @@ import { failure, portHeld } from './failure.mts'
 import { lock } from './lock.mts'
 import { end, isAlive, lastLines, launch, type ProcessRecord, readRecords } from './processes.mts'
 import { type EmbeddedService, embeddedServices, type Installed, STOP_TIMEOUT_MS } from './services.mts'
+import { formatStorage, refuseOtherMode } from './storage.mts'
 
 export interface StartedService {
   name: EmbeddedName
@@ -24,7 +25,7 @@ export interface StartedService {
 /**
  * Starts what does not run or does not answer, and waits for each to answer; all services, or `only` some. All at once: Kafka's
  * own client waits for ZooKeeper, and the two Java machines take longer to come up than ZooKeeper then needs.
- * @throws {OpsError} exit code 1 with the log's last lines and known cause when a service does not come up. What this call
+ * @throws {OpsError} exit code 2 for Kafka data of the other KAFKA_MODE; 1 with the log's last lines and known cause when a service does not come up. What this call
  *   started is stopped again; what ran before stays.
  */
 export async function startEmbedded(
@@ -40,7 +41,9 @@ export async function startEmbedded(
   try {
     adoptArchives(dataDir, installed)
     const services = embeddedServices(settings, installed).filter(({ name }) => only?.includes(name) ?? true)
+    if (services.some(({ name }) => name === 'kafka')) refuseOtherMode(settings)
     const starts = services.map(async (service) => {
+      if (service.name === 'kafka') await formatStorage(settings, installed)
       const started = await startService(dataDir, service, launched)
       const seconds = (started.tookMs / 1000).toFixed(1)
       log(`  ${service.name.padEnd(10)} ${started.state === 'started' ? `ready in ${seconds} s` : started.state}`)
