@@ -604,7 +604,7 @@ rejecting('is reported by status and health-check, as a warning with samples', a
   const { exitCode: healthCode, services, findings: found } = await health(['--only', 'ingest'])
   assert.equal(
     [healthCode, services[0].state, services[0].details.rejectsToday, codes(found)],
-    [0, 'healthy', 41, ['INGEST_REJECTS']],
+    [0, 'healthy', 42, ['INGEST_REJECTS']],
   )
 })
 
