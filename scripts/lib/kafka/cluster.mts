@@ -1,5 +1,5 @@
 /** The way to Kafka for what the scripts ask it themselves. It has deadlines, and turns failures into findings that name the cause. */
-import { OpsError, unknown } from '../common/findings.mts'
+import { configError, type Finding, OpsError, unknown } from '../common/findings.mts'
 import { networkCause } from '../common/tcp.mts'
 import { waitUntil } from '../common/wait.mts'
 import { describeLogDirs, type Metadata, metadata } from './cluster-requests.mts'
@@ -56,7 +56,7 @@ const ATTEMPT_MS = { min: 500, max: 2_000 }
  * @param options.timeoutMs for that, and for each answer afterwards
  * @param options.refused what servers that all refuse connections mean: none may have started yet, or, with `fail`, none is there
  * @param options.log called, once a cause, with what is waited for
- * @throws {OpsError} exit code 3, when none did
+ * @throws {OpsError} exit code 3, when none did; 2, when one is there and the settings of the connection are wrong
  */
 export async function openCluster(
   settings: Servers,
@@ -64,6 +64,7 @@ export async function openCluster(
 ): Promise<Cluster> {
   const servers = settings.KAFKA_BOOTSTRAP_SERVERS
   const failures = new Map<string, unknown>()
+  const mistakes = new Map<string, Promise<Mistake | undefined>>()
   const causes = () =>
     servers.length === 1
       ? networkCause(failures.get(servers[0] ?? ''))
@@ -73,15 +74,18 @@ export async function openCluster(
   const deadline = startedMs + timeoutMs
   const tryEach = async () => {
     for (const address of servers) {
-      const leftMs = deadline - performance.now()
+      const attemptMs = Math.min(ATTEMPT_MS.max, Math.max(ATTEMPT_MS.min, deadline - performance.now()))
       try {
         const topicless = performance.now() - startedMs > TOPICLESS_MS
-        const attemptMs = Math.min(ATTEMPT_MS.max, Math.max(ATTEMPT_MS.min, leftMs))
         return await openBroker(address, settings, attemptMs, topicless)
       } catch (error) {
         failures.set(address, error)
+        if (isConnection(error) && !mistakes.has(address))
+          mistakes.set(address, mistakeAt(address, settings, error, attemptMs))
       }
     }
+    const found = (await Promise.all(mistakes.values())).filter((each) => each !== undefined)
+    if (found.length > 0) throw configError(found)
     if (refused === 'fail' && [...failures.values()].every((error) => networkCause(error) === 'connection refused'))
       throw failed()
     if (log && reported !== causes()) {
@@ -94,6 +98,18 @@ export async function openCluster(
   const found = await waitUntil(tryEach, { timeoutMs, pollMs: 100 })
   if (!found) throw failed()
   return clusterOf(found, settings, timeoutMs)
+}
+
+type Mistake = Omit<Finding, 'severity'>
+
+/** Whether a broker refused a connection, and not what was asked over it, or did not answer at all: the settings may be the reason. */
+const isConnection = (failure: unknown): boolean => !['connection refused', 'timed out'].includes(networkCause(failure))
+
+/** What in the settings keeps the broker at `address` from taking the connection, if they do. */
+async function mistakeAt(address: string, settings: Servers, failure: unknown, timeoutMs: number) {
+  // Only failures pay for it.
+  const { loginMistake } = await import('./login.mts')
+  return loginMistake(splitAddress(address), settings, failure, timeoutMs)
 }
 
 /** Milliseconds that a broker may take to learn of its topics; one that knows none after that has a ZooKeeper that lost them. */
@@ -148,7 +164,10 @@ function clusterOf({ address, wire, seen }: OpenBroker, settings: Servers, timeo
     } catch (error) {
       if (wires.get(target) === open) wires.delete(target)
       // It has answered at this address before.
+      if (error instanceof OpsError) throw error
       if (target === address) throw unreachable(target, error, timeoutMs, ASK_HEALTH)
+      const mistake = isConnection(error) && (await mistakeAt(target, settings, error, ATTEMPT_MS.max))
+      if (mistake) throw configError([{ ...mistake, subject: `${mistake.subject} (the address that it advertises)` }])
       const hint = 'set KAFKA_ADVERTISED_HOST in .env to an address that clients reach, then restart Kafka'
       throw unreachable(`${target} (the address that it advertises)`, error, timeoutMs, hint)
     }
