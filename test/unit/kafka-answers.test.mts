@@ -13,6 +13,7 @@ import {
   listGroups,
 } from '../../scripts/lib/kafka/group-requests.mts'
 import { readLags } from '../../scripts/lib/kafka/lag.mts'
+import { rightMistake } from '../../scripts/lib/kafka/rights.mts'
 import { type Request, writeArray } from '../../scripts/lib/kafka/transport.mts'
 import { proveReset } from '../../scripts/lib/reset/proof.mts'
 import type { DeclaredTopic } from '../../scripts/lib/topics/file.mts'
@@ -63,6 +64,7 @@ function fake(answers: Answers): Cluster {
     metadata: seen,
     send: (request) => answer('any', request),
     sendTo: (broker, request) => answer(broker, request),
+    lacks: (right) => rightMistake({ KAFKA_BOOTSTRAP_SERVERS: [] }, right),
     close: () => {},
   }
 }

@@ -23,8 +23,10 @@ export async function probeKafka(settings: Settings, options: ProbeOptions): Pro
   const declared = readDeclaredTopics(settings)
   const opening = openCluster(settings, { timeoutMs: options.timeoutMs, refused: 'fail' })
   const cluster = await opening.catch((failure: unknown) => {
+    if (failure instanceof OpsError && failure.exitCode === 2) return failure
     throw failure instanceof OpsError ? failure.cause : failure
   })
+  if (cluster instanceof OpsError) return { summary: 'refused', details: {}, findings: cluster.findings }
   try {
     const { brokers, controllerId, clusterId, topics } = cluster.metadata
     const unreachable = await checkAdvertised(cluster, findings)

@@ -1,9 +1,10 @@
 /** The way to Kafka for what the scripts ask it themselves. It has deadlines, and turns failures into findings that name the cause. */
-import { OpsError, unknown } from '../common/findings.mts'
+import { configError, type Finding, OpsError, unknown } from '../common/findings.mts'
 import { networkCause } from '../common/tcp.mts'
 import { waitUntil } from '../common/wait.mts'
 import { describeLogDirs, type Metadata, metadata } from './cluster-requests.mts'
 import type { Servers } from './options.mts'
+import { NotAllowed, type Right, rightMistake } from './rights.mts'
 import { connectWire, type Request, type Wire } from './transport.mts'
 
 /** What to do about a broker that has a fault but not a wrong address. */
@@ -45,6 +46,8 @@ export interface Cluster {
   send: <T>(request: Request<T>) => Promise<T>
   /** Asks a broker at the address that it advertises to its clients; `controller` is the one that changes topics. */
   sendTo: <T>(broker: number | 'controller', request: Request<T>) => Promise<T>
+  /** The finding of a right that the login of the settings lacks: exit code 2. */
+  lacks: (right: Right) => Finding
   close: () => void
 }
 
@@ -56,7 +59,7 @@ const ATTEMPT_MS = { min: 500, max: 2_000 }
  * @param options.timeoutMs for that, and for each answer afterwards
  * @param options.refused what servers that all refuse connections mean: none may have started yet, or, with `fail`, none is there
  * @param options.log called, once a cause, with what is waited for
- * @throws {OpsError} exit code 3, when none did
+ * @throws {OpsError} exit code 3, when none did; 2, when one is there and the settings of the connection are wrong
  */
 export async function openCluster(
   settings: Servers,
@@ -64,6 +67,7 @@ export async function openCluster(
 ): Promise<Cluster> {
   const servers = settings.KAFKA_BOOTSTRAP_SERVERS
   const failures = new Map<string, unknown>()
+  const mistakes = new Map<string, Promise<Finding | undefined>>()
   const causes = () =>
     servers.length === 1
       ? networkCause(failures.get(servers[0] ?? ''))
@@ -73,15 +77,18 @@ export async function openCluster(
   const deadline = startedMs + timeoutMs
   const tryEach = async () => {
     for (const address of servers) {
-      const leftMs = deadline - performance.now()
+      const attemptMs = Math.min(ATTEMPT_MS.max, Math.max(ATTEMPT_MS.min, deadline - performance.now()))
       try {
         const topicless = performance.now() - startedMs > TOPICLESS_MS
-        const attemptMs = Math.min(ATTEMPT_MS.max, Math.max(ATTEMPT_MS.min, leftMs))
         return await openBroker(address, settings, attemptMs, topicless)
       } catch (error) {
         failures.set(address, error)
+        if (isConnection(error) && !mistakes.has(address))
+          mistakes.set(address, mistakeAt(address, settings, error, attemptMs))
       }
     }
+    const found = (await Promise.all(mistakes.values())).filter((each) => each !== undefined)
+    if (found.length > 0) throw configError(found)
     if (refused === 'fail' && [...failures.values()].every((error) => networkCause(error) === 'connection refused'))
       throw failed()
     if (log && reported !== causes()) {
@@ -95,6 +102,13 @@ export async function openCluster(
   if (!found) throw failed()
   return clusterOf(found, settings, timeoutMs)
 }
+
+/** Whether a broker refused a connection, and not what was asked over it, or did not answer at all: the settings may be the reason. */
+const isConnection = (failure: unknown): boolean => !['connection refused', 'timed out'].includes(networkCause(failure))
+
+/** What in the settings keeps the broker at `address` from taking the connection, if they do. Only failures pay for the import. */
+const mistakeAt = async (address: string, ...failed: [settings: Servers, failure: unknown, timeoutMs: number]) =>
+  (await import('./login.mts')).loginMistake(splitAddress(address), ...failed)
 
 /** Milliseconds that a broker may take to learn of its topics; one that knows none after that has a ZooKeeper that lost them. */
 const TOPICLESS_MS = 15_000
@@ -148,13 +162,19 @@ function clusterOf({ address, wire, seen }: OpenBroker, settings: Servers, timeo
     } catch (error) {
       if (wires.get(target) === open) wires.delete(target)
       // It has answered at this address before.
+      if (error instanceof NotAllowed) throw configError([rightMistake(settings, error.right)])
       if (target === address) throw unreachable(target, error, timeoutMs, ASK_HEALTH)
+      // Certificates may not fit this address; a plain connection that was taken once says that the address is wrong.
+      const secure = settings.KAFKA_SECURITY_PROTOCOL?.endsWith('SSL')
+      const mistake = secure && isConnection(error) && (await mistakeAt(target, settings, error, ATTEMPT_MS.max))
+      if (mistake) throw configError([{ ...mistake, subject: `${mistake.subject} (the address that it advertises)` }])
       const hint = 'set KAFKA_ADVERTISED_HOST in .env to an address that clients reach, then restart Kafka'
       throw unreachable(`${target} (the address that it advertises)`, error, timeoutMs, hint)
     }
   }
   return {
     metadata: seen,
+    lacks: (right) => rightMistake(settings, right),
     send: (request) => ask(address, request),
     sendTo: async (id, request) => {
       const broker = seen.brokers.find((each) => each.id === (id === 'controller' ? seen.controllerId : id))

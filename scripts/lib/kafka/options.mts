@@ -1,16 +1,51 @@
 /** What kafkajs gets from us wherever it is used: options, sockets that end when we say so, and silence. */
+import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
-import type { ISocketFactory } from 'kafkajs'
+import type { ISocketFactory, KafkaConfig } from 'kafkajs'
 import type { Settings } from '../settings/settings.mts'
+import { tokenProvider } from './token.mts'
 
-export type Servers = Pick<Settings, 'KAFKA_BOOTSTRAP_SERVERS'>
+/** Which brokers, and how to connect to them; without the rest plainly. */
+export type Servers = Pick<Settings, 'KAFKA_BOOTSTRAP_SERVERS'> &
+  Partial<Pick<Settings, Extract<keyof Settings, `KAFKA_${'SECURITY' | 'SASL' | 'SSL'}_${string}`>>>
 
 /** The options of kafkajs that the settings decide; `clientId` is the client's name in the broker's logs and quotas. */
-export const kafkaOptions = ({ KAFKA_BOOTSTRAP_SERVERS: servers }: Servers) => ({
-  clientId: 'l2-stack',
-  brokers: [...servers],
-})
+export function kafkaOptions(settings: Servers) {
+  const { KAFKA_BOOTSTRAP_SERVERS: servers, KAFKA_SECURITY_PROTOCOL: protocol = 'PLAINTEXT' } = settings
+  return {
+    clientId: 'l2-stack',
+    brokers: [...servers],
+    ...(protocol.endsWith('SSL') ? { ssl: tlsOptions(settings) } : {}),
+    ...(protocol.startsWith('SASL') ? { sasl: loginOptions(settings) } : {}),
+  }
+}
+
+function tlsOptions(settings: Servers): Exclude<KafkaConfig['ssl'], boolean | undefined> {
+  const { KAFKA_SSL_CA_LOCATION: ca, KAFKA_SSL_CERTIFICATE_LOCATION: cert, KAFKA_SSL_KEY_LOCATION: key } = settings
+  return {
+    ...(ca ? { ca: readFileSync(ca) } : {}),
+    ...(cert && key ? { cert: readFileSync(cert), key: readFileSync(key) } : {}),
+    ...(settings.KAFKA_SSL_KEY_PASSWORD ? { passphrase: settings.KAFKA_SSL_KEY_PASSWORD } : {}),
+  }
+}
+
+function loginOptions(settings: Servers): NonNullable<KafkaConfig['sasl']> {
+  const { KAFKA_SASL_MECHANISM: mechanism, KAFKA_SASL_USERNAME: username = '' } = settings
+  const { KAFKA_SASL_PASSWORD: password = '' } = settings
+  switch (mechanism) {
+    case 'OAUTHBEARER': {
+      const endpoint = settings.KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL ?? ''
+      return { mechanism: 'oauthbearer', oauthBearerProvider: tokenProvider(endpoint, username, password) }
+    }
+    case 'SCRAM-SHA-256':
+      return { mechanism: 'scram-sha-256', username, password }
+    case 'SCRAM-SHA-512':
+      return { mechanism: 'scram-sha-512', username, password }
+    default:
+      return { mechanism: 'plain', username, password }
+  }
+}
 
 /** Requires an inner module of kafkajs. `import()` takes longer to load as many files. */
 export const inner = createRequire(import.meta.url)

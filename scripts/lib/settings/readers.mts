@@ -11,6 +11,15 @@ export const matching =
     return text
   }
 
+export const oneOf =
+  <T extends string>(...words: T[]): Reader<T> =>
+  (text) => {
+    const word = words.find((each) => each === text)
+    if (word !== undefined) return word
+    const named = words.filter(Boolean)
+    throw new RangeError(`${named.slice(0, -1).join(', ')} or ${named.at(-1)}`)
+  }
+
 export const integer =
   (min: number, max: number): Reader<number> =>
   (text) => {

@@ -3,6 +3,8 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { configError, error, type Finding, reason } from '../common/findings.mts'
 import { keepSecret } from '../common/secrets.mts'
+import { connectionMistakes, file, tokenEndpoint } from './connections.mts'
+import { envFileName } from './env-file.mts'
 import { isSecret, lookupFor, shownValue } from './environment.mts'
 import {
   bootstrapServers,
@@ -19,6 +21,7 @@ import {
   matching,
   name,
   noSpaces,
+  oneOf,
   otherUser,
   parseBytes,
   port,
@@ -31,6 +34,9 @@ import {
 
 /** The folder of docker-compose.yml. */
 export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..')
+
+/** The absolute path of a readable file, relative ones from the project's folder as Compose has them; empty for none. */
+const inRoot: Reader<string> = (text) => (text === '' ? '' : file(path.resolve(ROOT, text)))
 
 /** Every variable that the files and scripts know, with how it reads. The values themselves stand in .env.template. */
 export const VARIABLES = {
@@ -67,7 +73,7 @@ export const VARIABLES = {
   MARKET_L1_RETENTION_DAYS: days,
   MARKET_L2_RETENTION_DAYS: days,
   MARKET_METRICS_RETENTION_DAYS: days,
-  INGEST: matching(/^(on|off)$/, 'on or off'),
+  INGEST: oneOf('on', 'off'),
   INGEST_FLUSH_MS: integer(100, 60_000),
   INGEST_CONSUMERS: integer(1, 4),
   REDIS_PORT: port,
@@ -76,14 +82,28 @@ export const VARIABLES = {
   REDIS_PASSWORD: noSpaces,
   REDIS_MEMORY_LIMIT: parseBytes,
   KAFKA_UI_PORT: port,
-  KAFKA_UI_READONLY: matching(/^(true|false)$/, 'true or false'),
+  KAFKA_UI_READONLY: oneOf('true', 'false'),
   KAFKA_UI_HEAP: heap,
   KAFKA_UI_MEMORY_LIMIT: parseBytes,
   KAFKA_BOOTSTRAP_SERVERS: bootstrapServers,
+  KAFKA_SECURITY_PROTOCOL: oneOf('PLAINTEXT', 'SSL', 'SASL_PLAINTEXT', 'SASL_SSL'),
+  KAFKA_SASL_MECHANISM: oneOf('', 'PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER'),
+  KAFKA_SASL_USERNAME: printable,
+  KAFKA_SASL_PASSWORD: printable,
+  KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL: tokenEndpoint,
+  KAFKA_SSL_CA_LOCATION: inRoot,
+  KAFKA_SSL_CERTIFICATE_LOCATION: inRoot,
+  KAFKA_SSL_KEY_LOCATION: inRoot,
+  KAFKA_SSL_KEY_PASSWORD: printable,
   CLICKHOUSE_HOST: host,
   CLICKHOUSE_PORT: port,
   CLICKHOUSE_DATABASE: name,
+  CLICKHOUSE_SECURE: oneOf('true', 'false'),
+  CLICKHOUSE_CA_CERT: inRoot,
   REDIS_HOST: host,
+  REDIS_USERNAME: noSpaces,
+  REDIS_TLS: oneOf('true', 'false'),
+  REDIS_CA_CERT: inRoot,
   EMBEDDED_DATA_DIR: ((text) => path.resolve(ROOT, printable(text))) as Reader<string>,
 } as const
 
@@ -112,7 +132,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env, root: string 
   const origins: Record<string, string> = {}
   const secrets = Object.keys(VARIABLES).flatMap((variable) => (isSecret(variable) && lookup(variable)?.text) || [])
   const report = (variable: string, found: string, expected: string, code = 'SETTING') => {
-    const hint = env[variable] === undefined ? `edit .env: ${variable}=…` : `unset ${variable}`
+    const hint = env[variable] === undefined ? `edit ${envFileName(env, root)}: ${variable}=…` : `unset ${variable}`
     wrong.push(error(code, `${origins[variable]} ${variable}`, { found, expected, hint }))
   }
   for (const [variable, reader] of Object.entries(VARIABLES)) {
@@ -136,9 +156,16 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env, root: string 
     }
   }
   for (const [variable, found, expected] of contradictions(settings as Settings)) report(variable, found, expected)
+  for (const [variable, found, expected] of connectionMistakes(settings)) report(variable, found, expected)
   if (wrong.length > 0) throw configError(wrong)
-  return settings as Settings
+  const { CLICKHOUSE_SECURE, CLICKHOUSE_PORT, CLICKHOUSE_HTTP_PORT, ...rest } = settings as Settings
+  // The template's CLICKHOUSE_PORT is that of this stack, whose server has no TLS: with TLS no port was chosen then.
+  const own = CLICKHOUSE_SECURE === 'true' && CLICKHOUSE_PORT === CLICKHOUSE_HTTP_PORT
+  return { ...rest, CLICKHOUSE_SECURE, CLICKHOUSE_HTTP_PORT, CLICKHOUSE_PORT: own ? HTTPS_PORT : CLICKHOUSE_PORT }
 }
+
+/** ClickHouse's own default for HTTP with TLS. @see https://clickhouse.com/docs/guides/sre/network-ports */
+const HTTPS_PORT = 8443
 
 /** Bytes that a Redis needs per byte of maxmemory while it rewrites its append-only file under 1,000 writes/s. */
 const REDIS_ROOM = 1.4

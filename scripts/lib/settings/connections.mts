@@ -1,0 +1,105 @@
+/** How clients connect to services of others: what of it can be wrong before anything is asked. Certificates are PEM files. */
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { reason } from '../common/findings.mts'
+import { readTextFile } from '../common/text-file.mts'
+
+/** The given path, of a file that can be read. */
+export function file(path: string): string {
+  let text: string | undefined
+  try {
+    text = readTextFile(path)
+  } catch (error) {
+    throw new RangeError(`a PEM file that this user may read, not ${reason(error)}`)
+  }
+  if (text === undefined) throw new RangeError('a file that exists')
+  return path
+}
+
+/** A token endpoint gets the client's secret, so what is not this machine needs https. */
+export function tokenEndpoint(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const local = url?.protocol === 'http:' && /^(localhost|127\.[\d.]+|\[::1\])$/.test(url.hostname)
+  if (text !== '' && url?.protocol !== 'https:' && !local) throw new RangeError('an https URL')
+  return text
+}
+
+/** The settings of connections, of which wrong ones are missing. */
+type Connections = Partial<Record<string, unknown>>
+/** Variable, what was found, what was expected. */
+type Mistake = [variable: string, found: string, expected: string]
+
+const SASL = [
+  'KAFKA_SASL_MECHANISM',
+  'KAFKA_SASL_USERNAME',
+  'KAFKA_SASL_PASSWORD',
+  'KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL',
+]
+const SSL = [
+  'KAFKA_SSL_CA_LOCATION',
+  'KAFKA_SSL_CERTIFICATE_LOCATION',
+  'KAFKA_SSL_KEY_LOCATION',
+  'KAFKA_SSL_KEY_PASSWORD',
+]
+
+/** What contradicts itself, or would have no effect, in how clients connect, and certificates and keys that are none. Shows no secret. */
+export function connectionMistakes(settings: Connections): Mistake[] {
+  const of = (variable: string) => String(settings[variable] ?? '')
+  /** Variables that are set and that nothing reads. */
+  const idle = (variables: string[], because: string): Mistake[] =>
+    variables.filter(of).map((variable) => [variable, `a value, which ${because} ignores`, 'none'])
+  const missing = (variable: string, expected: string): Mistake[] =>
+    variable in settings && !of(variable) ? [[variable, 'none', expected]] : []
+  const protocol = of('KAFKA_SECURITY_PROTOCOL')
+  const mechanism = of('KAFKA_SASL_MECHANISM')
+  const list: Mistake[] = []
+  if (protocol.startsWith('SASL')) {
+    const login = `KAFKA_SECURITY_PROTOCOL=${protocol}`
+    list.push(...missing('KAFKA_SASL_MECHANISM', `a mechanism for ${login}`))
+    list.push(...missing('KAFKA_SASL_USERNAME', `a user name for ${login}`))
+    list.push(...missing('KAFKA_SASL_PASSWORD', `a password for ${login}`))
+    const endpoint = 'KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL'
+    if (mechanism === 'OAUTHBEARER') list.push(...missing(endpoint, 'the https URL that gives out tokens'))
+    else if (mechanism) list.push(...idle([endpoint], `KAFKA_SASL_MECHANISM=${mechanism}`))
+  } else if (protocol) list.push(...idle(SASL, `KAFKA_SECURITY_PROTOCOL=${protocol}`))
+  if (protocol && !protocol.endsWith('SSL')) list.push(...idle(SSL, `KAFKA_SECURITY_PROTOCOL=${protocol}`))
+  else list.push(...keyMistakes(of))
+  if (settings.CLICKHOUSE_SECURE === 'false') list.push(...idle(['CLICKHOUSE_CA_CERT'], 'CLICKHOUSE_SECURE=false'))
+  if (settings.REDIS_TLS === 'false') list.push(...idle(['REDIS_CA_CERT'], 'REDIS_TLS=false'))
+  for (const variable of ['KAFKA_SSL_CA_LOCATION', 'CLICKHOUSE_CA_CERT', 'REDIS_CA_CERT'])
+    if (of(variable) && !certificateOf(of(variable))) list.push([variable, 'no certificate', 'a PEM certificate'])
+  if (of('REDIS_USERNAME')) list.push(...missing('REDIS_PASSWORD', 'the password of REDIS_USERNAME'))
+  return list
+}
+
+const read = (path: string): string => readTextFile(path) ?? ''
+
+function certificateOf(path: string): X509Certificate | undefined {
+  try {
+    return new X509Certificate(read(path))
+  } catch {
+    // It is no certificate.
+    return undefined
+  }
+}
+
+/** What is wrong with the certificate and key that log a client in. */
+function keyMistakes(of: (variable: string) => string): Mistake[] {
+  const [certificate, key] = [of('KAFKA_SSL_CERTIFICATE_LOCATION'), of('KAFKA_SSL_KEY_LOCATION')]
+  const passphrase = of('KAFKA_SSL_KEY_PASSWORD')
+  if (passphrase && !key) return [['KAFKA_SSL_KEY_PASSWORD', 'a value', 'KAFKA_SSL_KEY_LOCATION beside it']]
+  if (key && !certificate) return [['KAFKA_SSL_CERTIFICATE_LOCATION', 'none', 'the certificate of the key']]
+  if (certificate && !key) return [['KAFKA_SSL_KEY_LOCATION', 'none', 'the key of the certificate']]
+  if (!key) return []
+  const own = certificateOf(certificate)
+  if (!own) return [['KAFKA_SSL_CERTIFICATE_LOCATION', 'no certificate', 'a PEM certificate']]
+  const text = read(key)
+  try {
+    const secret = createPrivateKey({ key: text, ...(passphrase ? { passphrase } : {}) })
+    return own.checkPrivateKey(secret) ? [] : [['KAFKA_SSL_KEY_LOCATION', 'another key', 'the key of the certificate']]
+  } catch {
+    // It is no key, or encrypted with another password.
+    if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text))
+      return [['KAFKA_SSL_KEY_LOCATION', 'no private key', 'a PEM private key']]
+    return [['KAFKA_SSL_KEY_PASSWORD', passphrase ? 'another password' : 'none', 'the password of the key']]
+  }
+}
