@@ -6,35 +6,23 @@ import { networkCause } from './tcp.mts'
 
 /** Codes of Node.js and OpenSSL, by what they mean. @see https://nodejs.org/api/tls.html#x509-certificate-error-codes */
 const KINDS = {
-  authority: [
-    'DEPTH_ZERO_SELF_SIGNED_CERT',
-    'SELF_SIGNED_CERT_IN_CHAIN',
-    'UNABLE_TO_GET_ISSUER_CERT',
-    'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-    'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-    'CERT_SIGNATURE_FAILURE',
-  ],
-  expired: ['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID'],
-  host: ['ERR_TLS_CERT_ALTNAME_INVALID'],
-  plain: ['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG', 'ERR_SSL_RECORD_LAYER_FAILURE'],
-  client: [
-    'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED',
-    'ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE',
-    'ERR_SSL_TLSV1_ALERT_UNKNOWN_CA',
-    'ERR_SSL_SSL/TLS_ALERT_BAD_CERTIFICATE',
-    'ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE',
-    'ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE',
-  ],
+  authority:
+    /^(DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_(GET_ISSUER_CERT|VERIFY_LEAF)\w*|CERT_SIGNATURE_FAILURE)$/,
+  expired: /^CERT_(HAS_EXPIRED|NOT_YET_VALID)$/,
+  host: /^ERR_TLS_CERT_ALTNAME_INVALID$/,
+  plain: /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG)$/,
+  client: /^ERR_SSL_.*ALERT_(BAD_CERTIFICATE|CERTIFICATE_\w+|UNKNOWN_CA|HANDSHAKE_FAILURE)$/,
 }
 type Kind = keyof typeof KINDS
 
-/** The first cause of `failure` that is about TLS. */
+/** What the first cause of `failure` that is about TLS means. */
 function kindOf(failure: unknown): Kind | undefined {
   for (let at = failure; at instanceof Error; at = at.cause) {
-    const { code, message } = at as NodeJS.ErrnoException
-    const kind = Object.entries(KINDS).find(([, codes]) => code !== undefined && codes.includes(code))?.[0]
+    const { code = '', message } = at as NodeJS.ErrnoException
+    const kind = Object.entries(KINDS).find(([, codes]) => codes.test(code))?.[0]
     if (kind) return kind as Kind
-    if (code === 'ECONNRESET' && message.includes('before secure TLS connection')) return 'plain'
+    // Which of the two codes it gets depends on the version of Node.js, and on how far the handshake came.
+    if (/before secure TLS connection|:wrong version number:/.test(message)) return 'plain'
   }
   return undefined
 }
@@ -55,30 +43,36 @@ export interface TlsTarget {
   certificateVariable?: string
 }
 
+const findingOf = ({ service, host, port }: TlsTarget, found: string, hint: string) => ({
+  code: `${service.toUpperCase()}_TLS`,
+  subject: `${service} ${isIP(host) === 6 ? `[${host}]` : host}:${port}`,
+  found,
+  hint,
+})
+
+/** The finding of a server that takes plain connections where the settings ask for TLS. */
+export const withoutTls = (target: TlsTarget) =>
+  findingOf(target, 'it does not speak TLS, and the settings ask for it', `edit .env: ${target.off}`)
+
 /** A mistake about TLS, as a finding of exit code 2; undefined for any other failure. Asks the server again to tell what it is. */
 export async function tlsMistake(
   target: TlsTarget,
   failure: unknown,
   timeoutMs: number,
 ): Promise<Omit<Finding, 'severity'> | undefined> {
-  const { service, host, port, secure } = target
-  const finding = (found: string, hint: string) => ({
-    code: `${service.toUpperCase()}_TLS`,
-    subject: `${service} ${isIP(host) === 6 ? `[${host}]` : host}:${port}`,
-    found,
-    hint,
-  })
+  const { host, secure } = target
+  const finding = (found: string, hint: string) => findingOf(target, found, hint)
   if (!secure) {
     if (NOT_REACHED.includes(networkCause(failure)) || !(await greet(target, timeoutMs))) return undefined
     return finding('it speaks TLS, and the settings say plain', `edit .env: ${target.on}`)
   }
   const kind = kindOf(failure)
   if (!kind) return undefined
-  if (kind === 'plain') return finding('it does not speak TLS, and the settings say so', `edit .env: ${target.off}`)
+  if (kind === 'plain') return withoutTls(target)
   if (kind === 'client') {
     const { certificateVariable: variable } = target
     const hint = variable ? `set ${variable} and its key in .env` : 'let it take clients without a certificate'
-    return finding('it refuses a client without a certificate of its own that it trusts', hint)
+    return finding('it asks clients for a certificate, and there is none that it trusts', hint)
   }
   const certificate = await greet(target, timeoutMs)
   const names = certificate?.names ? ` (${certificate.names})` : ''

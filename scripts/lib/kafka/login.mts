@@ -1,6 +1,6 @@
 /** Why a broker that is there takes no connection of ours: TLS, the login, or the mechanism. */
 import { type Finding, reason } from '../common/findings.mts'
-import { tlsMistake } from '../common/tls.mts'
+import { tlsMistake, withoutTls } from '../common/tls.mts'
 import { errorName } from './cluster-requests.mts'
 import type { Servers } from './options.mts'
 import { TokenRefused } from './token.mts'
@@ -54,12 +54,14 @@ export async function loginMistake(
   const unoffered = type === 'UNSUPPORTED_SASL_MECHANISM'
   // A broker that wants a login hangs up at the first question without one.
   if (!unoffered && type !== 'ILLEGAL_SASL_STATE' && code !== 'ECONNRESET') return undefined
-  const open = { ...settings, KAFKA_SECURITY_PROTOCOL: secure ? ('SSL' as const) : ('PLAINTEXT' as const) }
-  const answer = await connectWire(address, open, timeoutMs).then(
-    (wire) => wire.send(offered, timeoutMs).finally(wire.close),
-    () => undefined,
-  )
-  if (!answer) return undefined
+  const ask = (open: 'SSL' | 'PLAINTEXT') =>
+    connectWire(address, { ...settings, KAFKA_SECURITY_PROTOCOL: open }, timeoutMs).then(
+      (wire) => wire.send(offered, timeoutMs).finally(wire.close),
+      () => undefined,
+    )
+  const answer = await ask(secure ? 'SSL' : 'PLAINTEXT')
+  // Brokers take the first bytes of TLS for a length, and hang up.
+  if (!answer) return secure && (await ask('PLAINTEXT')) ? withoutTls(target) : undefined
   const offers = answer.mechanisms.join(', ')
   if (unoffered && offers) {
     const found = `SASL mechanism ${mechanism} is not offered; offered are ${offers}`
