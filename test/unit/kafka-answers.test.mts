@@ -63,6 +63,7 @@ function fake(answers: Answers): Cluster {
     metadata: seen,
     send: (request) => answer('any', request),
     sendTo: (broker, request) => answer(broker, request),
+    lacks: (right) => rightMistake({ KAFKA_BOOTSTRAP_SERVERS: [] }, right),
     close: () => {},
   }
 }

@@ -1,8 +1,10 @@
 /** The one place that talks to ClickHouse: client and errors. */
+import { readFileSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
 import type { ClickHouseClient } from '@clickhouse/client'
 import { cannotTell, configError, error, type Finding, OpsError, reason, unknown } from '../common/findings.mts'
 import { networkCause } from '../common/tcp.mts'
+import { tlsMistake } from '../common/tls.mts'
 import type { Settings } from '../settings/settings.mts'
 import { boundExchanges, type Exchanges } from './exchange.mts'
 
@@ -16,9 +18,11 @@ async function connect(
 ): Promise<{ client: ClickHouseClient; exchanges: Exchanges }> {
   const { ClickHouseLogLevel, createClient } = await import('@clickhouse/client')
   const host = isIPv6(settings.CLICKHOUSE_HOST) ? `[${settings.CLICKHOUSE_HOST}]` : settings.CLICKHOUSE_HOST
-  const exchanges = boundExchanges(timeoutMs)
+  const secure = settings.CLICKHOUSE_SECURE === 'true'
+  const ca = settings.CLICKHOUSE_CA_CERT ? { ca: readFileSync(settings.CLICKHOUSE_CA_CERT) } : {}
+  const exchanges = boundExchanges(timeoutMs, secure ? ca : undefined)
   const client = createClient({
-    url: `http://${host}:${settings.CLICKHOUSE_PORT}`,
+    url: `http${secure ? 's' : ''}://${host}:${settings.CLICKHOUSE_PORT}`,
     username: settings.CLICKHOUSE_USER,
     password: settings.CLICKHOUSE_PASSWORD,
     database: settings.CLICKHOUSE_DATABASE,
@@ -45,8 +49,8 @@ export async function connectClickHouse(settings: Settings, timeoutMs: number): 
 /**
  * What `use` makes of a client for the market database, which is closed afterwards.
  * @param timeoutMs deadline of each exchange
- * @throws {OpsError} exit code 3 when ClickHouse gives no answer, 2 when it refuses the login or a right, or has no such database, 1 with its own
- *   message when a statement fails
+ * @throws {OpsError} exit code 3 when ClickHouse gives no answer, 2 when it refuses the login or a right, has no such database, or TLS does not fit,
+ *   1 with its own message when a statement fails
  */
 export async function withClickHouse<T>(
   settings: Settings,
@@ -60,7 +64,7 @@ export async function withClickHouse<T>(
     if (exchanges.ended()?.foreign) throw new Error('another server answered')
     return result
   } catch (failure) {
-    throw explained(settings, failure, exchanges.ended())
+    throw await explained(settings, failure, exchanges.ended(), timeoutMs)
   } finally {
     await client.close()
     exchanges.close()
@@ -76,20 +80,33 @@ export async function readRows<T>(
   return (await client.query({ query, query_params: values, format: 'JSONEachRow' })).json<T>()
 }
 
-function explained(settings: Settings, failure: unknown, ended: ReturnType<Exchanges['ended']>): unknown {
+async function explained(
+  settings: Settings,
+  failure: unknown,
+  ended: ReturnType<Exchanges['ended']>,
+  timeoutMs: number,
+): Promise<unknown> {
   if (failure instanceof OpsError) return failure
+  const { code = '', message = '' } = failure as { code?: string; message?: string }
+  // The server's own error codes are numbers, those of the network words.
+  const isOwn = /^\d+$/.test(code)
+  const target = {
+    ...{ service: 'clickhouse' as const, host: settings.CLICKHOUSE_HOST, port: settings.CLICKHOUSE_PORT },
+    ...{ secure: settings.CLICKHOUSE_SECURE === 'true', on: 'CLICKHOUSE_SECURE=true', off: 'CLICKHOUSE_SECURE=false' },
+    ...{ hostVariable: 'CLICKHOUSE_HOST', caVariable: 'CLICKHOUSE_CA_CERT' },
+  }
+  const cause = ended ? new Error(ended.found) : failure
+  const mistake = ended || (code && !isOwn) ? await tlsMistake(target, cause, timeoutMs) : undefined
+  if (mistake) return configError([mistake])
   const silent = (found: string) => {
     const address = `${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}`
     const hint = ended?.foreign ? 'npm run ports' : 'npm start'
-    const cause = ended ? new Error(found) : failure
     return cannotTell(unknown('CLICKHOUSE_UNREACHABLE', `clickhouse ${address}`, { found, hint }), cause)
   }
   if (ended) return silent(ended.found)
   const refusal = refusalOf(settings, failure)
   if (refusal) return configError([refusal])
-  const { code = '', message = '' } = failure as { code?: string; message?: string }
-  // The server's own error codes are numbers, those of the network words.
-  if (/^\d+$/.test(code)) {
+  if (isOwn) {
     const details = { found: `error ${code}: ${message}`, hint: './scripts/health-check.mts --only clickhouse' }
     return new OpsError(1, [error('CLICKHOUSE_ERROR', 'clickhouse', details)], failure)
   }

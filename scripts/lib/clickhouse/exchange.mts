@@ -1,6 +1,7 @@
 /** Bounds what a server may do to a client: how long an exchange takes, how much it answers, and that it is ClickHouse that answers. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { Agent, type ClientRequest, type IncomingMessage } from 'node:http'
+import { Agent as SecureAgent } from 'node:https'
 import type { Socket } from 'node:net'
 
 /** No answer to a question of ours comes near it; a server that sends without end must not fill the memory. */
@@ -18,9 +19,12 @@ export interface Exchanges {
   close: () => void
 }
 
-/** @param timeoutMs for a whole exchange, from the first byte that is sent to the last one that comes back */
-export function boundExchanges(timeoutMs: number): Exchanges {
-  const agent = new Agent({ keepAlive: true })
+/**
+ * @param timeoutMs for a whole exchange, from the first byte that is sent to the last one that comes back
+ * @param tls the authority to trust, if it is one that Node.js does not know; undefined for no TLS
+ */
+export function boundExchanges(timeoutMs: number, tls?: { ca?: Buffer }): Exchanges {
+  const agent = tls ? new SecureAgent({ keepAlive: true, ...tls }) : new Agent({ keepAlive: true })
   const open = new Map<Socket, { sinceMs: number; bytesBefore: number }>()
   let ended: { found: string; foreign: boolean } | undefined
   const end = (socket: Socket, found: string, foreign = false) => {

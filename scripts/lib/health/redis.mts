@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import type { Redis } from 'ioredis'
 import { error, type Finding, reason, warning } from '../common/findings.mts'
+import { tlsMistake } from '../common/tls.mts'
 import { logHint } from '../engines/service.mts'
 import type { Settings } from '../settings/settings.mts'
 import { attempt, type Probe, type ProbeOptions } from './probe.mts'
@@ -8,10 +10,13 @@ import { attempt, type Probe, type ProbeOptions } from './probe.mts'
 /** A client of Redis that does not connect yet and never tries again. */
 export async function redisClient(settings: Settings, timeoutMs: number): Promise<Redis> {
   const { default: ioredis } = await import('ioredis')
+  const { REDIS_CA_CERT: ca } = settings
   return new ioredis.Redis({
     host: settings.REDIS_HOST,
     port: settings.REDIS_PORT,
+    ...(settings.REDIS_USERNAME ? { username: settings.REDIS_USERNAME } : {}),
     ...(settings.REDIS_PASSWORD ? { password: settings.REDIS_PASSWORD } : {}),
+    ...(settings.REDIS_TLS === 'true' ? { tls: ca ? { ca: readFileSync(ca) } : {} } : {}),
     lazyConnect: true,
     connectTimeout: timeoutMs,
     commandTimeout: timeoutMs,
@@ -36,14 +41,36 @@ export async function probeRedis(settings: Settings, options: ProbeOptions): Pro
     await redis.connect()
     return await ask(redis, settings, options)
   } catch (thrown) {
-    const refused = /NOAUTH|WRONGPASS|ERR AUTH/.exec(`${thrown} ${failure}`)
-    if (!refused) throw failure ?? thrown
-    const found = `login refused (${refused[0]})`
-    const hint = `set REDIS_PASSWORD in .env to the password that Redis was started with, or restart it: ${RESTART}`
-    return { summary: 'login refused', details: {}, findings: [error('REDIS_AUTH', 'redis', { found, hint })] }
+    const said = `${thrown} ${failure}`
+    const refused = /NOAUTH|WRONGPASS|ERR AUTH|NOPERM[^\n]*/.exec(said)?.[0]
+    const mistake = refused
+      ? refusal(settings, refused)
+      : await tlsMistake(target(settings), failure ?? thrown, options.timeoutMs)
+    if (!mistake) throw failure ?? thrown
+    const { code, subject, ...details } = mistake
+    return { summary: 'refused', details: {}, findings: [error(code, subject, details)] }
   } finally {
     redis.disconnect()
   }
+}
+
+const target = (settings: Settings) => ({
+  ...{ service: 'redis' as const, host: settings.REDIS_HOST, port: settings.REDIS_PORT },
+  ...{ secure: settings.REDIS_TLS === 'true', on: 'REDIS_TLS=true', off: 'REDIS_TLS=false' },
+  ...{ hostVariable: 'REDIS_HOST', caVariable: 'REDIS_CA_CERT' },
+})
+
+/** The finding of a login or a command that Redis refuses. */
+function refusal({ REDIS_USERNAME: user }: Settings, said: string): Omit<Finding, 'severity'> {
+  if (said.startsWith('NOPERM')) {
+    const command = /'([^']+)'/.exec(said)?.[1] ?? 'COMMAND'
+    const found = `${user || 'default'} may not: ${said}`
+    return { code: 'REDIS_RIGHTS', subject: 'redis', found, hint: `ACL SETUSER ${user || 'default'} +${command}` }
+  }
+  const found = `login${user && ` as ${user}`} refused (${said})`
+  const own = `set REDIS_PASSWORD in .env to the password that Redis was started with, or restart it: ${RESTART}`
+  const hint = user ? 'check REDIS_USERNAME and REDIS_PASSWORD in .env' : own
+  return { code: 'REDIS_AUTH', subject: 'redis', found, hint }
 }
 
 async function ask(redis: Redis, settings: Settings, { deep, timeoutMs }: ProbeOptions): Promise<Probe> {
@@ -74,7 +101,8 @@ async function ask(redis: Redis, settings: Settings, { deep, timeoutMs }: ProbeO
   }
   // A Redis that cannot save refuses PING too; which file it is that it cannot write stands below.
   if (!pong.startsWith('MISCONF')) expect('REDIS_NO_PONG', 'redis', pong, 'PONG', logHint('redis', settings))
-  if (settings.REDIS_PASSWORD) {
+  // Users of others may seldom read the list of users.
+  if (settings.REDIS_PASSWORD && !settings.REDIS_USERNAME) {
     // A server without a password accepts a login with one, too.
     const flags = String(await redis.call('ACL', 'GETUSER', 'default')).split(',')
     expect(

@@ -1,8 +1,10 @@
 /** kafkajs as a whole, for producers, consumers and what its admin client does for tests. */
 import type { Admin, Consumer, ConsumerConfig, Producer, ProducerConfig } from 'kafkajs'
+import { configError } from '../common/findings.mts'
 import { inTime } from '../common/wait.mts'
 import { unreachable } from './cluster.mts'
 import { kafkaOptions, ownSockets, type Servers, withCode } from './options.mts'
+import { rightMistake } from './rights.mts'
 
 /** Connected clients of kafkajs; `close` ends all that were handed out. Each connects within the deadline or throws exit code 3. */
 export interface KafkajsClients {
@@ -46,6 +48,8 @@ export async function openKafkajs(settings: Servers, { timeoutMs }: { timeoutMs:
       await inTime(client.connect(), timeoutMs, NO_ANSWER)
       return client
     } catch (error) {
+      if ((error as { type?: unknown }).type === 'CLUSTER_AUTHORIZATION_FAILED')
+        throw configError([rightMistake(settings, { operation: 'IdempotentWrite', on: 'cluster', names: [] })])
       const late = error instanceof Error && error.message === NO_ANSWER
       const cause = late && complaint !== undefined ? new Error(complaint) : error
       throw unreachable(settings.KAFKA_BOOTSTRAP_SERVERS.join(','), cause, timeoutMs)

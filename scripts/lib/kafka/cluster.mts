@@ -4,6 +4,7 @@ import { networkCause } from '../common/tcp.mts'
 import { waitUntil } from '../common/wait.mts'
 import { describeLogDirs, type Metadata, metadata } from './cluster-requests.mts'
 import type { Servers } from './options.mts'
+import { NotAllowed, type Right, rightMistake } from './rights.mts'
 import { connectWire, type Request, type Wire } from './transport.mts'
 
 /** What to do about a broker that has a fault but not a wrong address. */
@@ -45,6 +46,8 @@ export interface Cluster {
   send: <T>(request: Request<T>) => Promise<T>
   /** Asks a broker at the address that it advertises to its clients; `controller` is the one that changes topics. */
   sendTo: <T>(broker: number | 'controller', request: Request<T>) => Promise<T>
+  /** The finding of a right that the login of the settings lacks: exit code 2. */
+  lacks: (right: Right) => Mistake
   close: () => void
 }
 
@@ -105,12 +108,9 @@ type Mistake = Omit<Finding, 'severity'>
 /** Whether a broker refused a connection, and not what was asked over it, or did not answer at all: the settings may be the reason. */
 const isConnection = (failure: unknown): boolean => !['connection refused', 'timed out'].includes(networkCause(failure))
 
-/** What in the settings keeps the broker at `address` from taking the connection, if they do. */
-async function mistakeAt(address: string, settings: Servers, failure: unknown, timeoutMs: number) {
-  // Only failures pay for it.
-  const { loginMistake } = await import('./login.mts')
-  return loginMistake(splitAddress(address), settings, failure, timeoutMs)
-}
+/** What in the settings keeps the broker at `address` from taking the connection, if they do. Only failures pay for the import. */
+const mistakeAt = async (address: string, ...failed: [settings: Servers, failure: unknown, timeoutMs: number]) =>
+  (await import('./login.mts')).loginMistake(splitAddress(address), ...failed)
 
 /** Milliseconds that a broker may take to learn of its topics; one that knows none after that has a ZooKeeper that lost them. */
 const TOPICLESS_MS = 15_000
@@ -164,7 +164,7 @@ function clusterOf({ address, wire, seen }: OpenBroker, settings: Servers, timeo
     } catch (error) {
       if (wires.get(target) === open) wires.delete(target)
       // It has answered at this address before.
-      if (error instanceof OpsError) throw error
+      if (error instanceof NotAllowed) throw configError([rightMistake(settings, error.right)])
       if (target === address) throw unreachable(target, error, timeoutMs, ASK_HEALTH)
       const mistake = isConnection(error) && (await mistakeAt(target, settings, error, ATTEMPT_MS.max))
       if (mistake) throw configError([{ ...mistake, subject: `${mistake.subject} (the address that it advertises)` }])
@@ -174,6 +174,7 @@ function clusterOf({ address, wire, seen }: OpenBroker, settings: Servers, timeo
   }
   return {
     metadata: seen,
+    lacks: (right) => rightMistake(settings, right),
     send: (request) => ask(address, request),
     sendTo: async (id, request) => {
       const broker = seen.brokers.find((each) => each.id === (id === 'controller' ? seen.controllerId : id))

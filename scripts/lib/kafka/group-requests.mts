@@ -1,5 +1,6 @@
 /** What the scripts ask Kafka about consumer groups. All but the first two are for the group's coordinator. */
 import { errorName } from './cluster-requests.mts'
+import { type Right, withRight } from './rights.mts'
 import { type Request, writeArray } from './transport.mts'
 
 /** The id of the broker that keeps a group's offsets, or the error that says why there is none. */
@@ -10,11 +11,15 @@ export const findCoordinator = (groupId: string): Request<{ error: string; broke
   write: (to) => to.writeString(groupId).writeInt8(0),
   read: (from) => {
     from.forward(4)
-    const error = errorName(from.readInt16())
+    const error = groupError(from.readInt16(), 'Describe', groupId)
     from.readString()
     return { error, brokerId: from.readInt32() }
   },
 })
+
+/** The error of a request about a group, with the ACL that it lacks where it says so. */
+const groupError = (code: number, operation: Right['operation'], groupId: string): string =>
+  withRight(errorName(code), { operation, on: 'group', names: [groupId] })
 
 /** The ids of the groups that one broker coordinates, and the error that says why these are not all. */
 export const listGroups: Request<{ error: string; groups: string[] }> = {
@@ -63,7 +68,7 @@ export const describeGroup = (groupId: string): Request<GroupDescription> => ({
   read: (from) => {
     from.forward(4)
     const [group] = from.readArray((): GroupDescription => {
-      const error = errorName(from.readInt16())
+      const error = groupError(from.readInt16(), 'Describe', groupId)
       from.readString()
       const [state, protocol] = [from.readString() ?? '', from.readString() ?? '']
       from.readString()
@@ -116,7 +121,7 @@ export const committedOffsets = (groupId: string): Request<{ error: string; offs
       })
     })
     const all = topics.flat()
-    const errors = [errorName(from.readInt16()), ...all.map(({ error }) => error)]
+    const errors = [groupError(from.readInt16(), 'Describe', groupId), ...all.map(({ error }) => error)]
     // -1: nothing committed for this partition.
     const offsets = all.filter(({ offset }) => offset >= 0)
     return {
@@ -160,7 +165,7 @@ export const deleteGroupOffsets = (
       writeArray(to.writeString(name), partitions, (index) => to.writeInt32(index)),
     ),
   read: (from) => {
-    const error = errorName(from.readInt16())
+    const error = groupError(from.readInt16(), 'Delete', groupId)
     from.forward(4)
     return firstError([error, ...readPartitionErrors(from)])
   },

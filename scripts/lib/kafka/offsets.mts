@@ -2,6 +2,7 @@
 import { waitUntil } from '../common/wait.mts'
 import type { Cluster } from './cluster.mts'
 import { errorName, metadata, type TopicMetadata } from './cluster-requests.mts'
+import { withRight } from './rights.mts'
 import { type Request, readStructures } from './transport.mts'
 
 /**
@@ -47,7 +48,8 @@ export const listOffsets = (
     const topics = readStructures(from, () => {
       const topic = from.readUVarIntString() ?? ''
       return readStructures(from, () => {
-        const [partition, error] = [from.readInt32(), errorName(from.readInt16())]
+        const [partition, code] = [from.readInt32(), errorName(from.readInt16())]
+        const error = withRight(code, { operation: 'Describe', on: 'topic', names: [topic] })
         const [timestampMs, offset] = [Number(from.readInt64()), Number(from.readInt64())]
         from.forward(4)
         return { topic, partition, error, offset, timestampMs }

@@ -1,6 +1,7 @@
 /** What the scripts ask Kafka about topics, and to change in them. */
 import type Decoder from 'kafkajs/src/protocol/decoder.js'
 import { errorName, type Outcome } from './cluster-requests.mts'
+import { isRefusal, NotAllowed, type Right, withRight } from './rights.mts'
 import { type Request, writeArray } from './transport.mts'
 
 /** The protocol's resource type of a topic. */
@@ -12,7 +13,7 @@ export interface ConfigValue {
   own: boolean
 }
 
-/** Every configuration key of each topic; a topic that does not exist is left out. */
+/** Every configuration key of each topic; a topic that does not exist is left out. Throws {@link NotAllowed} where it may not be read. */
 export const describeTopicConfigs = (names: string[]): Request<Map<string, Map<string, ConfigValue>>> => ({
   key: 32,
   version: 1,
@@ -38,16 +39,29 @@ export const describeTopicConfigs = (names: string[]): Request<Map<string, Map<s
       })
       return { error, name, values: new Map(values) }
     })
+    const refused = topics.filter(({ error }) => isRefusal(errorName(error))).map(({ name }) => name)
+    if (refused.length > 0) throw new NotAllowed({ operation: 'DescribeConfigs', on: 'topic', names: refused })
     return new Map(topics.filter(({ error }) => error === 0).map(({ name, values }) => [name, values]))
   },
 })
 
-function readOutcomes(from: Decoder): Map<string, Outcome> {
-  from.forward(4)
-  return new Map(
-    from.readArray(() => [from.readString() ?? '', { error: errorName(from.readInt16()), message: from.readString() }]),
-  )
+/** What became of a topic; a missing right in our words, since Kafka's name no ACL. */
+function outcomeOf(error: string, message: string | null, operation: Right['operation'], name: string): Outcome {
+  const right = { operation, on: 'topic', names: [name] } as const
+  return { error, message: isRefusal(error) ? withRight(error, right) : message }
 }
+
+const readOutcomes =
+  (operation: Right['operation']) =>
+  (from: Decoder): Map<string, Outcome> => {
+    from.forward(4)
+    return new Map(
+      from.readArray(() => {
+        const [name, error, message] = [from.readString() ?? '', errorName(from.readInt16()), from.readString()]
+        return [name, outcomeOf(error, message, operation, name)]
+      }),
+    )
+  }
 
 export interface NewTopic {
   name: string
@@ -74,7 +88,7 @@ export const createTopics = (
     })
       .writeInt32(options.timeoutMs)
       .writeBoolean(options.validateOnly),
-  read: readOutcomes,
+  read: readOutcomes('Create'),
 })
 
 /** Grows topics to so many partitions. For the controller. */
@@ -88,7 +102,7 @@ export const createPartitions = (
     writeArray(to, topics, (topic) => writeArray(to.writeString(topic.name).writeInt32(topic.to), null, () => {}))
       .writeInt32(timeoutMs)
       .writeBoolean(false),
-  read: readOutcomes,
+  read: readOutcomes('Alter'),
 })
 
 /**
@@ -111,9 +125,10 @@ export const setTopicConfigs = (
     from.forward(4)
     return new Map(
       from.readArray(() => {
-        const outcome = { error: errorName(from.readInt16()), message: from.readString() }
+        const [error, message] = [errorName(from.readInt16()), from.readString()]
         from.readInt8()
-        return [from.readString() ?? '', outcome]
+        const name = from.readString() ?? ''
+        return [name, outcomeOf(error, message, 'AlterConfigs', name)]
       }),
     )
   },
@@ -129,6 +144,11 @@ export const deleteTopics = (names: string[], timeoutMs: number): Request<Map<st
   write: (to) => writeArray(to, names, (name) => to.writeString(name)).writeInt32(timeoutMs),
   read: (from) => {
     from.forward(4)
-    return new Map(from.readArray(() => [from.readString() ?? '', errorName(from.readInt16())]))
+    return new Map(
+      from.readArray(() => {
+        const [name, error] = [from.readString() ?? '', errorName(from.readInt16())]
+        return [name, withRight(error, { operation: 'Delete', on: 'topic', names: [name] })]
+      }),
+    )
   },
 })

@@ -36,6 +36,8 @@ export async function applyTopicPlan(
   const touched = names.flatMap((name) => declared.find((topic) => topic.name === name) ?? [])
   if (names.length === 0) return { done: [], findings: [] }
   const failed = new Map<string, Finding>()
+  /** Topics that cannot be created because they are there. */
+  let present: string[] = []
   const failures = (outcomes: Map<string, Outcome>, verb: string) => {
     for (const [name, outcome] of outcomes) {
       if (outcome.error === 'NONE' || PENDING.includes(outcome.error)) continue
@@ -48,7 +50,9 @@ export async function applyTopicPlan(
     askedAtMs = performance.now()
     const options = { validateOnly: false, timeoutMs: BROKER_WAIT_MS }
     if (step.create.length > 0) {
-      failures(await askController(cluster, createTopics(step.create, options)), 'create')
+      const outcomes = await askController(cluster, createTopics(step.create, options))
+      present = [...outcomes].flatMap(([name, { error }]) => (error === 'TOPIC_ALREADY_EXISTS' ? [name] : []))
+      failures(outcomes, 'create')
     }
     const growing = step.grow.map(({ topic }) => ({ name: topic.name, to: topic.partitions }))
     if (growing.length > 0) failures(await askController(cluster, createPartitions(growing, BROKER_WAIT_MS)), 'grow')
@@ -81,16 +85,23 @@ export async function applyTopicPlan(
     { timeoutMs, pollMs: 50 },
   )
   const late = new Set([...notYet(left), ...leaderless].filter((name) => !failed.has(name)))
-  const findings = [...failed.values(), ...[...late].map((name) => unproven(name, timeoutMs, file))]
+  const findings = [
+    ...failed.values(),
+    ...[...late].map((name) => unproven(name, present.includes(name), timeoutMs, file)),
+  ]
   return { done: summaries(plan, (name) => !failed.has(name) && !late.has(name)), findings }
 }
 
 const notYet = ({ create, grow, configure }: TopicPlan): string[] =>
   [...create, ...[...grow, ...configure].map(({ topic }) => topic)].map(({ name }) => name)
 
-function unproven(name: string, timeoutMs: number, file: string | undefined): Finding {
+function unproven(name: string, isPresent: boolean, timeoutMs: number, file: string | undefined): Finding {
   const hint = `${createCommand(name, file)} --timeout ${Math.ceil((2 * timeoutMs) / 1000)}`
-  return error('TOPIC_NOT_PROVEN', name, { found: `not as declared after ${timeoutMs / 1000} s`, hint })
+  // It may still be deleted, or the login may not see it.
+  const cause = isPresent
+    ? '; it exists, and Kafka does not list it: it is being deleted, or there is no ACL for Describe'
+    : ''
+  return error('TOPIC_NOT_PROVEN', name, { found: `not as declared after ${timeoutMs / 1000} s${cause}`, hint })
 }
 
 function summaries(plan: TopicPlan, isDone: (name: string) => boolean): string[] {

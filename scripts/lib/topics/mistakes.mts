@@ -1,9 +1,10 @@
 /** What is wrong with declared topics that only the cluster can find. */
-import { error, type Finding, OpsError, unknown } from '../common/findings.mts'
+import { configError, error, type Finding, OpsError, unknown } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import type { Outcome } from '../kafka/cluster-requests.mts'
 import { ASK_AGAIN_MS, askController, BROKER_WAIT_MS, NOT_NOW, words } from '../kafka/controller.mts'
+import { isRefusal } from '../kafka/rights.mts'
 import { createTopics, type NewTopic } from '../kafka/topic-requests.mts'
 import { type DeclaredTopic, metricName } from './file.mts'
 import type { TopicPlan } from './plan.mts'
@@ -37,6 +38,7 @@ export async function clusterMistakes(
     ...plan.create.flatMap((topic) => Object.entries(topic.config).map(([key, value]) => ({ topic, key, value }))),
     ...plan.configure.flatMap(({ topic, changes }) => changes.map(({ key, to }) => ({ topic, key, value: to }))),
   ]
+  if (plan.create.length > 0) await refuseWithoutRight(cluster, plan.create)
   if (pairs.length === 0) return mistakes
   // The broker names only the first wrong key of a topic, so each distinct pair is tried on a topic of its own, never made.
   const distinct = [...new Map(pairs.map(({ key, value }) => [`${key}=${value}`, { key, value }])).values()]
@@ -49,13 +51,22 @@ export async function clusterMistakes(
   const outcomes = await judged(cluster, probes, timeoutMs)
   for (const [index, { name }] of probes.entries()) {
     const outcome = outcomes.get(name)
-    if (!outcome || outcome.error === 'NONE') continue
+    // A login that may not create topics of this name may those that are declared, and then learns of a mistake when it does.
+    if (!outcome || outcome.error === 'NONE' || isRefusal(outcome.error)) continue
     for (const { topic, key, value } of pairs) {
       if (key !== distinct[index]?.key || value !== distinct[index]?.value) continue
       report('TOPIC_CONFIG', topic.at[key], `${topic.name} ${key}`, `Kafka refuses "${value}": ${words(outcome)}`)
     }
   }
   return mistakes
+}
+
+/** @throws {OpsError} exit code 2, naming every topic that this login may not create: found out before anything is deleted or made */
+async function refuseWithoutRight(cluster: Cluster, topics: readonly NewTopic[]): Promise<void> {
+  const options = { validateOnly: true, timeoutMs: BROKER_WAIT_MS }
+  const outcomes = await askController(cluster, createTopics([...topics], options))
+  const names = topics.map(({ name }) => name).filter((name) => isRefusal(outcomes.get(name)?.error))
+  if (names.length > 0) throw configError([cluster.lacks({ operation: 'Create', on: 'topic', names })])
 }
 
 /** Answers that judge a topic; any other says that it could not be judged. */
@@ -69,7 +80,7 @@ async function judged(cluster: Cluster, probes: NewTopic[], timeoutMs: number): 
     return !errors().some((code) => NOT_NOW.includes(code))
   }
   await waitUntil(ask, { timeoutMs, pollMs: ASK_AGAIN_MS })
-  const open = errors().find((code) => !JUDGED.includes(code))
+  const open = errors().find((code) => !JUDGED.includes(code) && !isRefusal(code))
   if (open === undefined) return outcomes
   const found = `no controller judges the configuration of topics within ${timeoutMs / 1000} s (${open})`
   throw new OpsError(3, [unknown('KAFKA_CONTROLLER', 'kafka', { found, hint: 'npm run health' })])
