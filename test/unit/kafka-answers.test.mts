@@ -13,6 +13,7 @@ import {
   listGroups,
 } from '../../scripts/lib/kafka/group-requests.mts'
 import { readLags } from '../../scripts/lib/kafka/lag.mts'
+import { rightMistake } from '../../scripts/lib/kafka/rights.mts'
 import { type Request, writeArray } from '../../scripts/lib/kafka/transport.mts'
 import { proveReset } from '../../scripts/lib/reset/proof.mts'
 import type { DeclaredTopic } from '../../scripts/lib/topics/file.mts'

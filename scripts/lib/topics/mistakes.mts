@@ -52,7 +52,7 @@ export async function clusterMistakes(
   for (const [index, { name }] of probes.entries()) {
     const outcome = outcomes.get(name)
     // A login that may not create topics of this name may those that are declared, and then learns of a mistake when it does.
-    if (!outcome || outcome.error === 'NONE' || isRefusal(outcome.error)) continue
+    if (!outcome || outcome.error === 'NONE' || outcome.error === UNNAMED) continue
     for (const { topic, key, value } of pairs) {
       if (key !== distinct[index]?.key || value !== distinct[index]?.value) continue
       report('TOPIC_CONFIG', topic.at[key], `${topic.name} ${key}`, `Kafka refuses "${value}": ${words(outcome)}`)
@@ -69,8 +69,10 @@ async function refuseWithoutRight(cluster: Cluster, topics: readonly NewTopic[])
   if (names.length > 0) throw configError([cluster.lacks({ operation: 'Create', on: 'topic', names })])
 }
 
+/** The login may not create topics of that name. */
+const UNNAMED = 'TOPIC_AUTHORIZATION_FAILED'
 /** Answers that judge a topic; any other says that it could not be judged. */
-const JUDGED = ['NONE', 'INVALID_CONFIG', 'INVALID_REQUEST', 'POLICY_VIOLATION']
+const JUDGED = ['NONE', 'INVALID_CONFIG', 'INVALID_REQUEST', 'POLICY_VIOLATION', UNNAMED]
 /** What the controller says of topics that are not made; asks again while it cannot say. */
 async function judged(cluster: Cluster, probes: NewTopic[], timeoutMs: number): Promise<Map<string, Outcome>> {
   let outcomes = new Map<string, Outcome>()
@@ -80,7 +82,7 @@ async function judged(cluster: Cluster, probes: NewTopic[], timeoutMs: number): 
     return !errors().some((code) => NOT_NOW.includes(code))
   }
   await waitUntil(ask, { timeoutMs, pollMs: ASK_AGAIN_MS })
-  const open = errors().find((code) => !JUDGED.includes(code) && !isRefusal(code))
+  const open = errors().find((code) => !JUDGED.includes(code))
   if (open === undefined) return outcomes
   const found = `no controller judges the configuration of topics within ${timeoutMs / 1000} s (${open})`
   throw new OpsError(3, [unknown('KAFKA_CONTROLLER', 'kafka', { found, hint: 'npm run health' })])
