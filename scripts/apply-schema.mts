@@ -20,7 +20,10 @@ Loses nothing; rows past a retention are deleted only with your consent. Reports
       value: 'TABLE',
       help: 'first copy these tables into their declared key, partitions and types; the old tables are kept',
     },
-    yes: { type: 'boolean', help: 'delete rows past a retention setting without asking' },
+    yes: {
+      type: 'boolean',
+      help: 'do not ask before rows past a retention setting are deleted, or a target that is not on this machine is changed',
+    },
     timeout: {
       type: 'number',
       value: 'SECONDS',
@@ -41,6 +44,7 @@ Loses nothing; rows past a retention are deleted only with your consent. Reports
     const { check, 'dry-run': dryRun, rebuild, timeout, yes } = options
     const modes = { '--rebuild': rebuild.length > 0, '--check': check, '--dry-run': dryRun }
     refuseTogether(modes, './scripts/apply-schema.mts --dry-run')
+    const { DECLINED, mayChange } = await import('./lib/command/target.mts')
     const { canAsk, confirmWord } = await import('./lib/command/confirm.mts')
     const { progressBar } = await import('./lib/command/progress.mts')
     const { rebuildTables } = await import('./lib/schema/rebuild.mts')
@@ -48,6 +52,8 @@ Loses nothing; rows past a retention are deleted only with your consent. Reports
     const { syncSchema } = await import('./lib/schema/schema.mts')
     const { readSettings } = await import('./lib/settings/settings.mts')
     const settings = readSettings()
+    const command = './scripts/apply-schema.mts'
+    if (!check && !dryRun && !(await mayChange(settings, ['clickhouse'], { yes, command, log }))) return DECLINED
     const started = performance.now()
     const mode = check ? 'check' : dryRun ? 'plan' : 'apply'
     const bar = progressBar(process.stderr)

@@ -30,7 +30,7 @@ await runCommand({
     refuseTogether({ '--docker': options.docker, '--embedded': options.embedded }, './scripts/check-ports.mts --help')
     const { readPortStates } = await import('./lib/ports/ports.mts')
     const { renderPorts, staleFindings } = await import('./lib/ports/report.mts')
-    const { writeEnvValues } = await import('./lib/settings/env-file.mts')
+    const { envFileName, writeEnvValues } = await import('./lib/settings/env-file.mts')
     const { ROOT, readSettings } = await import('./lib/settings/settings.mts')
     const reportOf = ({ mode, ports, findings }: PortReport) => ({
       findings,
@@ -38,16 +38,17 @@ await runCommand({
       data: { mode, ports, changes: [] as PortChange[] },
     })
     const choice = options.docker ? 'docker' : options.embedded ? 'embedded' : undefined
+    const envFile = envFileName(process.env, ROOT)
     const before = await readPortStates(readSettings(), choice)
     const changes = options['write-env'] ? changesOf(before.ports) : []
     if (changes.length === 0) return reportOf(before)
     try {
-      writeEnvValues(ROOT, Object.fromEntries(changes.map(({ variable, to }) => [variable, String(to)])))
+      writeEnvValues(ROOT, Object.fromEntries(changes.map(({ variable, to }) => [variable, String(to)])), envFile)
     } catch (error) {
       if (!(error instanceof OpsError)) throw error
       return { ...reportOf(before), findings: [...before.findings, ...error.findings] }
     }
-    for (const { variable, to } of changes) log(`.env: ${variable}=${to}`)
+    for (const { variable, to } of changes) log(`${envFile}: ${variable}=${to}`)
     const after = reportOf(await readPortStates(readSettings(), choice))
     return {
       ...after,

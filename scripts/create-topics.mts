@@ -22,6 +22,7 @@ A shorter retention or another cleanup.policy makes the broker delete records: -
       type: 'boolean',
       help: 'print the topics that the cluster has as a declaration, and change nothing; for a file of its own: > my-topics.yml',
     },
+    yes: { type: 'boolean', help: 'do not ask before a target that is not on this machine is changed' },
     only: { type: 'list', value: 'NAME', help: 'only these topics' },
     file: { type: 'string', value: 'PATH', help: 'read this file instead of kafka/topics.yml' },
     timeout: {
@@ -41,9 +42,10 @@ A shorter retention or another cleanup.policy makes the broker delete records: -
     3: 'could not tell: the broker did not answer in time',
   },
   run: async ({ options, log, paint }) => {
-    const { check, 'dry-run': dryRun, file, only, timeout } = options
+    const { check, 'dry-run': dryRun, file, only, timeout, yes } = options
     refuseTogether({ '--check': check, '--dry-run': dryRun, '--export': options.export }, `${NAME} --help`)
     refuseTogether({ '--export': options.export, '--file': file !== undefined }, `${NAME} --export`)
+    const { DECLINED, mayChange } = await import('./lib/command/target.mts')
     const { withKafkaCause } = await import('./lib/engines/container.mts')
     const { readSettings } = await import('./lib/settings/settings.mts')
     if (options.export) {
@@ -55,10 +57,12 @@ A shorter retention or another cleanup.policy makes the broker delete records: -
     const { changeCount } = await import('./lib/topics/plan.mts')
     const { renderSynced } = await import('./lib/topics/report.mts')
     const { syncTopics } = await import('./lib/topics/topics.mts')
+    const settings = readSettings()
     const mode = check ? 'check' : dryRun ? 'plan' : 'apply'
+    if (mode === 'apply' && !(await mayChange(settings, ['kafka'], { yes, command: NAME, log }))) return DECLINED
     const startMs = performance.now()
     const chosen = { ...(file === undefined ? {} : { file }), only, mode, timeoutMs: timeout * 1000, log } as const
-    const { findings, ...synced } = await withKafkaCause(syncTopics(readSettings(), chosen), timeout * 1000)
+    const { findings, ...synced } = await withKafkaCause(syncTopics(settings, chosen), timeout * 1000)
     return {
       findings,
       text: renderSynced(synced, mode, (performance.now() - startMs) / 1000, paint),

@@ -24,7 +24,7 @@ program of yours that writes the same tables, every row would be stored twice.`,
     },
     replay: { type: 'boolean', help: 'with rejects: send them to their topics again, once their cause is fixed' },
     clear: { type: 'boolean', help: 'with rejects: delete them; asks first' },
-    yes: { type: 'boolean', help: 'with --clear: do not ask; needed without a terminal' },
+    yes: { type: 'boolean', help: 'do not ask, neither for --clear nor for a target that is not on this machine' },
     timeout: {
       type: 'number',
       value: 'SECONDS',
@@ -49,17 +49,24 @@ program of yours that writes the same tables, every row would be stored twice.`,
       throw configError([usage(NAME, 'argument', found, `one of ${WORDS.join(', ')}`)])
     }
     const { 'skip-backlog': skipBacklog, replay, clear, yes } = options
-    const flags = { on: { skipBacklog }, off: {}, status: {}, rejects: { replay, clear, yes } }[known]
+    const flags = { on: { skipBacklog, yes }, off: { yes }, status: {}, rejects: { replay, clear, yes } }[known]
     for (const [flag, given] of Object.entries({ skipBacklog, replay, clear, yes }))
       if (given && !(flag in flags)) {
         const name = flag === 'skipBacklog' ? '--skip-backlog' : `--${flag}`
         throw configError([usage(NAME, name, `with ${known}`, flag === 'skipBacklog' ? 'with on' : 'with rejects')])
       }
     refuseTogether({ '--replay': replay, '--clear': clear }, `${NAME} rejects`)
+    const { DECLINED, mayChange } = await import('./lib/command/target.mts')
     const { withClickHouse } = await import('./lib/clickhouse/client.mts')
     const { readSettings } = await import('./lib/settings/settings.mts')
     const settings = readSettings()
     const timeoutMs = options.timeout * 1000
+    const changes = known === 'rejects' ? replay || clear : known !== 'status'
+    if (
+      changes &&
+      !(await mayChange(settings, replay ? ['clickhouse', 'kafka'] : ['clickhouse'], { yes, command: NAME, log }))
+    )
+      return DECLINED
     if (known === 'rejects') {
       const { runRejects } = await import('./lib/ingest/resend.mts')
       const action = replay ? 'replay' : clear ? 'clear' : 'list'

@@ -25,9 +25,12 @@ by time. With --generate it sends synthetic market data instead: consistent book
   },
   run: async ({ options, args, log, paint }) => {
     const choice = replayOptions(options, args)
+    const { DECLINED, mayChange } = await import('./lib/command/target.mts')
     const { renderPlayed, replay } = await import('./lib/replay/replay.mts')
     const { readSettings } = await import('./lib/settings/settings.mts')
-    const { played, ...outcome } = await replay(readSettings(), { ...choice, log })
+    const settings = readSettings()
+    if (!(await mayChange(settings, ['kafka'], { yes: options.yes, command: NAME, log }))) return DECLINED
+    const { played, ...outcome } = await replay(settings, { ...choice, log })
     return { ...outcome, text: renderPlayed(played, paint) }
   },
 })

@@ -1,5 +1,6 @@
 /** What `npm start` does, step by step: choose Docker or embedded, start, tables, topics, health. */
 import { withClickHouse } from './clickhouse/client.mts'
+import { foreignTargets } from './command/target.mts'
 import { configError, error, type Finding, OpsError, type Paint } from './common/findings.mts'
 import { run } from './common/run.mts'
 import { table } from './common/table.mts'
@@ -38,7 +39,7 @@ export async function startStack(
   choice: StackMode | undefined,
   log: (line: string) => void,
 ): Promise<Started> {
-  const stray = strayClients(settings)
+  const stray = [...strayClients(settings), ...(await foreignTargets(settings))]
   if (stray.length > 0) throw configError(stray)
   const chosen = await chooseMode(settings.EMBEDDED_DATA_DIR, choice)
   const { mode } = chosen

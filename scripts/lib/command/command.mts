@@ -1,4 +1,5 @@
 /** The contract that every command keeps: flags, --help, --json, exit codes, and where output goes. */
+import path from 'node:path'
 import { parseArgs } from 'node:util'
 import {
   configError,
@@ -82,6 +83,7 @@ export interface CommandSpec<O extends Record<string, OptionSpec>> {
 }
 
 const STANDARD = {
+  'env-file': { type: 'string', value: 'PATH', help: 'read this file instead of .env' },
   json: { type: 'boolean', help: 'print one JSON object on stdout and nothing else there' },
   help: { type: 'boolean', help: 'show this help' },
 } as const satisfies Record<string, OptionSpec>
@@ -224,6 +226,8 @@ export async function runCommand<O extends Record<string, OptionSpec>>(spec: Com
       process.stdout.write(`${helpText(spec)}\n`)
       return
     }
+    // As a variable, so that whoever reads settings here reads the same.
+    if (options['env-file']) process.env.L2_ENV_FILE = path.resolve(options['env-file'])
     const log = (line: string) => process.stderr.write(`${redact(line)}\n`)
     report = await spec.run({ options, args, log, json, paint: paintFor(process.stdout, process.env) })
   } catch (failure) {

@@ -1,4 +1,6 @@
+import { lookup } from 'node:dns/promises'
 import { connect } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { reason } from './findings.mts'
 
 /**
@@ -35,6 +37,20 @@ export async function zookeeperWord(
   timeoutMs: number,
 ): Promise<string> {
   return (await exchange(address, word, () => false, timeoutMs)).toString()
+}
+
+/** Whether every address of a host name is this machine's own. A name that cannot be looked up is not. */
+export async function isThisMachine(host: string): Promise<boolean> {
+  const own = new Set(
+    Object.values(networkInterfaces()).flatMap((addresses) => (addresses ?? []).map(({ address }) => address)),
+  )
+  try {
+    const found = await lookup(host, { all: true })
+    return found.every(({ address }) => own.has(address) || /^(127\.|::1$|0\.0\.0\.0$|::$)/.test(address))
+  } catch {
+    // Unknown host name.
+    return false
+  }
 }
 
 const CAUSES: Record<string, string> = {

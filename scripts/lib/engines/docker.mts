@@ -22,7 +22,8 @@ export async function findCompose(env: NodeJS.ProcessEnv = process.env): Promise
     if (!(await findCommand(program, env))) continue
     const version = await run([program, ...args, 'version', '--short'], { env, timeoutMs: 10_000 })
     const [, major = 0, minor = 0] = version.ok ? (/^v?(\d+)\.(\d+)/.exec(version.stdout.trim()) ?? []) : []
-    if (Number(major) > 2 || (Number(major) === 2 && Number(minor) >= 17)) return [program, ...args]
+    const file = env.L2_ENV_FILE ? ['--env-file', env.L2_ENV_FILE] : []
+    if (Number(major) > 2 || (Number(major) === 2 && Number(minor) >= 17)) return [program, ...args, ...file]
   }
   return undefined
 }

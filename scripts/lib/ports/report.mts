@@ -4,7 +4,7 @@ import path from 'node:path'
 import { error, type Finding, type Paint, unknown, warning } from '../common/findings.mts'
 import { table } from '../common/table.mts'
 import type { StackMode } from '../engines/mode.mts'
-import { parseEnvFile } from '../settings/env-file.mts'
+import { envFileName, parseEnvFile } from '../settings/env-file.mts'
 import { ROOT, type Settings } from '../settings/settings.mts'
 import { ownerText } from './owner.mts'
 import type { PublishedPort } from './published.mts'
@@ -12,7 +12,9 @@ import type { PortState } from './state.mts'
 
 /** How to give a variable another value: the shell wins over .env. */
 export const setHint = (variable: string, value: string): string =>
-  process.env[variable] === undefined ? `edit .env: ${variable}=${value}` : `export ${variable}=${value}`
+  process.env[variable] === undefined
+    ? `edit ${envFileName(process.env, ROOT)}: ${variable}=${value}`
+    : `export ${variable}=${value}`
 
 /** How to change a port, or its address, that no setting changes. */
 export const composeHint = (service: string): string => `edit the ports of ${service} in the compose file`
@@ -94,7 +96,8 @@ export interface PortChange {
 
 /** Warnings for other lines of .env, such as clients' addresses, that still name a port that was moved. Shows no values. */
 export function staleFindings(changes: readonly PortChange[]): Finding[] {
-  const entries = parseEnvFile(readFileSync(path.join(ROOT, '.env'), 'utf8'), '.env')
+  const fileName = envFileName(process.env, ROOT)
+  const entries = parseEnvFile(readFileSync(path.resolve(ROOT, fileName), 'utf8'), fileName)
   return changes.flatMap(({ variable, from, to }) =>
     entries
       .filter(({ name, text }) => name !== variable && new RegExp(`(?<!\\d)${from}(?!\\d)`).test(text))
@@ -102,7 +105,7 @@ export function staleFindings(changes: readonly PortChange[]): Finding[] {
         warning('PORT_STALE', `${origin} ${name}`, {
           found: `the old port ${from}`,
           expected: `\${${variable}}, which is ${to} now`,
-          hint: `edit line ${origin.split(':')[1]} of .env, unless it means another service`,
+          hint: `edit line ${origin.split(':')[1]} of ${fileName}, unless it means another service`,
         }),
       ),
   )

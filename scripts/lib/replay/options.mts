@@ -48,6 +48,7 @@ export const OPTIONS = {
     help: 'zone of times without an offset, such as America/New_York (default UTC)',
   },
   strict: { type: 'boolean', help: 'stop at the first line that cannot be used' },
+  yes: { type: 'boolean', help: 'do not ask before messages are sent to a target that is not on this machine' },
   // Their defaults stand only here: a value that is given is refused where it has no effect.
   symbols: { type: 'number', value: 'N', min: 1, max: 10_000, help: 'symbols to generate (default 20)' },
   count: { type: 'number', value: 'N', min: 1, max: 1e9, help: 'messages to generate (default 60000)' },

@@ -1,7 +1,6 @@
 /** What keeps a reset from the wrong topics, the wrong cluster, and readers at work. */
-import { lookup } from 'node:dns/promises'
-import { networkInterfaces } from 'node:os'
 import { configError, error, type Finding, warning } from '../common/findings.mts'
+import { isThisMachine } from '../common/tcp.mts'
 import { splitAddress } from '../kafka/cluster.mts'
 import type { Metadata } from '../kafka/cluster-requests.mts'
 import type { ConsumerGroup } from '../kafka/groups.mts'
@@ -39,20 +38,6 @@ export function selectTopics({ declared, present, only, all, file }: Selection):
       return error('USAGE', `--only ${name}`, { found, expected: candidates.join(' '), hint })
     }),
   )
-}
-
-/** Whether every address of a host name is this machine's own. A name that cannot be looked up is not. */
-export async function isThisMachine(host: string): Promise<boolean> {
-  const own = new Set(
-    Object.values(networkInterfaces()).flatMap((addresses) => (addresses ?? []).map(({ address }) => address)),
-  )
-  try {
-    const found = await lookup(host, { all: true })
-    return found.every(({ address }) => own.has(address) || /^(127\.|::1$|0\.0\.0\.0$|::$)/.test(address))
-  } catch {
-    // Unknown host name.
-    return false
-  }
 }
 
 /**

@@ -93,13 +93,22 @@ export function parseEnvFile(content: string, fileName: string): EnvEntry[] {
   }))
 }
 
+/** The file in place of .env that `--env-file` names, as messages show it: relative to `root`, or absolute outside it. */
+export function envFileName(env: NodeJS.ProcessEnv, root: string): string {
+  if (!env.L2_ENV_FILE) return '.env'
+  const shown = path.relative(root, env.L2_ENV_FILE)
+  return shown.startsWith('..') ? env.L2_ENV_FILE : shown
+}
+
 /**
- * The text of a .env file of `root`; undefined when there is none.
- * @throws {OpsError} exit code 2, when what is there cannot be read as text
+ * The text of a .env file of `root`; undefined when there is no .env.
+ * @throws {OpsError} exit code 2, when what is there cannot be read as text, or another file than .env is not there
  */
-export function readEnvText(root: string, fileName: '.env' | '.env.template'): string | undefined {
+export function readEnvText(root: string, fileName: string): string | undefined {
   try {
-    return readTextFile(path.join(root, fileName))
+    const text = readTextFile(path.resolve(root, fileName))
+    if (text === undefined && !['.env', '.env.template'].includes(fileName)) throw new Error('no such file')
+    return text
   } catch (failure) {
     const [found, expected] = [reason(failure), 'a text file that this user may read']
     throw configError([error('ENV_UNREADABLE', fileName, { found, expected, hint: `ls -lL ${fileName}` })])
@@ -127,15 +136,15 @@ export function setEnvValues(content: string, values: Record<string, string>): s
 }
 
 /**
- * Writes values to the .env file of `root`, which is made from .env.template if there is none: whole or not at all, with the
+ * Writes values to the .env file of `root` or another `fileName`; .env is made from .env.template if there is none: whole or not at all, with the
  * owner and permissions it had, and through a symlink. A new one can be read by its owner alone, since it holds passwords.
  * @param values shown in the hint when they cannot be written: no secrets
  * @throws {OpsError} exit code 1, where this user may not write; 2, when what is there cannot be read
  */
-export function writeEnvValues(root: string, values: Record<string, string>): void {
-  const link = path.join(root, '.env')
+export function writeEnvValues(root: string, values: Record<string, string>, fileName = '.env'): void {
+  const link = path.resolve(root, fileName)
   const file = existsSync(link) ? realpathSync(link) : link
-  const own = readEnvText(root, '.env')
+  const own = readEnvText(root, fileName)
   const source = own === undefined ? path.join(root, '.env.template') : file
   const { uid, gid, mode } = statSync(source)
   const content = setEnvValues(own ?? readEnvText(root, '.env.template') ?? '', values)
@@ -152,6 +161,6 @@ export function writeEnvValues(root: string, values: Record<string, string>): vo
     const exports = Object.entries(values).map(([name, value]) => `${name}=${value}`)
     const hint = `export ${exports.join(' ')}, or run it as a user who may write to ${path.dirname(file)}`
     const [found, expected] = [reason(failure), 'a folder that this user may write to']
-    throw new OpsError(1, [error('ENV_NOT_WRITTEN', '.env', { found, expected, hint })], failure)
+    throw new OpsError(1, [error('ENV_NOT_WRITTEN', fileName, { found, expected, hint })], failure)
   }
 }

@@ -1,6 +1,6 @@
 /** The variables in force by name: the shell's, .env's and .env.template's, as Docker Compose reads them. */
 import { configError, error, type Finding, reason } from '../common/findings.mts'
-import { parseEnvFile, readEnvText } from './env-file.mts'
+import { envFileName, parseEnvFile, readEnvText } from './env-file.mts'
 import { interpolate } from './interpolate.mts'
 
 /** A value in force, and where it comes from: the shell, or file and line. */
@@ -13,7 +13,7 @@ export interface Value {
 type ValueLookup = (variable: string) => Value | undefined
 
 /**
- * What Compose fills in by name: the shell's value, else .env's.
+ * What Compose fills in by name: the shell's value, else that of .env or of the file that takes its place.
  * @throws {OpsError} exit code 2, naming every line of .env that cannot be read
  */
 export function composeLookup(env: NodeJS.ProcessEnv, root: string): ValueLookup {
@@ -21,7 +21,7 @@ export function composeLookup(env: NodeJS.ProcessEnv, root: string): ValueLookup
     const text = env[variable]
     return text === undefined ? undefined : { text, origin: 'shell' }
   }
-  const file = readEnvFile(root, '.env', shell)
+  const file = readEnvFile(root, envFileName(env, root), shell)
   return (variable) => shell(variable) ?? file.get(variable)
 }
 
@@ -41,7 +41,7 @@ export function lookupFor(env: NodeJS.ProcessEnv, root: string): ValueLookup {
 }
 
 /** The values of a .env file, empty if it is not there. A reference means `outer`'s value, else the one of a line above. */
-function readEnvFile(root: string, fileName: '.env' | '.env.template', outer: ValueLookup): Map<string, Value> {
+function readEnvFile(root: string, fileName: string, outer: ValueLookup): Map<string, Value> {
   const values = new Map<string, Value>()
   const wrong: Finding[] = []
   for (const { name, text, literal, origin, ambiguity } of parseEnvFile(readEnvText(root, fileName) ?? '', fileName)) {

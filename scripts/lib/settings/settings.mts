@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { configError, error, type Finding, reason } from '../common/findings.mts'
 import { keepSecret } from '../common/secrets.mts'
 import { connectionMistakes, file, tokenEndpoint } from './connections.mts'
+import { envFileName } from './env-file.mts'
 import { isSecret, lookupFor, shownValue } from './environment.mts'
 import {
   bootstrapServers,
@@ -126,7 +127,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env, root: string 
   const origins: Record<string, string> = {}
   const secrets = Object.keys(VARIABLES).flatMap((variable) => (isSecret(variable) && lookup(variable)?.text) || [])
   const report = (variable: string, found: string, expected: string, code = 'SETTING') => {
-    const hint = env[variable] === undefined ? `edit .env: ${variable}=…` : `unset ${variable}`
+    const hint = env[variable] === undefined ? `edit ${envFileName(env, root)}: ${variable}=…` : `unset ${variable}`
     wrong.push(error(code, `${origins[variable]} ${variable}`, { found, expected, hint }))
   }
   for (const [variable, reader] of Object.entries(VARIABLES)) {

@@ -1,0 +1,79 @@
+/** Before a command changes services of other machines: says which, and asks. */
+import { configError, error, type Finding } from '../common/findings.mts'
+import { isThisMachine } from '../common/tcp.mts'
+import type { Settings } from '../settings/settings.mts'
+import { canAsk, confirmWord } from './confirm.mts'
+
+export type Target = 'kafka' | 'clickhouse' | 'redis'
+
+/** Where the settings lead to: variable, hosts, and how a line names it. */
+function placeOf(settings: Settings, target: Target): { variable: string; hosts: string[]; shown: string } {
+  const { CLICKHOUSE_HOST, CLICKHOUSE_PORT, REDIS_HOST, REDIS_PORT } = settings
+  const { KAFKA_BOOTSTRAP_SERVERS: servers, KAFKA_SECURITY_PROTOCOL: protocol } = settings
+  const user = settings.KAFKA_SASL_USERNAME && ` as ${settings.KAFKA_SASL_USERNAME}`
+  const database = `database ${settings.CLICKHOUSE_DATABASE} as ${settings.CLICKHOUSE_USER}`
+  return {
+    kafka: {
+      variable: 'KAFKA_BOOTSTRAP_SERVERS',
+      hosts: servers.map((server) => server.slice(0, server.lastIndexOf(':')).replace(/^\[(.*)\]$/, '$1')),
+      shown: `kafka ${servers.join(', ')}${user} (${protocol})`,
+    },
+    clickhouse: {
+      variable: 'CLICKHOUSE_HOST',
+      hosts: [CLICKHOUSE_HOST],
+      shown: `clickhouse ${CLICKHOUSE_HOST}:${CLICKHOUSE_PORT}, ${database}`,
+    },
+    redis: { variable: 'REDIS_HOST', hosts: [REDIS_HOST], shown: `redis ${REDIS_HOST}:${REDIS_PORT}` },
+  }[target]
+}
+
+/** Those of `targets` that are not on this machine; a host name that cannot be looked up is not. */
+async function remote(settings: Settings, targets: readonly Target[]) {
+  const places = targets.map((target) => placeOf(settings, target))
+  const own = await Promise.all(places.map(({ hosts }) => Promise.all(hosts.map(isThisMachine))))
+  return places.filter((_, index) => own[index]?.includes(false))
+}
+
+/**
+ * Whether a command may change `targets`: at once where all are on this machine; else it says which are not, and with `yes` goes on, else asks.
+ * @param options.command as its hint is to name it
+ * @throws {OpsError} exit code 2, without `yes` and without a terminal to ask on
+ */
+export async function mayChange(
+  settings: Settings,
+  targets: readonly Target[],
+  { yes, command, log }: { yes: boolean; command: string; log: (line: string) => void },
+): Promise<boolean> {
+  const places = await remote(settings, targets)
+  if (places.length === 0) return true
+  for (const { shown } of places) log(`Target, not on this machine: ${shown}`)
+  if (yes) return true
+  if (!canAsk()) {
+    const found = 'a target that is not on this machine, and no terminal to ask on'
+    throw configError([error('CONFIRM', command, { found, hint: 'add --yes' })])
+  }
+  return confirmWord('This changes it. Type "yes" to go on [No]: ', 'yes')
+}
+
+/** What a command reports when the answer is No. */
+export const DECLINED = { findings: [] as Finding[], text: 'Declined: nothing was changed', exitCode: 1 as const }
+
+/** A mistake for each setting by which `npm start`, which serves this machine without TLS, would change or ask services of others. */
+export async function foreignTargets(settings: Settings): Promise<Omit<Finding, 'severity'>[]> {
+  const hint = 'put what leads to services of others in a file of its own: --env-file PATH, with other commands'
+  const mistake = (subject: string, found: string) => ({ code: 'SETTING', subject, found, hint })
+  const secure = [
+    ['KAFKA_SECURITY_PROTOCOL', settings.KAFKA_SECURITY_PROTOCOL, 'PLAINTEXT'],
+    ['CLICKHOUSE_SECURE', settings.CLICKHOUSE_SECURE, 'false'],
+    ['REDIS_TLS', settings.REDIS_TLS, 'false'],
+    ['REDIS_USERNAME', settings.REDIS_USERNAME, ''],
+  ] as const
+  return [
+    ...secure
+      .filter(([, value, own]) => value !== own)
+      .map(([variable, value]) => mistake(variable, `${value}, which this stack’s own services do not have`)),
+    ...(await remote(settings, ['kafka', 'clickhouse', 'redis'])).map(({ variable, hosts }) =>
+      mistake(variable, `${hosts.join(', ')}, which is not this machine`),
+    ),
+  ]
+}
