@@ -3,8 +3,8 @@
 /**
  * `npm test [-- NAME…]`: types, lint and format, then every file of test/unit and test/stack (or those whose name holds a NAME) as a process
  * of its own. The files of test/stack run against one embedded stack that this run starts on free ports and stops again. `npm run
- * test:unit` runs test/unit alone, `npm run test:faults` test/faults, whose files start the services that they break. The last line
- * counts the tests.
+ * test:unit` runs test/unit alone, `npm run test:faults` test/faults, whose files start the services that they break, and `npm run
+ * test:cluster` test/cluster, whose services ask for TLS and logins. The last line counts the tests.
  */
 import { readdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
@@ -24,7 +24,7 @@ const FILE_TIMEOUT_MS = process.env.FAULTS === 'long' ? 14_400_000 : 900_000
 
 const print = (line: string) => process.stdout.write(`${line}\n`)
 /** The one folder that was asked for. */
-const only = (['unit', 'faults'] as const).find((folder) => process.argv.includes(`--${folder}`))
+const only = (['unit', 'faults', 'cluster'] as const).find((folder) => process.argv.includes(`--${folder}`))
 const names = process.argv.slice(2).filter((argument) => argument !== `--${only}`)
 const total = { passed: 0, failed: 0 }
 const failedFiles: string[] = []
@@ -60,7 +60,7 @@ async function runTests(file: string, env: NodeJS.ProcessEnv): Promise<void> {
 }
 
 /** The test files of a folder that were asked for. */
-const filesOf = (folder: 'unit' | 'faults' | 'stack') =>
+const filesOf = (folder: 'unit' | 'faults' | 'cluster' | 'stack') =>
   readdirSync(path.join(ROOT, 'test', folder))
     .filter((file) => file.endsWith('.test.mts') && (names.length === 0 || names.some((name) => file.includes(name))))
     .map((file) => path.join(ROOT, 'test', folder, file))

@@ -35,6 +35,7 @@ const NONE = {
   wait: 5,
   max: undefined,
   'dry-run': false,
+  'env-file': undefined,
   json: false,
   help: false,
 }
@@ -148,15 +149,16 @@ help('shows every flag with its default, the exit codes and an example', () => {
 Does a thing.
 
 Options:
-  FILE…           files
-  --only NAME…    only these
-  --file FILE     what to read (default a.yml)
-  --id ID         an id
-  --wait SECONDS  how long (default 5)
-  --max N         a bound
-  --dry-run       change nothing
-  --json          print one JSON object on stdout and nothing else there
-  --help          show this help
+  FILE…            files
+  --only NAME…     only these
+  --file FILE      what to read (default a.yml)
+  --id ID          an id
+  --wait SECONDS   how long (default 5)
+  --max N          a bound
+  --dry-run        change nothing
+  --env-file PATH  read this file instead of .env
+  --json           print one JSON object on stdout and nothing else there
+  --help           show this help
 
 Exit codes:
   0  good
