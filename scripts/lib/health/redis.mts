@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { Redis } from 'ioredis'
 import { error, type Finding, reason, warning } from '../common/findings.mts'
-import { tlsMistake } from '../common/tls.mts'
+import { exchange } from '../common/tcp.mts'
+import { tlsMistake, withoutTls } from '../common/tls.mts'
 import { logHint } from '../engines/service.mts'
 import type { Settings } from '../settings/settings.mts'
 import { attempt, type Probe, type ProbeOptions } from './probe.mts'
@@ -43,9 +44,7 @@ export async function probeRedis(settings: Settings, options: ProbeOptions): Pro
   } catch (thrown) {
     const said = `${thrown} ${failure}`
     const refused = /NOAUTH|WRONGPASS|ERR AUTH|NOPERM[^\n]*/.exec(said)?.[0]
-    const mistake = refused
-      ? refusal(settings, refused)
-      : await tlsMistake(target(settings), failure ?? thrown, options.timeoutMs)
+    const mistake = refused ? refusal(settings, refused) : await unlike(settings, failure ?? thrown, options.timeoutMs)
     if (!mistake) throw failure ?? thrown
     const { code, subject, ...details } = mistake
     return { summary: 'refused', details: {}, findings: [error(code, subject, details)] }
@@ -59,6 +58,15 @@ const target = (settings: Settings) => ({
   ...{ secure: settings.REDIS_TLS === 'true', on: 'REDIS_TLS=true', off: 'REDIS_TLS=false' },
   ...{ hostVariable: 'REDIS_HOST', caVariable: 'REDIS_CA_CERT' },
 })
+
+/** A mistake about TLS. A plain Redis waits for the rest of the line that it takes the first bytes of TLS for, so it is asked in its own words. */
+async function unlike(settings: Settings, failure: unknown, timeoutMs: number) {
+  const place = target(settings)
+  const mistake = await tlsMistake(place, failure, timeoutMs)
+  if (mistake || !place.secure) return mistake
+  const answer = await exchange(place, 'PING\r\n', (received) => received.includes('\n'), timeoutMs / 4).catch(reason)
+  return /^[+-][A-Z]+/.test(String(answer)) ? withoutTls(place) : undefined
+}
 
 /** The finding of a login or a command that Redis refuses. */
 function refusal({ REDIS_USERNAME: user }: Settings, said: string): Omit<Finding, 'severity'> {

@@ -1,0 +1,186 @@
+/** ClickHouse over https and Redis over TLS: real servers behind a TLS end, and what each wrong connection is told. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { type AddressInfo, connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { createServer, type Server } from 'node:tls'
+import { Redis } from 'ioredis'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Finding } from '../../scripts/lib/common/findings.mts'
+import { runScript } from '../support/command.mts'
+import { startStack } from '../support/stack.mts'
+import { makeCertificates, type Pair } from './certificates.mts'
+
+const folder = mkdtempSync(path.join(tmpdir(), 'l2-tls-'))
+const certificates = makeCertificates(folder)
+const stack = await startStack(['clickhouse', 'redis'])
+const { CLICKHOUSE_HTTP_PORT, REDIS_PORT } = stack.settings
+const ends: Server[] = []
+
+/** The port of a TLS end with this certificate, in front of a plain server. */
+async function tlsEnd(port: number, { certificate, key }: Pair): Promise<number> {
+  const [cert, secret] = await Promise.all([readFile(certificate), readFile(key)])
+  const end = createServer({ cert, key: secret }, (socket) => {
+    const inner = connect(port, '127.0.0.1')
+    // Either side may go away first.
+    for (const each of [socket, inner]) each.on('error', () => {})
+    socket.pipe(inner).pipe(socket)
+  })
+  ends.push(end)
+  await new Promise<void>((resolve) => end.listen(0, '127.0.0.1', resolve))
+  return (end.address() as AddressInfo).port
+}
+
+const PAIRS = ['server', 'expired', 'otherHost', 'foreign'] as const
+const portsOf = async (port: number) =>
+  Object.fromEntries(await Promise.all(PAIRS.map(async (name) => [name, await tlsEnd(port, certificates[name])]))) as {
+    [K in (typeof PAIRS)[number]]: number
+  }
+const clickhouse = { ...(await portsOf(CLICKHOUSE_HTTP_PORT)), plain: CLICKHOUSE_HTTP_PORT }
+const redis = { ...(await portsOf(REDIS_PORT)), plain: REDIS_PORT }
+type End = keyof typeof clickhouse
+
+const SECURE = { CLICKHOUSE_SECURE: 'true', CLICKHOUSE_CA_CERT: certificates.ca }
+const REDISS = { REDIS_TLS: 'true', REDIS_CA_CERT: certificates.ca }
+
+async function told(script: string, args: string[], values: NodeJS.ProcessEnv) {
+  const env = { ...stack.env, NO_COLOR: '1', DOCKER_HOST: 'unix:///nonexistent/docker.sock', ...values }
+  const { exitCode, stdout } = await runScript(script, [...args, '--json'], { env })
+  const findings: Finding[] = JSON.parse(stdout).findings
+  return {
+    exitCode,
+    findings: findings.map(({ code, found }) => `${code} ${found}`),
+    hints: findings.map((f) => f.hint),
+  }
+}
+
+const askClickHouse = (end: End, values: NodeJS.ProcessEnv) =>
+  told('health-check.mts', ['--only', 'clickhouse'], { CLICKHOUSE_PORT: String(clickhouse[end]), ...values })
+const askRedis = (end: End, values: NodeJS.ProcessEnv) =>
+  // Its own port is the clients' too; the embedded stack is not restarted.
+  told('health-check.mts', ['--only', 'redis'], { REDIS_PORT: String(redis[end]), ...values })
+
+/** What is wrong, the end, whether TLS is asked for and with which authority, what is found, and the hint's names. */
+const WRONG: [string, End, 'no' | 'yes' | 'without authority', string, (names: Names) => string][] = [
+  [
+    'no authority',
+    'server',
+    'without authority',
+    'its certificate is from an authority that is not known here (l2-test-authority)',
+    ({ ca }) => `set ${ca} in .env to the file with that authority's certificate`,
+  ],
+  [
+    'a certificate of another authority',
+    'foreign',
+    'yes',
+    'its certificate is from an authority that is not known here (l2-other-authority)',
+    ({ ca }) => `set ${ca} in .env to the file with that authority's certificate`,
+  ],
+  [
+    'an expired certificate',
+    'expired',
+    'yes',
+    'its certificate ended on 2021-01-01',
+    () => 'have the server given a new certificate',
+  ],
+  [
+    'a certificate for another host',
+    'otherHost',
+    'yes',
+    'its certificate is for another name than 127.0.0.1 (db.example)',
+    ({ host }) => `set ${host} in .env to a name of the certificate, or have this one put into it`,
+  ],
+  [
+    'plain where TLS is spoken',
+    'server',
+    'no',
+    'it speaks TLS, and the settings say plain',
+    ({ tls }) => `edit .env: ${tls}=true`,
+  ],
+  [
+    'TLS where plain is spoken',
+    'plain',
+    'yes',
+    'it does not speak TLS, and the settings ask for it',
+    ({ tls }) => `edit .env: ${tls}=false`,
+  ],
+]
+
+interface Names {
+  ca: string
+  host: string
+  tls: string
+}
+const OF_CLICKHOUSE = { ca: 'CLICKHOUSE_CA_CERT', host: 'CLICKHOUSE_HOST', tls: 'CLICKHOUSE_SECURE' }
+const OF_REDIS = { ca: 'REDIS_CA_CERT', host: 'REDIS_HOST', tls: 'REDIS_TLS' }
+
+const https = suite('ClickHouse over https')
+for (const [what, end, tls, found, hint] of WRONG) {
+  https(`names ${what}`, async () => {
+    const secure = tls === 'no' ? {} : tls === 'yes' ? SECURE : { CLICKHOUSE_SECURE: 'true' }
+    // CLICKHOUSE_PORT equal to the stack's own port would mean 8443.
+    const values = end === 'plain' ? { ...secure, CLICKHOUSE_HTTP_PORT: '1' } : secure
+    const findings = [`CLICKHOUSE_TLS ${found}`]
+    assert.equal(await askClickHouse(end, values), { exitCode: 1, findings, hints: [hint(OF_CLICKHOUSE)] })
+    const schema = await told('apply-schema.mts', ['--dry-run'], {
+      CLICKHOUSE_PORT: String(clickhouse[end]),
+      ...values,
+    })
+    assert.equal([schema.exitCode, schema.findings], [2, findings])
+  })
+}
+
+https('names a refused login', async () => {
+  const { exitCode, findings } = await askClickHouse('server', { ...SECURE, CLICKHOUSE_PASSWORD: 'wrong-horse' })
+  const login = 'login as l2_user (CLICKHOUSE_USER, CLICKHOUSE_PASSWORD) refused'
+  assert.equal([exitCode, findings], [1, [`CLICKHOUSE_AUTH ${login}`]])
+})
+
+https('lets every command do its work', async () => {
+  const values = { ...SECURE, CLICKHOUSE_PORT: String(clickhouse.server) }
+  for (const [script, args] of [
+    ['apply-schema.mts', []],
+    ['health-check.mts', ['--only', 'clickhouse', '--deep']],
+    ['quality.mts', []],
+  ] as const)
+    assert.equal(await told(script, [...args], values), { exitCode: 0, findings: [], hints: [] }, script)
+})
+https.run()
+
+const rediss = suite('Redis over TLS')
+for (const [what, end, tls, found, hint] of WRONG) {
+  rediss(`names ${what}`, async () => {
+    const secure = tls === 'no' ? {} : tls === 'yes' ? REDISS : { REDIS_TLS: 'true' }
+    const findings = [`REDIS_TLS ${found}`]
+    assert.equal(await askRedis(end, secure), { exitCode: 1, findings, hints: [hint(OF_REDIS)] })
+  })
+}
+
+rediss('takes an ACL user, and names a refused one and a missing right', async () => {
+  const admin = new Redis({ port: REDIS_PORT })
+  await admin.call('ACL', 'SETUSER', 'trader', 'on', '>correct-horse', '~*', '+@all')
+  await admin.call('ACL', 'SETUSER', 'reader', 'on', '>correct-horse', '~*', '+ping')
+  admin.disconnect()
+  const user = (name: string, password = 'correct-horse') => ({
+    ...REDISS,
+    ...{ REDIS_USERNAME: name, REDIS_PASSWORD: password },
+  })
+  assert.equal(await askRedis('server', user('trader')), { exitCode: 0, findings: [], hints: [] })
+  assert.equal(await askRedis('server', user('trader', 'wrong-horse')), {
+    exitCode: 1,
+    findings: ['REDIS_AUTH login as trader refused (WRONGPASS)'],
+    hints: ['check REDIS_USERNAME and REDIS_PASSWORD in .env'],
+  })
+  const reader = await askRedis('server', user('reader'))
+  assert.match(reader.findings.join(), /^REDIS_RIGHTS reader may not: NOPERM .*'info'/)
+  assert.equal(reader.hints, ['ACL SETUSER reader +info'])
+})
+
+rediss.after(async () => {
+  for (const end of ends) end.close()
+  await stack.stop()
+  rmSync(folder, { recursive: true, force: true })
+})
+rediss.run()
