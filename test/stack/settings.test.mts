@@ -319,6 +319,9 @@ const CLIENTS: Record<string, string> = {
   REDIS_HOST: '127.0.0.2',
 }
 
+/** How clients connect: most go only with others, and test/cluster logs in with them. */
+const CONNECTIONS = /^(KAFKA_(SECURITY|SASL|SSL)_.*|CLICKHOUSE_(SECURE|CA_CERT)|REDIS_(USERNAME|TLS|CA_CERT))$/
+
 /** Read by `npm run schema` alone. */
 const RETENTION = templateNames.filter((name) => name.endsWith('_RETENTION_DAYS'))
 
@@ -338,7 +341,8 @@ variables('each change what is started or declared, but for those of clients and
   }
   const lookup = lookupFor({}, root)
   const idle = templateNames.filter(
-    (name) => effect({ [name]: OTHERS[name] ?? other(lookup(name)?.text ?? '') }) === effect({}),
+    (name) =>
+      !CONNECTIONS.test(name) && effect({ [name]: OTHERS[name] ?? other(lookup(name)?.text ?? '') }) === effect({}),
   )
   // The built-in ingest looks for its views in it.
   const clients = Object.keys(CLIENTS).filter((name) => name !== 'CLICKHOUSE_DATABASE')
