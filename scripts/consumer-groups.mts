@@ -27,7 +27,9 @@ while the group has members, and reads the offsets back.`,
     const { readSettings } = await import('./lib/settings/settings.mts')
     const settings = readSettings()
     if (asked.kind === 'reset') {
+      const { nameRemote } = await import('./lib/command/target.mts')
       const { resetOffsets } = await import('./lib/groups/reset.mts')
+      await nameRemote(settings, ['kafka'], log)
       const { findings, text, moves, declined } = await withKafkaCause(
         resetOffsets(settings, { ...asked, log }),
         asked.timeoutMs,

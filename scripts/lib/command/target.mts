@@ -34,6 +34,13 @@ async function remote(settings: Settings, targets: readonly Target[]) {
   return places.filter((_, index) => own[index]?.includes(false))
 }
 
+/** Says which of `targets` are not on this machine; true when any is not. */
+export async function nameRemote(settings: Settings, targets: readonly Target[], log: (line: string) => void) {
+  const places = await remote(settings, targets)
+  for (const { shown } of places) log(`Target, not on this machine: ${shown}`)
+  return places.length > 0
+}
+
 /**
  * Whether a command may change `targets`: at once where all are on this machine; else it says which are not, and with `yes` goes on, else asks.
  * @param options.command as its hint is to name it
@@ -44,10 +51,7 @@ export async function mayChange(
   targets: readonly Target[],
   { yes, command, log }: { yes: boolean; command: string; log: (line: string) => void },
 ): Promise<boolean> {
-  const places = await remote(settings, targets)
-  if (places.length === 0) return true
-  for (const { shown } of places) log(`Target, not on this machine: ${shown}`)
-  if (yes) return true
+  if (!(await nameRemote(settings, targets, log)) || yes) return true
   if (!canAsk()) {
     const found = 'a target that is not on this machine, and no terminal to ask on'
     throw configError([error('CONFIRM', command, { found, hint: 'add --yes' })])
@@ -59,9 +63,9 @@ export async function mayChange(
 export const DECLINED = { findings: [] as Finding[], text: 'Declined: nothing was changed', exitCode: 1 as const }
 
 /** A mistake for each setting by which `npm start`, which serves this machine without TLS, would change or ask services of others. */
-export async function foreignTargets(settings: Settings): Promise<Omit<Finding, 'severity'>[]> {
+export async function foreignTargets(settings: Settings): Promise<Finding[]> {
   const hint = 'put what leads to services of others in a file of its own: --env-file PATH, with other commands'
-  const mistake = (subject: string, found: string) => ({ code: 'SETTING', subject, found, hint })
+  const mistake = (subject: string, found: string) => error('SETTING', subject, { found, hint })
   const secure = [
     ['KAFKA_SECURITY_PROTOCOL', settings.KAFKA_SECURITY_PROTOCOL, 'PLAINTEXT'],
     ['CLICKHOUSE_SECURE', settings.CLICKHOUSE_SECURE, 'false'],

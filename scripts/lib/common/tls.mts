@@ -1,7 +1,7 @@
 /** What goes wrong between a client and a server about TLS, in words, and the setting that it is about. */
 import { isIP } from 'node:net'
 import { connect } from 'node:tls'
-import type { Finding } from './findings.mts'
+import { error, type Finding } from './findings.mts'
 import { networkCause } from './tcp.mts'
 
 /** Codes of Node.js and OpenSSL, by what they mean. @see https://nodejs.org/api/tls.html#x509-certificate-error-codes */
@@ -43,23 +43,15 @@ export interface TlsTarget {
   certificateVariable?: string
 }
 
-const findingOf = ({ service, host, port }: TlsTarget, found: string, hint: string) => ({
-  code: `${service.toUpperCase()}_TLS`,
-  subject: `${service} ${isIP(host) === 6 ? `[${host}]` : host}:${port}`,
-  found,
-  hint,
-})
+const findingOf = ({ service, host, port }: TlsTarget, found: string, hint: string): Finding =>
+  error(`${service.toUpperCase()}_TLS`, `${service} ${isIP(host) === 6 ? `[${host}]` : host}:${port}`, { found, hint })
 
 /** The finding of a server that takes plain connections where the settings ask for TLS. */
 export const withoutTls = (target: TlsTarget) =>
   findingOf(target, 'it does not speak TLS, and the settings ask for it', `edit .env: ${target.off}`)
 
 /** A mistake about TLS, as a finding of exit code 2; undefined for any other failure. Asks the server again to tell what it is. */
-export async function tlsMistake(
-  target: TlsTarget,
-  failure: unknown,
-  timeoutMs: number,
-): Promise<Omit<Finding, 'severity'> | undefined> {
+export async function tlsMistake(target: TlsTarget, failure: unknown, timeoutMs: number): Promise<Finding | undefined> {
   const { host, secure } = target
   const finding = (found: string, hint: string) => findingOf(target, found, hint)
   if (!secure) {

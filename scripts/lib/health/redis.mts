@@ -46,8 +46,7 @@ export async function probeRedis(settings: Settings, options: ProbeOptions): Pro
     const refused = /NOAUTH|WRONGPASS|ERR AUTH|NOPERM[^\n]*/.exec(said)?.[0]
     const mistake = refused ? refusal(settings, refused) : await unlike(settings, failure ?? thrown, options.timeoutMs)
     if (!mistake) throw failure ?? thrown
-    const { code, subject, ...details } = mistake
-    return { summary: 'refused', details: {}, findings: [error(code, subject, details)] }
+    return { summary: 'refused', details: {}, findings: [mistake] }
   } finally {
     redis.disconnect()
   }
@@ -69,16 +68,16 @@ async function unlike(settings: Settings, failure: unknown, timeoutMs: number) {
 }
 
 /** The finding of a login or a command that Redis refuses. */
-function refusal({ REDIS_USERNAME: user }: Settings, said: string): Omit<Finding, 'severity'> {
+function refusal({ REDIS_USERNAME: user }: Settings, said: string): Finding {
   if (said.startsWith('NOPERM')) {
     const command = /'([^']+)'/.exec(said)?.[1] ?? 'COMMAND'
     const found = `${user || 'default'} may not: ${said}`
-    return { code: 'REDIS_RIGHTS', subject: 'redis', found, hint: `ACL SETUSER ${user || 'default'} +${command}` }
+    return error('REDIS_RIGHTS', 'redis', { found, hint: `ACL SETUSER ${user || 'default'} +${command}` })
   }
   const found = `login${user && ` as ${user}`} refused (${said})`
   const own = `set REDIS_PASSWORD in .env to the password that Redis was started with, or restart it: ${RESTART}`
   const hint = user ? 'check REDIS_USERNAME and REDIS_PASSWORD in .env' : own
-  return { code: 'REDIS_AUTH', subject: 'redis', found, hint }
+  return error('REDIS_AUTH', 'redis', { found, hint })
 }
 
 async function ask(redis: Redis, settings: Settings, { deep, timeoutMs }: ProbeOptions): Promise<Probe> {

@@ -47,7 +47,7 @@ export interface Cluster {
   /** Asks a broker at the address that it advertises to its clients; `controller` is the one that changes topics. */
   sendTo: <T>(broker: number | 'controller', request: Request<T>) => Promise<T>
   /** The finding of a right that the login of the settings lacks: exit code 2. */
-  lacks: (right: Right) => Mistake
+  lacks: (right: Right) => Finding
   close: () => void
 }
 
@@ -67,7 +67,7 @@ export async function openCluster(
 ): Promise<Cluster> {
   const servers = settings.KAFKA_BOOTSTRAP_SERVERS
   const failures = new Map<string, unknown>()
-  const mistakes = new Map<string, Promise<Mistake | undefined>>()
+  const mistakes = new Map<string, Promise<Finding | undefined>>()
   const causes = () =>
     servers.length === 1
       ? networkCause(failures.get(servers[0] ?? ''))
@@ -102,8 +102,6 @@ export async function openCluster(
   if (!found) throw failed()
   return clusterOf(found, settings, timeoutMs)
 }
-
-type Mistake = Omit<Finding, 'severity'>
 
 /** Whether a broker refused a connection, and not what was asked over it, or did not answer at all: the settings may be the reason. */
 const isConnection = (failure: unknown): boolean => !['connection refused', 'timed out'].includes(networkCause(failure))

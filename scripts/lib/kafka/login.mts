@@ -1,5 +1,5 @@
 /** Why a broker that is there takes no connection of ours: TLS, the login, or the mechanism. */
-import { type Finding, reason } from '../common/findings.mts'
+import { error, type Finding, reason } from '../common/findings.mts'
 import { tlsMistake, withoutTls } from '../common/tls.mts'
 import { errorName } from './cluster-requests.mts'
 import type { Servers } from './options.mts'
@@ -17,8 +17,6 @@ const offered: Request<{ error: string; mechanisms: string[] }> = {
   }),
 }
 
-type Mistake = Omit<Finding, 'severity'>
-
 /**
  * What in the settings keeps the broker at `address` from taking connections, as a finding of exit code 2; undefined where they are not the
  * reason. Asks the broker again to tell.
@@ -28,7 +26,7 @@ export async function loginMistake(
   settings: Servers,
   failure: unknown,
   timeoutMs: number,
-): Promise<Mistake | undefined> {
+): Promise<Finding | undefined> {
   const { KAFKA_SECURITY_PROTOCOL: protocol = 'PLAINTEXT', KAFKA_SASL_MECHANISM: mechanism } = settings
   const secure = protocol.endsWith('SSL')
   const login = protocol.startsWith('SASL')
@@ -41,13 +39,13 @@ export async function loginMistake(
   const subject = `kafka ${address.host}:${address.port}`
   if (failure instanceof TokenRefused) {
     const hint = 'check KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD in .env'
-    return { code: 'KAFKA_TOKEN', subject, found: reason(failure), hint }
+    return error('KAFKA_TOKEN', subject, { found: reason(failure), hint })
   }
   const { name = '', code, type } = failure as { name?: string; code?: unknown; type?: unknown }
   if (name === 'KafkaJSSASLAuthenticationError') {
     const hint = 'check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM in .env'
     const found = `login as ${settings.KAFKA_SASL_USERNAME} with ${mechanism} refused`
-    return { code: 'KAFKA_AUTH', subject, found, hint }
+    return error('KAFKA_AUTH', subject, { found, hint })
   }
   const wrong = await tlsMistake(target, failure, timeoutMs)
   if (wrong) return wrong
@@ -65,15 +63,18 @@ export async function loginMistake(
   const offers = answer.mechanisms.join(', ')
   if (unoffered && offers) {
     const found = `SASL mechanism ${mechanism} is not offered; offered are ${offers}`
-    return { code: 'KAFKA_MECHANISM', subject, found, hint: 'edit .env: KAFKA_SASL_MECHANISM=…' }
+    return error('KAFKA_MECHANISM', subject, { found, hint: 'edit .env: KAFKA_SASL_MECHANISM=…' })
   }
   if (!login && offers) {
     const hint = `edit .env: KAFKA_SECURITY_PROTOCOL=SASL_${secure ? 'SSL' : 'PLAINTEXT'}, with KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD`
-    return { code: 'KAFKA_AUTH', subject, found: `it takes no connection without a login; mechanisms: ${offers}`, hint }
+    return error('KAFKA_AUTH', subject, {
+      found: `it takes no connection without a login; mechanisms: ${offers}`,
+      hint,
+    })
   }
   if (login && answer.error === 'ILLEGAL_SASL_STATE') {
     const hint = `edit .env: KAFKA_SECURITY_PROTOCOL=${secure ? 'SSL' : 'PLAINTEXT'}`
-    return { code: 'KAFKA_AUTH', subject, found: 'it takes no login here', hint }
+    return error('KAFKA_AUTH', subject, { found: 'it takes no login here', hint })
   }
   return undefined
 }

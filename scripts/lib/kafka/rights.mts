@@ -1,5 +1,5 @@
 /** What a login may not do, as the ACL that is missing. */
-import type { Finding } from '../common/findings.mts'
+import { error, type Finding } from '../common/findings.mts'
 import type { Servers } from './options.mts'
 
 const REFUSALS = ['TOPIC_AUTHORIZATION_FAILED', 'GROUP_AUTHORIZATION_FAILED', 'CLUSTER_AUTHORIZATION_FAILED']
@@ -38,14 +38,12 @@ export class NotAllowed extends Error {
 }
 
 /** The finding of a missing right, with the command that grants it: exit code 2. */
-export function rightMistake(settings: Servers, { operation, on, names }: Right): Omit<Finding, 'severity'> {
+export function rightMistake(settings: Servers, { operation, on, names }: Right): Finding {
   const user = settings.KAFKA_SASL_USERNAME || 'ANONYMOUS'
   const resource = on === 'cluster' ? '--cluster' : names.map((name) => `--${on} ${name}`).join(' ')
   const servers = settings.KAFKA_BOOTSTRAP_SERVERS.join()
-  return {
-    code: 'KAFKA_RIGHTS',
-    subject: `kafka ${[on, ...names].join(' ')}`,
+  return error('KAFKA_RIGHTS', `kafka ${[on, ...names].join(' ')}`, {
     found: `${user} may not: no ACL for ${operation}`,
     hint: `kafka-acls.sh --bootstrap-server ${servers} --add --allow-principal User:${user} --operation ${operation} ${resource}`,
-  }
+  })
 }
