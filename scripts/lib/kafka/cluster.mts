@@ -164,7 +164,9 @@ function clusterOf({ address, wire, seen }: OpenBroker, settings: Servers, timeo
       // It has answered at this address before.
       if (error instanceof NotAllowed) throw configError([rightMistake(settings, error.right)])
       if (target === address) throw unreachable(target, error, timeoutMs, ASK_HEALTH)
-      const mistake = isConnection(error) && (await mistakeAt(target, settings, error, ATTEMPT_MS.max))
+      // Certificates may not fit this address; a plain connection that was taken once says that the address is wrong.
+      const secure = settings.KAFKA_SECURITY_PROTOCOL?.endsWith('SSL')
+      const mistake = secure && isConnection(error) && (await mistakeAt(target, settings, error, ATTEMPT_MS.max))
       if (mistake) throw configError([{ ...mistake, subject: `${mistake.subject} (the address that it advertises)` }])
       const hint = 'set KAFKA_ADVERTISED_HOST in .env to an address that clients reach, then restart Kafka'
       throw unreachable(`${target} (the address that it advertises)`, error, timeoutMs, hint)
