@@ -181,7 +181,7 @@ export function verify(
   if (different.length === 0) return
   const names = [...new Set(different.map((line) => line.split('  ')[1]))]
   const found = `other contents for ${names.join(', ')}`
-  throw new OpsError(1, [error('CHECKSUM', 'embedded/jars.sha256', { found, hint })])
+  throw new OpsError(1, [error('CHECKSUM', 'embedded', { found, hint })])
 }
 
 /** Longest time of one download, in ms: 540 MB at 0.3 MB/s. */
