@@ -1,7 +1,7 @@
 /** Whether an embedded service is ready. */
 import { exchange, zookeeperWord } from '../../common/tcp.mts'
 import { isUp } from '../../kafka/cluster.mts'
-import type { EmbeddedService } from './services.mts'
+import type { EmbeddedService } from './definition.mts'
 
 /** True once the service gives the right answer; false while it refuses or gives another. */
 export async function answers(service: EmbeddedService): Promise<boolean> {

@@ -2,8 +2,9 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { isFileError } from './data-dir.mts'
+import type { Installed } from './definition.mts'
+import { archiveFile } from './java-services.mts'
 import { runningEmbedded } from './processes.mts'
-import { archiveFile, type Installed } from './services.mts'
 
 /** Class-data archives that the JVMs of this data folder wrote at their end become everyone's. */
 export function adoptArchives(dataDir: string, installed: Installed): void {

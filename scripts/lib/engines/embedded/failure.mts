@@ -2,8 +2,8 @@
 import path from 'node:path'
 import { error, OpsError } from '../../common/findings.mts'
 import { knownCause } from '../known-causes.mts'
+import type { EmbeddedService } from './definition.mts'
 import { lastLines, type ProcessRecord } from './processes.mts'
-import type { EmbeddedService } from './services.mts'
 
 /** The finding of a port on which another service answers. */
 export function portHeld({ name, host, port }: EmbeddedService): OpsError {

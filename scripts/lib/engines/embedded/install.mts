@@ -19,8 +19,8 @@ import { readTextFile } from '../../common/text-file.mts'
 import type { KafkaMode } from '../../settings/readers.mts'
 import { ROOT } from '../../settings/settings.mts'
 import { isFileError, unusable } from './data-dir.mts'
+import type { Installed } from './definition.mts'
 import { bornAt } from './processes.mts'
-import type { Installed } from './services.mts'
 
 const CACHE = path.join(ROOT, '.embedded', 'cache')
 const SOURCES = path.join(ROOT, 'embedded')

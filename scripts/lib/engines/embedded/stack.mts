@@ -9,10 +9,11 @@ import { EMBEDDED_SERVICES, type EmbeddedName } from '../service.mts'
 import { answers } from './answers.mts'
 import { adoptArchives, dropArchives } from './archives.mts'
 import { isFileError, unusable } from './data-dir.mts'
+import type { EmbeddedService, Installed } from './definition.mts'
 import { failure, portHeld } from './failure.mts'
 import { lock } from './lock.mts'
 import { end, isAlive, lastLines, launch, type ProcessRecord, readRecords } from './processes.mts'
-import { type EmbeddedService, embeddedServices, type Installed, STOP_TIMEOUT_MS } from './services.mts'
+import { embeddedServices, STOP_TIMEOUT_MS } from './services.mts'
 import { formatStorage, refuseOtherMode } from './storage.mts'
 
 export interface StartedService {

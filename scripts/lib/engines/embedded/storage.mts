@@ -7,7 +7,8 @@ import { run } from '../../common/run.mts'
 import { readTextFile } from '../../common/text-file.mts'
 import type { KafkaMode } from '../../settings/readers.mts'
 import type { Settings } from '../../settings/settings.mts'
-import { type Installed, JAVA_ENV, kafkaFolder, kraftProperties, propertyText, shared } from './services.mts'
+import { type Installed, shared } from './definition.mts'
+import { JAVA_ENV, kafkaFolder, kraftProperties, propertyText } from './java-services.mts'
 
 /** Bytes of a meta.properties, at most: it has five lines. */
 const MAX_BYTES = 64 * 1024

@@ -1,0 +1,162 @@
+/** ZooKeeper and Kafka as embedded services, in either mode. */
+import path from 'node:path'
+import { reachable, type Settings } from '../../settings/settings.mts'
+import type { EmbeddedName } from '../service.mts'
+import { type EmbeddedService, type Installed, shared } from './definition.mts'
+
+/** The class-data archive that a JVM of the data folder writes at a clean end: named after the JVM and jars that it is good for. */
+export function archiveFile(dataDir: string, name: string, { archives }: Installed): string {
+  return path.join(dataDir, 'run', `${name}.${path.basename(archives.folder)}.jsa`)
+}
+
+/** Kafka 4 logs through log4j 2, older ones and ZooKeeper through log4j 1. */
+const LOGGING = {
+  zookeeper: `-Dlog4j.configuration=file:${shared('kafka/log4j.properties')}`,
+  kraft: `-Dlog4j2.configurationFile=file:${shared('kafka/log4j2.properties')}`,
+}
+
+/** Without a locale Java cannot open a path with letters beyond ASCII. */
+export const JAVA_ENV = { LC_ALL: 'C.UTF-8' }
+
+/** Where a JVM unpacks its native libraries: what one that was killed leaves goes with the next start. */
+const temporaryFolder = (settings: Settings, name: EmbeddedName) =>
+  path.join(settings.EMBEDDED_DATA_DIR, 'run', `${name}-tmp`)
+
+/** JVM options, most of all for a fast start: see "class-data archives" in the README's section on the embedded stack. */
+function java(settings: Settings, installed: Installed, name: EmbeddedName, heap: string, mainClass: string): string[] {
+  const archive = `${name}.jsa`
+  const sharing = installed.archives.existing.includes(archive)
+    ? [`-XX:SharedArchiveFile=${path.join(installed.archives.folder, archive)}`]
+    : [`-XX:ArchiveClassesAtExit=${archiveFile(settings.EMBEDDED_DATA_DIR, name, installed)}`]
+  return [
+    `-Xms${heap}`,
+    `-Xmx${heap}`,
+    // One collector thread instead of a pool: less memory, and heaps this small are collected in milliseconds.
+    '-XX:+UseSerialGC',
+    '-Xlog:cds=off',
+    '-Xlog:cds+dynamic=off',
+    ...sharing,
+    '-Djava.awt.headless=true',
+    `-Djava.io.tmpdir=${temporaryFolder(settings, name)}`,
+    LOGGING[settings.KAFKA_MODE],
+    '-cp',
+    installed.jars.join(':'),
+    mainClass,
+  ]
+}
+
+export function zookeeper(settings: Settings, installed: Installed): EmbeddedService {
+  const dataDir = settings.EMBEDDED_DATA_DIR
+  const config = path.join(dataDir, 'run', 'zoo.cfg')
+  const data = path.join(dataDir, 'zookeeper', 'data')
+  const logs = path.join(dataDir, 'zookeeper', 'datalog')
+  return {
+    name: 'zookeeper',
+    host: reachable(settings.BIND_ADDRESS),
+    port: settings.ZOOKEEPER_CLIENT_PORT,
+    command: installed.java,
+    args: [
+      ...java(
+        settings,
+        installed,
+        'zookeeper',
+        settings.ZOOKEEPER_HEAP,
+        'org.apache.zookeeper.server.quorum.QuorumPeerMain',
+      ),
+      config,
+    ],
+    env: JAVA_ENV,
+    cwd: dataDir,
+    stdin: '',
+    files: {
+      // Of two equal keys the later one holds.
+      [config]: {
+        base: shared('zookeeper/zoo.cfg'),
+        text: [
+          '',
+          `dataDir=${propertyText(data)}`,
+          `dataLogDir=${propertyText(logs)}`,
+          `clientPort=${settings.ZOOKEEPER_CLIENT_PORT}`,
+          `clientPortAddress=${settings.BIND_ADDRESS}`,
+          '',
+        ].join('\n'),
+      },
+    },
+    links: {},
+    folders: [data, logs, temporaryFolder(settings, 'zookeeper')],
+    leftovers: [temporaryFolder(settings, 'zookeeper')],
+    startTimeoutMs: 30_000,
+  }
+}
+
+/** `text` as a Java properties file holds it: backslashes and what is beyond ASCII escaped. */
+export function propertyText(text: string): string {
+  return text.replace(/\\|[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
+
+/** The folder of Kafka's records. */
+export const kafkaFolder = (settings: Settings): string => path.join(settings.EMBEDDED_DATA_DIR, 'kafka')
+
+/** The listeners for the broker itself and its neighbours, and for programs. */
+const brokerListeners = ({
+  BIND_ADDRESS: bind,
+  KAFKA_INTERNAL_PORT: internal,
+  KAFKA_LISTENER_PORT: external,
+}: Settings) => `INTERNAL://${bind}:${internal},EXTERNAL://${bind}:${external}`
+
+/**
+ * What makes a broker of Kafka 4 its own controller. The one voter is named by configuration, not by the formatted storage, so that its
+ * port may change. Nothing but the broker itself asks it: it listens on the loopback address.
+ */
+export function kraftProperties(settings: Settings) {
+  const { KAFKA_BROKER_ID: id, KAFKA_CONTROLLER_PORT: port } = settings
+  return {
+    'process.roles': 'broker,controller',
+    'node.id': id,
+    'broker.id': id,
+    'controller.listener.names': 'CONTROLLER',
+    'controller.quorum.voters': `${id}@127.0.0.1:${port}`,
+    'listener.security.protocol.map': 'INTERNAL:PLAINTEXT,EXTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    listeners: `${brokerListeners(settings)},CONTROLLER://127.0.0.1:${port}`,
+  }
+}
+
+/** What makes a broker of Kafka 3.9 keep its metadata in ZooKeeper. */
+const zookeeperProperties = (settings: Settings) => ({
+  'broker.id': settings.KAFKA_BROKER_ID,
+  'zookeeper.connect': `${reachable(settings.BIND_ADDRESS)}:${settings.ZOOKEEPER_CLIENT_PORT}`,
+  listeners: brokerListeners(settings),
+})
+
+export function kafka(settings: Settings, installed: Installed): EmbeddedService {
+  const dataDir = settings.EMBEDDED_DATA_DIR
+  const logs = kafkaFolder(settings)
+  const local = reachable(settings.BIND_ADDRESS)
+  const overrides = {
+    ...(settings.KAFKA_MODE === 'kraft' ? kraftProperties(settings) : zookeeperProperties(settings)),
+    'log.dirs': logs,
+    'log.retention.hours': settings.KAFKA_LOG_RETENTION_HOURS,
+    'advertised.listeners':
+      `INTERNAL://${local}:${settings.KAFKA_INTERNAL_PORT},` +
+      `EXTERNAL://${settings.KAFKA_ADVERTISED_HOST}:${settings.KAFKA_LISTENER_PORT}`,
+  }
+  return {
+    name: 'kafka',
+    host: local,
+    port: settings.KAFKA_LISTENER_PORT,
+    command: installed.java,
+    args: [
+      ...java(settings, installed, 'kafka', settings.KAFKA_HEAP, 'kafka.Kafka'),
+      shared('kafka/server.properties'),
+      ...Object.entries(overrides).flatMap(([key, value]) => ['--override', `${key}=${value}`]),
+    ],
+    env: JAVA_ENV,
+    cwd: dataDir,
+    stdin: '',
+    files: {},
+    links: {},
+    folders: [logs, temporaryFolder(settings, 'kafka')],
+    leftovers: [temporaryFolder(settings, 'kafka')],
+    startTimeoutMs: 90_000,
+  }
+}
