@@ -1,11 +1,8 @@
 #!/bin/sh
 //usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /** Looks through the market tables for rows that cannot be right. Changes nothing. */
-import { withClickHouse } from './lib/clickhouse/client.mts'
 import { runCommand, usage } from './lib/command/command.mts'
 import { configError } from './lib/common/findings.mts'
-import { qualityFindings, readQuality, renderQuality } from './lib/quality/quality.mts'
-import { readSettings } from './lib/settings/settings.mts'
 
 await runCommand({
   name: 'npm run quality --',
@@ -34,6 +31,9 @@ symbols that ended early, book entries that never left. Each with a count, a sam
     if (day !== undefined && new Date(Date.parse(`${day}T00:00:00Z`) || 0).toISOString().slice(0, 10) !== day) {
       throw configError([usage('npm run quality', '--day', `"${day}"`, 'a day such as 2026-11-25')])
     }
+    const { withClickHouse } = await import('./lib/clickhouse/client.mts')
+    const { qualityFindings, readQuality, renderQuality } = await import('./lib/quality/quality.mts')
+    const { readSettings } = await import('./lib/settings/settings.mts')
     const settings = readSettings()
     const quality = await withClickHouse(settings, timeout * 1000, (client) => readQuality(client, { symbol, day }))
     return { findings: qualityFindings(quality), text: renderQuality(quality), data: { ...quality } }

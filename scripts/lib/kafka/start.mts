@@ -2,7 +2,7 @@
 import { parseTime } from '../common/time.mts'
 import type { Cluster } from './cluster.mts'
 import type { TopicMetadata } from './cluster-requests.mts'
-import { type Offsets, readOffsets } from './offsets.mts'
+import type { Offsets } from './offsets.mts'
 
 export type Start =
   | { kind: 'earliest' | 'latest' }
@@ -42,6 +42,8 @@ export async function readStarts(
   topics: readonly TopicMetadata[],
   { low, high }: { low: Offsets; high: Offsets },
 ): Promise<Map<string, number>> {
+  // Where flags are parsed, with --help too, nothing asks Kafka yet.
+  const { readOffsets } = await import('./offsets.mts')
   const since = start.kind === 'time' ? await readOffsets(cluster, { sinceMs: start.timeMs }, topics) : undefined
   const starts = new Map<string, number>()
   for (const [key, { offset: last }] of high) {
