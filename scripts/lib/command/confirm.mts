@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline/promises'
 import { setTimeout as delay, setImmediate as poll } from 'node:timers/promises'
+import { configError, error } from '../common/findings.mts'
 
 /** Milliseconds to answer: what was shown before the question goes out of date. */
 const ANSWER_MS = 300_000
@@ -9,6 +10,11 @@ const EARLY_MS = 100
 
 /** Whether a person can answer: the question goes to stderr, the answer comes from stdin. */
 export const canAsk = (): boolean => process.stdin.isTTY === true && process.stderr.isTTY === true
+
+/** @throws {OpsError} exit code 2 when there is nobody to ask, with what was `found` and the flag that makes the question needless */
+export function requireTerminal(subject: string, found: string, hint: string): void {
+  if (!canAsk()) throw configError([error('CONFIRM', subject, { found, hint })])
+}
 
 const CTRL_C = '\x03'
 

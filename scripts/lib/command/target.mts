@@ -1,8 +1,8 @@
 /** Before a command changes services of other machines: says which, and asks. */
-import { configError, error, type Finding } from '../common/findings.mts'
+import { error, type Finding } from '../common/findings.mts'
 import { isThisMachine } from '../common/tcp.mts'
 import type { Settings } from '../settings/settings.mts'
-import { canAsk, confirmWord } from './confirm.mts'
+import { confirmWord, requireTerminal } from './confirm.mts'
 
 export type Target = 'kafka' | 'clickhouse' | 'redis'
 
@@ -52,10 +52,7 @@ export async function mayChange(
   { yes, command, log }: { yes: boolean; command: string; log: (line: string) => void },
 ): Promise<boolean> {
   if (!(await nameRemote(settings, targets, log)) || yes) return true
-  if (!canAsk()) {
-    const found = 'a target that is not on this machine, and no terminal to ask on'
-    throw configError([error('CONFIRM', command, { found, hint: 'add --yes' })])
-  }
+  requireTerminal(command, 'a target that is not on this machine, and no terminal to ask on', 'add --yes')
   return confirmWord('This changes it. Type "yes" to go on [No]: ', 'yes')
 }
 

@@ -11,3 +11,7 @@ export function nearest(name: string, names: readonly string[]): string | undefi
     names.find((each) => name.length > 2 && each.includes(name))
   )
 }
+
+/** What the finding of an unknown topic or group ends with, given the name that was probably meant. */
+export const suggestion = (meant: string | undefined): string =>
+  meant === undefined ? '' : `; did you mean "${meant}"?`

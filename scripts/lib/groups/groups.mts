@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { onInterrupt } from '../command/interrupt.mts'
 import { configError, error, type Finding } from '../common/findings.mts'
-import { nearest } from '../common/nearest.mts'
+import { nearest, suggestion } from '../common/nearest.mts'
 import { type Cluster, openCluster } from '../kafka/cluster.mts'
 import { lagsOf, type Positions, readPositions } from '../kafka/lag.mts'
 import { lagFindings } from '../kafka/lag-findings.mts'
@@ -31,8 +31,7 @@ interface Reading {
 
 /** The finding of a group that does not exist, with the name that was probably meant. */
 export function unknownGroup(name: string, names: readonly string[], command: string): Finding {
-  const meant = nearest(name, names)
-  const found = `no such group${meant === undefined ? '' : `; did you mean "${meant}"?`}`
+  const found = `no such group${suggestion(nearest(name, names))}`
   const expected = names.length > 0 ? `one of ${[...names].sort().join(', ')}` : undefined
   return error('GROUP_UNKNOWN', `--group ${name}`, { found, expected, hint: command })
 }

@@ -1,7 +1,7 @@
 /** Moves what a consumer group has committed, from the plan to the proof. */
-import { canAsk, confirmWord } from '../command/confirm.mts'
+import { confirmWord, requireTerminal } from '../command/confirm.mts'
 import { configError, error, exitCodeOf, type Finding, OpsError, unknown } from '../common/findings.mts'
-import { nearest } from '../common/nearest.mts'
+import { nearest, suggestion } from '../common/nearest.mts'
 import { quoted } from '../common/quote.mts'
 import { waitUntil } from '../common/wait.mts'
 import { ASK_HEALTH, type Cluster, openCluster } from '../kafka/cluster.mts'
@@ -51,10 +51,7 @@ const commandOf = ({ group, toText, topics }: ResetRequest): string =>
  */
 export async function resetOffsets(settings: Settings, request: ResetRequest): Promise<ResetOutcome> {
   const { group: id, yes, dryRun, timeoutMs, log } = request
-  if (!yes && !dryRun && !canAsk()) {
-    const found = 'no terminal to ask on'
-    throw configError([error('CONFIRM', 'consumer-groups reset', { found, hint: 'add --yes, or --dry-run' })])
-  }
+  if (!yes && !dryRun) requireTerminal('consumer-groups reset', 'no terminal to ask on', 'add --yes, or --dry-run')
   const cluster = await openCluster(settings, { timeoutMs, log })
   try {
     const group = await readGroup(cluster, settings, request)
@@ -94,8 +91,7 @@ async function readMoves(cluster: Cluster, group: GroupReading, request: ResetRe
   if (wrong.length > 0)
     throw configError(
       wrong.map((name) => {
-        const meant = nearest(name, present)
-        const found = `no such topic${meant === undefined ? '' : `; did you mean "${meant}"?`}`
+        const found = `no such topic${suggestion(nearest(name, present))}`
         return error('TOPIC_UNKNOWN', `--topic ${name}`, { found, hint: './scripts/consumer-groups.mts' })
       }),
     )

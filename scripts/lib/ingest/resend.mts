@@ -2,8 +2,8 @@
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows } from '../clickhouse/client.mts'
 import type { Report } from '../command/command.mts'
-import { canAsk, confirmWord } from '../command/confirm.mts'
-import { configError, error, type Paint } from '../common/findings.mts'
+import { confirmWord, requireTerminal } from '../command/confirm.mts'
+import type { Paint } from '../common/findings.mts'
 import { table } from '../common/table.mts'
 import { openKafkajs } from '../kafka/clients.mts'
 import type { Settings } from '../settings/settings.mts'
@@ -41,11 +41,8 @@ export async function runRejects(
     const sent = await resend(client, settings, timeoutMs, log)
     return { findings: [], text: `${list}\nSent again: ${sent} messages`, data: { ...data, sent } }
   }
-  if (!yes && !canAsk()) {
-    const found = `no terminal to ask on before ${total} messages are deleted`
-    throw configError([error('CONFIRM', 'ingest rejects', { found, hint: 'add --yes' })])
-  }
   if (!yes) {
+    requireTerminal('ingest rejects', `no terminal to ask on before ${total} messages are deleted`, 'add --yes')
     process.stderr.write(`${list}\n`)
     if (!(await confirmWord(`This deletes ${total} rejected messages, for good. Type "clear" to confirm: `, 'clear')))
       return { findings: [], text: 'Declined: nothing was changed', data: { ...data, declined: true }, exitCode: 1 }

@@ -1,6 +1,6 @@
 /** Which partitions are read, and from where to where. */
 import { configError, error, type Finding, unknown, warning } from '../common/findings.mts'
-import { nearest } from '../common/nearest.mts'
+import { nearest, suggestion } from '../common/nearest.mts'
 import { ASK_HEALTH, type Cluster } from '../kafka/cluster.mts'
 import type { TopicMetadata } from '../kafka/cluster-requests.mts'
 import { readEnds, readOffsets } from '../kafka/offsets.mts'
@@ -31,7 +31,7 @@ function topicOf({ metadata }: Cluster, name: string): TopicMetadata {
   if (topic) return topic
   const names = metadata.topics.filter(({ internal }) => !internal).map((each) => each.name)
   const meant = nearest(name, names)
-  const found = `no such topic${meant === undefined ? '' : `; did you mean "${meant}"?`}`
+  const found = `no such topic${suggestion(meant)}`
   const shown = names.sort().slice(0, SHOWN_NAMES)
   const expected = `one of ${shown.join(', ')}${names.length > shown.length ? ', …' : ''}`
   const hint = meant === undefined ? './scripts/create-topics.mts --dry-run' : `./scripts/tail-topic.mts ${meant}`

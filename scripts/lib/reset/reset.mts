@@ -1,7 +1,7 @@
 /** What reset-kafka does, from the survey to the proof. */
-import { canAsk, confirmWord } from '../command/confirm.mts'
+import { confirmWord, requireTerminal } from '../command/confirm.mts'
 import { onInterrupt } from '../command/interrupt.mts'
-import { configError, error, exitCodeOf, type Finding } from '../common/findings.mts'
+import { configError, exitCodeOf, type Finding } from '../common/findings.mts'
 import { type Cluster, openCluster } from '../kafka/cluster.mts'
 import type { Settings } from '../settings/settings.mts'
 import { type DeclaredTopic, readDeclaredTopics } from '../topics/file.mts'
@@ -40,10 +40,7 @@ const WORD = 'reset'
  */
 export async function resetKafka(settings: Settings, request: ResetRequest): Promise<ResetOutcome> {
   const { yes, dryRun, force, only, all, clusterId, file, timeoutMs, log } = request
-  if (!yes && !dryRun && !canAsk()) {
-    const found = 'no terminal to ask on'
-    throw configError([error('CONFIRM', 'reset-kafka', { found, hint: 'add --yes, or --dry-run' })])
-  }
+  if (!yes && !dryRun) requireTerminal('reset-kafka', 'no terminal to ask on', 'add --yes, or --dry-run')
   let uncover = onCtrlC('Declined: nothing was changed')
   const declared = readDeclaredTopics(settings, file)
   const cluster = await openCluster(settings, { timeoutMs, log })
