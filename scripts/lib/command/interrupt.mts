@@ -1,17 +1,26 @@
 /** Ctrl-C and SIGTERM while something has to be finished or tidied up first. */
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const
 
+/** npm passes a Ctrl-C on to its command, which gets that of the terminal too: milliseconds in which both are one. */
+const REPEAT_MS = 500
+
 /**
- * Calls `react` with the first Ctrl-C or SIGTERM instead of ending the process; a second one ends it at once. The returned function gives
+ * Calls `react` with the first Ctrl-C or SIGTERM instead of ending the process; a later one ends it at once. The returned function gives
  * both signals their usual effect back.
  */
 export function onInterrupt(react: (signal: NodeJS.Signals) => void): () => void {
+  let firstMs: number | undefined
   const release = () => {
     for (const name of SIGNALS) process.removeListener(name, take)
   }
   const take = (signal: NodeJS.Signals) => {
-    release()
-    react(signal)
+    if (firstMs === undefined) {
+      firstMs = performance.now()
+      react(signal)
+    } else if (performance.now() - firstMs > REPEAT_MS) {
+      release()
+      process.kill(process.pid, signal)
+    }
   }
   for (const name of SIGNALS) process.on(name, take)
   return release
