@@ -211,5 +211,5 @@ WHERE throwIf((
     AND throwIf((
         SELECT count() < 1
         FROM system.columns
-        WHERE database = '${CLICKHOUSE_DATABASE}' AND table IN ('market_ticks') AND name IN ('size') AND type = 'LowCardinality(Float64)'
+        WHERE database = '${CLICKHOUSE_DATABASE}' AND table IN ('market_ticks') AND name IN ('size') AND position(type, 'Float64') > 0
     ), 'sizes in market_ticks take no fraction, run: ./scripts/apply-schema.mts --rebuild market_ticks') = 0;

@@ -231,5 +231,5 @@ WHERE throwIf((
     AND throwIf((
         SELECT count() < 1
         FROM system.columns
-        WHERE database = '${CLICKHOUSE_DATABASE}' AND table IN ('market_l2') AND name IN ('size') AND type = 'LowCardinality(Float64)'
+        WHERE database = '${CLICKHOUSE_DATABASE}' AND table IN ('market_l2') AND name IN ('size') AND position(type, 'Float64') > 0
     ), 'sizes in market_l2 take no fraction, run: ./scripts/apply-schema.mts --rebuild market_l2') = 0;

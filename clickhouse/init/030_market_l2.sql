@@ -6,7 +6,8 @@ CREATE TABLE IF NOT EXISTS market_l2
     side Enum8('ask' = 0, 'bid' = 1),
     -- [0.40; without Delta 0.72]
     price Decimal(18, 8) CODEC(GCD, Delta, Default),
-    -- Whole or with a fraction, as in market_ticks. [0.71; as UInt32 with GCD and T64 0.73, as Float64 1.10]
+    -- Whole or with a fraction. A dictionary, since few different values come in no order. [0.71; as UInt32 with GCD and T64 0.73, as
+    -- Float64 1.10]
     size LowCardinality(Float64),
     -- `clear` empties the symbol's book (IQFeed's S). IQFeed's 3, 6, 7 are inserts, 4, 8 updates, 5, 9 deletes. `delete_level` takes away
     -- what the last event of this side and level put there.

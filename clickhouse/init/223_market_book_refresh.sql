@@ -1,6 +1,7 @@
--- As market_bars_refresh; an hour's worth a run, since these rows are many.
-CREATE MATERIALIZED VIEW IF NOT EXISTS market_book_refresh REFRESH EVERY 10 SECOND APPEND TO market_book_1m AS
-WITH (SELECT groupArray(bucket) FROM market_rollup_due(rollup = 'book', buckets = 12)) AS taken
+-- As market_bars_refresh; two and a half hours' worth a run, a year of sessions in an hour. However many rows that is, it groups on disk
+-- beyond 64 MiB.
+CREATE MATERIALIZED VIEW IF NOT EXISTS market_book_refresh REFRESH EVERY 5 SECOND APPEND TO market_book_1m AS
+WITH (SELECT groupArray(bucket) FROM market_rollup_due(rollup = 'book', buckets = 30)) AS taken
 SELECT
     symbol,
     toStartOfMinute(timestamp) AS minute,
@@ -18,5 +19,5 @@ FROM market_l2
 WHERE toStartOfFiveMinutes(timestamp) IN arraySort(taken)
 GROUP BY symbol, minute, side, entry_order, entry_maker, entry_price
 UNION ALL
-WITH (SELECT groupArray(bucket) FROM market_rollup_due(rollup = 'book', buckets = 12)) AS taken
+WITH (SELECT groupArray(bucket) FROM market_rollup_due(rollup = 'book', buckets = 30)) AS taken
 SELECT '', arrayJoin(taken), 'ask', 0, '', 0, 0, 'clear', 0, 0, 0, now64(6, 'UTC')
