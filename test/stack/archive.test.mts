@@ -1,5 +1,6 @@
 /** The commands archive and restore, on a real ClickHouse: what leaves a table comes back to the bit, and nothing leaves it unproven. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { decompress } from 'fzstd'
@@ -314,13 +315,26 @@ guards('goes on after it was killed, while it wrote and while it dropped', async
   const killed = async (at: RegExp) => {
     const args = ['--table', 'market_l2', '--before', '2026-01-07', '--to', to, '--yes']
     const watch = (stderr: string, pid: number) => {
-      if (at.test(stderr)) process.kill(pid, 'SIGKILL')
+      if (!at.test(stderr)) return
+      try {
+        process.kill(pid, 'SIGKILL')
+      } catch {
+        // It ended before.
+      }
     }
     return (await runScript('archive.mts', args, { env, watch })).exitCode
   }
+  // Nobody reads this pipe: the run stands still where it opens its file.
+  const pipe = path.join(to, 'market_l2/2026-01-06.parquet.tmp')
+  mkdirSync(path.dirname(pipe), { recursive: true })
+  execFileSync('mkfifo', [pipe])
   assert.is(await killed(/2026-01-06: writing/), null)
+  assert.equal(readdirSync(path.dirname(pipe)).sort(), ['2026-01-05.parquet', path.basename(pipe), 'manifest.jsonl'])
   assert.equal(await held('market_l2'), ALL)
-  assert.is(await killed(/dropping 20260106/), null)
+  rmSync(pipe)
+  writeFileSync(path.join(to, 'market_l2/manifest.jsonl'), '{"table":"market_l2","day":"2026-', { flag: 'a' })
+  // Wherever this one stops.
+  await killed(/dropping 20260106/)
   const { exitCode, codes } = await archive('market_l2', '2026-01-07', to, '--yes')
   assert.equal([exitCode, codes], [0, []])
   assert.equal(await held('market_l2'), { '2026-01-07': 1 })
@@ -358,6 +372,42 @@ guards('takes no damaged file for an archived day, and restores none', async () 
   assert.equal(await held('market_l2'), { '2026-01-06': 1, '2026-01-07': 1 })
 })
 
+guards('keeps the bars of trades that were not rolled up yet', async () => {
+  const trade = (second: number, price: number) => ({
+    ...{ symbol: 'SPY', timestamp: `2026-01-05 14:30:0${second}`, price, size: 10, tick_id: second + 1 },
+  })
+  await insert('market_ticks', [trade(0, 450), trade(1, 451)])
+  const before = await dump('market_bars')
+  assert.is(before.length, 1)
+  assert.equal((await archive('market_ticks', '2026-02-01', newFolder(), '--yes')).dropped, ['202601'])
+  assert.equal(await held('market_ticks'), {})
+  assert.equal(await dump('market_bars'), before)
+})
+
+guards('takes columns of your own along, and refuses a table without them', async () => {
+  await client.command({ query: 'ALTER TABLE market_l2 ADD COLUMN note String' })
+  await insert('market_l2', [event('2026-01-05 09:00:00', 9, { note: 'of my own' })])
+  const [before, to] = [await dump('market_l2'), newFolder()]
+  await archive('market_l2', '2026-01-06', to, '--yes')
+  await client.command({ query: 'ALTER TABLE market_l2 DROP COLUMN note' })
+  const { exitCode, codes } = await restore('market_l2', to)
+  assert.equal([exitCode, codes], [1, ['RESTORE_COLUMNS']])
+  assert.equal(await held('market_l2'), { '2026-01-06': 1, '2026-01-07': 1 })
+  await client.command({ query: 'ALTER TABLE market_l2 ADD COLUMN note String, ADD COLUMN newer UInt8 DEFAULT 7' })
+  await restore('market_l2', to)
+  await client.command({ query: 'ALTER TABLE market_l2 DROP COLUMN newer' })
+  assert.equal(await dump('market_l2'), before)
+  await client.command({ query: 'ALTER TABLE market_l2 DROP COLUMN note' })
+})
+
+guards('restores nothing that a retention would delete again', async () => {
+  const to = newFolder()
+  await archive('market_l2', '2026-01-06', to, '--yes')
+  const args = ['--table', 'market_l2', '--from', to]
+  const { exitCode, codes } = await command('restore', args, { env: { ...env, MARKET_L2_RETENTION_DAYS: '1' } })
+  assert.equal([exitCode, codes], [1, ['RESTORE_EXPIRED']])
+})
+
 guards('refuses a table, a day and a folder that are none', async () => {
   const usage = (...args: string[]) => command('archive', [...args, '--yes'])
   assert.equal((await usage()).codes, ['USAGE', 'USAGE', 'USAGE'])
@@ -367,6 +417,8 @@ guards('refuses a table, a day and a folder that are none', async () => {
   assert.equal([nothing.exitCode, nothing.codes], [2, ['RESTORE_NOTHING']])
   const to = newFolder()
   await archive('market_l2', '2026-01-06', to, '--keep')
+  const inFile = await archive('market_l2', '2026-01-06', path.join(to, 'market_l2/manifest.jsonl'), '--yes')
+  assert.equal([inFile.exitCode, inFile.codes], [1, ['ARCHIVE_FILE']])
   const missing = await restore('market_l2', to, '--day', '2026-01-06')
   assert.equal([missing.exitCode, missing.codes], [2, ['RESTORE_NOTHING']])
 })

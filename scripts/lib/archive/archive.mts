@@ -186,7 +186,7 @@ async function dropAll({ client, table, entries, request }: Work, whole: readonl
       if (end.asked()) break
       request.log(`${table.name}: dropping ${partition.partition}`)
       const options = { folder: request.folder, entries, hint: archiveCommand(request) }
-      const finding = await dropProven(client, table, partition, options)
+      const finding = await withFile(request.folder, () => dropProven(client, table, partition, options))
       if (finding) archived.findings.push(finding)
       const kept = archived.partitions[index]
       if (kept) kept.state = finding ? 'kept' : 'dropped'

@@ -35,7 +35,7 @@ export async function tidyUp(client: ClickHouseClient, table: Table, log: (line:
     const partitions = await partitionsOf(client, scratch)
     if (partitions.length > 0) log(`${table.name}: an interrupted run left ${partitions.join(', ')}: putting it back`)
     for (const partition of partitions) await moveBack(client, table, scratch, partition)
-    await client.command({ query: `DROP TABLE ${scratch}` })
+    await client.command({ query: `DROP TABLE IF EMPTY ${scratch}` })
   }
 }
 

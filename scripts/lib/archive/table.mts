@@ -130,8 +130,12 @@ export async function withScratch<T>(
   try {
     return await use(scratch)
   } finally {
-    const drop = () => client.command({ query: `DROP TABLE IF EXISTS ${scratch} SYNC` })
-    if (kind === 'in' || (await partitionsOf(client, scratch).catch(() => ['unknown'])).length === 0) await drop()
+    // Rows on their way out that an error left there are put back by the next run.
+    const isEmpty = async () => (await partitionsOf(client, scratch).catch(() => ['unknown'])).length === 0
+    if (kind === 'in' || (await isEmpty())) {
+      const condition = kind === 'in' ? '' : 'IF EMPTY'
+      await client.command({ query: `DROP TABLE IF EXISTS ${condition} ${scratch} SYNC` })
+    }
   }
 }
 
