@@ -299,6 +299,8 @@ guards('refuses to write over days that the table no longer has', async () => {
   assert.equal(await held('market_l2'), { ...ALL, '2026-01-05': 3 })
   assert.equal((await restore('market_l2', to)).states, { '2026-01-05': 'present' })
   assert.equal(await held('market_l2'), { ...ALL, '2026-01-05': 3 })
+  assert.equal((await archive('market_l2', '2026-01-06', to, '--yes')).states, { '2026-01-05': 'written' }, 'with it')
+  assert.equal((await restore('market_l2', to)).days[0]?.rows, 3)
 })
 
 guards('refuses to restore between rows of the same day that are archived', async () => {
