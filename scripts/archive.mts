@@ -66,7 +66,8 @@ If it is interrupted, the next run finishes it; npm run restore brings days back
       log,
       mayDrop: async (partitions) => {
         if (keep || yes) return yes
-        return confirmWord(`${renderQuestion(name, partitions)} Type "drop" to go on [No]: `, 'drop')
+        log(renderQuestion(name, partitions))
+        return confirmWord('Type "drop" to go on [No]: ', 'drop')
       },
     })
     const { days, partitions, findings, declined } = archived

@@ -224,7 +224,10 @@ guards('drops nothing on No, and what it named on the word', async () => {
   const args = ['--table', 'market_l2', '--before', '2026-01-07', '--to', to]
   const no = await runOnTerminal('archive.mts', args, env, { question: /Type "drop"/, keys: '\r' })
   assert.is(no.exitCode, 1)
-  assert.match(no.screen, /This drops 3 archived rows of market_l2, in 2 partitions: 20260105, 20260106\./)
+  assert.match(
+    no.screen,
+    /20260105 {2}2 rows {2}2026-01-05\s+20260106 {2}1 rows {2}2026-01-06\s+This drops 3 archived rows of market_l2\./,
+  )
   assert.match(no.screen, /Declined: the files stay, and nothing was dropped/)
   assert.equal(await held('market_l2'), ALL)
   const yes = await runOnTerminal('archive.mts', args, env, { question: /Type "drop"/, keys: 'drop\r' })

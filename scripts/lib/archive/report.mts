@@ -27,11 +27,14 @@ export function renderDays({ days }: Pick<Archived, 'days'>): string {
   return table(rows, { align: 'lrrl' })
 }
 
-/** What is asked before partitions are dropped. */
+/** What is shown and asked before partitions are dropped. */
 export function renderQuestion(name: TableName, partitions: readonly Partition[]): string {
+  const lines = partitions.map(({ partition, days, rows }) => {
+    const [first, last] = [days[0]?.day ?? '', days.at(-1)?.day ?? '']
+    return [partition, `${count(rows)} rows`, first === last ? first : `${first} to ${last}`]
+  })
   const rows = partitions.reduce((sum, each) => sum + each.rows, 0)
-  const ids = partitions.map(({ partition }) => partition).join(', ')
-  return `This drops ${count(rows)} archived rows of ${name}, in ${partitions.length} partitions: ${ids}.`
+  return `${table(lines, { align: 'lrl' })}\nThis drops ${count(rows)} archived rows of ${name}.`
 }
 
 const RESTORED = {
