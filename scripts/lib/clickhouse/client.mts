@@ -15,12 +15,13 @@ import { boundExchanges, type Exchanges } from './exchange.mts'
 async function connect(
   settings: Settings,
   timeoutMs: number,
+  maxAnswerBytes?: number,
 ): Promise<{ client: ClickHouseClient; exchanges: Exchanges }> {
   const { ClickHouseLogLevel, createClient } = await import('@clickhouse/client')
   const host = isIPv6(settings.CLICKHOUSE_HOST) ? `[${settings.CLICKHOUSE_HOST}]` : settings.CLICKHOUSE_HOST
   const secure = settings.CLICKHOUSE_SECURE === 'true'
   const ca = settings.CLICKHOUSE_CA_CERT ? { ca: readFileSync(settings.CLICKHOUSE_CA_CERT) } : {}
-  const exchanges = boundExchanges(timeoutMs, secure ? ca : undefined)
+  const exchanges = boundExchanges(timeoutMs, secure ? ca : undefined, maxAnswerBytes)
   const client = createClient({
     url: `http${secure ? 's' : ''}://${host}:${settings.CLICKHOUSE_PORT}`,
     username: settings.CLICKHOUSE_USER,
@@ -49,6 +50,7 @@ export async function connectClickHouse(settings: Settings, timeoutMs: number): 
 /**
  * What `use` makes of a client for the market database, which is closed afterwards.
  * @param timeoutMs deadline of each exchange
+ * @param maxAnswerBytes of each answer: Infinity for streams that go to a file, else what no answer to a question comes near
  * @throws {OpsError} exit code 3 when ClickHouse gives no answer, 2 when it refuses the login or a right, has no such database, or TLS does not fit,
  *   1 with its own message when a statement fails
  */
@@ -56,8 +58,9 @@ export async function withClickHouse<T>(
   settings: Settings,
   timeoutMs: number,
   use: (client: ClickHouseClient) => Promise<T>,
+  maxAnswerBytes?: number,
 ): Promise<T> {
-  const { client, exchanges } = await connect(settings, timeoutMs)
+  const { client, exchanges } = await connect(settings, timeoutMs, maxAnswerBytes)
   try {
     const result = await use(client)
     // A short answer can be complete before its connection ends.

@@ -22,8 +22,9 @@ export interface Exchanges {
 /**
  * @param timeoutMs for a whole exchange, from the first byte that is sent to the last one that comes back
  * @param tls the authority to trust, if it is one that Node.js does not know; undefined for no TLS
+ * @param maxAnswerBytes of an answer; Infinity for who takes answers as streams
  */
-export function boundExchanges(timeoutMs: number, tls?: { ca?: Buffer }): Exchanges {
+export function boundExchanges(timeoutMs: number, tls?: { ca?: Buffer }, maxAnswerBytes = MAX_ANSWER_BYTES): Exchanges {
   const agent = tls ? new SecureAgent({ keepAlive: true, ...tls }) : new Agent({ keepAlive: true })
   const open = new Map<Socket, { sinceMs: number; bytesBefore: number }>()
   let ended: { found: string; foreign: boolean } | undefined
@@ -37,8 +38,8 @@ export function boundExchanges(timeoutMs: number, tls?: { ca?: Buffer }): Exchan
       const begun = open.get(socket)
       if (!begun) open.set(socket, { sinceMs: performance.now(), bytesBefore: socket.bytesRead })
       else if (performance.now() - begun.sinceMs > timeoutMs) end(socket, `timed out after ${timeoutMs / 1000} s`)
-      else if (socket.bytesRead - begun.bytesBefore > MAX_ANSWER_BYTES)
-        end(socket, `answered more than ${MAX_ANSWER_BYTES / 1024 ** 2} MiB`)
+      else if (socket.bytesRead - begun.bytesBefore > maxAnswerBytes)
+        end(socket, `answered more than ${maxAnswerBytes / 1024 ** 2} MiB`)
     }
   }
   const answered = (message: unknown) => {

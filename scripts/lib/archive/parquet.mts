@@ -1,0 +1,91 @@
+/** Days as Parquet files: from a table to a file, and from a file to the server, in pieces that fit its memory. */
+import { createHash, randomUUID } from 'node:crypto'
+import { mkdir, open, rename } from 'node:fs/promises'
+import path from 'node:path'
+import type { Readable } from 'node:stream'
+import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client'
+import { readRowGroups } from './row-groups.mts'
+import { type Column, FINGERPRINT, type Fingerprint, names, ofDay, sum, type Table } from './table.mts'
+
+/** Rows of a row group: what ClickHouse holds in memory at once, in either direction. With 20 million rows 230 to 350 MB, see docs/archive.md. */
+const GROUP_ROWS = 250_000
+/** Seconds without a question after which the server forgets a session, its greatest. */
+const SESSION_TIMEOUT_S = 3_600
+
+/** Writes a day to `file`, sorted by symbol and time, and returns when it is on disk. */
+export async function writeParquet(client: ClickHouseClient, table: Table, day: string, file: string) {
+  await mkdir(path.dirname(file), { recursive: true })
+  const handle = await open(file, 'w')
+  const hash = createHash('sha256')
+  let bytes = 0
+  try {
+    const { stream } = await client.exec({
+      query: `SELECT ${names(table.columns)} FROM ${table.name} ${table.final} WHERE ${ofDay(day)} ORDER BY symbol, timestamp
+              FORMAT Parquet
+              SETTINGS output_format_parquet_compression_method = 'zstd', output_format_parquet_row_group_size = ${GROUP_ROWS}`,
+    })
+    for await (const chunk of stream) {
+      hash.update(chunk as Buffer)
+      bytes += (chunk as Buffer).length
+      await handle.appendFile(chunk as Buffer)
+    }
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  return { bytes, sha256: hash.digest('hex') }
+}
+
+/** Gives a finished file its name, and returns when that is on disk. */
+export async function nameFile(from: string, to: string): Promise<void> {
+  await rename(from, to)
+  const folder = await open(path.dirname(to))
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
+
+/** What a file holds, as the server reads it. */
+export async function readBack(
+  client: ClickHouseClient,
+  file: string,
+  columns: readonly Column[],
+): Promise<Fingerprint> {
+  const session = {
+    session_id: randomUUID(),
+    clickhouse_settings: { session_timeout: SESSION_TIMEOUT_S } as unknown as ClickHouseSettings,
+  }
+  const ask = (query: string) => client.command({ query, ...session })
+  await ask('CREATE TEMPORARY TABLE read_back (rows Float64, checksum String) ENGINE = Memory')
+  const into = `INSERT INTO read_back SELECT ${FINGERPRINT(columns)} FROM ${input(columns)} SETTINGS max_threads = 1 FORMAT Parquet`
+  for (const group of await readRowGroups(file)) await send(client, into, group.body(), session)
+  const query = 'SELECT rows, checksum FROM read_back'
+  const { data } = await (await client.query({ query, format: 'JSON', ...session })).json<Fingerprint>()
+  await ask('DROP TEMPORARY TABLE read_back')
+  return sum(data)
+}
+
+/** Inserts the rows of a file into a scratch table, nothing of it left out as a repetition. */
+export async function insertFile(
+  client: ClickHouseClient,
+  file: string,
+  columns: readonly Column[],
+  to: string,
+): Promise<void> {
+  const into = `INSERT INTO ${to} (${names(columns)}) SETTINGS insert_deduplicate = 0, insert_allow_materialized_columns = 1,
+                max_threads = 1 FORMAT Parquet`
+  for (const group of await readRowGroups(file)) await send(client, into, group.body())
+}
+
+const text = (sql: string) => `'${sql.replace(/[\\']/g, '\\$&')}'`
+const input = (columns: readonly Column[]) =>
+  `input(${text(columns.map(({ name, type }) => `\`${name}\` ${type}`).join(', '))})`
+
+async function send(client: ClickHouseClient, query: string, values: Readable, more = {}): Promise<void> {
+  const { stream } = await client.exec({ query, values, ...more })
+  for await (const _ of stream) {
+    // The answer ends when the rows are stored; it is empty.
+  }
+}

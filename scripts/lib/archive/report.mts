@@ -1,0 +1,88 @@
+/** What archive and restore say. */
+import { configError } from '../common/findings.mts'
+import { table } from '../common/table.mts'
+import type { Archived } from './archive.mts'
+import type { Partition } from './drop.mts'
+import type { RestoredDay } from './restore.mts'
+import { TABLES, type TableName } from './table.mts'
+
+const count = (value: number): string => new Intl.NumberFormat('en-GB').format(value)
+
+const STATES = {
+  proven: 'proven before',
+  written: 'written and proven',
+  due: 'would be written',
+  refused: 'refused, see below',
+}
+
+/** A line a day. */
+export function renderDays({ days }: Pick<Archived, 'days'>): string {
+  const size = (bytes = 0) => `${(bytes / 1024 ** 2).toFixed(1)} MiB`
+  const rows = days.map(({ day, rows, bytes, state }) => [
+    day,
+    `${count(rows)} rows`,
+    bytes ? size(bytes) : '',
+    STATES[state],
+  ])
+  return table(rows, { align: 'lrrl' })
+}
+
+/** What is shown and asked before partitions are dropped. */
+export function renderQuestion(name: TableName, partitions: readonly Partition[]): string {
+  const lines = partitions.map(({ partition, days, rows }) => {
+    const [first, last] = [days[0]?.day ?? '', days.at(-1)?.day ?? '']
+    return [partition, `${count(rows)} rows`, first === last ? first : `${first} to ${last}`]
+  })
+  const rows = partitions.reduce((sum, each) => sum + each.rows, 0)
+  return `${table(lines, { align: 'lrl' })}\nThis drops ${count(rows)} archived rows of ${name}.`
+}
+
+const RESTORED = {
+  present: 'there already',
+  restored: 'restored',
+  due: 'would be restored',
+  refused: 'refused, see below',
+}
+
+export function renderRestored(days: readonly RestoredDay[]): string {
+  return table(
+    days.map(({ day, rows, state }) => [day, state === 'refused' ? '' : `${count(rows)} rows`, RESTORED[state]]),
+    { align: 'lrl' },
+  )
+}
+
+/**
+ * The flags that both commands have, checked.
+ * @throws {OpsError} exit code 2, naming each that is missing or wrong
+ */
+export function checkFlags(
+  usage: (flag: string, found: string, expected: string) => Parameters<typeof configError>[0][number],
+  {
+    name,
+    folder,
+    days,
+  }: {
+    name?: string | undefined
+    folder: [flag: string, value?: string | undefined]
+    days: [flag: string, value?: string | undefined][]
+  },
+): { name: TableName; folder: string } {
+  const wrong: ReturnType<typeof usage>[] = []
+  const tables = TABLES.join(', ')
+  if (!TABLES.some((table) => table === name))
+    wrong.push(usage('--table', name === undefined ? 'no table' : `"${name}"`, tables))
+  const [flag, value = ''] = folder
+  if (value === '') wrong.push(usage(flag, 'no folder', 'a folder'))
+  else if (/^\w+:\/\//.test(value)) wrong.push(usage(flag, `"${value}"`, 'a folder; object stores are not supported'))
+  for (const [flag, day] of days) {
+    if (day === undefined) wrong.push(usage(flag, 'no day', 'a day such as 2026-11-25'))
+    else if (!isDay(day)) wrong.push(usage(flag, `"${day}"`, 'a day such as 2026-11-25'))
+  }
+  if (wrong.length > 0) throw configError(wrong)
+  return { name: name as TableName, folder: value }
+}
+
+const isDay = (text: string): boolean => {
+  const ms = Date.parse(`${text}T00:00:00Z`)
+  return !Number.isNaN(ms) && new Date(ms).toISOString().slice(0, 10) === text
+}
