@@ -67,7 +67,7 @@ test('a stack at one address of the machine starts, once its clients look there'
   const [started, ...warnings] = await told('start.mts', ['--embedded'], hosts)
   assert.is(started, 'exit 0')
   assert.ok(
-    warnings.every((line) => line.startsWith('PORT_EXPOSED ')),
+    warnings.every((line) => /^PORT_(EXPOSED|PLAIN) /.test(line)),
     warnings.join('\n'),
   )
   assert.equal(await told('health-check.mts', [], hosts), ['exit 0'])

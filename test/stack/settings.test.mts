@@ -8,6 +8,7 @@ import { embeddedServices } from '../../scripts/lib/engines/embedded/services.mt
 import { parseEnvFile } from '../../scripts/lib/settings/env-file.mts'
 import { composeLookup, lookupFor } from '../../scripts/lib/settings/environment.mts'
 import { interpolate } from '../../scripts/lib/settings/interpolate.mts'
+import { templateValues } from '../../scripts/lib/settings/production.mts'
 import { parseBytes, SOURCES } from '../../scripts/lib/settings/readers.mts'
 import { ROOT, readSettings, VARIABLES } from '../../scripts/lib/settings/settings.mts'
 import { readDeclaredTopics } from '../../scripts/lib/topics/file.mts'
@@ -16,7 +17,7 @@ import { projectFolder } from '../support/project.mts'
 import { sharedStack } from '../support/stack.mts'
 
 const TEMPLATE = readFileSync(path.join(ROOT, '.env.template'), 'utf8')
-const COMPOSE = ['docker-compose.yml', 'docker-compose.kraft.yml']
+const COMPOSE = ['docker-compose.yml', 'docker-compose.kraft.yml', 'docker-compose.prod.yml']
   .map((file) => readFileSync(path.join(ROOT, file), 'utf8'))
   .join('\n')
 
@@ -259,13 +260,20 @@ bytes('are powers of 1000 for Redis without a "b" at the end', () => {
 })
 bytes.run()
 
+const published = templateValues()
 const variables = suite('variables')
 const templateNames = parseEnvFile(TEMPLATE, '.env.template').map(({ name }) => name)
 
 /** The compose files as text, its variables filled in, and the names that it asked for. */
 function fillCompose(values: Record<string, string>): { text: string; asked: Set<string> } {
   const asked = new Set<string>()
-  const text = interpolate(COMPOSE.replace(/^\s*#.*$/gm, ''), (name) => {
+  // What docker-compose.prod.yml requires has no default, and the published value counts as none.
+  const required = (_: string, name: string) => {
+    asked.add(name)
+    return values[name] === published.get(name) ? '' : (values[name] ?? '')
+  }
+  const compose = COMPOSE.replace(/^\s*#.*$/gm, '').replaceAll(/\$\{(\w+):\?[^}]*\}/g, required)
+  const text = interpolate(compose, (name) => {
     asked.add(name)
     return values[name]
   })

@@ -10,7 +10,7 @@ const LEVELS = [
   ['common'],
   ['settings', 'command'],
   ['kafka', 'clickhouse'],
-  ['topics', 'messages', 'schema', 'ingest', 'replay', 'quality', 'engines'],
+  ['topics', 'messages', 'schema', 'ingest', 'replay', 'quality', 'secrets', 'engines'],
   ['reset', 'groups', 'health', 'ports'],
   ['start'],
   ['commands'],
