@@ -231,6 +231,15 @@ reading('refuses a read-only login without a password or with the name of the ot
   ])
 })
 
+reading('refuses more copies in sync than copies', () => {
+  const env = 'KAFKA_REPLICATION_FACTOR=2\nKAFKA_MIN_INSYNC_REPLICAS='
+  assert.equal(
+    refusal({}, `${env}3\n`).map(({ subject, found, expected }) => [subject, found, expected]),
+    [['.env:2 KAFKA_MIN_INSYNC_REPLICAS', '3', 'at most 2, KAFKA_REPLICATION_FACTOR']],
+  )
+  readSettings({}, projectFolder({ '.env': `${env}2\n`, '.env.template': TEMPLATE }))
+})
+
 reading('refuses one port for two services', () => {
   const [finding] = refusal({}, 'REDIS_PORT=8123\n')
   assert.is(finding?.subject, '.env:1 REDIS_PORT')
@@ -340,7 +349,7 @@ variables('each change what is started or declared, but for those of clients and
   const root = projectFolder({ '.env.template': TEMPLATE })
   const installed = { java: '', jars: [], libraries: '', redisServer: '', archives: { folder: '', existing: [] } }
   const effect = (changes: Record<string, string>) => {
-    const values = { CLICKHOUSE_READONLY_PASSWORD: 'read', ...changes }
+    const values = { CLICKHOUSE_READONLY_PASSWORD: 'read', KAFKA_REPLICATION_FACTOR: '3', ...changes }
     const settings = readSettings(values, root)
     return JSON.stringify([
       fillCompose(values).text,

@@ -57,6 +57,8 @@ export const VARIABLES = {
   KAFKA_INTERNAL_PORT: port,
   KAFKA_CONTROLLER_PORT: port,
   KAFKA_LOG_RETENTION_HOURS: hours,
+  KAFKA_REPLICATION_FACTOR: integer(1, 32_767),
+  KAFKA_MIN_INSYNC_REPLICAS: integer(1, 32_767),
   KAFKA_HEAP: heap,
   KAFKA_MEMORY_LIMIT: parseBytes,
   CLICKHOUSE_DB: database,
@@ -181,6 +183,9 @@ function contradictions(settings: Partial<Settings>): [variable: keyof Settings,
     const found = `${Math.floor(REDIS_MEMORY_LIMIT / 1024 ** 2)}m`
     list.push(['REDIS_MEMORY_LIMIT', found, `at least ${least}, ${REDIS_ROOM} times REDIS_MAX_MEMORY`])
   }
+  const { KAFKA_REPLICATION_FACTOR: copies = 1, KAFKA_MIN_INSYNC_REPLICAS: inSync = 1 } = settings
+  if (inSync > copies)
+    list.push(['KAFKA_MIN_INSYNC_REPLICAS', `${inSync}`, `at most ${copies}, KAFKA_REPLICATION_FACTOR`])
   const { CLICKHOUSE_READONLY_USER: reader, CLICKHOUSE_READONLY_PASSWORD: password } = settings
   if (reader && reader === settings.CLICKHOUSE_USER) {
     list.push(['CLICKHOUSE_READONLY_USER', `"${reader}", which CLICKHOUSE_USER is too`, 'a name of its own'])
