@@ -131,7 +131,7 @@ withOpenssl(
   'makes an authority, a certificate and key of each service, and settings that the commands take',
   async () => {
     const root = projectCopy({ '.env': 'KAFKA_ADVERTISED_HOST=md.example\nBIND_ADDRESS=0.0.0.0\n' })
-    const { exitCode, findings } = await secrets(root, ['--production', '--host', '192.0.2.7'])
+    const { exitCode, findings } = await secrets(root, ['--production', '--host', '192.0.2.7', '[2001:db8::7]'])
     assert.equal([exitCode, findings], [0, []])
     const certs = path.join(root, 'certs')
     assert.equal(readdirSync(certs).sort(), ['ca.crt', 'ca.key', 'clickhouse.pem', 'kafka.pem', 'redis.pem'])
@@ -145,7 +145,10 @@ withOpenssl(
       const own = certificateOf(root, `${service}.pem`)
       assert.ok(own.checkIssued(ca) && own.verify(ca.publicKey) && !own.ca, service)
       assert.ok(own.checkPrivateKey(createPrivateKey(readFileSync(path.join(certs, `${service}.pem`)))), service)
-      assert.is(own.subjectAltName, 'DNS:localhost, IP Address:127.0.0.1, DNS:md.example, IP Address:192.0.2.7')
+      assert.is(
+        own.subjectAltName,
+        'DNS:localhost, IP Address:127.0.0.1, DNS:md.example, IP Address:192.0.2.7, IP Address:2001:DB8:0:0:0:0:0:7',
+      )
     }
     // Relative paths begin in the folder of the code, so it is the copy's own.
     const { readSettings } = await import(path.join(root, 'scripts/lib/settings/settings.mts'))

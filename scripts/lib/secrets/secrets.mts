@@ -48,7 +48,7 @@ export async function writeSecrets({ production, renew, names, dryRun }: Secrets
     production,
   })
   const authority: AuthorityPlan = production
-    ? planAuthority(ROOT, [...new Set([...namesOf(textOf), ...names])], renew)
+    ? planAuthority(ROOT, [...new Set([...namesOf(textOf), ...names].map(bare))], renew)
     : { pieces: [], findings: [], names: [] }
   const due = lines.filter(({ action }) => action === 'set')
   const envState = stateOf(path.resolve(ROOT, envFile))
@@ -99,6 +99,9 @@ function namesOf(textOf: TextOf): string[] {
   const [bind = '', advertised = ''] = ['BIND_ADDRESS', 'KAFKA_ADVERTISED_HOST'].map(textOf)
   return ['localhost', '127.0.0.1', advertised, bind].filter((name) => name !== '' && name !== '0.0.0.0')
 }
+
+/** An IPv6 address without the brackets of a URL. */
+const bare = (name: string): string => name.replace(/^\[(.*)\]$/, '$1')
 
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
 
