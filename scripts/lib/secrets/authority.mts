@@ -12,7 +12,6 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { isIP } from 'node:net'
 import path from 'node:path'
 import {
   cannotTell,
@@ -26,6 +25,7 @@ import {
 } from '../common/findings.mts'
 import { findCommand, run } from '../common/run.mts'
 import { type Certificate, dayOf, endWords, isFor, readCertificates } from './certificates.mts'
+import { configuration } from './openssl.mts'
 
 /** The services with a certificate of their own; each file holds the key, then the certificate. */
 export const CERTIFIED = ['kafka', 'clickhouse', 'redis'] as const
@@ -189,25 +189,4 @@ export async function makeCertificates(root: string, { pieces, names }: Authorit
   } finally {
     rmSync(work, { recursive: true, force: true })
   }
-}
-
-/** openssl's configuration: names of its own, since `-addext` is newer than some that are in use. */
-function configuration(names: readonly string[]): string {
-  const alternatives = names.map((name) => `${isIP(name) ? 'IP' : 'DNS'}:${name}`).join(',')
-  return `[req]
-distinguished_name = name
-prompt = no
-[name]
-CN = l2
-[authority]
-basicConstraints = critical,CA:TRUE,pathlen:0
-keyUsage = critical,keyCertSign,cRLSign
-subjectKeyIdentifier = hash
-[service]
-basicConstraints = critical,CA:FALSE
-keyUsage = critical,digitalSignature
-extendedKeyUsage = serverAuth
-subjectAltName = ${alternatives}
-authorityKeyIdentifier = keyid
-`
 }
