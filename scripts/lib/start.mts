@@ -9,7 +9,7 @@ import { type Docker, PROJECT, runningSince } from './engines/docker.mts'
 import { install } from './engines/embedded/install.mts'
 import { refuseWhileLocked } from './engines/embedded/lock.mts'
 import { startEmbedded, whileRunning } from './engines/embedded/stack.mts'
-import { chooseMode, refuseOtherFiles, type StackMode } from './engines/mode.mts'
+import { chooseMode, refuseOtherFiles, refuseProduction, type StackMode } from './engines/mode.mts'
 import { mountFindings } from './engines/mounts.mts'
 import { embeddedServicesOf } from './engines/service.mts'
 import { readHealth, renderHealth, type StackHealth } from './health/health.mts'
@@ -49,6 +49,7 @@ export async function startStack(
       : `Starting the embedded stack (${chosen.because}); data in ${settings.EMBEDDED_DATA_DIR}`,
   )
   if (mode === 'docker') refuseOtherFiles(settings)
+  else refuseProduction()
   const { findings } = await readPortStates(settings, mode)
   const conflicts = findings.filter(({ severity }) => severity === 'error')
   // Processes of a start that runs at the same time may lack their record and look foreign.

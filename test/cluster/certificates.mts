@@ -30,7 +30,7 @@ export function makeCertificates(folder: string): Certificates {
   const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' })
   const authority = (name: string) => {
     const files = ['-keyout', `${name}.key`, '-out', `${name}.pem`]
-    openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', `/CN=${name}`, ...files)
+    openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '365', '-subj', `/CN=${name}`, ...files)
     return path.join(folder, `${name}.pem`)
   }
   const pair = (name: string, ca: string, names: string, dates = ['20200101000000Z', '20490101000000Z']): Pair => {

@@ -244,7 +244,7 @@ right('lets every command do its work with the rights that docs/targets.md names
   for (const operation of ['Describe', 'Delete'] as const) await grant('group', operation)
   const file = path.join(folder, 'target.env')
   const lines = Object.entries({ ...SECURE, KAFKA_BOOTSTRAP_SERVERS: address('login') })
-  writeFileSync(file, lines.map(([name, value]) => `${name}='${value}'\n`).join(''))
+  writeFileSync(file, lines.map(([name, value]) => `${name}='${value}'\n`).join(''), { mode: 0o600 })
   const bare = Object.fromEntries(Object.entries(own).filter(([name]) => !/^KAFKA_(SASL|SSL|SEC|BOOT)/.test(name)))
   const run = (script: string, ...args: string[]) =>
     told(script, [...args, '--env-file', file], { ...bare, DOCKER_HOST: 'unix:///nonexistent/docker.sock' })

@@ -54,7 +54,13 @@ const OPERATIONS: Record<string, (outcome: Outcome) => unknown> = {
 /** Proved where the data may go: see 5-durability. */
 const ELSEWHERE = ['docker-compose down -v']
 /** The name of a program or file, not a command. */
-const NO_COMMANDS = ['docker-compose.yml', 'docker-compose.kraft.yml', 'docker-compose', 'docker compose']
+const NO_COMMANDS = [
+  'docker-compose.yml',
+  'docker-compose.kraft.yml',
+  'docker-compose.prod.yml',
+  'docker-compose',
+  'docker compose',
+]
 
 function documented(): string[] {
   const readme = readFileSync(path.join(TREE, 'README.md'), 'utf8')

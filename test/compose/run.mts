@@ -22,7 +22,7 @@ import { renderReport } from './report.mts'
 
 /** What a user gets, as far as the stack and its commands need it. */
 const SHIPPED = [
-  ...['docker-compose.yml', '.env.template', 'README.md', 'package.json'],
+  ...['docker-compose.yml', 'docker-compose.prod.yml', '.env.template', 'README.md', 'package.json'],
   ...['clickhouse', 'kafka', 'redis', 'zookeeper', 'scripts', 'embedded'],
 ]
 const FOLDER = path.join(ROOT, 'test', 'compose')

@@ -8,6 +8,7 @@ import { embeddedServices } from '../../scripts/lib/engines/embedded/services.mt
 import { parseEnvFile } from '../../scripts/lib/settings/env-file.mts'
 import { composeLookup, lookupFor } from '../../scripts/lib/settings/environment.mts'
 import { interpolate } from '../../scripts/lib/settings/interpolate.mts'
+import { templateValues } from '../../scripts/lib/settings/production.mts'
 import { parseBytes, SOURCES } from '../../scripts/lib/settings/readers.mts'
 import { ROOT, readSettings, VARIABLES } from '../../scripts/lib/settings/settings.mts'
 import { readDeclaredTopics } from '../../scripts/lib/topics/file.mts'
@@ -16,7 +17,7 @@ import { projectFolder } from '../support/project.mts'
 import { sharedStack } from '../support/stack.mts'
 
 const TEMPLATE = readFileSync(path.join(ROOT, '.env.template'), 'utf8')
-const COMPOSE = ['docker-compose.yml', 'docker-compose.kraft.yml']
+const COMPOSE = ['docker-compose.yml', 'docker-compose.kraft.yml', 'docker-compose.prod.yml']
   .map((file) => readFileSync(path.join(ROOT, file), 'utf8'))
   .join('\n')
 
@@ -230,6 +231,15 @@ reading('refuses a read-only login without a password or with the name of the ot
   ])
 })
 
+reading('refuses more copies in sync than copies', () => {
+  const env = 'KAFKA_REPLICATION_FACTOR=2\nKAFKA_MIN_INSYNC_REPLICAS='
+  assert.equal(
+    refusal({}, `${env}3\n`).map(({ subject, found, expected }) => [subject, found, expected]),
+    [['.env:2 KAFKA_MIN_INSYNC_REPLICAS', '3', 'at most 2, KAFKA_REPLICATION_FACTOR']],
+  )
+  readSettings({}, projectFolder({ '.env': `${env}2\n`, '.env.template': TEMPLATE }))
+})
+
 reading('refuses one port for two services', () => {
   const [finding] = refusal({}, 'REDIS_PORT=8123\n')
   assert.is(finding?.subject, '.env:1 REDIS_PORT')
@@ -259,13 +269,20 @@ bytes('are powers of 1000 for Redis without a "b" at the end', () => {
 })
 bytes.run()
 
+const published = templateValues()
 const variables = suite('variables')
 const templateNames = parseEnvFile(TEMPLATE, '.env.template').map(({ name }) => name)
 
 /** The compose files as text, its variables filled in, and the names that it asked for. */
 function fillCompose(values: Record<string, string>): { text: string; asked: Set<string> } {
   const asked = new Set<string>()
-  const text = interpolate(COMPOSE.replace(/^\s*#.*$/gm, ''), (name) => {
+  // What docker-compose.prod.yml requires has no default, and the published value counts as none.
+  const required = (_: string, name: string) => {
+    asked.add(name)
+    return values[name] === published.get(name) ? '' : (values[name] ?? '')
+  }
+  const compose = COMPOSE.replace(/^\s*#.*$/gm, '').replaceAll(/\$\{(\w+):\?[^}]*\}/g, required)
+  const text = interpolate(compose, (name) => {
     asked.add(name)
     return values[name]
   })
@@ -332,7 +349,7 @@ variables('each change what is started or declared, but for those of clients and
   const root = projectFolder({ '.env.template': TEMPLATE })
   const installed = { java: '', jars: [], libraries: '', redisServer: '', archives: { folder: '', existing: [] } }
   const effect = (changes: Record<string, string>) => {
-    const values = { CLICKHOUSE_READONLY_PASSWORD: 'read', ...changes }
+    const values = { CLICKHOUSE_READONLY_PASSWORD: 'read', KAFKA_REPLICATION_FACTOR: '3', ...changes }
     const settings = readSettings(values, root)
     return JSON.stringify([
       fillCompose(values).text,

@@ -2,10 +2,12 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { foreignTargets } from '../../scripts/lib/command/target.mts'
 import type { OpsError } from '../../scripts/lib/common/findings.mts'
 import type { Container } from '../../scripts/lib/engines/inspect.mts'
-import { modeOf, refuseOtherFiles } from '../../scripts/lib/engines/mode.mts'
+import { modeOf, refuseOtherFiles, refuseProduction } from '../../scripts/lib/engines/mode.mts'
 import { logHint } from '../../scripts/lib/engines/service.mts'
+import { isProduction } from '../../scripts/lib/settings/production.mts'
 import { ROOT, readSettings } from '../../scripts/lib/settings/settings.mts'
 import { cleanEnv, projectFolder } from '../support/project.mts'
 
@@ -71,3 +73,27 @@ hints('names the file in EMBEDDED_DATA_DIR where the embedded service is recorde
   assert.is(logHint('kafka', settings), 'docker logs l2_kafka')
 })
 hints.run()
+
+const production = suite('refuseProduction')
+
+production('refuses the embedded stack where COMPOSE_FILE names docker-compose.prod.yml', () => {
+  refuseProduction(false)
+  assert.throws(() => refuseProduction(true), /the embedded stack has no TLS/)
+  const isNamed = (dotEnv: string) => isProduction(cleanEnv(), projectFolder({ '.env': dotEnv }))
+  assert.equal(['', BOTH, 'COMPOSE_FILE=docker-compose.yml:docker-compose.prod.yml'].map(isNamed), [false, false, true])
+})
+
+production('lets npm start go on with the logins of that file alone', async () => {
+  const told = async (values: NodeJS.ProcessEnv, isNamed: boolean) => {
+    const root = projectFolder({ '.env.template': readFileSync(path.join(ROOT, '.env.template'), 'utf8') })
+    return (await foreignTargets(readSettings(cleanEnv(values), root), isNamed)).map(({ subject }) => subject)
+  }
+  const secure = {
+    ...{ KAFKA_SECURITY_PROTOCOL: 'SASL_SSL', KAFKA_SASL_MECHANISM: 'PLAIN', KAFKA_SASL_USERNAME: 'l2' },
+    ...{ KAFKA_SASL_PASSWORD: 'kafka-word', CLICKHOUSE_SECURE: 'true', REDIS_TLS: 'true' },
+  }
+  const all = ['KAFKA_SECURITY_PROTOCOL', 'KAFKA_SASL_MECHANISM', 'CLICKHOUSE_SECURE', 'REDIS_TLS']
+  assert.equal([await told({}, false), await told(secure, true)], [[], []])
+  assert.equal([await told(secure, false), await told({}, true)], [all, all])
+})
+production.run()

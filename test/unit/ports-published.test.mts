@@ -43,12 +43,27 @@ const CHANGED = {
   CLICKHOUSE_TCP_PORT: '19000',
 }
 
+/** With docker-compose.prod.yml. */
+const PRODUCTION = [
+  'clickhouse 0.0.0.0:8443/tcp CLICKHOUSE_HTTPS_PORT',
+  'clickhouse 0.0.0.0:9440/tcp CLICKHOUSE_TCP_TLS_PORT',
+  'kafka 0.0.0.0:9092/tcp KAFKA_LISTENER_PORT',
+  'kafka-ui 127.0.0.1:8080/tcp KAFKA_UI_PORT',
+  'redis 0.0.0.0:16380/tcp REDIS_PORT',
+  'zookeeper 127.0.0.1:12181/tcp ZOOKEEPER_CLIENT_PORT',
+]
+
 const without = suite('published ports without Docker Compose')
 
 without('are those of the settings, whatever compose files are there', async () => {
   const env = cleanEnv({ ...CHANGED, PATH: '/nonexistent' })
   const project = await read({ 'docker-compose.override.yml': 'services: { redis: { ports: *nope\n' }, env)
   assert.equal([project.name, ...published(project)], ['l2', ...KNOWN])
+})
+
+without('are those of docker-compose.prod.yml where COMPOSE_FILE names it', async () => {
+  const env = cleanEnv({ ...CHANGED, COMPOSE_FILE: 'docker-compose.yml:docker-compose.prod.yml', PATH: '/nonexistent' })
+  assert.equal(published(await read({}, env)), PRODUCTION)
 })
 
 without('are those of KRaft mode without ZooKeeper', async () => {
@@ -191,6 +206,74 @@ withCompose('are those of the settings for the shipped file', async () => {
   const env = cleanEnv({ ...CHANGED, COMPOSE_FILE: path.join(ROOT, 'docker-compose.yml') })
   const project = await read({}, env)
   assert.equal([project.name, ...published(project)], ['l2', ...KNOWN])
+})
+
+/** What docker-compose.prod.yml requires. */
+const REQUIRED = {
+  KAFKA_SASL_USERNAME: 'l2',
+  KAFKA_SASL_PASSWORD: 'kafka-word',
+  CLICKHOUSE_PASSWORD: 'clickhouse-word',
+  REDIS_PASSWORD: 'redis-word',
+  KAFKA_UI_PASSWORD: 'ui-word',
+}
+const filesOf = (...names: string[]) => names.map((name) => path.join(ROOT, `docker-compose${name}.yml`)).join(':')
+/** Compose's own answer for these files. */
+function configOf(files: string, values: NodeJS.ProcessEnv) {
+  const env = cleanEnv({ ...values, COMPOSE_FILE: files })
+  return spawnSync('docker', ['compose', 'config', '--format', 'json'], { cwd: projectFolder(), env, encoding: 'utf8' })
+}
+
+withCompose('are those of the settings for docker-compose.prod.yml, in both modes of Kafka', async () => {
+  const values = { ...CHANGED, ...REQUIRED, KAFKA_SECURITY_PROTOCOL: 'SASL_SSL', KAFKA_SASL_MECHANISM: 'PLAIN' }
+  const project = await read({}, cleanEnv({ ...values, COMPOSE_FILE: filesOf('', '.prod') }))
+  assert.equal([project.name, ...published(project)], ['l2', ...PRODUCTION])
+  const env = cleanEnv({ ...values, KAFKA_MODE: 'kraft', COMPOSE_FILE: filesOf('', '.kraft', '.prod') })
+  const kraft = published(await read({}, env))
+  assert.equal(
+    kraft,
+    PRODUCTION.filter((port) => !port.startsWith('zookeeper')),
+  )
+})
+
+withCompose('are refused by docker-compose.prod.yml without each password', () => {
+  for (const name of Object.keys(REQUIRED)) {
+    const { status, stderr } = configOf(filesOf('', '.prod'), { ...REQUIRED, [name]: '' })
+    assert.is.not(status, 0, name)
+    assert.match(stderr, `required variable ${name} is missing a value: run npm run secrets -- --production`)
+  }
+})
+
+withCompose('docker-compose.prod.yml changes no more than its first lines say, and restarts always', () => {
+  for (const mode of [[''], ['', '.kraft']]) {
+    const [plain, prod] = [mode, [...mode, '.prod']].map((names) => {
+      const { status, stdout, stderr } = configOf(filesOf(...names), REQUIRED)
+      assert.equal([status, stderr], [0, ''])
+      return JSON.parse(stdout)
+    })
+    assert.equal(Object.keys(prod.services), Object.keys(plain.services))
+    assert.equal(prod.volumes, plain.volumes)
+    for (const [name, service] of Object.entries<Record<string, unknown>>(prod.services)) {
+      assert.is(service.restart, 'always', name)
+      for (const key of [
+        'image',
+        'command',
+        'mem_limit',
+        'healthcheck',
+        'depends_on',
+        'networks',
+        'logging',
+        'security_opt',
+      ])
+        assert.equal(service[key], plain.services[name][key], `${name} ${key}`)
+    }
+    const secrets = Object.values<{ target: string; source: string; bind?: object }>(
+      prod.services.kafka.volumes.concat(prod.services.clickhouse.volumes, prod.services.redis.volumes),
+    ).filter(({ source }) => source.includes('/certs/'))
+    assert.equal(
+      secrets.map(({ source, bind }) => [path.basename(source), bind]),
+      ['kafka.pem', 'clickhouse.pem', 'redis.pem', 'ca.crt'].map((file) => [file, { selinux: 'z' }]),
+    )
+  }
 })
 
 /** Projects with mistakes, and what Compose says of them. */

@@ -60,6 +60,39 @@ parses('passes configuration on as it is written, for Kafka to read', () => {
   assert.equal([octal, a, b, c, d], ['010', '1e3', 'x, y', 'on', '-1'])
 })
 
+parses(
+  'takes copies and those in sync from the settings, unless a topic has its own, and leaves 1 to the broker',
+  () => {
+    const content = `topics:
+  - name: a
+    partitions: 1
+    replication: \${KAFKA_REPLICATION_FACTOR}
+    minInsyncReplicas: \${KAFKA_MIN_INSYNC_REPLICAS}
+  - { name: b, partitions: 1, replication: 2, minInsyncReplicas: 1 }
+`
+    const of = (copies: number, inSync: number) => {
+      const own = { ...settings, KAFKA_REPLICATION_FACTOR: copies, KAFKA_MIN_INSYNC_REPLICAS: inSync }
+      const { topics, mistakes } = parseTopicsFile(content, 'topics.yml', own)
+      return [...topics.map(({ replication, config }) => [replication, config]), mistakes.length]
+    }
+    assert.equal(of(3, 2), [[3, { 'min.insync.replicas': '2' }], [2, {}], 0])
+    assert.equal(of(1, 1), [[1, {}], [2, {}], 0])
+  },
+)
+
+parses('names more copies in sync than copies, however they are declared', () => {
+  const content = `topics:
+  - { name: a, partitions: 1, replication: 1, minInsyncReplicas: 2 }
+  - { name: b, partitions: 1, replication: 2, config: { min.insync.replicas: 3 } }
+  - { name: c, partitions: 1, replication: 2, minInsyncReplicas: 2, config: { min.insync.replicas: 2 } }
+`
+  assert.equal(mistakesOf(content), [
+    '2:66 TOPIC_MIN_IN_SYNC: 2',
+    '3:57 TOPIC_MIN_IN_SYNC: 3',
+    '4:79 TOPIC_TWICE: min.insync.replicas beside minInsyncReplicas',
+  ])
+})
+
 parses('takes configuration from an anchor', () => {
   const content = `${SOUND.replace('config: {', 'config: &common {')}  - { name: b, partitions: 1, replication: 1, config: *common }\n`
   const { topics, mistakes } = parse(content)

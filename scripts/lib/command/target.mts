@@ -1,6 +1,7 @@
 /** Before a command changes services of other machines: says which, and asks. */
 import { error, type Finding } from '../common/findings.mts'
 import { isThisMachine } from '../common/tcp.mts'
+import { isProduction, PRODUCTION_FILE } from '../settings/production.mts'
 import type { Settings } from '../settings/settings.mts'
 import { confirmWord, requireTerminal } from './confirm.mts'
 
@@ -59,20 +60,30 @@ export async function mayChange(
 /** What a command reports when the answer is No. */
 export const DECLINED = { findings: [] as Finding[], text: 'Declined: nothing was changed', exitCode: 1 as const }
 
-/** A mistake for each setting by which `npm start`, which serves this machine without TLS, would change or ask services of others. */
-export async function foreignTargets(settings: Settings): Promise<Finding[]> {
+/**
+ * A mistake for each setting by which `npm start`, which serves this machine, would change or ask services of others. They have no TLS, or with
+ * docker-compose.prod.yml nothing else.
+ */
+export async function foreignTargets(settings: Settings, production = isProduction()): Promise<Finding[]> {
   const hint = 'put what leads to services of others in a file of its own: --env-file PATH, with other commands'
   const mistake = (subject: string, found: string) => error('SETTING', subject, { found, hint })
   const secure = [
-    ['KAFKA_SECURITY_PROTOCOL', settings.KAFKA_SECURITY_PROTOCOL, 'PLAINTEXT'],
-    ['CLICKHOUSE_SECURE', settings.CLICKHOUSE_SECURE, 'false'],
-    ['REDIS_TLS', settings.REDIS_TLS, 'false'],
+    ['KAFKA_SECURITY_PROTOCOL', settings.KAFKA_SECURITY_PROTOCOL, production ? 'SASL_SSL' : 'PLAINTEXT'],
+    ['KAFKA_SASL_MECHANISM', settings.KAFKA_SASL_MECHANISM, production ? 'PLAIN' : ''],
+    ['CLICKHOUSE_SECURE', settings.CLICKHOUSE_SECURE, String(production)],
+    ['REDIS_TLS', settings.REDIS_TLS, String(production)],
     ['REDIS_USERNAME', settings.REDIS_USERNAME, ''],
   ] as const
+  const other = (variable: string, value: string, own: string) =>
+    production
+      ? error('SETTING', variable, {
+          found: value || 'none',
+          expected: `${own || 'none'}, with ${PRODUCTION_FILE}`,
+          hint: 'npm run secrets -- --production',
+        })
+      : mistake(variable, `${value}, which this stack’s own services do not have`)
   return [
-    ...secure
-      .filter(([, value, own]) => value !== own)
-      .map(([variable, value]) => mistake(variable, `${value}, which this stack’s own services do not have`)),
+    ...secure.filter(([, value, own]) => value !== own).map(([variable, value, own]) => other(variable, value, own)),
     ...(await remote(settings, ['kafka', 'clickhouse', 'redis'])).map(({ variable, hosts }) =>
       mistake(variable, `${hosts.join(', ')}, which is not this machine`),
     ),

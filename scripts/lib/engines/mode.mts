@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { cannotTell, configError, error, unknown } from '../common/findings.mts'
 import { composeLookup } from '../settings/environment.mts'
+import { isProduction, PRODUCTION_FILE } from '../settings/production.mts'
 import { ROOT, type Settings } from '../settings/settings.mts'
 import { type Docker, findDocker } from './docker.mts'
 import { readRecords, runningEmbedded } from './embedded/processes.mts'
@@ -48,6 +49,14 @@ export function refuseOtherFiles({ KAFKA_MODE: mode }: Settings, root = ROOT, en
       ? { found: `KAFKA_MODE=kraft, but COMPOSE_FILE does not name ${KRAFT_FILE}`, hint: `COMPOSE_FILE=${both}` }
       : { found: `COMPOSE_FILE names ${KRAFT_FILE}, but KAFKA_MODE=zookeeper`, hint: 'KAFKA_MODE=kraft' }
   throw configError([error('COMPOSE_MODE', 'COMPOSE_FILE', { ...mistake, hint: `edit .env: ${mistake.hint}` })])
+}
+
+/** @throws {OpsError} exit code 2 where COMPOSE_FILE names docker-compose.prod.yml: the embedded stack has no TLS */
+export function refuseProduction(production = isProduction()): void {
+  if (!production) return
+  const found = `it names ${PRODUCTION_FILE}, and the embedded stack has no TLS`
+  const hint = 'start Docker, or name another .env for the embedded stack: --env-file PATH'
+  throw configError([error('COMPOSE_MODE', 'COMPOSE_FILE', { found, hint })])
 }
 
 /**

@@ -9,6 +9,7 @@ import { waitUntil } from '../common/wait.mts'
 import { dismissMembers } from '../ingest/groups.mts'
 import { type KafkajsClients, openKafkajs } from '../kafka/clients.mts'
 import type { Settings } from '../settings/settings.mts'
+import { BROKERS_OWN } from './brokers.mts'
 import { isLeftover, LEFTOVER_MS, type Probe, type ProbeOptions } from './probe.mts'
 import { redisClient } from './redis.mts'
 
@@ -101,7 +102,10 @@ async function prepare(
   { topic, cage, timeoutMs, end }: { topic: string; cage: string; timeoutMs: number; end: DeferredEnd },
 ): Promise<void> {
   const admin = await kafka.admin()
-  await admin.createTopics({ topics: [{ topic, numPartitions: 1, replicationFactor: 1 }], waitForLeaders: true })
+  await admin.createTopics({
+    topics: [{ topic, numPartitions: 1, replicationFactor: BROKERS_OWN }],
+    waitForLeaders: true,
+  })
   for (const query of canaryStatements(settings, topic, cage)) await client.command({ query })
   const query = `SELECT 1 FROM system.kafka_consumers WHERE table = '${cage}_queue' AND length(assignments.topic) > 0`
   if (!(await waitUntil(async () => end.asked() || any(client, query), { timeoutMs: 2 * timeoutMs, pollMs: 50 })))

@@ -11,6 +11,7 @@ import { knownCause } from '../engines/known-causes.mts'
 import { modeOf, type StackMode } from '../engines/mode.mts'
 import { SERVICES, type ServiceName } from '../engines/service.mts'
 import type { Settings } from '../settings/settings.mts'
+import { exposure } from './exposure.mts'
 import { type Probe, type ProbeOptions, unanswered } from './probe.mts'
 import { type Ask, importProbes, inTurn } from './probes.mts'
 
@@ -108,6 +109,7 @@ export async function readHealth(
       ...services.flatMap(({ findings }) => findings),
       ...machineFindings(containers ?? [], machineBytes),
       ...(present.includes('clickhouse') ? confinementFindings(running) : []),
+      ...(await exposure(settings, mode)),
     ],
   }
 }

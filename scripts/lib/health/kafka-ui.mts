@@ -1,12 +1,12 @@
 import { error } from '../common/findings.mts'
 import { logHint } from '../engines/service.mts'
+import { localAddress } from '../ports/published.mts'
 import type { Settings } from '../settings/settings.mts'
-import { reachable } from '../settings/settings.mts'
 import type { Probe, ProbeOptions } from './probe.mts'
 
 /** Whether Kafka UI says that it is up, at its health endpoint. @throws when it gives no answer */
 export async function probeKafkaUi(settings: Settings, { timeoutMs }: ProbeOptions): Promise<Probe> {
-  const url = `http://${reachable(settings.BIND_ADDRESS)}:${settings.KAFKA_UI_PORT}/actuator/health`
+  const url = `http://${localAddress(settings)}:${settings.KAFKA_UI_PORT}/actuator/health`
   const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs), headers: { Connection: 'close' } })
   const body = await response.text()
   const up = response.ok && /"status"\s*:\s*"UP"/.test(body)

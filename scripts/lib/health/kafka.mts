@@ -9,9 +9,10 @@ import { lagFindings } from '../kafka/lag-findings.mts'
 import { unservedFindings } from '../kafka/serving.mts'
 import type { Settings } from '../settings/settings.mts'
 import { readDeclaredTopics } from '../topics/file.mts'
-import { withoutShortening } from '../topics/plan.mts'
-import { readTopicPlan } from '../topics/read.mts'
+import { planTopics, withoutShortening } from '../topics/plan.mts'
+import { readTopics } from '../topics/read.mts'
 import { planFindings, shorteningWarnings } from '../topics/report.mts'
+import { BROKERS_OWN, brokersText, isLacking, judgeReplicas } from './brokers.mts'
 import { attempt, isLeftover, type Probe, type ProbeOptions } from './probe.mts'
 
 /**
@@ -28,14 +29,17 @@ export async function probeKafka(settings: Settings, options: ProbeOptions): Pro
   })
   if (cluster instanceof OpsError) return { summary: 'refused', details: {}, findings: cluster.findings }
   try {
-    const { brokers, controllerId, clusterId, topics } = cluster.metadata
+    const { controllerId, clusterId, topics } = cluster.metadata
     const unreachable = await checkAdvertised(cluster, findings)
-    const partitions = checkPartitions(cluster, logHint('kafka', settings), findings)
     const { quorumVoters, quorumLag } =
       settings.KAFKA_MODE === 'kraft' ? await checkQuorum(cluster, logHint('kafka', settings), findings) : {}
-    const plan = await readTopicPlan(cluster, declared)
-    // Metadata alone would call a topic good that its leader refuses.
     const names = topics.map(({ name }) => name)
+    const lacking = topics.filter(({ partitions }) => partitions.some(isLacking)).map(({ name }) => name)
+    const actual = await readTopics(cluster, [...declared.map(({ name }) => name), ...lacking])
+    const plan = planTopics(declared, actual)
+    const replicas = judgeReplicas(cluster.metadata, actual, logHint('kafka', settings))
+    findings.push(...replicas.findings)
+    // Metadata alone would call a topic good that its leader refuses.
     const unserved = unreachable ? [] : await unservedFindings(cluster, names, options.timeoutMs / 4)
     findings.push(...unserved)
     // A topic that keeps its records for longer than declared lacks nothing; `npm start` leaves it so.
@@ -55,14 +59,13 @@ export async function probeKafka(settings: Settings, options: ProbeOptions): Pro
     const lag =
       groups.length > 0 ? `, ${groups.length} ${groups.length === 1 ? 'group' : 'groups'} with lag ${totalLag}` : ''
     return {
-      summary: `${brokers.length} broker${controller}, ${own.length} topics${lag}`,
+      summary: `${brokersText(replicas.details)}${controller}, ${own.length} topics${lag}`,
       details: {
         clusterId,
         controllerId,
         ...(quorumLag === undefined ? {} : { quorumVoters: quorumVoters ?? 0, quorumLag }),
-        brokers: brokers.length,
         topics: own.length,
-        ...partitions,
+        ...replicas.details,
         totalLag,
         groups,
       },
@@ -79,8 +82,11 @@ async function checkAdvertised(cluster: Cluster, findings: Finding[]): Promise<b
   const answers = await Promise.allSettled(brokers.map(({ id }) => cluster.sendTo(id, metadata)))
   const silent = brokers.filter((_, index) => answers[index]?.status === 'rejected')
   for (const { id, host, port } of silent) {
-    const hint = 'set KAFKA_ADVERTISED_HOST in .env to an address that clients reach, then: docker-compose up -d kafka'
     const found = `advertised ${host}:${port}, where no broker answers`
+    const hint =
+      silent.length < brokers.length
+        ? 'start that broker, or let this machine reach its address: others of the cluster answer'
+        : 'set KAFKA_ADVERTISED_HOST in .env to an address that clients reach, then: docker-compose up -d kafka'
     findings.push(error('KAFKA_ADVERTISED', `kafka broker ${id}`, { found, hint }))
   }
   return silent.length > 0
@@ -98,24 +104,6 @@ async function checkQuorum(
     failure === 'NONE' ? [error, 'no leader is elected'] : [warning, `Kafka does not describe it (${failure})`]
   findings.push(make('KAFKA_QUORUM', 'kafka controller quorum', { found, hint }))
   return {}
-}
-
-function checkPartitions(
-  { metadata: seen }: Cluster,
-  hint: string,
-  findings: Finding[],
-): { offline: number; underReplicated: number } {
-  const partitions = seen.topics.flatMap(({ name, partitions }) => partitions.map((each) => ({ name, ...each })))
-  const offline = partitions.filter(({ leader }) => leader < 0)
-  const lacking = partitions.filter(({ leader, inSync, replicas }) => leader >= 0 && inSync.length < replicas.length)
-  const report = (severity: typeof error, code: string, what: string, list: typeof partitions) => {
-    if (list.length === 0) return
-    const names = [...new Set(list.map(({ name, index }) => `${name}-${index}`))].slice(0, 5).join(', ')
-    findings.push(severity(code, `kafka ${what}`, { found: `${list.length}: ${names}`, hint }))
-  }
-  report(error, 'KAFKA_OFFLINE', 'offline partitions', offline)
-  report(warning, 'KAFKA_UNDER_REPLICATED', 'under-replicated partitions', lacking)
-  return { offline: offline.length, underReplicated: lacking.length }
 }
 
 /** Every consumer group's lag, null where it is not known, and the records by which what it committed lies above the ends of partitions. */
@@ -145,7 +133,10 @@ async function writeRecord(settings: Settings, timeoutMs: number): Promise<void>
     const [admin, producer] = await Promise.all([kafka.admin(), kafka.producer()])
     const left = (await admin.listTopics()).filter((name) => isLeftover(name, SCRATCH))
     if (left.length > 0) await admin.deleteTopics({ topics: left })
-    await admin.createTopics({ topics: [{ topic, numPartitions: 1, replicationFactor: 1 }], waitForLeaders: true })
+    await admin.createTopics({
+      topics: [{ topic, numPartitions: 1, replicationFactor: BROKERS_OWN }],
+      waitForLeaders: true,
+    })
     try {
       await producer.send({ topic, acks: -1, messages: [{ key: 'canary', value: 'canary' }] })
       const [end] = await admin.fetchTopicOffsets(topic)

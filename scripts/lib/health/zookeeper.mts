@@ -1,8 +1,8 @@
 import { error, type Finding, warning } from '../common/findings.mts'
 import { zookeeperWord } from '../common/tcp.mts'
 import { logHint } from '../engines/service.mts'
+import { localAddress } from '../ports/published.mts'
 import type { Settings } from '../settings/settings.mts'
-import { reachable } from '../settings/settings.mts'
 import type { Probe, ProbeOptions } from './probe.mts'
 
 /** Average latency in ms above which ZooKeeper is slow: Kafka's session is 6 s of ticks of 2 s. */
@@ -10,7 +10,7 @@ const SLOW_MS = 100
 
 /** Whether ZooKeeper serves: ruok, mode, latency and sessions. @throws when it gives no answer */
 export async function probeZookeeper(settings: Settings, { timeoutMs }: ProbeOptions): Promise<Probe> {
-  const address = { host: reachable(settings.BIND_ADDRESS), port: settings.ZOOKEEPER_CLIENT_PORT }
+  const address = { host: localAddress(settings), port: settings.ZOOKEEPER_CLIENT_PORT }
   const findings: Finding[] = []
   const [ruok, mntr] = await Promise.all([
     zookeeperWord(address, 'ruok', timeoutMs),

@@ -5,6 +5,7 @@ import { PROJECT } from '../engines/docker.mts'
 import { isAlive, readRecords } from '../engines/embedded/processes.mts'
 import { chooseMode, type StackMode } from '../engines/mode.mts'
 import { EMBEDDED_SERVICES } from '../engines/service.mts'
+import { isProduction } from '../settings/production.mts'
 import type { Settings } from '../settings/settings.mts'
 import { findHolder, type Owner, overlaps, readContainerPorts } from './owner.mts'
 import { type Protocol, probe } from './probe.mts'
@@ -57,14 +58,17 @@ export async function readPortStates(settings: Settings, choice?: StackMode): Pr
   return {
     mode,
     ports,
-    findings: [...stateFindings(ports, mode, settings), ...exposedFindings(project.ports, settings)],
+    findings: [
+      ...stateFindings(ports, mode, settings),
+      ...exposedFindings(project.ports, settings, mode === 'docker' && isProduction()),
+    ],
   }
 }
 
 async function projectOf(settings: Settings, mode: StackMode): Promise<ComposeProject> {
   if (mode === 'docker') return readProject(settings)
   const services: readonly string[] = EMBEDDED_SERVICES
-  const ports = knownPorts(settings).filter(({ service }) => services.includes(service))
+  const ports = knownPorts(settings, false).filter(({ service }) => services.includes(service))
   const internal = portOf(settings, 'kafka', 'KAFKA_INTERNAL_PORT')
   const controller = { ...portOf(settings, 'kafka', 'KAFKA_CONTROLLER_PORT'), hostIp: '127.0.0.1' }
   const own = settings.KAFKA_MODE === 'kraft' ? [internal, controller] : [internal]

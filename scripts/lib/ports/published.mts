@@ -3,7 +3,8 @@ import { cannotTell, configError, error, unknown } from '../common/findings.mts'
 import { run } from '../common/run.mts'
 import { findCompose, PROJECT, parseAnswer } from '../engines/docker.mts'
 import type { ServiceName } from '../engines/service.mts'
-import { ROOT, type Settings } from '../settings/settings.mts'
+import { isProduction } from '../settings/production.mts'
+import { ROOT, reachable, type Settings } from '../settings/settings.mts'
 import type { Protocol } from './probe.mts'
 
 export interface PublishedPort {
@@ -27,7 +28,7 @@ export interface ComposeProject {
 
 type PortVariable = Extract<keyof Settings, `${string}_PORT`>
 
-/** The ports of docker-compose.yml: service, port in the container, and the setting of the port on the host. */
+/** The ports of the compose files: service, port in the container, and the setting of the port on the host. */
 const KNOWN: readonly [ServiceName, number, PortVariable][] = [
   ['zookeeper', 2181, 'ZOOKEEPER_CLIENT_PORT'],
   ['kafka', 9092, 'KAFKA_LISTENER_PORT'],
@@ -35,7 +36,20 @@ const KNOWN: readonly [ServiceName, number, PortVariable][] = [
   ['clickhouse', 9000, 'CLICKHOUSE_TCP_PORT'],
   ['redis', 6379, 'REDIS_PORT'],
   ['kafka-ui', 8080, 'KAFKA_UI_PORT'],
+  // With TLS, by docker-compose.prod.yml.
+  ['clickhouse', 8443, 'CLICKHOUSE_HTTPS_PORT'],
+  ['clickhouse', 9440, 'CLICKHOUSE_TCP_TLS_PORT'],
+  ['redis', 6380, 'REDIS_PORT'],
 ]
+/** Those of docker-compose.prod.yml alone, and those that it takes away. */
+const TLS_PORTS = [8443, 9440, 6380]
+const PLAIN_PORTS = [8123, 9000, 6379]
+/** What docker-compose.prod.yml leaves to this machine: it has no TLS. */
+const LOCAL: readonly string[] = ['zookeeper', 'kafka-ui']
+
+/** The address at which this machine reaches ZooKeeper and Kafka UI. */
+export const localAddress = (settings: Settings, production = isProduction()): string =>
+  production ? '127.0.0.1' : reachable(settings.BIND_ADDRESS)
 
 /** The port of a setting, on BIND_ADDRESS. */
 export function portOf(settings: Settings, service: ServiceName, variable: PortVariable): PublishedPort {
@@ -44,10 +58,18 @@ export function portOf(settings: Settings, service: ServiceName, variable: PortV
   return { service, ...place, variable, origin: `.env (${variable})` }
 }
 
-/** The ports of docker-compose.yml as the settings have them, and as docker-compose.kraft.yml leaves them in KRaft mode. */
-export function knownPorts(settings: Settings): PublishedPort[] {
-  const there = KNOWN.filter(([service]) => service !== 'zookeeper' || settings.KAFKA_MODE === 'zookeeper')
-  return there.map(([service, , variable]) => portOf(settings, service, variable))
+/**
+ * The ports of docker-compose.yml as the settings have them, as docker-compose.kraft.yml leaves them in KRaft mode, and as docker-compose.prod.yml
+ * moves them.
+ */
+export function knownPorts(settings: Settings, production: boolean): PublishedPort[] {
+  const others = production ? PLAIN_PORTS : TLS_PORTS
+  return KNOWN.filter(
+    ([service, target]) => (service !== 'zookeeper' || settings.KAFKA_MODE === 'zookeeper') && !others.includes(target),
+  ).map(([service, , variable]) => {
+    const port = portOf(settings, service, variable)
+    return production && LOCAL.includes(service) ? { ...port, hostIp: '127.0.0.1' } : port
+  })
 }
 
 /** The part of `docker compose config --format json` that is read here. */
@@ -74,7 +96,7 @@ export async function readProject(
   { root = ROOT, env = process.env, timeoutMs = 10_000 } = {},
 ): Promise<ComposeProject> {
   const compose = await findCompose(env)
-  if (!compose) return { name: PROJECT, ports: knownPorts(settings) }
+  if (!compose) return { name: PROJECT, ports: knownPorts(settings, isProduction(env, root)) }
   const answer = await run([...compose, 'config', '--format', 'json'], { cwd: root, env, timeoutMs })
   const subject = 'docker compose config'
   const hint = `cd '${root}' && ${compose.join(' ')} config --quiet`

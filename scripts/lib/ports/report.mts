@@ -5,6 +5,7 @@ import { error, type Finding, type Paint, unknown, warning } from '../common/fin
 import { table } from '../common/table.mts'
 import type { StackMode } from '../engines/mode.mts'
 import { envFileName, parseEnvFile } from '../settings/env-file.mts'
+import { templateValues } from '../settings/production.mts'
 import { ROOT, type Settings } from '../settings/settings.mts'
 import { ownerText } from './owner.mts'
 import type { PublishedPort } from './published.mts'
@@ -59,16 +60,35 @@ function takenHint({ service, variable, next, owner }: PortState): string {
 }
 
 const LOOPBACK = /^(127\.|::1$)/
+export const isLoopback = (address: string): boolean => LOOPBACK.test(address)
 
-/** The passwords of the services that have one. */
+/** The passwords of the services that always have one. */
 const PASSWORDS: Record<string, 'CLICKHOUSE_PASSWORD' | 'REDIS_PASSWORD'> = {
   clickhouse: 'CLICKHOUSE_PASSWORD',
   redis: 'REDIS_PASSWORD',
 }
 
-/** Warnings for services that other machines can reach without a password of their own: none, an empty one, or the template's. */
-export function exposedFindings(ports: readonly PublishedPort[], settings: Settings): Finding[] {
-  const exposed = ports.filter(({ hostIp }) => !LOOPBACK.test(hostIp))
+/**
+ * Warnings for services that other machines can reach without a password of their own, which is none, an empty one, or the template's; and one for
+ * those that they reach without TLS.
+ */
+export function exposedFindings(ports: readonly PublishedPort[], settings: Settings, production: boolean): Finding[] {
+  const exposed = ports.filter(({ hostIp }) => !isLoopback(hostIp))
+  return [...openFindings(exposed, settings, production), ...(production ? [] : plainFindings(exposed, settings))]
+}
+
+/** What the settings publish without TLS. */
+function plainFindings(exposed: readonly PublishedPort[], { BIND_ADDRESS: bind }: Settings): Finding[] {
+  const services = [
+    ...new Set(exposed.filter(({ variable, hostIp }) => variable && hostIp === bind).map(({ service }) => service)),
+  ]
+  if (services.length === 0) return []
+  const found = `${services.join(', ')} open to other machines without TLS: what is sent can be read on its way`
+  const hint = 'npm run secrets -- --production, then npm start (Docker): docs/production.md'
+  return [warning('PORT_PLAIN', `BIND_ADDRESS ${bind}`, { found, hint })]
+}
+
+function openFindings(exposed: readonly PublishedPort[], settings: Settings, production: boolean): Finding[] {
   return [...new Set(exposed.map(({ service }) => service))].flatMap((service): Finding[] => {
     const open = exposed.filter((port) => port.service === service)
     const places = open.map(({ hostIp, first }) => `${hostIp || '*'}:${first}`).join(', ')
@@ -78,12 +98,13 @@ export function exposedFindings(ports: readonly PublishedPort[], settings: Setti
     // A port that the compose file sets otherwise: no setting changes its address.
     if (open.some(({ variable, hostIp }) => !variable || hostIp !== settings.BIND_ADDRESS))
       return report('', `unless it asks for a password: ${composeHint(service)} (127.0.0.1:PORT:PORT)`)
-    const name = PASSWORDS[service]
+    const name = production && service === 'kafka' ? 'KAFKA_SASL_PASSWORD' : PASSWORDS[service]
     if (!name) return report(' with no password', setHint('BIND_ADDRESS', '127.0.0.1'))
-    const template = parseEnvFile(readFileSync(path.join(ROOT, '.env.template'), 'utf8'), '.env.template')
-    const isDefault = template.some((entry) => entry.name === name && entry.text === settings[name])
-    if (settings[name] !== '' && !isDefault) return []
-    return report(` with ${settings[name] === '' ? 'an empty' : 'the default'} ${name}`, setHint(name, "'…'"))
+    if (settings[name] !== '' && templateValues().get(name) !== settings[name]) return []
+    const envFile = envFileName(process.env, ROOT)
+    const secrets = envFile === '.env' ? 'npm run secrets' : `npm run secrets -- --env-file ${envFile}`
+    const hint = process.env[name] === undefined ? secrets : setHint(name, "'…'")
+    return report(` with ${settings[name] === '' ? 'an empty' : 'the default'} ${name}`, hint)
   })
 }
 

@@ -138,10 +138,16 @@ export function setEnvValues(content: string, values: Record<string, string>): s
 /**
  * Writes values to the .env file of `root` or another `fileName`; .env is made from .env.template if there is none: whole or not at all, with the
  * owner and permissions it had, and through a symlink. A new one can be read by its owner alone, since it holds passwords.
- * @param values shown in the hint when they cannot be written: no secrets
+ * @param values shown in the hint when they cannot be written, unless they are secrets
+ * @param options.secret the file is its owner's alone from now on
  * @throws {OpsError} exit code 1, where this user may not write; 2, when what is there cannot be read
  */
-export function writeEnvValues(root: string, values: Record<string, string>, fileName = '.env'): void {
+export function writeEnvValues(
+  root: string,
+  values: Record<string, string>,
+  fileName = '.env',
+  { secret = false } = {},
+): void {
   const link = path.resolve(root, fileName)
   const file = existsSync(link) ? realpathSync(link) : link
   const own = readEnvText(root, fileName)
@@ -151,7 +157,7 @@ export function writeEnvValues(root: string, values: Record<string, string>, fil
   const beside = `${file}.${process.pid}.new`
   try {
     writeFileSync(beside, content, { mode: 0o600, flag: 'wx' })
-    if (source === file) chmodSync(beside, mode)
+    if (source === file && !secret) chmodSync(beside, mode)
     // Under sudo the file would be root's, and its user could not read it any more.
     if (process.getuid?.() === 0) chownSync(beside, uid, gid)
     renameSync(beside, file)
@@ -159,7 +165,8 @@ export function writeEnvValues(root: string, values: Record<string, string>, fil
     rmSync(beside, { force: true })
     if (!['EACCES', 'EPERM', 'EROFS'].includes((failure as NodeJS.ErrnoException).code ?? '')) throw failure
     const exports = Object.entries(values).map(([name, value]) => `${name}=${value}`)
-    const hint = `export ${exports.join(' ')}, or run it as a user who may write to ${path.dirname(file)}`
+    const asOther = `run it as a user who may write to ${path.dirname(file)}`
+    const hint = secret ? asOther : `export ${exports.join(' ')}, or ${asOther}`
     const [found, expected] = [reason(failure), 'a folder that this user may write to']
     throw new OpsError(1, [error('ENV_NOT_WRITTEN', fileName, { found, expected, hint })], failure)
   }

@@ -57,6 +57,8 @@ export const VARIABLES = {
   KAFKA_INTERNAL_PORT: port,
   KAFKA_CONTROLLER_PORT: port,
   KAFKA_LOG_RETENTION_HOURS: hours,
+  KAFKA_REPLICATION_FACTOR: integer(1, 32_767),
+  KAFKA_MIN_INSYNC_REPLICAS: integer(1, 32_767),
   KAFKA_HEAP: heap,
   KAFKA_MEMORY_LIMIT: parseBytes,
   CLICKHOUSE_DB: database,
@@ -67,6 +69,8 @@ export const VARIABLES = {
   CLICKHOUSE_EXTRA_GRANTS: sources,
   CLICKHOUSE_HTTP_PORT: port,
   CLICKHOUSE_TCP_PORT: port,
+  CLICKHOUSE_HTTPS_PORT: port,
+  CLICKHOUSE_TCP_TLS_PORT: port,
   CLICKHOUSE_MEMORY_LIMIT: parseBytes,
   CLICKHOUSE_MAX_OPEN_FILES: integer(1024, 1_048_576),
   MARKET_TICKS_RETENTION_DAYS: days,
@@ -83,6 +87,8 @@ export const VARIABLES = {
   REDIS_MEMORY_LIMIT: parseBytes,
   KAFKA_UI_PORT: port,
   KAFKA_UI_READONLY: oneOf('true', 'false'),
+  KAFKA_UI_USER: printable,
+  KAFKA_UI_PASSWORD: printable,
   KAFKA_UI_HEAP: heap,
   KAFKA_UI_MEMORY_LIMIT: parseBytes,
   KAFKA_BOOTSTRAP_SERVERS: bootstrapServers,
@@ -159,13 +165,11 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env, root: string 
   for (const [variable, found, expected] of connectionMistakes(settings)) report(variable, found, expected)
   if (wrong.length > 0) throw configError(wrong)
   const { CLICKHOUSE_SECURE, CLICKHOUSE_PORT, CLICKHOUSE_HTTP_PORT, ...rest } = settings as Settings
-  // The template's CLICKHOUSE_PORT is that of this stack, whose server has no TLS: with TLS no port was chosen then.
+  // The template's CLICKHOUSE_PORT is that of this stack without TLS: with TLS no port was chosen then.
   const own = CLICKHOUSE_SECURE === 'true' && CLICKHOUSE_PORT === CLICKHOUSE_HTTP_PORT
-  return { ...rest, CLICKHOUSE_SECURE, CLICKHOUSE_HTTP_PORT, CLICKHOUSE_PORT: own ? HTTPS_PORT : CLICKHOUSE_PORT }
+  const port = own ? rest.CLICKHOUSE_HTTPS_PORT : CLICKHOUSE_PORT
+  return { ...rest, CLICKHOUSE_SECURE, CLICKHOUSE_HTTP_PORT, CLICKHOUSE_PORT: port }
 }
-
-/** ClickHouse's own default for HTTP with TLS. @see https://clickhouse.com/docs/guides/sre/network-ports */
-const HTTPS_PORT = 8443
 
 /** Bytes that a Redis needs per byte of maxmemory while it rewrites its append-only file under 1,000 writes/s. */
 const REDIS_ROOM = 1.4
@@ -179,6 +183,9 @@ function contradictions(settings: Partial<Settings>): [variable: keyof Settings,
     const found = `${Math.floor(REDIS_MEMORY_LIMIT / 1024 ** 2)}m`
     list.push(['REDIS_MEMORY_LIMIT', found, `at least ${least}, ${REDIS_ROOM} times REDIS_MAX_MEMORY`])
   }
+  const { KAFKA_REPLICATION_FACTOR: copies = 1, KAFKA_MIN_INSYNC_REPLICAS: inSync = 1 } = settings
+  if (inSync > copies)
+    list.push(['KAFKA_MIN_INSYNC_REPLICAS', `${inSync}`, `at most ${copies}, KAFKA_REPLICATION_FACTOR`])
   const { CLICKHOUSE_READONLY_USER: reader, CLICKHOUSE_READONLY_PASSWORD: password } = settings
   if (reader && reader === settings.CLICKHOUSE_USER) {
     list.push(['CLICKHOUSE_READONLY_USER', `"${reader}", which CLICKHOUSE_USER is too`, 'a name of its own'])

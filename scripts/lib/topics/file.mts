@@ -28,11 +28,23 @@ export interface TopicsFile {
   mistakes: Finding[]
 }
 
-const FIELDS = ['name', 'partitions', 'replication', 'key', 'retentionHours', 'segmentHours', 'config'] as const
+const FIELDS = [
+  'name',
+  'partitions',
+  'replication',
+  'minInsyncReplicas',
+  'key',
+  'retentionHours',
+  'segmentHours',
+  'config',
+] as const
+export const MIN_IN_SYNC = 'min.insync.replicas'
 const HOURS = [
   ['retentionHours', 'retention.ms'],
   ['segmentHours', 'segment.ms'],
 ] as const
+/** Fields of ours, and Kafka's keys that they stand for. */
+const OWN_FIELDS = [...HOURS, ['minInsyncReplicas', MIN_IN_SYNC]] as const
 /** Of the last, 100 years as for KAFKA_LOG_RETENTION_HOURS; of the first, more than a broker carries (Kafka advises 4,000). */
 const PARTITIONS = { min: 1, max: 10_000, whole: true }
 const REPLICATION = { min: 1, max: 32_767, whole: true }
@@ -116,16 +128,36 @@ function readTopic(source: YamlSource, node: unknown): DeclaredTopic {
     const hours = source.number(value(field), `${at(field)} ${label()} ${field}`, DURATION)
     if (hours !== undefined) topic.config[kafkaKey] = String(Math.round(hours * 3_600_000))
   }
+  if (fields.has('minInsyncReplicas')) {
+    topic.at[MIN_IN_SYNC] = at('minInsyncReplicas')
+    const inSync = source.number(
+      value('minInsyncReplicas'),
+      `${at('minInsyncReplicas')} ${label()} minInsyncReplicas`,
+      REPLICATION,
+    )
+    // 1 is left to the broker: those of others have a default of their own.
+    if (inSync !== undefined && inSync > 1) topic.config[MIN_IN_SYNC] = String(inSync)
+  }
   const config = fields.has('config') && source.entries(value('config'), `${at('config')} ${label()} config`)
   for (const [kafkaKey, pair] of config || []) {
     const subject = `${source.at(pair.key)} ${label()} ${kafkaKey}`
-    const twin = HOURS.find(([, other]) => other === kafkaKey)?.[0]
+    const twin = OWN_FIELDS.find(([, other]) => other === kafkaKey)?.[0]
     if (twin && fields.has(twin)) source.report('TOPIC_TWICE', subject, `${kafkaKey} beside ${twin}`, 'one of the two')
     topic.at[kafkaKey] = source.at(pair.key)
     const text = source.text(pair.value, subject, 'a value')
     const bytes = Buffer.byteLength(text ?? '')
     if (bytes > MAX_BYTES) source.report('YAML_VALUE', subject, `${bytes} bytes`, `at most ${MAX_BYTES}`)
     else if (text !== undefined) topic.config[kafkaKey] = text
+  }
+  if (Number(topic.config[MIN_IN_SYNC]) > topic.replication) {
+    // Kafka takes it, and then refuses every record that is sent with acks=all.
+    const subject = `${topic.at[MIN_IN_SYNC]} ${label()} ${MIN_IN_SYNC}`
+    source.report(
+      'TOPIC_MIN_IN_SYNC',
+      subject,
+      `${topic.config[MIN_IN_SYNC]}`,
+      `at most ${topic.replication}, its replication`,
+    )
   }
   return topic
 }

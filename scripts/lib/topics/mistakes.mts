@@ -41,11 +41,14 @@ export async function clusterMistakes(
   if (plan.create.length > 0) await refuseWithoutRight(cluster, plan.create)
   if (pairs.length === 0) return mistakes
   // The broker names only the first wrong key of a topic, so each distinct pair is tried on a topic of its own, never made.
-  const distinct = [...new Map(pairs.map(({ key, value }) => [`${key}=${value}`, { key, value }])).values()]
-  const probes = distinct.map(({ key, value }, index) => ({
+  const distinct = [
+    ...new Map(pairs.map(({ topic, key, value }) => [`${key}=${value}`, { topic, key, value }])).values(),
+  ]
+  const probes = distinct.map(({ topic, key, value }, index) => ({
     name: `l2-check-${process.pid}-${index}`,
     partitions: 1,
-    replication: 1,
+    // Clusters of others may refuse topics with fewer copies.
+    replication: Math.min(topic.replication, brokers),
     config: { [key]: value },
   }))
   const outcomes = await judged(cluster, probes, timeoutMs)

@@ -1,0 +1,140 @@
+/** Strong passwords in .env, and with `production` the certificates and settings of docker-compose.prod.yml. Shows no secret. */
+import { randomInt } from 'node:crypto'
+import { statSync } from 'node:fs'
+import path from 'node:path'
+import type { Finding, Paint } from '../common/findings.mts'
+import { keepSecret } from '../common/secrets.mts'
+import { table } from '../common/table.mts'
+import { isThisMachine } from '../common/tcp.mts'
+import { envFileName, writeEnvValues } from '../settings/env-file.mts'
+import { lookupFor } from '../settings/environment.mts'
+import { templateValues } from '../settings/production.mts'
+import { ROOT } from '../settings/settings.mts'
+import { type AuthorityPlan, makeCertificates, type Piece, planAuthority } from './authority.mts'
+import { type Line, leftFindings, planLines } from './plan.mts'
+
+export interface SecretsOptions {
+  production: boolean
+  /** Makes the services' certificates anew. */
+  renew: boolean
+  /** Further host names and addresses for the certificates. */
+  names: readonly string[]
+  dryRun: boolean
+}
+
+export interface Secrets {
+  envFile: string
+  /** `new`: made from .env.template; `closed`: others could read it, and can no more. */
+  envState: 'new' | 'closed' | 'kept'
+  lines: Line[]
+  pieces: Piece[]
+  findings: Finding[]
+  /** How much is to be changed, or was. */
+  changes: number
+}
+
+/**
+ * Writes what is missing, and says what it did or with `dryRun` would do. The certificates come first: without them the settings would lead nowhere.
+ * @throws {OpsError} exit code 1, when a file cannot be written; 2 for mistakes in .env or certs/; 3 without openssl
+ */
+export async function writeSecrets({ production, renew, names, dryRun }: SecretsOptions): Promise<Secrets> {
+  const [envFile, lookup] = [envFileName(process.env, ROOT), lookupFor(process.env, ROOT)]
+  const textOf = (variable: string) => lookup(variable)?.text
+  const lines = planLines({
+    textOf,
+    published: templateValues(),
+    shell: new Set(Object.keys(process.env)),
+    elsewhere: await readElsewhere(textOf),
+    production,
+  })
+  const authority: AuthorityPlan = production
+    ? planAuthority(ROOT, [...new Set([...namesOf(textOf), ...names].map(bare))], renew)
+    : { pieces: [], findings: [], names: [] }
+  const due = lines.filter(({ action }) => action === 'set')
+  const envState = stateOf(path.resolve(ROOT, envFile))
+  if (!dryRun) {
+    await makeCertificates(ROOT, authority)
+    const values = due.map(({ variable, value }): [string, string] => [variable, value ?? newPassword()])
+    if (values.length > 0 || envState === 'closed')
+      writeEnvValues(ROOT, Object.fromEntries(values), envFile, { secret: true })
+  }
+  const { pieces, findings } = authority
+  const made = pieces.filter(({ action }) => action !== 'keep').length
+  return {
+    envFile,
+    envState,
+    lines,
+    pieces,
+    findings: [...findings, ...leftFindings(lines, envFile)],
+    changes: due.length + made + (envState === 'closed' ? 1 : 0),
+  }
+}
+
+function stateOf(file: string): Secrets['envState'] {
+  const mode = statSync(file, { throwIfNoEntry: false })?.mode
+  if (mode === undefined) return 'new'
+  return process.platform !== 'win32' && (mode & 0o077) !== 0 ? 'closed' : 'kept'
+}
+
+type TextOf = (variable: string) => string | undefined
+
+const kafkaHosts = (textOf: TextOf): string[] =>
+  (textOf('KAFKA_BOOTSTRAP_SERVERS') ?? '').split(',').map((server) => server.trim().replace(/:\d+$/, ''))
+
+/** Services that are not on this machine, with the variable that says so. */
+async function readElsewhere(textOf: TextOf): Promise<Map<string, string>> {
+  const places: [string, string, string[]][] = [
+    ['kafka', 'KAFKA_BOOTSTRAP_SERVERS', kafkaHosts(textOf)],
+    ['clickhouse', 'CLICKHOUSE_HOST', [textOf('CLICKHOUSE_HOST') ?? '']],
+    ['redis', 'REDIS_HOST', [textOf('REDIS_HOST') ?? '']],
+  ]
+  const own = await Promise.all(places.map(([, , hosts]) => Promise.all(hosts.map(isThisMachine))))
+  return new Map(
+    places.flatMap(([name, variable], at) => (own[at]?.includes(false) ? [[name, variable] as const] : [])),
+  )
+}
+
+/** The names that clients of this stack use: the loopback ones, the advertised host, and an address that it is bound to. */
+function namesOf(textOf: TextOf): string[] {
+  const [bind = '', advertised = ''] = ['BIND_ADDRESS', 'KAFKA_ADVERTISED_HOST'].map(textOf)
+  return ['localhost', '127.0.0.1', advertised, bind].filter((name) => name !== '' && name !== '0.0.0.0')
+}
+
+/** An IPv6 address without the brackets of a URL. */
+const bare = (name: string): string => name.replace(/^\[(.*)\]$/, '$1')
+
+const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
+
+/** 32 letters and digits, 190 bits: nothing that a shell, URL, JAAS or properties file reads otherwise. */
+function newPassword(): string {
+  const password = Array.from({ length: 32 }, () => LETTERS[randomInt(LETTERS.length)]).join('')
+  keepSecret(password)
+  return password
+}
+
+type Mark = [style: Parameters<Paint>[0], text: string]
+const KEPT: Mark = ['dim', '· keep']
+const DONE: Record<Line['action'], Mark> = { set: ['green', '+ set'], keep: KEPT, leave: ['yellow', '! leave'] }
+const PIECES: Record<Piece['action'], Mark> = { make: ['green', '+ make'], renew: ['yellow', '~ renew'], keep: KEPT }
+
+/** A line for each variable and file, and what has to be started again. */
+export function renderSecrets(secrets: Secrets, dryRun: boolean, paint: Paint): string {
+  const { envFile, envState, lines, pieces, changes } = secrets
+  const mark = ([style, text]: Mark) => paint(style, text)
+  const rows = [
+    ...pieces.map(({ file, action, ends }) => [mark(PIECES[action]), file, ends ? `until ${ends}` : '']),
+    ...lines.map(({ variable, action, why }) => [mark(DONE[action]), variable, why]),
+  ]
+  const states = { new: 'made from .env.template, for its owner alone', closed: 'now its owner’s alone', kept: '' }
+  const state = changes > 0 ? states[envState] : ''
+  const text = [`${envFile}${state && `: ${state}`}`, table(rows)]
+  if (changes === 0) return [...text, 'Nothing to do'].join('\n')
+  if (dryRun) return [...text, `Dry run: ${changes} would change`].join('\n')
+  const isNew = ({ action, isPassword }: Line) => isPassword && action === 'set'
+  const production = lines.some(({ variable }) => variable === 'COMPOSE_FILE')
+  const renewed = pieces.some(({ action }) => action === 'renew')
+  if (lines.some(isNew)) text.push('Services take a new password when they start; programs of yours need it too.')
+  if (production || lines.some(isNew)) text.push(`Next: ${production ? 'npm start' : 'npm stop && npm start'}`)
+  if (renewed) text.push('Then, for services that run: docker-compose restart kafka clickhouse redis')
+  return text.join('\n')
+}
