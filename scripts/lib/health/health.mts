@@ -54,11 +54,18 @@ function addressOf(service: ServiceName, settings: Settings): string {
   }[service]
 }
 
+/** How Docker is asked; who asks often may keep its answers for a while. */
+export interface HealthLook {
+  readContainers: typeof readContainers
+  readMachineMemory: (timeoutMs: number) => ReturnType<typeof readMachineMemory>
+}
+
 /** The health of the given services, now. Changes nothing, scratch data of `deep` aside. */
 export async function readHealth(
   settings: Settings,
   only: readonly ServiceName[],
   options: ProbeOptions,
+  docker: HealthLook = { readContainers, readMachineMemory },
 ): Promise<StackHealth> {
   const asked = SERVICES.filter((service) =>
     only.length === 0 ? options.deep || service !== 'canary' : only.includes(service),
@@ -70,10 +77,10 @@ export async function readHealth(
   // What asks Docker.
   if (!embedded) await import('zx/core')
   const [containers, memory, machineBytes, probed] = await Promise.all([
-    embedded ? [] : readContainers(Math.min(DOCKER_MS, Math.max(LEAST_MS, options.leftMs ?? DOCKER_MS))),
+    embedded ? [] : docker.readContainers(Math.min(DOCKER_MS, Math.max(LEAST_MS, options.leftMs ?? DOCKER_MS))),
     // It takes 2 s, as writing does, so with `deep` it costs nothing.
     embedded || !options.deep ? undefined : readMemory(2 * options.timeoutMs),
-    embedded ? undefined : readMachineMemory(2 * options.timeoutMs),
+    embedded ? undefined : docker.readMachineMemory(2 * options.timeoutMs),
     Promise.all(
       asked.map(async (service) => {
         const ask = asks.get(service)
