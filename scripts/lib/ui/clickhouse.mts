@@ -39,7 +39,7 @@ export interface IngestView extends Pick<IngestStatus, 'state'> {
   findings: Finding[]
 }
 
-const TIMEOUT_MS = 3_000
+const TIMEOUT_MS = 5_000
 const SHOWN_QUOTES = 20
 const SHOWN_SYMBOLS = 500
 const SHOWN_LEVELS = 10
@@ -103,7 +103,7 @@ export function ingestPart(settings: Settings): Part {
         findings: statusFindings(status),
       }
     })
-  return { name: 'ingest', pauseMs: 2_000, timeoutMs: 8_000, read }
+  return { name: 'ingest', pauseMs: 2_000, timeoutMs: 12_000, read }
 }
 
 export interface Book {

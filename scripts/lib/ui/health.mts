@@ -10,7 +10,7 @@ import type { Part } from './sampler.mts'
 /** Without the ingest, which is a part of its own, and the page itself, which is there to be read. */
 const SHOWN = ['zookeeper', 'kafka', 'clickhouse', 'redis', 'kafka-ui'] as const satisfies ServiceName[]
 /** Milliseconds of one question; a probe asks two in turn. */
-const TIMEOUT_MS = 1_500
+const TIMEOUT_MS = 2_500
 /** Milliseconds that what Docker says holds: each service asks, and an answer costs two programs. */
 const DOCKER_HOLDS_MS = 3_000
 
@@ -25,7 +25,7 @@ export function healthParts(settings: Settings): Part[] {
   return SHOWN.map((service) => ({
     name: `health ${service}`,
     pauseMs: 2_500,
-    timeoutMs: 8_000,
+    timeoutMs: 10_000,
     read: async (): Promise<HealthView> => {
       const { mode, services, findings } = await readHealth(settings, [service], options, docker)
       const [health] = services

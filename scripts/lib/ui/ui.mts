@@ -55,11 +55,11 @@ export async function serveUi(settings: Settings, port: number): Promise<Ui> {
     const { port: ownPort } = server.address() as AddressInfo
     const refusal = refusalOf(request, ownPort)
     if (refusal) return text(response, refusal.status, refusal.text)
-    const url = new URL(request.url ?? '/', 'http://127.0.0.1')
-    const name = url.searchParams.get(NAMED[url.pathname] ?? '') ?? ''
-    if (url.pathname in NAMED && (name === '' || name.length > MAX_NAME))
-      return text(response, 400, `Ask with ?${NAMED[url.pathname]}=`)
-    switch (url.pathname) {
+    const [route = '', query = ''] = (request.url ?? '').split('?')
+    const name = new URLSearchParams(query).get(NAMED[route] ?? '') ?? ''
+    if (NAMED[route] && (name === '' || name.length > MAX_NAME))
+      return text(response, 400, `Ask with ?${NAMED[route]}=`)
+    switch (route) {
       case '/events': {
         const stop = sampler.watch()
         response.once('close', stop)
@@ -77,7 +77,7 @@ export async function serveUi(settings: Settings, port: number): Promise<Ui> {
       case '/api/book':
         return json(response, 200, await shared(`book ${name}`, () => readBook(settings, name)))
     }
-    const file = pageFile(url.pathname)
+    const file = pageFile(route)
     if (!file) return text(response, 404, 'There is no such page')
     send(response, 200, file.type, file.bytes)
   }
@@ -94,7 +94,7 @@ export async function serveUi(settings: Settings, port: number): Promise<Ui> {
 }
 
 /** What each path that asks for one thing calls its name. */
-const NAMED: Record<string, string> = { '/api/messages': 'topic', '/api/book': 'symbol' }
+const NAMED: Partial<Record<string, string>> = { '/api/messages': 'topic', '/api/book': 'symbol' }
 
 function listen(server: Server, port: number): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -29,7 +29,7 @@ function fill(card, { service, state, latencyMs, summary, findings, problem: fou
   const [head, essentials, list, problemLine] = card.children
   setText(head.children[0], `${MARKS[state]} ${state}`)
   setText(head.children[1], service)
-  const took = latencyMs === undefined || state === 'skipped' ? '' : ` (${latencyMs} ms)`
+  const took = latencyMs === undefined || state === 'skipped' ? '' : ` (${latencyMs}\u00a0ms)`
   setText(essentials, `${summary}${took}`)
   keyed(
     list,
