@@ -105,10 +105,15 @@ export const VARIABLES = {
   REDIS_USERNAME: noSpaces,
   REDIS_TLS: oneOf('true', 'false'),
   REDIS_CA_CERT: inRoot,
+  EMBEDDED_UI: oneOf('on', 'off'),
   EMBEDDED_DATA_DIR: ((text) => path.resolve(ROOT, printable(text))) as Reader<string>,
 } as const
 
 export type Settings = { readonly [K in keyof typeof VARIABLES]: ReturnType<(typeof VARIABLES)[K]> }
+
+/** The settings as variables, for a process that shall read the same. */
+export const variablesOf = (settings: Settings): Record<string, string> =>
+  Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, String(value)]))
 
 /** The ports that one stack opens on one machine; no two may be equal. */
 export const HOST_PORTS = [

@@ -5,6 +5,7 @@ import { findCommand, run } from '../common/run.mts'
 import { runningEmbedded } from '../engines/embedded/processes.mts'
 import { readContainers } from '../engines/inspect.mts'
 import { modeOf } from '../engines/mode.mts'
+import { PAGE_IDENTITY, pageIdentity } from '../engines/page.mts'
 import type { Settings } from '../settings/settings.mts'
 import { identityOf, serveUi, type Ui } from './ui.mts'
 
@@ -57,21 +58,10 @@ async function serve(settings: Settings, port: number): Promise<Ui | undefined> 
     const hint = `npm run ui -- --port ${port < 65_535 ? port + 1 : 8090}`
     if ((failure as NodeJS.ErrnoException).code !== 'EADDRINUSE')
       throw cannotTell(unknown('UI_PORT', subject, { found: `cannot be opened: ${reason(failure)}`, hint }), failure)
-    const found = await identityAt(port)
+    const found = await pageIdentity(port, IDENTITY_MS).catch(() => 'no web server, or one that hangs')
     if (found === JSON.stringify(identityOf(settings))) return undefined
-    const holder = found?.includes('l2-market-data-stack') ? 'the page of another stack' : 'another program'
+    const holder = found.startsWith(PAGE_IDENTITY) ? 'the page of another stack' : 'another program'
     throw new OpsError(1, [error('UI_PORT', subject, { found: `taken by ${holder}`, hint })])
-  }
-}
-
-/** What a page at a port says of itself; undefined for no answer. */
-export async function identityAt(port: number): Promise<string | undefined> {
-  try {
-    const response = await fetch(`http://127.0.0.1:${port}/api/health`, { signal: AbortSignal.timeout(IDENTITY_MS) })
-    return (await response.text()).slice(0, 10_000)
-  } catch {
-    // What listens there is no web server, or hangs.
-    return undefined
   }
 }
 
