@@ -38,10 +38,11 @@ async function open(options: BrowserContextOptions = {}): Promise<Page> {
 
 /** The picture of the README, after half a minute of the replay. */
 async function takePicture(): Promise<void> {
-  const page = await open({ viewport: { width: 1000, height: 1200 }, colorScheme: 'light' })
+  const page = await open({ viewport: { width: 1000, height: 1230 }, colorScheme: 'light' })
   await page.locator('#symbol').fill('SIM0002')
-  await page.locator('#symbol').press('Tab')
+  await page.locator('#symbol').press('Enter')
   await page.waitForTimeout(30_000)
+  await page.evaluate('scrollTo(0, 0)')
   await page.screenshot({ path: path.join(ROOT, 'docs/ui.png') })
   await page.context().close()
 }

@@ -64,13 +64,14 @@ export function showTables({ tables, quotes, symbols }) {
     (table) => bytes(table.bytes),
   ]
   rows(byId('tables'), tables, ({ table }) => table, columns, ['', N, N, N])
+  const today = new Date().toISOString().slice(0, 10)
   const quoteColumns = [
     ({ symbol }) => symbol,
     (quote) => prices(quote)[0],
     (quote) => prices(quote)[1],
     (quote) => prices(quote)[2],
     ({ bidSize, askSize }) => `${count(bidSize)} × ${count(askSize)}`,
-    ({ time }) => time.slice(0, 23),
+    ({ time }) => (time.startsWith(today) ? time.slice(11, 23) : time.slice(0, 23)),
   ]
   rows(byId('quotes'), quotes, ({ symbol }) => symbol, quoteColumns, ['', N, N, N, N, 'nowrap'])
   keyed(
