@@ -11,7 +11,7 @@ import { refuseWhileLocked } from './engines/embedded/lock.mts'
 import { startEmbedded, whileRunning } from './engines/embedded/stack.mts'
 import { chooseMode, refuseOtherFiles, refuseProduction, type StackMode } from './engines/mode.mts'
 import { mountFindings } from './engines/mounts.mts'
-import { embeddedServicesOf } from './engines/service.mts'
+import { dataServicesOf } from './engines/service.mts'
 import { readHealth, renderHealth, type StackHealth } from './health/health.mts'
 import { switchOn } from './ingest/switch.mts'
 import { LAG_LIMITS } from './kafka/lag-limits.mts'
@@ -120,7 +120,7 @@ async function composeUp(settings: Settings, { compose }: Docker, log: (line: st
     return (await run([...compose, 'up', '-d', ...options, ...services], { cwd: ROOT, progress: true })).ok
   }
   // Without Kafka UI, which nothing else needs.
-  if (!(await up(embeddedServicesOf(settings)))) {
+  if (!(await up(dataServicesOf(settings)))) {
     const found = 'not all containers became healthy'
     throw new OpsError(1, [
       error('COMPOSE_UP', `compose project ${PROJECT}`, { found, hint: './scripts/health-check.mts' }),
@@ -155,6 +155,7 @@ async function healthy(settings: Settings): Promise<StackHealth> {
 /** Where everything is and how to stop it, for people. */
 export function renderStarted(settings: Settings, { mode, health, tookMs, wasRunning }: Started, paint: Paint): string {
   const host = reachable(settings.BIND_ADDRESS)
+  const hasPage = mode === 'embedded' && settings.EMBEDDED_UI === 'on'
   const user = `user ${settings.CLICKHOUSE_USER}, database ${settings.CLICKHOUSE_DB}`
   const places = [
     [
@@ -164,7 +165,8 @@ export function renderStarted(settings: Settings, { mode, health, tookMs, wasRun
     ['Kafka', settings.KAFKA_BOOTSTRAP_SERVERS.join(', ')],
     ['Redis', `redis://${host}:${settings.REDIS_PORT}`],
     ...(settings.KAFKA_MODE === 'zookeeper' ? [['ZooKeeper', `${host}:${settings.ZOOKEEPER_CLIENT_PORT}`]] : []),
-    ['Kafka UI', mode === 'docker' ? `http://${host}:${settings.KAFKA_UI_PORT}` : 'Docker only'],
+    ...(mode === 'docker' ? [['Kafka UI', `http://${host}:${settings.KAFKA_UI_PORT}`]] : []),
+    ['Page', hasPage ? `http://127.0.0.1:${settings.KAFKA_UI_PORT}` : 'npm run ui'],
     ['Logs', mode === 'docker' ? 'docker-compose logs' : `${settings.EMBEDDED_DATA_DIR}/logs`],
   ]
   return [

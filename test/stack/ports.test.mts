@@ -444,8 +444,8 @@ function record(pid: number, born: string | undefined): void {
   writeFileSync(path.join(folder, 'redis.json'), JSON.stringify({ name: 'redis', pid, born, log: '' }))
 }
 
-embedded('opens no Kafka UI and the internal port of Kafka', async () => {
-  const { ports, check } = await place()
+embedded('opens the internal port of Kafka, and without its page not that of Kafka UI', async () => {
+  const { ports, check } = await place('EMBEDDED_UI=off')
   const held = await hold('127.0.0.1', ports.KAFKA_UI_PORT)
   try {
     const { exitCode, report } = await check('--embedded', '--json')
@@ -457,13 +457,20 @@ embedded('opens no Kafka UI and the internal port of Kafka', async () => {
         .sort(),
     )
     assert.is((await check('--docker')).exitCode, 1)
+    const env = path.join(root, '.env')
+    writeFileSync(env, readFileSync(env, 'utf8').replace('EMBEDDED_UI=off', 'EMBEDDED_UI=on'))
+    const withPage = await check('--embedded', '--json')
+    assert.equal(
+      [withPage.exitCode, codes(withPage.report.findings)],
+      [1, [['error', 'PORT_TAKEN', `port ${ports.KAFKA_UI_PORT} (ui)`]]],
+    )
   } finally {
     await held.end()
   }
 })
 
 embedded('opens in KRaft mode the port of the controller instead of ZooKeeper’s', async () => {
-  const { ports, check } = await place('KAFKA_MODE=kraft')
+  const { ports, check } = await place('KAFKA_MODE=kraft\nEMBEDDED_UI=off')
   const { exitCode, report } = await check('--embedded', '--json')
   assert.equal([exitCode, report.mode], [0, 'embedded'])
   assert.equal(

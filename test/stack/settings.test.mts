@@ -10,7 +10,7 @@ import { composeLookup, lookupFor } from '../../scripts/lib/settings/environment
 import { interpolate } from '../../scripts/lib/settings/interpolate.mts'
 import { templateValues } from '../../scripts/lib/settings/production.mts'
 import { parseBytes, SOURCES } from '../../scripts/lib/settings/readers.mts'
-import { ROOT, readSettings, VARIABLES } from '../../scripts/lib/settings/settings.mts'
+import { ROOT, readSettings, VARIABLES, variablesOf } from '../../scripts/lib/settings/settings.mts'
 import { readDeclaredTopics } from '../../scripts/lib/topics/file.mts'
 import { runScript } from '../support/command.mts'
 import { projectFolder } from '../support/project.mts'
@@ -328,6 +328,7 @@ const OTHERS: Record<string, string> = {
   CLICKHOUSE_READONLY_USER: 'reader',
   CLICKHOUSE_EXTRA_GRANTS: 'FILE',
   KAFKA_UI_READONLY: 'true',
+  EMBEDDED_UI: 'off',
 }
 
 /** Variables that only say where clients connect, each with a place where nothing is. */
@@ -353,10 +354,14 @@ variables('each change what is started or declared, but for those of clients and
     const settings = readSettings(values, root)
     return JSON.stringify([
       fillCompose(values).text,
-      embeddedServices(settings, installed),
+      // The page is given all settings, of which it shows what they lead to.
+      embeddedServices(settings, installed).map(({ env, ...service }) =>
+        service.name === 'ui' ? service : { ...service, env },
+      ),
       readDeclaredTopics(settings),
       ingestStatements(settings),
       settings.INGEST,
+      settings.UI_PORT,
     ])
   }
   const lookup = lookupFor({}, root)
@@ -367,6 +372,13 @@ variables('each change what is started or declared, but for those of clients and
   // The built-in ingest looks for its views in it.
   const clients = Object.keys(CLIENTS).filter((name) => name !== 'CLICKHOUSE_DATABASE')
   assert.equal(idle.sort(), [...clients, ...RETENTION].sort())
+})
+
+variables('are what a process that is given them all reads', () => {
+  const root = projectFolder({ '.env.template': TEMPLATE })
+  const env = { KAFKA_BOOTSTRAP_SERVERS: 'a:1,[::1]:2', CLICKHOUSE_EXTRA_GRANTS: 'FILE,URL', REDIS_PASSWORD: 'p\'$a"#' }
+  const settings = readSettings(env, root)
+  assert.equal(readSettings(variablesOf(settings), root), settings)
 })
 
 variables('of clients change where the scripts connect', async () => {

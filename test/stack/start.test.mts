@@ -29,7 +29,7 @@ const REDIS_PASSWORD = 'r"e\'dis<&>$ö_secret'
 
 const env: NodeJS.ProcessEnv = {
   // An empty folder is not set: it is the copy's own.
-  ...(await stackEnv({ CLICKHOUSE_PASSWORD, REDIS_PASSWORD, EMBEDDED_DATA_DIR: '' })),
+  ...(await stackEnv({ CLICKHOUSE_PASSWORD, REDIS_PASSWORD, EMBEDDED_UI: 'on', EMBEDDED_DATA_DIR: '' })),
   // No engine answers there, whatever this machine has.
   DOCKER_HOST: 'unix:///nonexistent/docker.sock',
   NO_COLOR: '1',
@@ -73,7 +73,7 @@ function isOpen(port: string | undefined): Promise<boolean> {
   })
 }
 
-const OPENED = ['ZOOKEEPER_CLIENT_PORT', 'KAFKA_LISTENER_PORT', 'CLICKHOUSE_HTTP_PORT', 'REDIS_PORT']
+const OPENED = ['ZOOKEEPER_CLIENT_PORT', 'KAFKA_LISTENER_PORT', 'CLICKHOUSE_HTTP_PORT', 'REDIS_PORT', 'KAFKA_UI_PORT']
 const openPorts = async () => (await Promise.all(OPENED.map((name) => isOpen(env[name])))).filter(Boolean).length
 
 const bare = suite('commands in a fresh clone')
@@ -113,10 +113,12 @@ start('installs, starts, makes tables and topics, and says where everything is',
     assert.match(stderr, new RegExp(`^  ${service} +ready in \\d+\\.\\d s$`, 'm'))
     assert.match(stdout, new RegExp(`^${service} +healthy +\\d+ ms  `, 'm'))
   }
-  assert.match(stdout, /^kafka-ui +skipped +Docker only$/m)
+  assert.match(stdout, new RegExp(`^ui +healthy +\\d+ ms +http://127.0.0.1:${env.KAFKA_UI_PORT}$`, 'm'))
+  assert.match(stdout, new RegExp(`^Page +http://127.0.0.1:${env.KAFKA_UI_PORT}$`, 'm'))
+  assert.not.match(stdout, 'kafka-ui')
   assert.match(stdout, `http://127.0.0.1:${env.CLICKHOUSE_HTTP_PORT}/play`)
   assert.match(stdout, 'Stop: npm stop')
-  assert.is(await openPorts(), 4)
+  assert.is(await openPorts(), 5)
 })
 
 start('leaves five topics and four tables to any client', async () => {
@@ -155,7 +157,7 @@ start('prints one object with --json, from another directory and through a symli
   assert.equal([exitCode, version, mode, wasRunning, findings], [0, 1, 'embedded', true, []])
   const states = services.map(({ service, state }: { service: string; state: string }) => `${service} ${state}`)
   const four = ['zookeeper healthy', 'kafka healthy', 'clickhouse healthy', 'redis healthy']
-  assert.equal(states, [...four, 'kafka-ui skipped'])
+  assert.equal(states, [...four, 'ui healthy'])
 })
 
 start('refuses --docker while the embedded stack holds the ports', async () => {
@@ -181,7 +183,7 @@ start('says once why a table or topic is not as declared', async () => {
 start('npm stop stops it and keeps the data; then there is nothing to stop', async () => {
   const first = await run('npm', ['stop'])
   assert.is(first.exitCode, 0, first.stderr)
-  assert.match(first.stdout, /Stopped, data kept:\n( {2}(zookeeper|kafka|clickhouse|redis) +ended\n){4}$/)
+  assert.match(first.stdout, /Stopped, data kept:\n( {2}(zookeeper|kafka|clickhouse|redis|ui) +ended\n){5}$/)
   assert.is(await openPorts(), 0)
   assert.ok(existsSync(path.join(data, 'redis')))
   const { exitCode, stopped, findings } = await json('stop.mts', [])
@@ -200,7 +202,7 @@ for (const signal of ['SIGINT', 'SIGKILL'] as const) {
     const { exitCode } = await script('start.mts', ['--embedded'], { watch })
     assert.equal([sent, exitCode], [true, null])
     assert.is((await json('start.mts', ['--embedded'])).exitCode, 0)
-    assert.is(await openPorts(), 4)
+    assert.is(await openPorts(), 5)
     assert.is((await script('stop.mts', [])).exitCode, 0)
   })
 }

@@ -66,6 +66,8 @@ export async function stackEnv(overrides: NodeJS.ProcessEnv = {}): Promise<NodeJ
   const own: NodeJS.ProcessEnv = {
     ...Object.fromEntries(HOST_PORTS.map((name, index) => [name, String(ports[index])])),
     KAFKA_MODE,
+    // It costs memory and a port, and is tested where it is asked for.
+    EMBEDDED_UI: 'off',
     ...overrides,
     EMBEDDED_DATA_DIR: overrides.EMBEDDED_DATA_DIR ?? mkdtempSync(path.join(tmpdir(), 'l2-test-')),
   }

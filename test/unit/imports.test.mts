@@ -12,6 +12,7 @@ const LEVELS = [
   ['kafka', 'clickhouse'],
   ['topics', 'messages', 'schema', 'ingest', 'replay', 'quality', 'archive', 'secrets', 'engines'],
   ['reset', 'groups', 'health', 'ports'],
+  ['ui'],
   ['start'],
   ['commands'],
 ]

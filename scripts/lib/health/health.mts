@@ -50,9 +50,16 @@ function addressOf(service: ServiceName, settings: Settings): string {
     clickhouse: `${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}`,
     redis: `${settings.REDIS_HOST}:${settings.REDIS_PORT}`,
     'kafka-ui': `port ${settings.KAFKA_UI_PORT}`,
+    ui: `port ${settings.KAFKA_UI_PORT}`,
     ingest: `${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}`,
     canary: 'all services',
   }[service]
+}
+
+/** How Docker is asked; who asks often may keep its answers for a while. */
+export interface HealthLook {
+  readContainers: typeof readContainers
+  readMachineMemory: (timeoutMs: number) => ReturnType<typeof readMachineMemory>
 }
 
 /** The health of the given services, now. Changes nothing, scratch data of `deep` aside. */
@@ -60,25 +67,26 @@ export async function readHealth(
   settings: Settings,
   only: readonly ServiceName[],
   options: ProbeOptions,
+  docker: HealthLook = { readContainers, readMachineMemory },
 ): Promise<StackHealth> {
   const asked = SERVICES.filter((service) =>
     only.length === 0 ? options.deep || service !== 'canary' : only.includes(service),
   )
   const running = runningEmbedded(settings.EMBEDDED_DATA_DIR)
   const embedded = running.length > 0
-  const present = asked.filter((service) => (!embedded || service !== 'kafka-ui') && isPart(service, settings))
+  const present = asked.filter((service) => service !== (embedded ? 'kafka-ui' : 'ui') && isPart(service, settings))
   const asks = await importProbes(present, options.deep)
   // What asks Docker.
   if (!embedded) await import('zx/core')
   const [containers, memory, machineBytes, probed] = await Promise.all([
-    embedded ? [] : readContainers(Math.min(DOCKER_MS, Math.max(LEAST_MS, options.leftMs ?? DOCKER_MS))),
+    embedded ? [] : docker.readContainers(Math.min(DOCKER_MS, Math.max(LEAST_MS, options.leftMs ?? DOCKER_MS))),
     // It takes 2 s, as writing does, so with `deep` it costs nothing.
     embedded || !options.deep ? undefined : readMemory(2 * options.timeoutMs),
-    embedded ? undefined : readMachineMemory(2 * options.timeoutMs),
+    embedded ? undefined : docker.readMachineMemory(2 * options.timeoutMs),
     Promise.all(
       asked.map(async (service) => {
         const ask = asks.get(service)
-        if (!ask) return skip(service, isPart(service, settings) ? DOCKER_ONLY : NOT_PART)
+        if (!ask) return skip(service, whyNot(service, settings))
         await inTurn(service)
         return probe(service, ask, settings, options)
       }),
@@ -89,8 +97,7 @@ export async function readHealth(
     .map((health) =>
       mode === 'embedded' && health.service === 'kafka-ui' ? skip(health.service, DOCKER_ONLY) : health,
     )
-    // Off by default, and then no part of the stack; why ClickHouse does not say is in its own probe's findings.
-    .filter(({ service, state }) => service !== 'ingest' || state === 'healthy' || only.includes('ingest'))
+    .filter((health) => only.includes(health.service) || isListed(health, mode, settings))
   for (const health of services) {
     const container = containers?.find(({ service }) => service === health.service)
     if (container) health.findings = await explainByContainer(health.service, container, health.findings)
@@ -117,8 +124,22 @@ export async function readHealth(
 const DOCKER_ONLY = 'Docker only'
 const NOT_PART = 'not part of this target (KAFKA_MODE=kraft)'
 
-/** False for ZooKeeper where Kafka does without. */
-const isPart = (service: ServiceName, { KAFKA_MODE: mode }: Settings) => service !== 'zookeeper' || mode === 'zookeeper'
+/** False for ZooKeeper where Kafka does without, and for the page where it is left out. */
+const isPart = (service: ServiceName, { KAFKA_MODE: mode, EMBEDDED_UI: ui }: Settings) =>
+  (service !== 'zookeeper' || mode === 'zookeeper') && (service !== 'ui' || ui === 'on')
+
+function whyNot(service: ServiceName, settings: Settings): string {
+  if (service === 'ui') return isPart(service, settings) ? 'not running: npm run ui' : 'left out (EMBEDDED_UI=off)'
+  return isPart(service, settings) ? DOCKER_ONLY : NOT_PART
+}
+
+/** Of Kafka UI and the page, the stack lists one. */
+function isListed({ service, state }: ServiceHealth, mode: StackHealth['mode'], settings: Settings): boolean {
+  if (service === 'ui') return state !== 'skipped'
+  if (service === 'kafka-ui') return mode !== 'embedded' || settings.EMBEDDED_UI === 'off'
+  // Off by default, and then no part of the stack; why ClickHouse does not say is in its own probe's findings.
+  return service !== 'ingest' || state === 'healthy'
+}
 
 function skip(service: ServiceName, summary: string): ServiceHealth {
   return { service, state: 'skipped', latencyMs: 0, summary, details: {}, findings: [] }

@@ -22,6 +22,7 @@ const PROBES: Record<ServiceName, (deep: boolean) => Promise<Ask>> = {
     return (await import('./redis.mts')).probeRedis
   },
   'kafka-ui': async () => (await import('./kafka-ui.mts')).probeKafkaUi,
+  ui: async () => (await import('./ui.mts')).probeUi,
   ingest: async () => {
     await import('@clickhouse/client')
     return (await import('./ingest.mts')).probeIngest
@@ -45,7 +46,16 @@ export async function importProbes(services: readonly ServiceName[], deep: boole
 }
 
 /** Who is asked first: what takes longest to answer, then what takes least of our own time to ask. */
-const TURNS: readonly ServiceName[] = ['clickhouse', 'zookeeper', 'redis', 'kafka-ui', 'ingest', 'kafka', 'canary']
+const TURNS: readonly ServiceName[] = [
+  'clickhouse',
+  'zookeeper',
+  'redis',
+  'kafka-ui',
+  'ui',
+  'ingest',
+  'kafka',
+  'canary',
+]
 
 /** Comes back when it is the service's turn: between two of them what has been answered is read. */
 export async function inTurn(service: ServiceName): Promise<void> {

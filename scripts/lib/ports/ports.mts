@@ -4,7 +4,7 @@ import { configError, error, type Finding } from '../common/findings.mts'
 import { PROJECT } from '../engines/docker.mts'
 import { isAlive, readRecords } from '../engines/embedded/processes.mts'
 import { chooseMode, type StackMode } from '../engines/mode.mts'
-import { EMBEDDED_SERVICES } from '../engines/service.mts'
+import { embeddedServicesOf } from '../engines/service.mts'
 import { isProduction } from '../settings/production.mts'
 import type { Settings } from '../settings/settings.mts'
 import { findHolder, type Owner, overlaps, readContainerPorts } from './owner.mts'
@@ -23,7 +23,7 @@ export interface PortReport {
 /**
  * The state of every port that the stack opens, and what stands in the way of a start: errors, and warnings that do not. Docker opens what
  * the compose file publishes. The embedded stack opens the ports of its services, and KAFKA_INTERNAL_PORT and with KRaft
- * KAFKA_CONTROLLER_PORT, which containers keep to their own network.
+ * KAFKA_CONTROLLER_PORT, which containers keep to their own network; KAFKA_UI_PORT is its page's.
  * @param choice left out: as a start chooses
  * @throws {OpsError} exit code 2 when Compose refuses the compose files, or two services publish one port; 3 when Compose gives no answer
  */
@@ -67,11 +67,16 @@ export async function readPortStates(settings: Settings, choice?: StackMode): Pr
 
 async function projectOf(settings: Settings, mode: StackMode): Promise<ComposeProject> {
   if (mode === 'docker') return readProject(settings)
-  const services: readonly string[] = EMBEDDED_SERVICES
+  const services: readonly string[] = embeddedServicesOf(settings)
   const ports = knownPorts(settings, false).filter(({ service }) => services.includes(service))
   const internal = portOf(settings, 'kafka', 'KAFKA_INTERNAL_PORT')
   const controller = { ...portOf(settings, 'kafka', 'KAFKA_CONTROLLER_PORT'), hostIp: '127.0.0.1' }
-  const own = settings.KAFKA_MODE === 'kraft' ? [internal, controller] : [internal]
+  const page = { ...portOf(settings, 'ui', 'KAFKA_UI_PORT'), hostIp: '127.0.0.1' }
+  const own = [
+    internal,
+    ...(settings.KAFKA_MODE === 'kraft' ? [controller] : []),
+    ...(services.includes('ui') ? [page] : []),
+  ]
   return { name: PROJECT, ports: [...ports, ...own] }
 }
 

@@ -91,6 +91,7 @@ export const VARIABLES = {
   KAFKA_UI_PASSWORD: printable,
   KAFKA_UI_HEAP: heap,
   KAFKA_UI_MEMORY_LIMIT: parseBytes,
+  UI_PORT: port,
   KAFKA_BOOTSTRAP_SERVERS: bootstrapServers,
   KAFKA_SECURITY_PROTOCOL: oneOf('PLAINTEXT', 'SSL', 'SASL_PLAINTEXT', 'SASL_SSL'),
   KAFKA_SASL_MECHANISM: oneOf('', 'PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER'),
@@ -110,10 +111,15 @@ export const VARIABLES = {
   REDIS_USERNAME: noSpaces,
   REDIS_TLS: oneOf('true', 'false'),
   REDIS_CA_CERT: inRoot,
+  EMBEDDED_UI: oneOf('on', 'off'),
   EMBEDDED_DATA_DIR: ((text) => path.resolve(ROOT, printable(text))) as Reader<string>,
 } as const
 
 export type Settings = { readonly [K in keyof typeof VARIABLES]: ReturnType<(typeof VARIABLES)[K]> }
+
+/** The settings as variables, for a process that shall read the same. */
+export const variablesOf = (settings: Settings): Record<string, string> =>
+  Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, String(value)]))
 
 /** The ports that one stack opens on one machine; no two may be equal. */
 export const HOST_PORTS = [

@@ -1,6 +1,7 @@
 /** Whether an embedded service is ready. */
 import { exchange, zookeeperWord } from '../../common/tcp.mts'
 import { isUp } from '../../kafka/cluster.mts'
+import { PAGE_IDENTITY, pageIdentity } from '../page.mts'
 import type { EmbeddedService } from './definition.mts'
 
 /** True once the service gives the right answer; false while it refuses or gives another. */
@@ -23,6 +24,8 @@ export async function answers(service: EmbeddedService): Promise<boolean> {
         const response = await fetch(url, { headers, signal: AbortSignal.timeout(timeoutMs) })
         return (await response.text()).trim() === '1'
       }
+      case 'ui':
+        return (await pageIdentity(service.port, timeoutMs)).startsWith(PAGE_IDENTITY)
       case 'redis': {
         // NOAUTH is an answer of a server that serves; LOADING is one that does not yet.
         const answer = await exchange(service, 'PING\r\n', (received) => received.includes('\r\n'), timeoutMs)

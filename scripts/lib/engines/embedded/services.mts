@@ -1,6 +1,6 @@
 /** The embedded services as data: what each is started with, from the same configuration files as the containers. */
 import path from 'node:path'
-import { reachable, type Settings } from '../../settings/settings.mts'
+import { reachable, type Settings, variablesOf } from '../../settings/settings.mts'
 import { embeddedServicesOf } from '../service.mts'
 import { clickhouse } from './clickhouse-service.mts'
 import { type EmbeddedService, type Installed, shared } from './definition.mts'
@@ -12,12 +12,34 @@ export const STOP_TIMEOUT_MS: Record<string, number> = {
   kafka: 45_000,
   clickhouse: 60_000,
   redis: 30_000,
+  ui: 5_000,
 }
 
 /** The services in the order in which they start. Reads and writes nothing. */
 export function embeddedServices(settings: Settings, installed: Installed): EmbeddedService[] {
-  const makers = { zookeeper, kafka, clickhouse, redis }
+  const makers = { zookeeper, kafka, clickhouse, redis, ui }
   return embeddedServicesOf(settings).map((name) => makers[name](settings, installed))
+}
+
+/** The page of `npm run ui`. It listens on 127.0.0.1 whatever BIND_ADDRESS says. */
+function ui(settings: Settings): EmbeddedService {
+  const port = settings.KAFKA_UI_PORT
+  return {
+    name: 'ui',
+    host: '127.0.0.1',
+    port,
+    command: shared('scripts/lib/run'),
+    args: [shared('scripts/ui.mts'), '--no-open', '--port', String(port)],
+    // The settings of this start, whatever its shell, .env and --env-file were; and the Node.js that runs it.
+    env: { PATH: `${path.dirname(process.execPath)}:${process.env.PATH ?? ''}`, ...variablesOf(settings) },
+    cwd: settings.EMBEDDED_DATA_DIR,
+    stdin: '',
+    files: {},
+    links: {},
+    folders: [],
+    leftovers: [],
+    startTimeoutMs: 60_000,
+  }
 }
 
 function redis(settings: Settings, installed: Installed): EmbeddedService {

@@ -1,0 +1,11 @@
+/** How the page of `npm run ui` is known from other web servers. */
+
+/** What its identity begins with: nothing else answers so. */
+export const PAGE_IDENTITY = '{"status":"UP","page":"l2-market-data-stack",'
+
+/** What a web server on this machine says where the page says what it is and which stack it shows. @throws when none answers */
+export async function pageIdentity(port: number, timeoutMs: number): Promise<string> {
+  const url = `http://127.0.0.1:${port}/api/health`
+  const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs), headers: { Connection: 'close' } })
+  return (await response.text()).slice(0, 10_000)
+}
