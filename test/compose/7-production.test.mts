@@ -17,8 +17,8 @@ const secrets = () =>
   )
 
 test('starts with the certificates and passwords of npm run secrets, and is healthy from outside', async (note) => {
-  // As docs/production.md says: replaced together with ZooKeeper, Kafka would be refused while its session of before lasts.
-  await compose('down')
+  // Stopped first, as docs/production.md says: replaced together with ZooKeeper, Kafka would be refused while its session of before lasts.
+  await compose('down', '-v')
   writeEnv({ BIND_ADDRESS: '0.0.0.0' })
   const made = await script('secrets.mts', '--production')
   assert.is(made.exitCode, 0, made.stdout + made.stderr)

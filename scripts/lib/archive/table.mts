@@ -118,6 +118,10 @@ export async function countPresent(
 /** What the names of scratch tables begin with: of rows on their way out, and of rows that came from a file. */
 const PREFIX = { out: 'archive_out_', in: 'archive_in_' }
 
+/** The market table whose rows a scratch table may hold, which no query of that table sees; undefined for any other table. */
+export const sourceOf = (scratch: string): string | undefined =>
+  new RegExp(`^${PREFIX.out}(\\w+)_[0-9a-f]{8}$`).exec(scratch)?.[1]
+
 /** Runs `use` with an empty table made like `table`, which is dropped afterwards, unless `use` fails with rows on their way out in it. */
 export async function withScratch<T>(
   client: ClickHouseClient,

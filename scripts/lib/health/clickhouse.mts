@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { ClickHouseClient } from '@clickhouse/client'
+import { sourceOf } from '../archive/table.mts'
 import { readRows, withClickHouse } from '../clickhouse/client.mts'
 import { error, type Finding, OpsError, reason, warning } from '../common/findings.mts'
 import { logHint } from '../engines/service.mts'
@@ -118,6 +119,13 @@ function judge(facts: Facts, plan: SchemaPlan, detachedTables: readonly string[]
     const details = { found: `${facts.brokenParts}`, expected: 'none' }
     const hint = "SELECT * FROM system.detached_parts WHERE startsWith(reason, 'broken')"
     findings.push(warning('CLICKHOUSE_BROKEN', 'clickhouse broken parts', { ...details, hint }))
+  }
+  for (const scratch of facts.tables) {
+    const source = sourceOf(scratch)
+    if (!source) continue
+    const found = `rows on their way into an archive, in ${scratch}: a run is at work, or was interrupted`
+    const hint = `if none is: npm run archive -- --table ${source} --before DAY --to DIR, as before; it puts them back first`
+    findings.push(warning('CLICKHOUSE_ARCHIVE', `clickhouse ${source}`, { found, hint }))
   }
   for (const [view, exception] of facts.failedRefreshes) {
     const found = `its last run failed: ${reason(exception).slice(0, 200)}; its views read the raw rows, which is slower`
