@@ -3,8 +3,9 @@
 import { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ClickHouseClient } from '@clickhouse/client'
+import { insertStream } from '../../scripts/lib/clickhouse/client.mts'
 import { difference, type Question } from './questions.mts'
-import { columnsOf, insertStream, type TableName } from './sources.mts'
+import { columnsOf, type TableName } from './sources.mts'
 
 export const SCHEMAS = ['shipped', 'naive', 'today'] as const
 export type SchemaName = (typeof SCHEMAS)[number]
@@ -137,7 +138,7 @@ export async function insertOnce(client: ClickHouseClient, batches: Batches, tok
   for (const [index, body] of bodies.entries()) {
     const settings = token === undefined ? {} : { insert_deduplication_token: `${token}-${index}` }
     const values = Readable.from([body], { objectMode: false, highWaterMark: body.length })
-    await insertStream(client, query, values, settings)
+    await insertStream(client, query, values, { clickhouse_settings: settings })
   }
   const seconds = (performance.now() - startMs) / 1000
   const [[stored] = []] = await rows<number[]>(client, `SELECT count() FROM ${table}`)

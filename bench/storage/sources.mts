@@ -3,6 +3,7 @@ import { createReadStream, existsSync } from 'node:fs'
 import path from 'node:path'
 import { Readable } from 'node:stream'
 import type { ClickHouseClient } from '@clickhouse/client'
+import { insertStream } from '../../scripts/lib/clickhouse/client.mts'
 import { usage } from '../../scripts/lib/command/command.mts'
 import { configError } from '../../scripts/lib/common/findings.mts'
 import { generateMarket } from '../../scripts/lib/replay/market.mts'
@@ -129,18 +130,6 @@ export async function loadParquet(client: ClickHouseClient, folder: string): Pro
 async function createTables(client: ClickHouseClient): Promise<void> {
   for (const table of TABLES) {
     await client.command({ query: `CREATE TABLE ${table} (${COLUMNS[table]}) ENGINE = MergeTree ORDER BY tuple()` })
-  }
-}
-
-export async function insertStream(
-  client: ClickHouseClient,
-  query: string,
-  values: Readable,
-  clickhouse_settings = {},
-): Promise<void> {
-  const { stream } = await client.exec({ query, values, clickhouse_settings })
-  for await (const _ of stream) {
-    // Read to its end, so that the connection is free for the next.
   }
 }
 

@@ -5,6 +5,7 @@
 import { Readable } from 'node:stream'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { insertStream } from '../../scripts/lib/clickhouse/client.mts'
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import { runScript } from '../support/command.mts'
 import { IngestStack } from '../support/ingest.mts'
@@ -66,10 +67,7 @@ async function send(table: string, day: number): Promise<void> {
   const chunks: Buffer[] = []
   for await (const chunk of made.stream) chunks.push(chunk)
   const values = Readable.from([Buffer.concat(chunks)], { objectMode: false })
-  const inserted = await stack.clickhouse.exec({ query: `INSERT INTO ${table} (${names}) FORMAT TabSeparated`, values })
-  for await (const _ of inserted.stream) {
-    // Read to its end: an error of the INSERT shows only then.
-  }
+  await insertStream(stack.clickhouse, `INSERT INTO ${table} (${names}) FORMAT TabSeparated`, values)
 }
 
 /** Buckets whose roll-up is not done. */

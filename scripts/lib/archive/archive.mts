@@ -14,6 +14,7 @@ import {
   countPresent,
   type Day,
   isEqual,
+  lackingIn,
   ofDay,
   readDays,
   readFingerprint,
@@ -150,8 +151,7 @@ async function archiveDay(work: Work, now: Day, file: string, findings: Finding[
 
 /** Whether the table still has every row of a file: only then may another take its place. */
 function holdsAll({ client, table }: Work, entry: Entry, file: string): Promise<boolean> {
-  if (entry.columns.some(({ name, type }) => !table.columns.some((own) => own.name === name && own.type === type)))
-    return Promise.resolve(false)
+  if (lackingIn(table, entry.columns).length > 0) return Promise.resolve(false)
   return withScratch(client, table, 'in', async (scratch) => {
     await insertFile(client, file, entry.columns, scratch)
     return (await countPresent(client, table, entry.columns, scratch, entry.day)) === entry.rows

@@ -24,7 +24,7 @@ export interface Partition {
   rows: number
 }
 
-/** Longest wait for roll-ups: what was inserted last is due after 10 s, and a run takes a day's worth. */
+/** Longest wait for roll-ups: what was inserted last is due after 10 s, and every 5 s a run takes three hours' worth. */
 const ROLLUP_MS = 120_000
 
 /** Puts back what an interrupted run left outside of the table, and drops what one had read from a file. */
@@ -86,7 +86,7 @@ export async function dropProven(
     await client.command({
       query: `DROP TABLE ${scratch} SETTINGS max_table_size_to_drop = 0, max_partition_size_to_drop = 0`,
     })
-    // What came meanwhile is rolled up anew.
+    // What came meanwhile is rolled up again.
     await markStale(client, table.name, named)
     return undefined
   })

@@ -2,8 +2,8 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, open, rename } from 'node:fs/promises'
 import path from 'node:path'
-import type { Readable } from 'node:stream'
 import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client'
+import { insertStream } from '../clickhouse/client.mts'
 import { readRowGroups } from './row-groups.mts'
 import { type Column, FINGERPRINT, type Fingerprint, names, ofDay, sum, type Table } from './table.mts'
 
@@ -60,7 +60,7 @@ export async function readBack(
   const ask = (query: string) => client.command({ query, ...session })
   await ask('CREATE TEMPORARY TABLE read_back (rows Float64, checksum String) ENGINE = Memory')
   const into = `INSERT INTO read_back SELECT ${FINGERPRINT(columns)} FROM ${input(columns)} SETTINGS max_threads = 1 FORMAT Parquet`
-  for (const group of await readRowGroups(file)) await send(client, into, group.body(), session)
+  for (const group of await readRowGroups(file)) await insertStream(client, into, group.body(), session)
   const query = 'SELECT rows, checksum FROM read_back'
   const { data } = await (await client.query({ query, format: 'JSON', ...session })).json<Fingerprint>()
   await ask('DROP TEMPORARY TABLE read_back')
@@ -76,16 +76,9 @@ export async function insertFile(
 ): Promise<void> {
   const into = `INSERT INTO ${to} (${names(columns)}) SETTINGS insert_deduplicate = 0, insert_allow_materialized_columns = 1,
                 max_threads = 1 FORMAT Parquet`
-  for (const group of await readRowGroups(file)) await send(client, into, group.body())
+  for (const group of await readRowGroups(file)) await insertStream(client, into, group.body())
 }
 
 const text = (sql: string) => `'${sql.replace(/[\\']/g, '\\$&')}'`
 const input = (columns: readonly Column[]) =>
   `input(${text(columns.map(({ name, type }) => `\`${name}\` ${type}`).join(', '))})`
-
-async function send(client: ClickHouseClient, query: string, values: Readable, more = {}): Promise<void> {
-  const { stream } = await client.exec({ query, values, ...more })
-  for await (const _ of stream) {
-    // The answer ends when the rows are stored; it is empty.
-  }
-}

@@ -12,6 +12,7 @@ import { keepLatest, markStale } from './rollups.mts'
 import {
   countPresent,
   isEqual,
+  lackingIn,
   movePartition,
   ofDay,
   partitionsOf,
@@ -141,7 +142,7 @@ async function restoreDay(
 /** Why the table cannot take a day in: its columns, or a retention that would delete it again. */
 function unfit(settings: Settings, table: Table, { day, columns }: Entry): Finding | undefined {
   const subject = `${table.name} ${day}`
-  const gone = columns.filter(({ name, type }) => !table.columns.some((own) => own.name === name && own.type === type))
+  const gone = lackingIn(table, columns)
   if (gone.length > 0) {
     const found = `archived columns that the table does not have: ${gone.map(({ name, type }) => `${name} ${type}`).join(', ')}`
     return error('RESTORE_COLUMNS', subject, { found, hint: 'npm run schema -- --dry-run' })

@@ -50,6 +50,10 @@ export async function readTable(client: ClickHouseClient, name: TableName): Prom
   return { name, columns, final: engine.engine.startsWith('Replacing') ? 'FINAL' : '' }
 }
 
+/** Those of archived columns that the table does not have, by name and type. */
+export const lackingIn = ({ columns: own }: Table, columns: readonly Column[]): Column[] =>
+  columns.filter(({ name, type }) => !own.some((each) => each.name === name && each.type === type))
+
 export const names = (columns: readonly Column[]): string => columns.map(({ name }) => `\`${name}\``).join(', ')
 export const hash = (columns: readonly Column[]): string => `cityHash64(${names(columns)})`
 /** Count and checksum, as a SELECT has them. */

@@ -1,7 +1,8 @@
 /** The one place that talks to ClickHouse: client and errors. */
 import { readFileSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
-import type { ClickHouseClient } from '@clickhouse/client'
+import type { Readable } from 'node:stream'
+import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client'
 import { cannotTell, configError, error, type Finding, OpsError, reason, unknown } from '../common/findings.mts'
 import { networkCause } from '../common/tcp.mts'
 import { tlsMistake } from '../common/tls.mts'
@@ -34,6 +35,19 @@ async function connect(
     log: { level: ClickHouseLogLevel.OFF },
   })
   return { client, exchanges }
+}
+
+/** Runs an INSERT whose rows are `values`, in its FORMAT, and returns when they are stored; fails with the client's own error. */
+export async function insertStream(
+  client: ClickHouseClient,
+  query: string,
+  values: Readable,
+  options: { session_id?: string; clickhouse_settings?: ClickHouseSettings } = {},
+): Promise<void> {
+  const { stream } = await client.exec({ query, values, ...options })
+  for await (const _ of stream) {
+    // Read to its end: an error of the INSERT shows only then, and the connection is free for the next.
+  }
 }
 
 /** As {@link withClickHouse}, for who keeps the client: errors are the client's own. */
