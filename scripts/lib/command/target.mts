@@ -1,6 +1,6 @@
 /** Before a command changes services of other machines: says which, and asks. */
 import { error, type Finding } from '../common/findings.mts'
-import { isThisMachine } from '../common/tcp.mts'
+import { otherMachines, splitAddress } from '../common/tcp.mts'
 import { isProduction, PRODUCTION_FILE } from '../settings/production.mts'
 import type { Settings } from '../settings/settings.mts'
 import { confirmWord, requireTerminal } from './confirm.mts'
@@ -16,7 +16,7 @@ function placeOf(settings: Settings, target: Target): { variable: string; hosts:
   return {
     kafka: {
       variable: 'KAFKA_BOOTSTRAP_SERVERS',
-      hosts: servers.map((server) => server.slice(0, server.lastIndexOf(':')).replace(/^\[(.*)\]$/, '$1')),
+      hosts: servers.map((server) => splitAddress(server).host),
       shown: `kafka ${servers.join(', ')}${user} (${protocol})`,
     },
     clickhouse: {
@@ -31,8 +31,8 @@ function placeOf(settings: Settings, target: Target): { variable: string; hosts:
 /** Those of `targets` that are not on this machine; a host name that cannot be looked up is not. */
 async function remote(settings: Settings, targets: readonly Target[]) {
   const places = targets.map((target) => placeOf(settings, target))
-  const own = await Promise.all(places.map(({ hosts }) => Promise.all(hosts.map(isThisMachine))))
-  return places.filter((_, index) => own[index]?.includes(false))
+  const others = await Promise.all(places.map(({ hosts }) => otherMachines(hosts)))
+  return places.filter((_, index) => others[index]?.length)
 }
 
 /** Says which of `targets` are not on this machine; true when any is not. */

@@ -53,6 +53,18 @@ export async function isThisMachine(host: string): Promise<boolean> {
   }
 }
 
+/** Those of `hosts` that are not this machine. */
+export async function otherMachines(hosts: readonly string[]): Promise<string[]> {
+  const own = await Promise.all(hosts.map(isThisMachine))
+  return hosts.filter((_, index) => !own[index])
+}
+
+/** Host and port of `host:port`, the host of an IPv6 address without its brackets. */
+export function splitAddress(address: string): { host: string; port: number } {
+  const colon = address.lastIndexOf(':')
+  return { host: address.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port: Number(address.slice(colon + 1)) }
+}
+
 const CAUSES: Record<string, string> = {
   ECONNREFUSED: 'connection refused',
   ECONNRESET: 'the connection was closed',

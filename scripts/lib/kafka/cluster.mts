@@ -1,6 +1,6 @@
 /** The way to Kafka for what the scripts ask it themselves. It has deadlines, and turns failures into findings that name the cause. */
 import { configError, type Finding, OpsError, unknown } from '../common/findings.mts'
-import { networkCause } from '../common/tcp.mts'
+import { networkCause, splitAddress } from '../common/tcp.mts'
 import { waitUntil } from '../common/wait.mts'
 import { describeLogDirs, type Metadata, metadata } from './cluster-requests.mts'
 import type { Servers } from './options.mts'
@@ -191,10 +191,4 @@ function clusterOf({ address, wire, seen }: OpenBroker, settings: Servers, timeo
         )
     },
   }
-}
-
-/** Host and port of `host:port`, the host of an IPv6 address without its brackets. */
-export function splitAddress(address: string): { host: string; port: number } {
-  const colon = address.lastIndexOf(':')
-  return { host: address.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port: Number(address.slice(colon + 1)) }
 }

@@ -1,7 +1,6 @@
 /** What keeps a reset from the wrong topics, the wrong cluster, and readers at work. */
 import { configError, error, type Finding, warning } from '../common/findings.mts'
-import { isThisMachine } from '../common/tcp.mts'
-import { splitAddress } from '../kafka/cluster.mts'
+import { otherMachines, splitAddress } from '../common/tcp.mts'
 import type { Metadata } from '../kafka/cluster-requests.mts'
 import type { ConsumerGroup } from '../kafka/groups.mts'
 import { fileFlag } from '../topics/hint.mts'
@@ -60,8 +59,7 @@ export async function guardCluster(
   const hosts = [
     ...new Set([...servers.map((server) => splitAddress(server).host), ...seen.brokers.map((b) => b.host)]),
   ]
-  const local = await Promise.all(hosts.map(isThisMachine))
-  const remote = hosts.filter((_, index) => !local[index])
+  const remote = await otherMachines(hosts)
   if (remote.length === 0) return
   const found = `a broker at ${remote.join(', ')}, which is not this machine`
   const hint = `add --cluster-id ${seen.clusterId}, if that is the cluster you mean`

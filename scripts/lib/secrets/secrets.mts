@@ -5,7 +5,7 @@ import path from 'node:path'
 import type { Finding, Paint } from '../common/findings.mts'
 import { keepSecret } from '../common/secrets.mts'
 import { table } from '../common/table.mts'
-import { isThisMachine } from '../common/tcp.mts'
+import { otherMachines } from '../common/tcp.mts'
 import { envFileName, writeEnvValues } from '../settings/env-file.mts'
 import { lookupFor } from '../settings/environment.mts'
 import { templateValues } from '../settings/production.mts'
@@ -88,10 +88,8 @@ async function readElsewhere(textOf: TextOf): Promise<Map<string, string>> {
     ['clickhouse', 'CLICKHOUSE_HOST', [textOf('CLICKHOUSE_HOST') ?? '']],
     ['redis', 'REDIS_HOST', [textOf('REDIS_HOST') ?? '']],
   ]
-  const own = await Promise.all(places.map(([, , hosts]) => Promise.all(hosts.map(isThisMachine))))
-  return new Map(
-    places.flatMap(([name, variable], at) => (own[at]?.includes(false) ? [[name, variable] as const] : [])),
-  )
+  const others = await Promise.all(places.map(([, , hosts]) => otherMachines(hosts)))
+  return new Map(places.flatMap(([name, variable], at) => (others[at]?.length ? [[name, variable] as const] : [])))
 }
 
 /** The names that clients of this stack use: the loopback ones, the advertised host, and an address that it is bound to. */
