@@ -4,11 +4,13 @@
  * Writes strong passwords to .env in place of the published ones; with --production also certificates and the settings of
  * docker-compose.prod.yml. Everything else in .env stays as it is. Exit codes: see --help.
  */
-import { runCommand } from './lib/command/command.mts'
-import { configError, error } from './lib/common/findings.mts'
+import { runCommand, usage } from './lib/command/command.mts'
+import { configError } from './lib/common/findings.mts'
+
+const NAME = './scripts/secrets.mts'
 
 await runCommand({
-  name: './scripts/secrets.mts',
+  name: NAME,
   summary: `Writes strong passwords to .env in place of the published ones, and lets only its owner read it. Shows none of them.
 What has a value of its own stays, so a second run changes nothing. Services take new passwords when they start.`,
   options: {
@@ -31,9 +33,9 @@ What has a value of its own stays, so a second run changes nothing. Services tak
     const { production, renew, host: names, 'dry-run': dryRun } = options
     const { host } = await import('./lib/settings/readers.mts')
     const wrong = names.filter((name) => !isHost(name, host))
-    if (wrong.length > 0) throw usage('--host', `"${wrong.join(' ')}"`, 'host names or addresses')
+    if (wrong.length > 0) throw configError([usage(NAME, '--host', `"${wrong.join(' ')}"`, 'host names or addresses')])
     if (!production && (renew || names.length > 0))
-      throw usage(renew ? '--renew' : '--host', 'no --production', '--production beside it')
+      throw configError([usage(NAME, renew ? '--renew' : '--host', 'no --production', '--production beside it')])
     const { renderSecrets, writeSecrets } = await import('./lib/secrets/secrets.mts')
     const written = await writeSecrets({ production, renew, names, dryRun })
     const { findings, envFile, pieces, lines, changes } = written
@@ -58,8 +60,4 @@ function isHost(name: string, read: (text: string) => string): boolean {
   } catch {
     return false
   }
-}
-
-function usage(subject: string, found: string, expected: string) {
-  return configError([error('USAGE', subject, { found, expected, hint: './scripts/secrets.mts --help' })])
 }

@@ -4,6 +4,7 @@ import type { ClickHouseClient } from '@clickhouse/client'
 import { withClickHouse } from '../clickhouse/client.mts'
 import { configError, error, type Finding } from '../common/findings.mts'
 import { quoted } from '../common/quote.mts'
+import { DAY_MS } from '../common/time.mts'
 import type { Settings } from '../settings/settings.mts'
 import { damaged, tidyUp } from './drop.mts'
 import { type Entry, entryOf, fileOf, readManifest, withFile } from './manifest.mts'
@@ -47,7 +48,6 @@ const RETENTION = {
   market_l2: 'MARKET_L2_RETENTION_DAYS',
   market_metrics: 'MARKET_METRICS_RETENTION_DAYS',
 } as const satisfies Record<TableName, keyof Settings>
-const DAY_MS = 86_400_000
 
 /**
  * Brings days back. A day that is there already stays as it is.

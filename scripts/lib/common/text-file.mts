@@ -1,6 +1,6 @@
-/** Reading the text files that people write, whatever is found in their place. */
+/** Reading the text files that people write, whatever is found in their place, and who else may. */
 import { isUtf8 } from 'node:buffer'
-import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, type Stats } from 'node:fs'
+import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, type Stats, statSync } from 'node:fs'
 
 /** Far above any configuration, far below what slows a command down. */
 const MAX_BYTES = 1024 * 1024
@@ -49,6 +49,13 @@ function openToRead(file: string): number | undefined {
     if (lstatSync(file, { throwIfNoEntry: false })) throw new Error('a link to a file that is not there')
     return undefined
   }
+}
+
+/** What group and others may do with a file or folder, as bits of its mode; 0 where the system has no such. undefined when it is not there. */
+export function othersMode(file: string): number | undefined {
+  const mode = statSync(file, { throwIfNoEntry: false })?.mode
+  if (mode === undefined) return undefined
+  return process.platform === 'win32' ? 0 : mode & 0o077
 }
 
 /** What a file is that is no regular one. */

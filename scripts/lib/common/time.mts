@@ -81,7 +81,7 @@ export function isZone(name: string): boolean {
   }
 }
 
-const DAY_MS = 86_400_000
+export const DAY_MS = 86_400_000
 
 /**
  * A zone by its IANA name, such as America/New_York. @throws {RangeError} for a name that this Node.js does not know

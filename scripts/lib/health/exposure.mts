@@ -1,7 +1,8 @@
 /** What others could read or reach: passwords and keys in files, certificates that end, ports open to other machines. All are warnings. */
-import { readdirSync, statSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import path from 'node:path'
 import { type Finding, warning } from '../common/findings.mts'
+import { othersMode } from '../common/text-file.mts'
 import type { StackMode } from '../engines/mode.mts'
 import { knownPorts, readProject } from '../ports/published.mts'
 import { exposedFindings, isLoopback } from '../ports/report.mts'
@@ -25,16 +26,10 @@ export async function exposure(settings: Settings, mode: StackMode | 'unknown'):
   return [...files, ...exposedFindings(ports, settings, production)]
 }
 
-/** The permissions of group and others; none where the system has no such. */
-function othersMode(file: string): number {
-  if (process.platform === 'win32') return 0
-  return (statSync(file, { throwIfNoEntry: false })?.mode ?? 0) & 0o077
-}
-
 /** A .env that others can read, once it holds a password that is not the published one. */
 export function readableEnv(root = ROOT, env = process.env): Finding[] {
   const fileName = envFileName(env, root)
-  if ((othersMode(path.resolve(root, fileName)) & 0o044) === 0) return []
+  if (((othersMode(path.resolve(root, fileName)) ?? 0) & 0o044) === 0) return []
   const published = templateValues(root)
   const own = parseEnvFile(readEnvText(root, fileName) ?? '', fileName).filter(
     ({ name, text }) => isSecret(name) && text !== '' && text !== published.get(name),
@@ -46,7 +41,7 @@ export function readableEnv(root = ROOT, env = process.env): Finding[] {
 
 /** A folder of keys that others can enter. */
 function openFolder(root = ROOT): Finding[] {
-  if (othersMode(path.join(root, 'certs')) === 0) return []
+  if (!othersMode(path.join(root, 'certs'))) return []
   const found = 'other users of this machine can read the keys in it'
   return [warning('CERTS_READABLE', 'certs', { found, hint: 'chmod 700 certs' })]
 }

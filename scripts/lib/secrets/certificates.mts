@@ -2,6 +2,7 @@
 import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { readTextFile } from '../common/text-file.mts'
+import { DAY_MS } from '../common/time.mts'
 
 export interface Certificate {
   /** Milliseconds since 1970. */
@@ -11,7 +12,6 @@ export interface Certificate {
 
 /** Days before its end from which a certificate is to be renewed. */
 export const RENEW_DAYS = 30
-export const DAY_MS = 86_400_000
 
 /** The PEM certificates of a file, in order; none for a file that is not there. @throws {Error} for a file that cannot be read or holds a broken one */
 export function readCertificates(file: string): Certificate[] {

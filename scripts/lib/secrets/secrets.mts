@@ -1,11 +1,11 @@
 /** Strong passwords in .env, and with `production` the certificates and settings of docker-compose.prod.yml. Shows no secret. */
 import { randomInt } from 'node:crypto'
-import { statSync } from 'node:fs'
 import path from 'node:path'
 import type { Finding, Paint } from '../common/findings.mts'
 import { keepSecret } from '../common/secrets.mts'
 import { table } from '../common/table.mts'
 import { otherMachines } from '../common/tcp.mts'
+import { othersMode } from '../common/text-file.mts'
 import { envFileName, writeEnvValues } from '../settings/env-file.mts'
 import { lookupFor } from '../settings/environment.mts'
 import { templateValues } from '../settings/production.mts'
@@ -71,9 +71,9 @@ export async function writeSecrets({ production, renew, names, dryRun }: Secrets
 }
 
 function stateOf(file: string): Secrets['envState'] {
-  const mode = statSync(file, { throwIfNoEntry: false })?.mode
+  const mode = othersMode(file)
   if (mode === undefined) return 'new'
-  return process.platform !== 'win32' && (mode & 0o077) !== 0 ? 'closed' : 'kept'
+  return mode === 0 ? 'kept' : 'closed'
 }
 
 type TextOf = (variable: string) => string | undefined

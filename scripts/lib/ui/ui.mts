@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import { OpsError } from '../common/findings.mts'
 import { redact } from '../common/secrets.mts'
+import { PAGE } from '../engines/page.mts'
 import type { Settings } from '../settings/settings.mts'
 import { ingestPart, readBook, tablesPart } from './clickhouse.mts'
 import { Events } from './events.mts'
@@ -24,8 +25,7 @@ const MAX_NAME = 249
 
 /** What the page says of itself, for who looks whether it serves, and which stack it shows. */
 export const identityOf = (settings: Settings) => ({
-  status: 'UP',
-  page: 'l2-market-data-stack',
+  ...PAGE,
   kafka: settings.KAFKA_BOOTSTRAP_SERVERS.join(','),
   clickhouse: `${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}/${settings.CLICKHOUSE_DATABASE}`,
 })
