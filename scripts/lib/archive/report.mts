@@ -1,12 +1,11 @@
 /** What archive and restore say. */
+import { count } from '../common/count.mts'
 import { configError } from '../common/findings.mts'
 import { table } from '../common/table.mts'
 import type { Archived } from './archive.mts'
 import type { Partition } from './drop.mts'
 import type { RestoredDay } from './restore.mts'
 import { TABLES, type TableName } from './table.mts'
-
-const count = (value: number): string => new Intl.NumberFormat('en-GB').format(value)
 
 const STATES = {
   proven: 'proven before',
@@ -20,7 +19,7 @@ export function renderDays({ days }: Pick<Archived, 'days'>): string {
   const size = (bytes = 0) => `${(bytes / 1024 ** 2).toFixed(1)} MiB`
   const rows = days.map(({ day, rows, bytes, state }) => [
     day,
-    `${count(rows)} rows`,
+    `${count.format(rows)} rows`,
     bytes ? size(bytes) : '',
     STATES[state],
   ])
@@ -31,10 +30,10 @@ export function renderDays({ days }: Pick<Archived, 'days'>): string {
 export function renderQuestion(name: TableName, partitions: readonly Partition[]): string {
   const lines = partitions.map(({ partition, days, rows }) => {
     const [first, last] = [days[0]?.day ?? '', days.at(-1)?.day ?? '']
-    return [partition, `${count(rows)} rows`, first === last ? first : `${first} to ${last}`]
+    return [partition, `${count.format(rows)} rows`, first === last ? first : `${first} to ${last}`]
   })
   const rows = partitions.reduce((sum, each) => sum + each.rows, 0)
-  return `${table(lines, { align: 'lrl' })}\nThis drops ${count(rows)} archived rows of ${name}.`
+  return `${table(lines, { align: 'lrl' })}\nThis drops ${count.format(rows)} archived rows of ${name}.`
 }
 
 const RESTORED = {
@@ -46,7 +45,7 @@ const RESTORED = {
 
 export function renderRestored(days: readonly RestoredDay[]): string {
   return table(
-    days.map(({ day, rows, state }) => [day, state === 'refused' ? '' : `${count(rows)} rows`, RESTORED[state]]),
+    days.map(({ day, rows, state }) => [day, state === 'refused' ? '' : `${count.format(rows)} rows`, RESTORED[state]]),
     { align: 'lrl' },
   )
 }

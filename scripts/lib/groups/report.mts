@@ -1,10 +1,10 @@
 /** Consumer groups, and the plan of a reset, as people read them. */
+import { count } from '../common/count.mts'
 import type { Paint } from '../common/findings.mts'
 import { table } from '../common/table.mts'
 import { isMoved, type Move, recordsMoved } from './plan.mts'
 import type { GroupStatus, TopicStatus } from './rates.mts'
 
-const count = new Intl.NumberFormat('en-GB')
 const known = (number: number | null): string => (number === null ? 'unknown' : count.format(number))
 
 /** Seconds for people, in its two largest units: "45 s", "12 min 30 s", "3 h 5 min", "2 d 4 h". */

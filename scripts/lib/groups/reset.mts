@@ -1,5 +1,7 @@
 /** Moves what a consumer group has committed, from the plan to the proof. */
+
 import { confirmWord, requireTerminal } from '../command/confirm.mts'
+import { count } from '../common/count.mts'
 import { configError, error, exitCodeOf, type Finding, OpsError, unknown } from '../common/findings.mts'
 import { nearest, suggestion } from '../common/nearest.mts'
 import { quoted } from '../common/quote.mts'
@@ -39,7 +41,6 @@ export interface ResetOutcome {
 }
 
 const WORD = 'reset'
-const count = new Intl.NumberFormat('en-GB')
 
 /** The command for another run that does the same. */
 const commandOf = ({ group, toText, topics }: ResetRequest): string =>

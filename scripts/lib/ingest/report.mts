@@ -1,4 +1,5 @@
 /** The status of the built-in ingest as findings and as text. */
+import { count } from '../common/count.mts'
 import { error, type Finding, type Paint, unknown, warning } from '../common/findings.mts'
 import { table } from '../common/table.mts'
 import { LAG_LIMITS, type LagLimits } from '../kafka/lag-limits.mts'
@@ -82,7 +83,6 @@ const STATES = {
 
 /** A line a topic, then the newest rejects. */
 export function renderStatus(status: IngestStatus, paint: Paint): string {
-  const count = new Intl.NumberFormat('en-GB')
   const rows = [
     ['topic', 'table', 'lag', 'messages/s', 'rejects', 'newest message'],
     ...status.topics.map(({ topic, table, exists, lag, messagesPerSecond, rejects, newestMs }) => [

@@ -1,8 +1,10 @@
 /** What to do about rejected messages once their cause is fixed: send them again, or delete them. */
+
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows } from '../clickhouse/client.mts'
 import type { Report } from '../command/command.mts'
 import { confirmWord, requireTerminal } from '../command/confirm.mts'
+import { count } from '../common/count.mts'
 import type { Paint } from '../common/findings.mts'
 import { table } from '../common/table.mts'
 import { openKafkajs } from '../kafka/clients.mts'
@@ -126,7 +128,6 @@ const newestOf = (reasons: readonly RejectReason[]): string =>
 /** A line for each reason: how many, of which topic, since when, and one message. */
 function renderReasons(reasons: readonly RejectReason[], paint: Paint): string {
   if (reasons.length === 0) return 'No rejected messages'
-  const count = new Intl.NumberFormat('en-GB')
   return table(
     [
       ['messages', 'topic', 'reason', 'newest', 'for example'],

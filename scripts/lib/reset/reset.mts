@@ -1,6 +1,8 @@
 /** What reset-kafka does, from the survey to the proof. */
+
 import { confirmWord, requireTerminal } from '../command/confirm.mts'
 import { onInterrupt } from '../command/interrupt.mts'
+import { count } from '../common/count.mts'
 import { configError, exitCodeOf, type Finding } from '../common/findings.mts'
 import { type Cluster, openCluster } from '../kafka/cluster.mts'
 import type { Settings } from '../settings/settings.mts'
@@ -125,7 +127,7 @@ async function carryOut(
 
 function question({ topics }: Survey): string {
   const records = topics.reduce((sum, topic) => sum + topic.records, 0)
-  return `This destroys ${new Intl.NumberFormat('en-GB').format(records)} records in ${topics.length} topics, for good.`
+  return `This destroys ${count.format(records)} records in ${topics.length} topics, for good.`
 }
 
 /** Until the returned function is called, Ctrl-C ends the process with `message` and exit code 1. */

@@ -1,4 +1,5 @@
 /** What a reset would destroy: records, bytes and newest record of each topic, and the groups that read them. Changes nothing. */
+import { count } from '../common/count.mts'
 import { table } from '../common/table.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import { describeLogDirs, metadata } from '../kafka/cluster-requests.mts'
@@ -89,8 +90,6 @@ export async function readGroupsOf(
 }
 
 const sum = (numbers: number[]): number => numbers.reduce((total, each) => total + each, 0)
-
-const count = new Intl.NumberFormat('en-GB')
 
 /** Bytes as people read them, to at least three digits: 1,536 → "1.50 KB" (of 1,024). */
 export function formatBytes(bytes: number): string {
