@@ -1,5 +1,4 @@
 /** Moves what a consumer group has committed, from the plan to the proof. */
-
 import { confirmWord, requireTerminal } from '../command/confirm.mts'
 import { count } from '../common/count.mts'
 import { configError, error, exitCodeOf, type Finding, OpsError, unknown } from '../common/findings.mts'

@@ -1,5 +1,4 @@
 /** What to do about rejected messages once their cause is fixed: send them again, or delete them. */
-
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows } from '../clickhouse/client.mts'
 import type { Report } from '../command/command.mts'

@@ -1,5 +1,4 @@
 /** What reset-kafka does, from the survey to the proof. */
-
 import { confirmWord, requireTerminal } from '../command/confirm.mts'
 import { onInterrupt } from '../command/interrupt.mts'
 import { count } from '../common/count.mts'
