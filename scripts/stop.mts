@@ -26,7 +26,7 @@ await runCommand({
     const { stopContainers } = await import('./lib/engines/docker.mts')
     const { stopEmbedded } = await import('./lib/engines/embedded/stack.mts')
     const { findContainers, holdsMemory } = await import('./lib/engines/inspect.mts')
-    const { logFile } = await import('./lib/engines/service.mts')
+    const { logFile } = await import('./lib/engines/logs.mts')
     const { readSettings } = await import('./lib/settings/settings.mts')
     /** After an embedded stack was stopped, an engine that gives no answer has no containers: only one of the two runs. */
     const containers = (embeddedStopped: boolean): Promise<Container[]> =>

@@ -1,6 +1,5 @@
 /** The contract that every command keeps: flags, --help, --json, exit codes, and where output goes. */
 import path from 'node:path'
-import { parseArgs } from 'node:util'
 import {
   configError,
   type ExitCode,
@@ -17,6 +16,7 @@ import {
 import { nearest } from '../common/nearest.mts'
 import { redact } from '../common/secrets.mts'
 import { table } from '../common/table.mts'
+import { parseArgs } from '../common/util.mts'
 
 /**
  * `list` takes every value up to the next flag: `--only redis kafka`. `number` is checked against its bounds, and to have no fraction where

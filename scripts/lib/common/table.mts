@@ -1,4 +1,4 @@
-import { stripVTControlCharacters } from 'node:util'
+import { stripVTControlCharacters } from './util.mts'
 
 /**
  * Rows as lines of aligned columns, two blanks apart, each line indented by `indent` blanks. `align` has a letter a column, `l` or `r`;

@@ -1,5 +1,5 @@
 import { error } from '../common/findings.mts'
-import { logHint } from '../engines/service.mts'
+import { logHint } from '../engines/logs.mts'
 import { localAddress } from '../ports/published.mts'
 import type { Settings } from '../settings/settings.mts'
 import type { Probe, ProbeOptions } from './probe.mts'

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { error, type Finding, OpsError, warning } from '../common/findings.mts'
-import { logHint } from '../engines/service.mts'
+import { logHint } from '../engines/logs.mts'
 import { openKafkajs } from '../kafka/clients.mts'
 import { type Cluster, openCluster } from '../kafka/cluster.mts'
 import { describeQuorum, metadata } from '../kafka/cluster-requests.mts'

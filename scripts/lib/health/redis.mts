@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis'
 import { error, type Finding, reason, warning } from '../common/findings.mts'
 import { exchange } from '../common/tcp.mts'
 import { tlsMistake, withoutTls } from '../common/tls.mts'
-import { logHint } from '../engines/service.mts'
+import { logHint } from '../engines/logs.mts'
 import type { Settings } from '../settings/settings.mts'
 import { attempt, type Probe, type ProbeOptions } from './probe.mts'
 

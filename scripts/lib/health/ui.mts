@@ -1,6 +1,6 @@
 import { error } from '../common/findings.mts'
+import { logHint } from '../engines/logs.mts'
 import { PAGE_IDENTITY, pageIdentity } from '../engines/page.mts'
-import { logHint } from '../engines/service.mts'
 import type { Settings } from '../settings/settings.mts'
 import type { Probe, ProbeOptions } from './probe.mts'
 

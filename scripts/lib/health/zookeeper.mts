@@ -1,6 +1,6 @@
 import { error, type Finding, warning } from '../common/findings.mts'
 import { zookeeperWord } from '../common/tcp.mts'
-import { logHint } from '../engines/service.mts'
+import { logHint } from '../engines/logs.mts'
 import { localAddress } from '../ports/published.mts'
 import type { Settings } from '../settings/settings.mts'
 import type { Probe, ProbeOptions } from './probe.mts'

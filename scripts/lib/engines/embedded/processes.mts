@@ -15,7 +15,7 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 import { waitUntil } from '../../common/wait.mts'
-import { logFile, recordFile } from '../service.mts'
+import { logFile, recordFile } from '../logs.mts'
 import { readState, unusable } from './data-dir.mts'
 
 /** A process that a start recorded in `<data folder>/run/<name>.json`. */
