@@ -3,22 +3,12 @@ import type { ClickHouseClient } from '@clickhouse/client'
 import { connectClickHouse, withClickHouse } from '../../scripts/lib/clickhouse/client.mts'
 import { syncSchema } from '../../scripts/lib/schema/schema.mts'
 import type { Settings } from '../../scripts/lib/settings/settings.mts'
-import type { Answered, Batches, Clients, SchemaName, Size } from './measure.mts'
-import {
-  ask,
-  FORMATS,
-  insertOnce,
-  measureSize,
-  median,
-  readBatches,
-  rollUp,
-  rows,
-  SCHEMAS,
-  stopRollUps,
-} from './measure.mts'
+import { type Inserted, measureInserts } from './inserts.mts'
+import type { Answered, Clients, SchemaName, Size } from './measure.mts'
+import { ask, measureSize, merge, rollUp, rows, SCHEMAS, stopMerges, stopRollUps } from './measure.mts'
 import { questionsAbout, type Subject } from './questions.mts'
 import { NAIVE, TODAY } from './schemas.mts'
-import { copyOf, generateRows, loadParquet, TABLES, type TableName } from './sources.mts'
+import { columnsOf, generateRows, loadParquet, SLICES, sliceOf, TABLES, type TableName } from './sources.mts'
 
 export interface BenchOptions {
   /** Folder with Parquet files; undefined to generate a market. */
@@ -35,10 +25,11 @@ export interface BenchResult {
   version: string
   threads: number
   subject: Subject
+  /** Of rows that are no copies, merged. */
   sizes: { table: TableName; by: Record<SchemaName, Size> }[]
-  /** Rows per second; `untokened` is the shipped schema for a writer that sends no deduplication token. */
-  inserts: { table: TableName; format: string; by: Record<SchemaName | 'untokened', number> }[]
-  answers: Answered[]
+  inserts: Inserted[]
+  /** As a trading day leaves the tables, and merged. */
+  states: { state: 'hot' | 'merged'; rows: number; parts: Record<SchemaName, number>; answers: Answered[] }[]
   /** What keeping the roll-ups costs, in milliseconds of work and bytes for each row that they are made from. */
   rollUps: { name: 'bars' | 'book'; msPerMillionRows: number; bytesPerRow: number }[]
 }
@@ -46,10 +37,10 @@ export interface BenchResult {
 const SYMBOLS = 100
 /** Messages to generate; a tenth are trades. More rows than these are copies. */
 const messagesFor = (rows: number) => Math.min(2_000_000, Math.max(20_000, rows))
-/** Batches of one round, if the table has that many rows. */
-const BATCHES = 4
 /** For one statement: loading the largest table is one. */
 const PATIENCE_MS = 3_600_000
+/** What the names of a schema's databases end with: where questions are asked, where inserts are timed, where rows without copies lie. */
+const SUFFIXES = ['', '_insert', '_size'] as const
 
 /**
  * Loads the same rows into the shipped, the naive and today's schema and measures all three, in turn wherever time counts. Drops its
@@ -58,7 +49,7 @@ const PATIENCE_MS = 3_600_000
  */
 export async function benchStorage(settings: Settings, prefix: string, options: BenchOptions): Promise<BenchResult> {
   const connect = (database: string) => connectClickHouse({ ...settings, CLICKHOUSE_DATABASE: database }, PATIENCE_MS)
-  const names = ['source', ...SCHEMAS, ...SCHEMAS.map((schema) => `${schema}_insert`)]
+  const names = ['source', ...SUFFIXES.flatMap((suffix) => SCHEMAS.map((schema) => `${schema}${suffix}`))]
   return withClickHouse({ ...settings, CLICKHOUSE_DATABASE: 'system' }, PATIENCE_MS, async (server) => {
     const clients: Record<string, ClickHouseClient> = {}
     try {
@@ -73,7 +64,7 @@ export async function benchStorage(settings: Settings, prefix: string, options: 
       if (options.data === undefined) {
         await generateRows(source, messagesFor(options.rows), SYMBOLS, (part) => options.show(part * 0.1, 'generating'))
       } else await loadParquet(source, options.data)
-      for (const suffix of ['', '_insert']) {
+      for (const suffix of SUFFIXES) {
         const shipped = { ...settings, CLICKHOUSE_DATABASE: `${prefix}_shipped${suffix}` }
         const mayDelete = async () => false
         await syncSchema(shipped, { mode: 'apply', timeoutMs: PATIENCE_MS, mayDelete, log: () => {} })
@@ -83,8 +74,11 @@ export async function benchStorage(settings: Settings, prefix: string, options: 
       const schemas = (suffix: string): Clients => {
         return { shipped: within(`shipped${suffix}`), naive: within(`naive${suffix}`), today: within(`today${suffix}`) }
       }
-      const inserts = await measureInserts(source, schemas('_insert'), options)
-      return { inserts, ...(await measureStored(source, `${prefix}_source`, schemas(''), options)) }
+      const inserts = await measureInserts(source, schemas('_insert'), options.rounds, (part, text) =>
+        options.show(0.1 + part * 0.3, text),
+      )
+      const sizes = await measureSizes(`${prefix}_source`, schemas('_size'), options)
+      return { inserts, sizes, ...(await measureStored(source, `${prefix}_source`, schemas(''), options)) }
     } finally {
       for (const client of Object.values(clients)) await client.close()
       for (const name of names) await server.command({ query: `DROP DATABASE IF EXISTS ${prefix}_${name} SYNC` })
@@ -92,34 +86,26 @@ export async function benchStorage(settings: Settings, prefix: string, options: 
   })
 }
 
-async function measureInserts(source: ClickHouseClient, clients: Clients, { rounds, show }: BenchOptions) {
+/** Inserts a slice of a table's rows into every schema. */
+async function load(source: string, clients: Clients, table: TableName, slice: number, copies: number): Promise<void> {
+  const query = `INSERT INTO ${table} (${columnsOf(table)}) ${sliceOf(source, table, slice, copies)}`
+  for (const schema of SCHEMAS) await clients[schema].command({ query })
+}
+
+async function measureSizes(source: string, clients: Clients, { show }: BenchOptions): Promise<BenchResult['sizes']> {
   await stopRollUps(clients.shipped)
-  // These rows stand for those of today, which are not compressed again yet.
-  for (const table of TABLES) await clients.shipped.command({ query: `ALTER TABLE ${table} REMOVE TTL` })
-  const inserts: BenchResult['inserts'] = []
-  const pairs = TABLES.flatMap((table) => FORMATS.map((format) => ({ table, format })))
-  for (const [index, { table, format }] of pairs.entries()) {
-    // A client asks for the types of the table before it sends Native; JSON is the same text for all.
-    const read = (target?: ClickHouseClient) => readBatches(source, table, format, BATCHES, target)
-    const text = format === 'JSONEachRow' ? await read() : undefined
-    const batches = {} as Record<SchemaName, Batches>
-    for (const schema of SCHEMAS) batches[schema] = text ?? (await read(clients[schema]))
-    const speeds: Record<SchemaName | 'untokened', number[]> = { shipped: [], naive: [], today: [], untokened: [] }
-    // The first round, in which files and caches are cold, does not count.
-    for (let round = 0; round <= rounds; round++) {
-      show(0.1 + (0.3 * (index + round / rounds)) / pairs.length, `inserting into ${table}: ${format}`)
-      for (const who of [...SCHEMAS, 'untokened'] as const) {
-        const schema = who === 'untokened' ? 'shipped' : who
-        const token = who === 'shipped' ? `${format}-${round}` : undefined
-        const speed = await insertOnce(clients[schema], batches[schema], token)
-        if (round > 0) speeds[who].push(speed)
-      }
+  const sizes: BenchResult['sizes'] = []
+  for (const [index, table] of TABLES.entries()) {
+    show(0.4 + 0.03 * index, `loading ${table}, without copies`)
+    for (let slice = 0; slice < SLICES; slice++) await load(source, clients, table, slice, 1)
+    const by = {} as Record<SchemaName, Size>
+    for (const schema of SCHEMAS) {
+      await merge(clients[schema], table)
+      by[schema] = await measureSize(clients[schema], table)
     }
-    const { shipped, naive, today, untokened } = speeds
-    const by = { shipped: median(shipped), naive: median(naive), today: median(today), untokened: median(untokened) }
-    inserts.push({ table, format, by })
+    sizes.push({ table, by })
   }
-  return inserts
+  return sizes
 }
 
 async function measureStored(source: ClickHouseClient, sourceName: string, clients: Clients, options: BenchOptions) {
@@ -127,45 +113,57 @@ async function measureStored(source: ClickHouseClient, sourceName: string, clien
   const copies = {} as Record<TableName, number>
   await stopRollUps(clients.shipped)
   for (const [index, table] of TABLES.entries()) {
+    for (const schema of SCHEMAS) await stopMerges(clients[schema], table)
     const [[count = 0] = []] = await rows<number[]>(source, `SELECT count() FROM ${table}`)
     copies[table] = Math.max(1, Math.ceil(wanted / count))
-    for (let copy = 0; copy < copies[table]; copy++) {
-      show(0.4 + (0.4 * (index + copy / copies[table])) / TABLES.length, `loading ${table}`)
-      for (const schema of SCHEMAS) {
-        const { query, columns } = copyOf(sourceName, table, copy)
-        await clients[schema].command({ query: `INSERT INTO ${table} (${columns}) ${query}` })
-      }
+    for (let slice = 0; slice < SLICES; slice++) {
+      show(0.5 + (0.3 * (index + slice / SLICES)) / TABLES.length, `loading ${table}`)
+      await load(sourceName, clients, table, slice, copies[table])
     }
   }
   show(0.8, 'rolling up')
   const took = await rollUp(clients.shipped)
-  const sizes: BenchResult['sizes'] = []
+  const subject = await chooseSubject(source, Math.min(...Object.values(copies)))
+  const states: BenchResult['states'] = [await measureState('hot', clients, subject, options)]
   for (const table of TABLES) {
-    show(0.85, `merging ${table}`)
-    const by = {} as Record<SchemaName, Size>
-    for (const schema of SCHEMAS) by[schema] = await measureSize(clients[schema], table)
-    sizes.push({ table, by })
+    show(0.9, `merging ${table}`)
+    for (const schema of SCHEMAS) await merge(clients[schema], table)
   }
+  states.push(await measureState('merged', clients, subject, options))
   const rollUps: BenchResult['rollUps'] = []
   for (const [name, table] of [
     ['bars', 'market_ticks'],
     ['book', 'market_l2'],
   ] as const) {
     const made = await measureSize(clients.shipped, `market_${name}_1m`)
-    const from = sizes.find((size) => size.table === table)?.by.shipped.rows ?? 0
-    rollUps.push({ name, msPerMillionRows: (took[name] / from) * 1e6, bytesPerRow: made.bytes / from })
-  }
-  const subject = await chooseSubject(source, Math.min(...Object.values(copies)))
-  const answers: Answered[] = []
-  for (const question of questionsAbout(subject)) {
-    show(0.9, question.name)
-    answers.push(await ask(clients, question))
+    const from = await measureSize(clients.shipped, table)
+    rollUps.push({ name, msPerMillionRows: (took[name] / from.rows) * 1e6, bytesPerRow: made.bytes / from.rows })
   }
   const [[version = '', threads = 0] = []] = await rows<[string, number]>(
     source,
     "SELECT version(), getSetting('max_threads')",
   )
-  return { version, threads, subject, sizes, rollUps, answers }
+  return { version, threads, subject, states, rollUps }
+}
+
+async function measureState(
+  state: 'hot' | 'merged',
+  clients: Clients,
+  subject: Subject,
+  { show }: BenchOptions,
+): Promise<BenchResult['states'][number]> {
+  const parts: Record<SchemaName, number> = { shipped: 0, naive: 0, today: 0 }
+  let count = 0
+  for (const table of TABLES) {
+    for (const schema of SCHEMAS) parts[schema] += (await measureSize(clients[schema], table)).parts
+    count += (await measureSize(clients.naive, table)).rows
+  }
+  const answers: Answered[] = []
+  for (const question of questionsAbout(subject)) {
+    show(state === 'hot' ? 0.85 : 0.95, `${question.name}, ${state}`)
+    answers.push(await ask(clients, question, state))
+  }
+  return { state, rows: count, parts, answers }
 }
 
 /**

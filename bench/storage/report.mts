@@ -1,41 +1,72 @@
 /** The figures of the storage benchmark as a table for people and as a chart. */
 import type { BenchResult } from './bench.mts'
-import { SCHEMAS } from './measure.mts'
+import type { SchemaName } from './measure.mts'
 
-const ratio = (value: number): string => `${value >= 10 ? value.toFixed(0) : value.toFixed(1)}×`
+const ratio = (value: number): string => `${value.toFixed(value >= 10 ? 0 : 2)}×`
 const thousands = (value: number): string => Math.round(value).toLocaleString('en-US')
 
-/** A table with a line for each measurement: the three schemas, and how the shipped one compares with naive. */
-export function renderBench({ sizes, inserts, answers, rollUps, version, threads, subject }: BenchResult): string {
-  const lines: string[][] = [['', 'shipped', 'naive', 'today', 'shipped against naive']]
-  for (const { table, by } of sizes) {
-    const bytes = SCHEMAS.map((schema) => by[schema].bytes / by[schema].rows)
-    const [shipped = 0, naive = 0] = bytes
-    lines.push([`${table}: bytes a row`, ...bytes.map((each) => each.toFixed(2)), `${ratio(naive / shipped)} smaller`])
+/** What the columns are called: the schemas, the shipped one against both others, and the CPU that two of them take. */
+const HEAD = ['shipped', 'today', 'naive', '÷ today', '÷ naive', 'CPU ms: shipped', 'today', 'target']
+
+/** A line for each measurement. The ratio to today's schema is the one that counts. */
+export function renderBench({ sizes, inserts, states, rollUps, version, threads, subject }: BenchResult): string {
+  const lines: string[][] = [['', ...HEAD]]
+  const add = (
+    name: string,
+    value: Record<SchemaName, number>,
+    show: (value: number) => string,
+    { cpuMs, target = '' }: { cpuMs?: Record<SchemaName, number>; target?: string } = {},
+  ) => {
+    const { shipped, today, naive } = value
+    const cpu = cpuMs ? [cpuMs.shipped.toFixed(1), cpuMs.today.toFixed(1)] : ['', '']
+    const values = [shipped, today, naive].map(show)
+    lines.push([name, ...values, ratio(shipped / today), ratio(shipped / naive), ...cpu, target])
+  }
+  const each = <T,>(by: Record<SchemaName, T>, pick: (value: T) => number) => ({
+    shipped: pick(by.shipped),
+    today: pick(by.today),
+    naive: pick(by.naive),
+  })
+  for (const { table, by } of sizes)
+    add(
+      `${table}: bytes a row`,
+      each(by, ({ bytes, rows }) => bytes / rows),
+      (bytes) => bytes.toFixed(2),
+    )
+  for (const { table, kind, by } of inserts) {
+    const { format, rows, symbols, throughInput, atLeast } = kind
+    const one = symbols === 1 ? ' of a symbol' : ''
+    const name = `${table}: rows/s, ${format}, ${thousands(rows)}${one}${throughInput ? ', input()' : ''}`
+    const cpuMs = each(by, (speed) => speed.cpuMs)
+    const target = atLeast === undefined ? '' : `≥ ${atLeast}`
+    add(
+      name,
+      each(by, ({ perSecond }) => perSecond),
+      thousands,
+      { cpuMs, target },
+    )
+    const untokened = `  without a deduplication token`
     lines.push([
-      `${table}: parts loaded → merged`,
-      ...SCHEMAS.map((schema) => `${by[schema].parts} → ${by[schema].mergedParts}`),
+      untokened,
+      thousands(by.untokened.perSecond),
+      '',
+      '',
+      ratio(by.untokened.perSecond / by.today.perSecond),
+      ratio(by.untokened.perSecond / by.naive.perSecond),
+      by.untokened.cpuMs.toFixed(1),
+      '',
       '',
     ])
   }
-  for (const { table, format, by } of inserts) {
-    const speed = `${(by.shipped / by.naive).toFixed(2)}× (${(by.untokened / by.naive).toFixed(2)}× without token)`
-    lines.push([`${table}: rows/s, ${format}`, ...SCHEMAS.map((schema) => thousands(by[schema])), speed])
-  }
-  for (const { name, ms, target } of answers) {
-    const faster = ratio(ms.naive / ms.shipped)
-    lines.push([
-      `${name}: ms`,
-      ...SCHEMAS.map((schema) => ms[schema].toFixed(1)),
-      `${faster} as fast${target ? ` (target ${target}×)` : ''}`,
-    ])
+  for (const { state, parts, answers } of states) {
+    add(`${state}: parts`, parts, String)
+    for (const { name, ms, cpuMs, atMost } of answers)
+      add(`${state}: ${name}, ms`, ms, (value) => value.toFixed(1), { cpuMs, target: `≤ ${atMost}` })
   }
   const widths = lines[0]?.map((_, column) => Math.max(...lines.map((line) => (line[column] as string).length))) ?? []
   const table = lines.map((line) =>
     line
-      .map((cell, column) =>
-        column === 0 || column === 4 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
-      )
+      .map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
       .join('  ')
       .trimEnd(),
   )
@@ -43,9 +74,10 @@ export function renderBench({ sizes, inserts, answers, rollUps, version, threads
     ({ name, msPerMillionRows, bytesPerRow }) =>
       `Roll-up of ${name}: ${msPerMillionRows.toFixed(0)} ms and ${((bytesPerRow * 1e6) / 1e3).toFixed(0)} kB for a million rows`,
   )
-  const [first] = sizes
+  const [sized, stored] = [sizes[0]?.by.naive.rows ?? 0, states[0]?.rows ?? 0]
   return [
-    `ClickHouse ${version}, ${threads} threads, ${thousands(first?.by.naive.rows ?? 0)} rows a table, about ${subject.symbol}`,
+    `ClickHouse ${version}, ${threads} threads; sizes of ${thousands(sized)} trades, questions to ${thousands(stored)} rows, about ${subject.symbol}`,
+    'CPU of inserts is for 1,000 rows.',
     ...table,
     ...costs,
   ].join('\n')
@@ -57,34 +89,37 @@ const ROW = 26
 const LEFT = 210
 const SCALE = 90
 
-/** A chart of how many times smaller and faster than naive: logarithmic, a bar for the shipped and one for today's schema. */
-export function chartOf({ sizes, answers }: BenchResult): string {
+const [MERGED, HOT] = ['#1a7f5a', '#8fc9b3']
+
+/** A chart of how many times smaller and faster than today's schema: logarithmic, for questions a bar for each state of the tables. */
+export function chartOf({ sizes, states }: BenchResult): string {
+  const [hot, merged] = states
   const bars = [
-    ...sizes.map(({ table, by }) => {
-      const perRow = (schema: 'shipped' | 'naive' | 'today') => by[schema].bytes / by[schema].rows
-      return {
-        label: `${table}: size`,
-        shipped: perRow('naive') / perRow('shipped'),
-        today: perRow('naive') / perRow('today'),
-      }
+    ...sizes.map(({ table, by: { shipped, today } }) => ({
+      label: `${table}: size`,
+      values: [today.bytes / today.rows / (shipped.bytes / shipped.rows)],
+    })),
+    ...(merged?.answers ?? []).map(({ name, ms }, index) => {
+      const then = hot?.answers[index]?.ms ?? ms
+      return { label: name, values: [ms.today / ms.shipped, then.today / then.shipped] }
     }),
-    ...answers.map(({ name, ms }) => ({ label: name, shipped: ms.naive / ms.shipped, today: ms.naive / ms.today })),
   ]
   const height = 60 + bars.length * ROW
-  const x = (value: number) => LEFT + SCALE * (1 + Math.log2(Math.max(value, 0.5))) * 0.55
+  const x = (value: number) => LEFT + SCALE * (2 + Math.log2(Math.max(value, 0.25))) * 0.55
   const bar = (y: number, value: number, style: string) => {
     const [from, to] = [Math.min(x(1), x(value)), Math.max(x(1), x(value))]
-    const label = `<text x="${Math.max(to, x(1)) + 4}" y="${y + 8}" font-size="9">${ratio(value)}</text>`
+    const label = `<text x="${to + 4}" y="${y + 8}" font-size="9">${ratio(value)}</text>`
     return `<rect x="${from.toFixed(1)}" y="${y}" width="${(to - from).toFixed(1)}" height="9" fill="${style}"/>${label}`
   }
-  const rows = bars.map(({ label, shipped, today }, index) => {
+  const rows = bars.map(({ label, values }, index) => {
     const y = 44 + index * ROW
-    return `<text x="${LEFT - 20}" y="${y + 12}" text-anchor="end">${label}</text>${bar(y, shipped, '#1a7f5a')}${bar(y + 10, today, '#b9b9b9')}`
+    const drawn = values.map((value, place) => bar(y + 10 * place, value, place === 0 ? MERGED : HOT)).join('')
+    return `<text x="${LEFT - 20}" y="${y + 12}" text-anchor="end">${label}</text>${drawn}`
   })
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="12" fill="#222">
 <rect width="${WIDTH}" height="${height}" fill="#fff"/>
-<text x="${LEFT}" y="18" font-size="13">Times smaller or faster than the naive schema (logarithmic)</text>
-<text x="${LEFT}" y="34" fill="#1a7f5a">shipped</text><text x="${LEFT + 60}" y="34" fill="#8a8a8a">today's installations</text>
+<text x="${LEFT}" y="18" font-size="13">Times smaller or faster than the schema of today's installations (logarithmic)</text>
+<text x="${LEFT}" y="34" fill="${MERGED}">merged</text><text x="${LEFT + 60}" y="34" fill="#4f9a80">on a trading day</text>
 <line x1="${x(1)}" y1="40" x2="${x(1)}" y2="${height - 10}" stroke="#999"/>
 ${rows.join('\n')}
 </svg>

@@ -14,7 +14,7 @@ export type TableName = (typeof TABLES)[number]
 const TIMES = "timestamp DateTime64(6, 'UTC'), ingestion_time DateTime64(6, 'UTC')"
 
 /** The columns that all three schemas have, with types wide enough for any of them. */
-const COLUMNS: Record<TableName, string> = {
+export const COLUMNS: Record<TableName, string> = {
   market_ticks: `symbol String, ${TIMES}, price Decimal(18, 8), size UInt32, conditions String, source String, tick_id UInt64, market_center UInt16, total_volume UInt64, basis String`,
   market_l1: `symbol String, ${TIMES}, bid Decimal(18, 8), ask Decimal(18, 8), bid_size UInt32, ask_size UInt32, source String, sequence UInt64, bid_market_center UInt16, ask_market_center UInt16`,
   market_l2: `symbol String, ${TIMES}, side String, price Decimal(18, 8), size UInt32, operation String, source String, market_maker String, order_id UInt64, order_count UInt32, sequence UInt64`,
@@ -133,15 +133,24 @@ async function createTables(client: ClickHouseClient): Promise<void> {
   }
 }
 
+/** Where in its symbol's day each slice ends: three of a quarter and five of a twentieth, as a trading day leaves its parts. */
+const SLICE_ENDS = [0.25, 0.5, 0.75, 0.8, 0.85, 0.9, 0.95, 1]
+export const SLICES = SLICE_ENDS.length
+
 /**
- * One copy of a source table, as names and a SELECT of columns: `copy` 0 as it is; further ones as other symbols, begun 1,237 s later each, so that no two
- * copies of a row are near each other in any order.
+ * A SELECT of one slice of a source table's rows, from 0, in so many copies: the first as it is, further ones as other symbols, begun 1,237 s
+ * later each, so that no two copies of a row are near each other in any order.
  */
-export function copyOf(source: string, table: TableName, copy: number): { columns: string; query: string } {
-  const later = copy === 0 ? '' : ` + INTERVAL ${copy * 1237} SECOND`
+export function sliceOf(source: string, table: TableName, slice: number, copies: number): string {
   const columns = columnsOf(table).map((column) => {
-    if (column === 'symbol' && copy > 0) return `concat(symbol, '.${copy}')`
-    return column === 'timestamp' || column === 'ingestion_time' ? `${column}${later}` : column
+    if (column === 'symbol') return "if(copy = 0, raw.symbol, concat(raw.symbol, '.', toString(copy))) AS symbol"
+    const isTime = column === 'timestamp' || column === 'ingestion_time'
+    return isTime ? `raw.${column} + toIntervalSecond(copy * 1237) AS ${column}` : `raw.${column} AS ${column}`
   })
-  return { columns: columnsOf(table).join(', '), query: `SELECT ${columns.join(', ')} FROM ${source}.${table}` }
+  const ends = `SELECT symbol, quantilesExact(${SLICE_ENDS.slice(0, -1)})(timestamp) AS ends FROM ${source}.${table} GROUP BY symbol`
+  return `
+    SELECT ${columns} FROM ${source}.${table} AS raw
+    JOIN (${ends}) AS slices ON raw.symbol = slices.symbol
+    CROSS JOIN (SELECT number AS copy FROM numbers(${copies})) AS copies
+    WHERE arrayCount(end -> raw.timestamp > end, slices.ends) = ${slice}`
 }

@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { BenchResult } from '../../bench/storage/bench.mts'
+import type { InsertSpeed } from '../../bench/storage/inserts.mts'
 import { difference } from '../../bench/storage/questions.mts'
 import { withClickHouse } from '../../scripts/lib/clickhouse/client.mts'
 import { ROOT } from '../../scripts/lib/settings/settings.mts'
@@ -44,19 +46,26 @@ bench('measures all three schemas, which answer the same, and leaves nothing', a
     told.sizes.map(({ table, by }: { table: string; by: object }) => [table, Object.keys(by)]),
     ['market_ticks', 'market_l1', 'market_l2'].map((table) => [table, ['shipped', 'naive', 'today']]),
   )
-  assert.is(told.inserts.length, 6)
-  for (const { by } of told.inserts) for (const speed of Object.values(by)) assert.ok(Number(speed) > 0)
-  assert.equal(
-    told.answers.map(({ name, differs }: { name: string; differs: string[] }) => [name, differs]),
-    [
-      'last 1,000 trades',
-      'day of minute bars',
-      'book top 10 at a moment',
-      'ASOF trades × quotes',
-      'spread by minute',
-      'aggregate by symbol',
-    ].map((name) => [name, []]),
-  )
+  assert.is(told.inserts.length, 18)
+  for (const { by } of told.inserts) {
+    for (const { perSecond, cpuMs } of Object.values<InsertSpeed>(by)) assert.ok(perSecond > 0 && cpuMs > 0)
+  }
+  const [hot, merged] = told.states as BenchResult['states']
+  assert.equal([hot?.state, merged?.state, hot?.rows === merged?.rows], ['hot', 'merged', true])
+  for (const schema of ['shipped', 'naive', 'today'] as const)
+    assert.ok((hot?.parts[schema] ?? 0) > (merged?.parts[schema] ?? 0))
+  for (const { answers } of told.states as BenchResult['states'])
+    assert.equal(
+      answers.map(({ name, differs }) => [name, differs]),
+      [
+        'last 1,000 trades',
+        'day of minute bars',
+        'book top 10 at a moment',
+        'ASOF trades × quotes',
+        'spread by minute',
+        'aggregate by symbol',
+      ].map((name) => [name, []]),
+    )
   assert.match(readFileSync(svg, 'utf8'), /^<svg .*aggregate by symbol.*<\/svg>\n$/s)
   assert.equal(await left(), [])
 })
