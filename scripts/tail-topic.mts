@@ -19,7 +19,7 @@ Reads every codec, and messages of open and aborted transactions too; control ch
     0: 'shown, or nothing there; with --follow: ended by Ctrl-C',
     1: 'ended by Ctrl-C before the end, the topic was deleted, or a message cannot be decoded',
     2: 'wrong use or settings, or no such topic or partition',
-    3: 'could not tell: the broker, or the leader of a partition, did not answer in time',
+    3: 'could not tell: the broker, or the leader of a partition, did not answer in time; once it follows, it waits',
   },
   run: async ({ options, args, json, log, paint }) => {
     const request = tailRequest(options, args, Date.now())

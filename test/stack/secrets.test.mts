@@ -106,6 +106,14 @@ passwords(
   },
 )
 
+passwords('takes this machine’s IPv6 address for this machine, and another one for another', async () => {
+  const env = (host: string) =>
+    `KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT\nKAFKA_BOOTSTRAP_SERVERS=${host}:9092\nCLICKHOUSE_HOST=${host}\nREDIS_HOST=${host}\n`
+  const setWith = async (host: string) => (await secrets(projectCopy({ '.env': env(host) }))).of('set')
+  assert.equal(await setWith('[::1]'), ['CLICKHOUSE_PASSWORD', 'REDIS_PASSWORD', 'KAFKA_SASL_PASSWORD'])
+  assert.equal(await setWith('[2001:db8::7]'), [])
+})
+
 passwords('refuses flags without --production, and names that are none', async () => {
   const root = projectCopy()
   for (const args of [['--renew'], ['--host', 'db.example'], ['--production', '--host', 'a b']]) {

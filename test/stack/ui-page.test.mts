@@ -36,15 +36,53 @@ async function open(options: BrowserContextOptions = {}): Promise<Page> {
   return page
 }
 
-/** The picture of the README, after half a minute of the replay. */
-async function takePicture(): Promise<void> {
-  const page = await open({ viewport: { width: 1000, height: 1230 }, colorScheme: 'light' })
-  await page.locator('#symbol').fill('SIM0002')
+const SYMBOL = 'SIM0002'
+
+async function choose(page: Page): Promise<void> {
+  await page.locator('#symbol').fill(SYMBOL)
   await page.locator('#symbol').press('Enter')
-  await page.waitForTimeout(30_000)
-  await page.evaluate('scrollTo(0, 0)')
-  await page.screenshot({ path: path.join(ROOT, 'docs/ui.png') })
-  await page.context().close()
+  await page.locator('#book tr').first().waitFor()
+}
+
+const scrollTo = (page: Page, title: string) =>
+  page.evaluate(`scrollBy(0, document.querySelector('[aria-labelledby=${title}]').getBoundingClientRect().top - 16)`)
+
+/** Pictures of the documents: the size of the page, and what is shown of it. */
+const PICTURES: Record<string, [BrowserContextOptions, (page: Page) => Promise<void>]> = {
+  // The one of the README, of half a minute of the replay.
+  'ui.png': [
+    { viewport: { width: 1000, height: 900 }, colorScheme: 'light' },
+    async (page) => {
+      await page.waitForTimeout(30_000)
+      await page.evaluate('scrollTo(0, 0)')
+    },
+  ],
+  'ui-messages.png': [
+    { viewport: { width: 1000, height: 520 }, colorScheme: 'dark' },
+    async (page) => {
+      await page.locator('#topic').selectOption('iqfeed.trades.raw')
+      await sees(page, '#messages tr', '"trade_price"')
+      await page.locator('#topic').blur()
+      await scrollTo(page, 'messages-title')
+    },
+  ],
+  'ui-book.png': [
+    { viewport: { width: 390, height: 640 }, colorScheme: 'light' },
+    async (page) => {
+      await choose(page)
+      await page.locator('#symbol').blur()
+      await scrollTo(page, 'book-title')
+    },
+  ],
+}
+
+async function takePictures(): Promise<void> {
+  for (const [name, [options, show]] of Object.entries(PICTURES)) {
+    const page = await open(options)
+    await show(page)
+    await page.screenshot({ path: path.join(ROOT, 'docs', name) })
+    await page.context().close()
+  }
 }
 
 /** Waits until the text of an element fits. */
@@ -79,9 +117,7 @@ shown('follows a replay: rates, charts, quotes, a book and messages', async () =
     .locator('#throughput [role=img][aria-label*="iqfeed.l2.raw "]:not([aria-label*="iqfeed.l2.raw 0"])')
     .waitFor()
   await sees(page, '#quotes tr', 'SIM0001')
-  await page.locator('#symbol').fill('SIM0002')
-  await page.locator('#symbol').press('Enter')
-  await page.locator('#book tr').first().waitFor()
+  await choose(page)
   await page.locator('#topic').selectOption('iqfeed.trades.raw')
   await sees(page, '#messages tr', '"trade_price"')
   const newest = await page.locator('#messages tr').first().innerText()
@@ -89,7 +125,7 @@ shown('follows a replay: rates, charts, quotes, a book and messages', async () =
   assert.ok(await waitUntil(moved, { timeoutMs: SEEN_MS, pollMs: 100 }))
   await page.locator('#lag [role=img][aria-label*="l2_ingest.l2 "]').waitFor()
   await sees(page, '#rows .legend', 'market_l2')
-  if (process.env.PICTURES) await takePicture()
+  if (process.env.PICTURES) await takePictures()
   assert.is((await replaying).exitCode, 0)
   await page.context().close()
 })
@@ -192,9 +228,12 @@ shown('says that it is cut off when its server ends', async () => {
   await page.context().close()
 })
 
-shown('is pictured in the README, in fewer than 200 kB', () => {
-  assert.ok(statSync(path.join(ROOT, 'docs/ui.png')).size < 200_000)
-  assert.match(readFileSync(path.join(ROOT, 'README.md'), 'utf8'), /!\[[^\]]+\]\(docs\/ui\.png\)/)
+shown('is pictured in the documents, in fewer than 150 kB each', () => {
+  for (const name of Object.keys(PICTURES)) assert.ok(statSync(path.join(ROOT, 'docs', name)).size < 150_000, name)
+  const imagesOf = (file: string) =>
+    [...readFileSync(path.join(ROOT, file), 'utf8').matchAll(/!\[[^\]]+\]\(([^)]+\.png)\)/g)].map(([, image]) => image)
+  assert.equal(imagesOf('README.md'), ['docs/ui.png'])
+  assert.equal(imagesOf('docs/ui.md'), Object.keys(PICTURES))
 })
 
 shown.after(async () => {

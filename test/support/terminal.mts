@@ -42,10 +42,11 @@ export function typeOnTerminal(
     let screen = ''
     let seen = 0
     const left = [...steps]
-    const timer = setTimeout(() => {
+    const giveUp = () => {
       child.kill()
       reject(new Error(`Cannot answer: found no ${left[0]?.question} on the screen:\n${screen}`))
-    }, QUESTION_MS)
+    }
+    const timer = left.length === 0 ? undefined : setTimeout(giveUp, QUESTION_MS)
     child.stdout.on('data', (chunk) => {
       screen += chunk
       const [step] = left

@@ -39,13 +39,16 @@ export async function zookeeperWord(
   return (await exchange(address, word, () => false, timeoutMs)).toString()
 }
 
-/** Whether every address of a host name is this machine's own. A name that cannot be looked up is not. */
+/** An IPv6 address without the brackets of a URL; any other host as it is. */
+export const withoutBrackets = (host: string): string => host.replace(/^\[(.*)\]$/, '$1')
+
+/** Whether every address of a host name, or of an address with or without brackets, is this machine's own. A name that cannot be looked up is not. */
 export async function isThisMachine(host: string): Promise<boolean> {
   const own = new Set(
     Object.values(networkInterfaces()).flatMap((addresses) => (addresses ?? []).map(({ address }) => address)),
   )
   try {
-    const found = await lookup(host, { all: true })
+    const found = await lookup(withoutBrackets(host), { all: true })
     return found.every(({ address }) => own.has(address) || /^(127\.|::1$|0\.0\.0\.0$|::$)/.test(address))
   } catch {
     // Unknown host name.
@@ -62,7 +65,7 @@ export async function otherMachines(hosts: readonly string[]): Promise<string[]>
 /** Host and port of `host:port`, the host of an IPv6 address without its brackets. */
 export function splitAddress(address: string): { host: string; port: number } {
   const colon = address.lastIndexOf(':')
-  return { host: address.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port: Number(address.slice(colon + 1)) }
+  return { host: withoutBrackets(address.slice(0, colon)), port: Number(address.slice(colon + 1)) }
 }
 
 const CAUSES: Record<string, string> = {

@@ -54,16 +54,26 @@ export interface Cluster {
 /** Milliseconds one broker gets to answer before the next is tried: a starting broker accepts connections before it serves them. */
 const ATTEMPT_MS = { min: 500, max: 2_000 }
 
+interface Opening {
+  /** For the first answer, and for each afterwards. */
+  timeoutMs: number
+  /** For the first answer, where that may take longer; it is then asked for less often. */
+  waitMs?: number
+  /** Ends the wait; what is thrown is its reason. */
+  signal?: AbortSignal
+  /** What servers that all refuse connections mean: none may have started yet, or, with `fail`, none is there. */
+  refused?: 'wait' | 'fail'
+  /** Called, once a cause, with what is waited for. */
+  log?: (line: string) => void
+}
+
 /**
  * The cluster behind KAFKA_BOOTSTRAP_SERVERS, as soon as one of them answers and names a controller.
- * @param options.timeoutMs for that, and for each answer afterwards
- * @param options.refused what servers that all refuse connections mean: none may have started yet, or, with `fail`, none is there
- * @param options.log called, once a cause, with what is waited for
  * @throws {OpsError} exit code 3, when none did; 2, when one is there and the settings of the connection are wrong
  */
 export async function openCluster(
   settings: Servers,
-  { timeoutMs, refused = 'wait', log }: { timeoutMs: number; refused?: 'wait' | 'fail'; log?: (line: string) => void },
+  { timeoutMs, waitMs = timeoutMs, signal, refused = 'wait', log }: Opening,
 ): Promise<Cluster> {
   const servers = settings.KAFKA_BOOTSTRAP_SERVERS
   const failures = new Map<string, unknown>()
@@ -74,8 +84,9 @@ export async function openCluster(
       : servers.map((address) => `${address}: ${networkCause(failures.get(address))}`).join('; ')
   let reported = ''
   const startedMs = performance.now()
-  const deadline = startedMs + timeoutMs
+  const deadline = startedMs + waitMs
   const tryEach = async () => {
+    signal?.throwIfAborted()
     for (const address of servers) {
       const attemptMs = Math.min(ATTEMPT_MS.max, Math.max(ATTEMPT_MS.min, deadline - performance.now()))
       try {
@@ -97,8 +108,8 @@ export async function openCluster(
     }
     return undefined
   }
-  const failed = () => unreachable(servers.join(','), new Error(causes()), timeoutMs)
-  const found = await waitUntil(tryEach, { timeoutMs, pollMs: 100 })
+  const failed = () => unreachable(servers.join(','), new Error(causes()), waitMs)
+  const found = await waitUntil(tryEach, { timeoutMs: waitMs, pollMs: waitMs > timeoutMs ? 500 : 100 })
   if (!found) throw failed()
   return clusterOf(found, settings, timeoutMs)
 }

@@ -12,6 +12,10 @@ export interface Message extends KafkaRecord {
   partition: number
 }
 
+export const timeOf = ({ timestampMs = -1 }: Message): number => timestampMs
+export const byTime = (a: Message, b: Message): number =>
+  timeOf(a) - timeOf(b) || a.partition - b.partition || a.offset - b.offset
+
 /** Bytes of fetched batches that are held at once, as far as partitions can share them. */
 const HELD_BYTES = { all: 64 * 1024 * 1024, least: 64 * 1024, most: 1024 * 1024 }
 
@@ -27,8 +31,12 @@ const ELSEWHERE = [
 /** The same without the topic: a broker learns of a new topic, and of a new leader, a little later than its controller. */
 const PASSING = [...ELSEWHERE, 'UNKNOWN_TOPIC_OR_PARTITION']
 
+/** The failure of a topic, or of a partition, that is no more. */
+export const topicGone = (name: string, found: string): OpsError =>
+  new OpsError(1, [error('TOPIC_GONE', name, { found, hint: './scripts/create-topics.mts' })])
+
 export class Reader {
-  readonly #cluster: Cluster
+  #cluster: Cluster
   readonly #timeoutMs: number
   #topic: TopicMetadata
 
@@ -47,6 +55,7 @@ export class Reader {
     let offset = from
     while (offset < to) {
       const [answer] = await this.fetch([{ partition, offset }], 0)
+      if (!answer) throw topicGone(this.#topic.name, 'deleted and made anew while it was read')
       let read = 0
       for await (const { messages, nextOffset } of this.decode(answer, offset)) {
         read++
@@ -56,13 +65,13 @@ export class Reader {
       }
       if (read > 0) continue
       // Nothing below the high watermark, or no such offset any more: what was there has been deleted meanwhile.
-      const first = answer?.error === 'NONE' ? to : await this.first(partition)
+      const first = answer.error === 'NONE' ? to : ((await this.ends(partition))?.low ?? 0)
       offset = first > offset ? first : to
     }
   }
 
   /**
-   * What the leaders have from these positions on.
+   * What the leaders have from these positions on; nothing of a topic that turns out to be made anew, which its id then tells.
    * @param waitMs how long a leader may wait for a first record
    * @throws {OpsError} exit code 1 for a topic that is gone, 3 for partitions without a leader that answers
    */
@@ -73,12 +82,31 @@ export class Reader {
     const settled = async () => {
       answers = await this.#ask(positions, limits)
       if (!answers.some(({ error }) => PASSING.includes(error))) return 'answered'
-      const { topics } = await this.#cluster.send(metadata)
-      this.#topic = topics.find(({ name }) => name === this.#topic.name) ?? { ...this.#topic, partitions: [] }
-      return this.#topic.partitions.length === 0 && 'gone'
+      const { id } = this.#topic
+      await this.refresh()
+      return this.#topic.id !== id && 'another'
     }
-    if ((await waitUntil(settled, { timeoutMs: this.#timeoutMs, pollMs: 100 })) === 'answered') return answers
+    const end = await waitUntil(settled, { timeoutMs: this.#timeoutMs, pollMs: 100 })
+    if (end === 'answered') return answers
+    if (end === 'another') return []
     throw this.#unserved(answers)
+  }
+
+  /** The topic as it was last seen. */
+  get topic(): TopicMetadata {
+    return this.#topic
+  }
+
+  /**
+   * Sees the topic again, in `cluster` from now on if that is given. Its id is new where it was made anew.
+   * @throws {OpsError} exit code 1 for a topic that is gone
+   */
+  async refresh(cluster: Cluster = this.#cluster): Promise<void> {
+    this.#cluster = cluster
+    const { name } = this.#topic
+    const found = (await cluster.send(metadata)).topics.find((topic) => topic.name === name)
+    if (found?.partitions.length) this.#topic = found
+    else throw topicGone(name, 'deleted while it was read')
   }
 
   async #ask(positions: readonly Position[], limits: FetchLimits): Promise<Fetched[]> {
@@ -94,11 +122,7 @@ export class Reader {
   }
 
   #unserved(answers: readonly Fetched[]): OpsError {
-    const { name, partitions } = this.#topic
-    if (partitions.length === 0) {
-      const found = 'deleted while it was read'
-      return new OpsError(1, [error('TOPIC_GONE', name, { found, hint: `./scripts/create-topics.mts` })])
-    }
+    const { name } = this.#topic
     const open = answers.filter((answer) => PASSING.includes(answer.error))
     const found = `no leader answers for partitions ${open.map(({ partition }) => partition).join(', ')} (${open[0]?.error})`
     return cannotTell(unknown('KAFKA_NOT_SERVED', name, { found, hint: `${ASK_HEALTH} --only kafka` }))
@@ -108,12 +132,9 @@ export class Reader {
    * The messages of an answer from `offset` on, a batch at a time, and where to go on. None for an offset that the partition does not have.
    * @throws {OpsError} exit code 1 for a batch that cannot be decoded, 3 for an error of the broker
    */
-  async *decode(
-    answer: Fetched | undefined,
-    offset: number,
-  ): AsyncGenerator<{ messages: Message[]; nextOffset: number }> {
+  async *decode(answer: Fetched, offset: number): AsyncGenerator<{ messages: Message[]; nextOffset: number }> {
     const { name: topic } = this.#topic
-    if (!answer || answer.error === 'OFFSET_OUT_OF_RANGE') return
+    if (answer.error === 'OFFSET_OUT_OF_RANGE') return
     const { partition } = answer
     if (answer.error !== 'NONE') {
       const found = `Kafka does not give partition ${partition}: ${answer.error}`
@@ -132,9 +153,11 @@ export class Reader {
     }
   }
 
-  /** The offset of the first record that a partition keeps, or 0. */
-  async first(partition: number): Promise<number> {
-    const low = await readOffsets(this.#cluster, 'low', [this.#topic])
-    return low.get(`${this.#topic.name}/${partition}`)?.offset ?? 0
+  /** The offsets of the first record that a partition keeps, and after its last one; undefined while no leader reports them. */
+  async ends(partition: number): Promise<{ low: number; high: number } | undefined> {
+    const of = async (which: 'low' | 'high') =>
+      (await readOffsets(this.#cluster, which, [this.#topic])).get(`${this.#topic.name}/${partition}`)?.offset
+    const [low, high] = await Promise.all([of('low'), of('high')])
+    return low === undefined || high === undefined ? undefined : { low, high }
   }
 }

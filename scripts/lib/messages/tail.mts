@@ -1,13 +1,12 @@
 /** What tail-topic does: the last messages of a topic, or those from a place on, and what comes after. Changes nothing. */
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Finding } from '../common/findings.mts'
 import { mergeByTime } from '../common/merge.mts'
-import { type Cluster, openCluster } from '../kafka/cluster.mts'
-import type { Position } from '../kafka/fetch-request.mts'
+import { openCluster } from '../kafka/cluster.mts'
 import type { Start } from '../kafka/start.mts'
 import type { Settings } from '../settings/settings.mts'
 import { isWanted, type Where } from './filter.mts'
-import { type Message, Reader } from './reader.mts'
+import { followTopic } from './follow.mts'
+import { byTime, type Message, Reader, timeOf } from './reader.mts'
 import { type Range, readSource, type Source } from './source.mts'
 
 export interface TailRequest {
@@ -41,19 +40,25 @@ export interface Tailed {
   messages: number
 }
 
-/** Milliseconds that a fetch waits for the next message. */
-const FOLLOW_WAIT_MS = 500
 /** Messages that are looked at first in a partition when not all are wanted. */
 const FIRST_WINDOW = 1_000
 
 /**
- * Writes the messages of a topic that are wanted, ordered by time as far as they are there already.
+ * Writes the messages of a topic that are wanted, ordered by time as far as they are there already. Once it follows, it waits for a broker
+ * that is away for as long as it takes.
  * @throws {OpsError} exit code 1 for what cannot be decoded or is gone, 2 for a topic or partition that does not exist, 3 when Kafka does not
  * answer
  */
 export async function tailTopic(settings: Settings, request: TailRequest, sink: Sink): Promise<Tailed> {
   const { timeoutMs, log, from, partition, follow } = request
-  const cluster = await openCluster(settings, { timeoutMs, log })
+  let cluster = await openCluster(settings, { timeoutMs, log })
+  const ended = new AbortController()
+  sink.stop.then(() => ended.abort())
+  const reopen = async () => {
+    cluster.close()
+    cluster = await openCluster(settings, { timeoutMs, waitMs: Number.POSITIVE_INFINITY, signal: ended.signal })
+    return cluster
+  }
   try {
     const start = from ?? { kind: 'latest' }
     const source = await readSource(cluster, request.topic, { start, partition, timeoutMs })
@@ -73,16 +78,12 @@ export async function tailTopic(settings: Settings, request: TailRequest, sink: 
         await write(merged)
       }
     }
-    if (follow) await followTopic({ cluster, reader, source, log }, sink, write)
+    if (follow) await followTopic({ ...sink, reader, ranges: source.ranges, partition, reopen, write, log })
     return { findings: source.findings, messages }
   } finally {
     cluster.close()
   }
 }
-
-const timeOf = ({ timestampMs = -1 }: Message): number => timestampMs
-const byTime = (a: Message, b: Message): number =>
-  timeOf(a) - timeOf(b) || a.partition - b.partition || a.offset - b.offset
 
 /** The newest messages that are wanted, of each partition the last ones by offset, together by time. */
 async function lastMessages(
@@ -114,51 +115,4 @@ async function lastMessages(
     if (all.length > last) all.sort(byTime).splice(0, all.length - last)
   }
   return all.sort(byTime)
-}
-
-interface Followed {
-  cluster: Cluster
-  reader: Reader
-  source: Source
-  log: (line: string) => void
-}
-
-/** Writes what is added, until no more is wanted. */
-async function followTopic(
-  { reader, source, log }: Followed,
-  sink: Sink,
-  write: (messages: readonly Message[]) => Promise<void>,
-): Promise<void> {
-  const positions = new Map<number, Position>(
-    source.ranges.map(({ partition, high }) => [partition, { partition, offset: high }]),
-  )
-  while (!sink.stopped()) {
-    const fetching = reader.fetch([...positions.values()], FOLLOW_WAIT_MS)
-    fetching.catch(() => {
-      // After the end nobody waits for it.
-    })
-    const answers = await Promise.race([fetching, sink.stop])
-    if (!answers) return
-    const added: Message[] = []
-    for (const answer of answers) {
-      const { partition, error } = answer
-      const position = positions.get(partition)
-      if (!position) continue
-      if (error === 'OFFSET_OUT_OF_RANGE') {
-        const first = await reader.first(partition)
-        log(
-          `${source.topic.name}: partition ${partition} no longer has offset ${position.offset}, going on at ${first}`,
-        )
-        position.offset = first
-        continue
-      }
-      for await (const { messages, nextOffset } of reader.decode(answer, position.offset)) {
-        added.push(...messages)
-        position.offset = Math.max(position.offset, nextOffset)
-      }
-    }
-    await write(added.sort(byTime))
-    // Without partitions that answer there is nothing to wait for.
-    if (positions.size === 0) await Promise.race([delay(FOLLOW_WAIT_MS), sink.stop])
-  }
 }

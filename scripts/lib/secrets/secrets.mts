@@ -4,7 +4,7 @@ import path from 'node:path'
 import type { Finding, Paint } from '../common/findings.mts'
 import { keepSecret } from '../common/secrets.mts'
 import { table } from '../common/table.mts'
-import { otherMachines } from '../common/tcp.mts'
+import { otherMachines, withoutBrackets } from '../common/tcp.mts'
 import { othersMode } from '../common/text-file.mts'
 import { envFileName, writeEnvValues } from '../settings/env-file.mts'
 import { lookupFor } from '../settings/environment.mts'
@@ -48,7 +48,7 @@ export async function writeSecrets({ production, renew, names, dryRun }: Secrets
     production,
   })
   const authority: AuthorityPlan = production
-    ? planAuthority(ROOT, [...new Set([...namesOf(textOf), ...names].map(bare))], renew)
+    ? planAuthority(ROOT, [...new Set([...namesOf(textOf), ...names].map(withoutBrackets))], renew)
     : { pieces: [], findings: [], names: [] }
   const due = lines.filter(({ action }) => action === 'set')
   const envState = stateOf(path.resolve(ROOT, envFile))
@@ -97,9 +97,6 @@ function namesOf(textOf: TextOf): string[] {
   const [bind = '', advertised = ''] = ['BIND_ADDRESS', 'KAFKA_ADVERTISED_HOST'].map(textOf)
   return ['localhost', '127.0.0.1', advertised, bind].filter((name) => name !== '' && name !== '0.0.0.0')
 }
-
-/** An IPv6 address without the brackets of a URL. */
-const bare = (name: string): string => name.replace(/^\[(.*)\]$/, '$1')
 
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
 

@@ -1,0 +1,160 @@
+/** `tail-topic --follow` while its broker, or its topic, goes and comes again. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { truncateSync } from 'node:fs'
+import path from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { waitUntil } from '../../scripts/lib/common/wait.mts'
+import { openKafkajs } from '../../scripts/lib/kafka/clients.mts'
+import { ROOT } from '../../scripts/lib/settings/settings.mts'
+import { pids, start } from '../support/embedded.mts'
+import { KafkaHand } from '../support/kafka.mts'
+import { startStack } from '../support/stack.mts'
+
+const SEEN_MS = 60_000
+const { env, settings, stop } = await startStack(['zookeeper', 'kafka'])
+const kafka = new KafkaHand(settings)
+
+const soon = (isDone: () => Promise<boolean>) => waitUntil(isDone, { timeoutMs: SEEN_MS, pollMs: 100 })
+
+/** Makes a topic, as soon as one of that name is gone, and waits for its leaders. */
+async function make(topic: string, numPartitions = 1): Promise<void> {
+  const create = { topics: [{ topic, numPartitions }], waitForLeaders: false }
+  assert.ok(await soon(() => kafka.admin((admin) => admin.createTopics(create)).catch(() => false)))
+  assert.ok(await soon(async () => (await kafka.ends(topic).catch(() => [])).length === numPartitions))
+}
+
+async function remove(topic: string): Promise<void> {
+  await kafka.admin((admin) => admin.deleteTopics({ topics: [topic] }))
+  assert.ok(await soon(async () => !(await kafka.admin((admin) => admin.listTopics())).includes(topic)))
+}
+
+/** Sends values in turn to the partitions of a topic of two, or to the only one. */
+async function send(topic: string, values: string[], partitions = 1): Promise<void> {
+  const clients = await openKafkajs(settings, { timeoutMs: 20_000 })
+  try {
+    const producer = await clients.producer()
+    for (const [n, value] of values.entries())
+      await producer.send({ topic, acks: -1, messages: [{ value, partition: n % partitions }] })
+  } finally {
+    await clients.close()
+  }
+}
+
+const kill = () => process.kill(pids(settings).kafka as number, 'SIGKILL')
+const startKafka = () => start(settings, ['zookeeper', 'kafka'])
+
+const children: ChildProcess[] = []
+
+/** Follows a topic, and has shown what was there. */
+async function follower(topic: string) {
+  const child = spawn(path.join(ROOT, 'scripts/tail-topic.mts'), [topic, '--follow', '--json'], { env, cwd: ROOT })
+  children.push(child)
+  let [stdout, stderr] = ['', '']
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk
+  })
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk
+  })
+  const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
+  const lines = () => stdout.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line)]))
+  const until = async (isDue: () => boolean) =>
+    assert.ok(await waitUntil(async () => isDue(), { timeoutMs: SEEN_MS, pollMs: 20 }), `${stdout}${stderr}`)
+  const follow = {
+    ended,
+    signal: (name: NodeJS.Signals) => child.kill(name),
+    /** Values by "partition/offset". */
+    seen: () => lines().flatMap((line) => ('offset' in line ? [`${line.partition}/${line.offset} ${line.value}`] : [])),
+    codes: () => lines().flatMap(({ findings }) => findings?.map(({ code }: { code: string }) => code) ?? []),
+    shows: (value: string) => until(() => stdout.includes(`"value":"${value}"`)),
+    says: (text: string) => until(() => stderr.includes(text)),
+    /** What it said, with the cause of the silence, which depends on the moment, left out. */
+    said: () => stderr.replace(/^(Kafka is away) \(.*?\)/gm, '$1 (…)').split('\n'),
+  }
+  await follow.shows('old')
+  return follow
+}
+
+const AWAY = 'Kafka is away (…), waiting until it is back'
+const BACK = 'Kafka is back, going on'
+
+const restart = suite('tail-topic --follow across a restart')
+
+restart('shows each message once when the broker is killed and comes back', async () => {
+  await make('kept', 2)
+  await send('kept', ['old'])
+  const follow = await follower('kept')
+  await send('kept', ['a', 'b', 'c'], 2)
+  await follow.shows('c')
+  kill()
+  await follow.says('Kafka is away')
+  await startKafka()
+  await send('kept', ['d', 'e', 'f'], 2)
+  await follow.shows('f')
+  follow.signal('SIGINT')
+  assert.equal(
+    [await follow.ended, follow.seen(), follow.said(), follow.codes()],
+    [0, ['0/0 old', '0/1 a', '1/0 b', '0/2 c', '0/3 d', '1/1 e', '0/4 f'], [AWAY, BACK, ''], []],
+  )
+})
+
+restart('goes on at the start of a topic that was made anew meanwhile', async () => {
+  await make('anew')
+  await send('anew', ['old'])
+  const follow = await follower('anew')
+  follow.signal('SIGSTOP')
+  kill()
+  await startKafka()
+  await remove('anew')
+  await make('anew')
+  await send('anew', ['new 0', 'new 1', 'new 2'])
+  follow.signal('SIGCONT')
+  await follow.shows('new 2')
+  follow.signal('SIGINT')
+  assert.equal(
+    [await follow.ended, follow.seen(), follow.said()],
+    [
+      0,
+      ['0/0 old', '0/0 new 0', '0/1 new 1', '0/2 new 2'],
+      [AWAY, BACK, 'anew: deleted and made anew, going on at its start', ''],
+    ],
+  )
+})
+
+restart('ends when the topic was deleted meanwhile', async () => {
+  await make('gone')
+  await send('gone', ['old'])
+  const follow = await follower('gone')
+  follow.signal('SIGSTOP')
+  kill()
+  await startKafka()
+  await remove('gone')
+  follow.signal('SIGCONT')
+  assert.equal([await follow.ended, follow.said(), follow.codes()], [1, [AWAY, ''], ['TOPIC_GONE']])
+})
+
+restart('goes on at the end of a partition that lost records, and ends well at Ctrl-C without a broker', async () => {
+  await make('lost')
+  await send('lost', ['old', 'a', 'b'])
+  const follow = await follower('lost')
+  await follow.shows('b')
+  kill()
+  await follow.says('Kafka is away')
+  truncateSync(path.join(settings.EMBEDDED_DATA_DIR, 'kafka/lost-0/00000000000000000000.log'), 0)
+  await startKafka()
+  await follow.says('lost records')
+  await send('lost', ['c'])
+  await follow.shows('c')
+  kill()
+  await follow.says(`${BACK}\nlost: partition 0 lost records and ends at 0, going on there\nKafka is away`)
+  follow.signal('SIGINT')
+  assert.equal([await follow.ended, follow.seen()], [0, ['0/0 old', '0/1 a', '0/2 b', '0/0 c']])
+})
+
+restart.after(async () => {
+  // Those of tests that failed, which may be stopped.
+  for (const child of children) child.kill('SIGKILL')
+  await stop()
+})
+restart.run()
