@@ -1,7 +1,7 @@
 #!/bin/sh
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/../scripts/lib/run" "$f" "$@"
 /**
- * The benchmark's baseline: topics into tables as users have it today. A consumer that reads JSON, keeps what the tables take, inserts
+ * The benchmark's baseline: topics into the tables of today's installations, as their users do it. A consumer that reads JSON, keeps what the tables take, inserts
  * batches over HTTP, and commits what is stored. Runs until SIGTERM.
  */
 import kafkajs, { type EachBatchPayload } from 'kafkajs'

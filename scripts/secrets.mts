@@ -18,7 +18,7 @@ What has a value of its own stays, so a second run changes nothing. Services tak
       type: 'boolean',
       help: 'also make a private authority and certificates in certs/, and set what docker-compose.prod.yml needs; needs openssl',
     },
-    renew: { type: 'boolean', help: 'with --production: make the services’ certificates anew; the authority stays' },
+    renew: { type: 'boolean', help: 'with --production: issue new certificates for the services; the authority stays' },
     host: { type: 'list', value: 'NAME', help: 'with --production: more host names or addresses for the certificates' },
     'dry-run': { type: 'boolean', help: 'show the plan and change nothing; exit 1 when something would change' },
   },

@@ -1,7 +1,7 @@
 #!/bin/sh
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/../../scripts/lib/run" "$f" "$@"
 /**
- * `npm run pictures`: writes the pictures of the terminal anew, from what the commands print on a stack of its own at the usual ports,
+ * `npm run pictures`: writes the pictures of the terminal again, from what the commands print on a stack of its own at the usual ports,
  * which have to be free. `PICTURES=yes npm test -- ui-page` writes those of the page.
  */
 import { readFileSync, writeFileSync } from 'node:fs'

@@ -99,16 +99,16 @@ restart('shows each message once when the broker is killed and comes back', asyn
   )
 })
 
-restart('goes on at the start of a topic that was made anew meanwhile', async () => {
-  await make('anew')
-  await send('anew', ['old'])
-  const follow = await follower('anew')
+restart('goes on at the start of a topic that was recreated meanwhile', async () => {
+  await make('recreated')
+  await send('recreated', ['old'])
+  const follow = await follower('recreated')
   follow.signal('SIGSTOP')
   kill()
   await startKafka()
-  await remove('anew')
-  await make('anew')
-  await send('anew', ['new 0', 'new 1', 'new 2'])
+  await remove('recreated')
+  await make('recreated')
+  await send('recreated', ['new 0', 'new 1', 'new 2'])
   follow.signal('SIGCONT')
   await follow.shows('new 2')
   follow.signal('SIGINT')
@@ -117,7 +117,7 @@ restart('goes on at the start of a topic that was made anew meanwhile', async ()
     [
       0,
       ['0/0 old', '0/0 new 0', '0/1 new 1', '0/2 new 2'],
-      [AWAY, BACK, 'anew: deleted and made anew, going on at its start', ''],
+      [AWAY, BACK, 'recreated: deleted and recreated, going on at its start', ''],
     ],
   )
 })

@@ -338,7 +338,7 @@ exported('declares a cluster made by hand, so that nothing is left to do', async
       config: { 'compression.type': 'lz4', 'retention.ms': '86400000', 'segment.ms': '3600000' },
     },
   ])
-  // Made anew from the file, they are what they were.
+  // Created from the file, they are what they were.
   await kafka.admin((admin) => admin.deleteTopics({ topics: Object.keys(configs) }))
   assert.is((await run(['--file', file])).exitCode, 0)
   assert.equal(await everything(), before)

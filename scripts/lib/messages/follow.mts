@@ -53,7 +53,7 @@ export async function followTopic(followed: Followed): Promise<void> {
       if (isAway) log('Kafka is back, going on')
       isAway = false
       if (reader.topic.id !== id) {
-        log(`${name}: deleted and made anew, going on at its start`)
+        log(`${name}: deleted and recreated, going on at its start`)
         id = reader.topic.id
         positions = startOf(followed)
         continue
@@ -83,15 +83,15 @@ export async function followTopic(followed: Followed): Promise<void> {
   }
 }
 
-/** Where a topic begins that was made anew. */
+/** Where a topic begins that was recreated. */
 function startOf({ reader, partition }: Followed): Position[] {
   const { name, partitions } = reader.topic
   const wanted = partitions.filter(({ index }) => index === (partition ?? index))
-  if (wanted.length === 0) throw topicGone(name, `deleted and made anew without partition ${partition}`)
+  if (wanted.length === 0) throw topicGone(name, `deleted and recreated without partition ${partition}`)
   return wanted.map(({ index }) => ({ partition: index, offset: 0 }))
 }
 
-/** Moves a place that its partition does not have to the nearest one that it has; one of a topic that was made anew stays. */
+/** Moves a place that its partition does not have to the nearest one that it has; one of a topic that was recreated stays. */
 async function findAgain(reader: Reader, position: Position, log: (line: string) => void): Promise<void> {
   const { name, id } = reader.topic
   const { partition, offset } = position

@@ -55,7 +55,7 @@ export class Reader {
     let offset = from
     while (offset < to) {
       const [answer] = await this.fetch([{ partition, offset }], 0)
-      if (!answer) throw topicGone(this.#topic.name, 'deleted and made anew while it was read')
+      if (!answer) throw topicGone(this.#topic.name, 'deleted and recreated while it was read')
       let read = 0
       for await (const { messages, nextOffset } of this.decode(answer, offset)) {
         read++
@@ -71,7 +71,7 @@ export class Reader {
   }
 
   /**
-   * What the leaders have from these positions on; nothing of a topic that turns out to be made anew, which its id then tells.
+   * What the leaders have from these positions on; nothing of a topic that was recreated meanwhile, as its id then shows.
    * @param waitMs how long a leader may wait for a first record
    * @throws {OpsError} exit code 1 for a topic that is gone, 3 for partitions without a leader that answers
    */
@@ -98,7 +98,7 @@ export class Reader {
   }
 
   /**
-   * Sees the topic again, in `cluster` from now on if that is given. Its id is new where it was made anew.
+   * Sees the topic again, in `cluster` from now on if that is given. Its id is new if it was recreated.
    * @throws {OpsError} exit code 1 for a topic that is gone
    */
   async refresh(cluster: Cluster = this.#cluster): Promise<void> {

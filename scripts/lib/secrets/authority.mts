@@ -56,7 +56,7 @@ const namesOf = ({ certificate }: Certificate): string[] =>
 
 /**
  * What certs/ of `root` lacks, and a warning for what is there and does not serve: ended or nearly, without one of `names`, of another authority.
- * With `renew`, services' certificates are made anew; the authority stays.
+ * With `renew`, the services get new certificates; the authority stays.
  * @throws {OpsError} exit code 2, when certificates are to be made and the authority's key is not there, or what is there is no certificate
  */
 export function planAuthority(root: string, names: string[], renew: boolean, nowMs = Date.now()): AuthorityPlan {

@@ -15,7 +15,7 @@ import { type Line, leftFindings, planLines } from './plan.mts'
 
 export interface SecretsOptions {
   production: boolean
-  /** Makes the services' certificates anew. */
+  /** Issues new certificates for the services. */
   renew: boolean
   /** Further host names and addresses for the certificates. */
   names: readonly string[]

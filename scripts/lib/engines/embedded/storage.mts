@@ -50,8 +50,8 @@ export function refuseOtherMode(settings: Settings): void {
   const storage = readStorage(folder)
   if (storage === mode || storage === 'empty' || (storage === 'unmarked' && mode === 'zookeeper')) return
   const other = mode === 'kraft' ? 'zookeeper' : 'kraft'
-  const anew = `npm stop; mv '${folder}' '${folder}-${other}'; npm start`
-  const hint = `to use it, set KAFKA_MODE=${other} in .env; to begin without its records and keep it aside: ${anew} (docs/kraft.md)`
+  const fresh = `npm stop; mv '${folder}' '${folder}-${other}'; npm start`
+  const hint = `to use it, set KAFKA_MODE=${other} in .env; to begin without its records and keep it aside: ${fresh} (docs/kraft.md)`
   throw configError([error('KAFKA_MODE', folder, { found: FOUND[storage], hint })])
 }
 
