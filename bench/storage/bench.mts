@@ -86,9 +86,9 @@ export async function benchStorage(settings: Settings, prefix: string, options: 
   })
 }
 
-/** Inserts a slice of a table's rows into every schema. */
-async function load(source: string, clients: Clients, table: TableName, slice: number, copies: number): Promise<void> {
-  const query = `INSERT INTO ${table} (${columnsOf(table)}) ${sliceOf(source, table, slice, copies)}`
+/** Inserts rows of a source table into every schema. */
+async function load(clients: Clients, table: TableName, rows: string): Promise<void> {
+  const query = `INSERT INTO ${table} (${columnsOf(table)}) ${rows}`
   for (const schema of SCHEMAS) await clients[schema].command({ query })
 }
 
@@ -97,7 +97,7 @@ async function measureSizes(source: string, clients: Clients, { show }: BenchOpt
   const sizes: BenchResult['sizes'] = []
   for (const [index, table] of TABLES.entries()) {
     show(0.4 + 0.03 * index, `loading ${table}, without copies`)
-    for (let slice = 0; slice < SLICES; slice++) await load(source, clients, table, slice, 1)
+    await load(clients, table, sliceOf(source, table, undefined, 1))
     const by = {} as Record<SchemaName, Size>
     for (const schema of SCHEMAS) {
       await merge(clients[schema], table)
@@ -118,7 +118,7 @@ async function measureStored(source: ClickHouseClient, sourceName: string, clien
     copies[table] = Math.max(1, Math.ceil(wanted / count))
     for (let slice = 0; slice < SLICES; slice++) {
       show(0.5 + (0.3 * (index + slice / SLICES)) / TABLES.length, `loading ${table}`)
-      await load(sourceName, clients, table, slice, copies[table])
+      await load(clients, table, sliceOf(sourceName, table, slice, copies[table]))
     }
   }
   show(0.8, 'rolling up')

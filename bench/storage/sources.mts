@@ -138,19 +138,19 @@ const SLICE_ENDS = [0.25, 0.5, 0.75, 0.8, 0.85, 0.9, 0.95, 1]
 export const SLICES = SLICE_ENDS.length
 
 /**
- * A SELECT of one slice of a source table's rows, from 0, in so many copies: the first as it is, further ones as other symbols, begun 1,237 s
+ * A SELECT of one slice of a source table's rows, from 0, or of all of them, in so many copies: the first as it is, further ones as other symbols, begun 1,237 s
  * later each, so that no two copies of a row are near each other in any order.
  */
-export function sliceOf(source: string, table: TableName, slice: number, copies: number): string {
+export function sliceOf(source: string, table: TableName, slice: number | undefined, copies: number): string {
   const columns = columnsOf(table).map((column) => {
     if (column === 'symbol') return "if(copy = 0, raw.symbol, concat(raw.symbol, '.', toString(copy))) AS symbol"
     const isTime = column === 'timestamp' || column === 'ingestion_time'
     return isTime ? `raw.${column} + toIntervalSecond(copy * 1237) AS ${column}` : `raw.${column} AS ${column}`
   })
   const ends = `SELECT symbol, quantilesExact(${SLICE_ENDS.slice(0, -1)})(timestamp) AS ends FROM ${source}.${table} GROUP BY symbol`
+  const where = slice === undefined ? '' : `WHERE arrayCount(end -> raw.timestamp > end, slices.ends) = ${slice}`
   return `
     SELECT ${columns} FROM ${source}.${table} AS raw
     JOIN (${ends}) AS slices ON raw.symbol = slices.symbol
-    CROSS JOIN (SELECT number AS copy FROM numbers(${copies})) AS copies
-    WHERE arrayCount(end -> raw.timestamp > end, slices.ends) = ${slice}`
+    CROSS JOIN (SELECT number AS copy FROM numbers(${copies})) AS copies ${where}`
 }
