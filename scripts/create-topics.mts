@@ -74,7 +74,7 @@ A shorter retention or another cleanup.policy makes the broker delete records: -
     const mode = check ? 'check' : dryRun ? 'plan' : 'apply'
     if (mode === 'apply' && !(await mayChange(settings, ['kafka'], { yes, command: NAME, log }))) return DECLINED
     const startMs = performance.now()
-    const moves = rebalance ? { bytesPerSecond: throttleMb && throttleMb * 1024 ** 2 } : undefined
+    const moves = rebalance ? { bytesPerSecond: throttleMb && Math.ceil(throttleMb * 1024 ** 2) } : undefined
     const chosen = { file, only, mode, timeoutMs: timeout * 1000, log, rebalance: moves } as const
     const { findings, ...synced } = await withKafkaCause(syncTopics(settings, chosen), timeout * 1000)
     return {

@@ -58,7 +58,7 @@ export function planTopics(declared: readonly DeclaredTopic[], actual: readonly 
       if (now?.own && sameValue(now.value ?? '', to)) return []
       return [{ key, from: now ? `${now.value ?? ''}${now.own ? '' : DEFAULT}` : 'nothing', to }]
     })
-    // With fewer copies than must be in sync, Kafka refuses what is sent with acks=all.
+    // With fewer copies than must be in sync, older brokers refuse what is sent with acks=all.
     const later = all.filter(({ key, to }) => key === MIN_IN_SYNC && Number(to) > replication)
     const changes = all.filter((change) => !later.includes(change))
     if (replication !== topic.replication) {

@@ -27,7 +27,7 @@ export interface RebalancePlan {
   throttled: string[]
   /** Ids of brokers that hold copies and are down: nothing is moved meanwhile. */
   down: number[]
-  /** Topics that are not moved: they would have fewer copies than must be in sync. */
+  /** Topics that are not moved: they would have fewer copies than must be in sync, and some brokers then refuse records. */
   unsafe: { topic: string; inSync: number; replication: number }[]
 }
 
@@ -41,7 +41,8 @@ export function placedTopics(
   return declared.flatMap(({ name, replication }): PlacedTopic[] => {
     const found = topics.find((topic) => topic.name === name)
     if (!found) return []
-    const partitions = found.partitions.map(({ index, replicas }) => {
+    const sorted = found.partitions.toSorted((a, b) => a.index - b.index)
+    const partitions = sorted.map(({ index, replicas }) => {
       const move = moving.find(({ topic, partition }) => topic === name && partition === index)
       return { index, replicas: replicas.filter((id) => !move?.removing.includes(id)) }
     })

@@ -3,7 +3,9 @@ import { error, type Finding, type Paint, warning } from '../common/findings.mts
 import { table } from '../common/table.mts'
 import type { Outcome } from '../kafka/cluster-requests.mts'
 import { words } from '../kafka/controller.mts'
-import type { RebalancePlan } from './rebalance-plan.mts'
+import { rebalanceCommand } from './hint.mts'
+import type { ActualTopic } from './plan.mts'
+import { isThrottled, type RebalancePlan } from './rebalance-plan.mts'
 
 const MIB = 1024 ** 2
 const size = (bytes: number | undefined): string =>
@@ -64,7 +66,9 @@ export function summaryOf(plan: RebalancePlan, bytesPerSecond: number): string {
     ...(moving.length > 0
       ? [`${moves.length > 0 ? 'waiting' : 'Waiting'} for ${number(moving.length)} on the way`]
       : []),
-    ...(bytesPerSecond > 0 ? [`at most ${bytesPerSecond / MIB} MiB a second for each broker`] : []),
+    ...(bytesPerSecond > 0
+      ? [`at most ${Number((bytesPerSecond / MIB).toFixed(3))} MiB a second for each broker`]
+      : []),
   ]
   return parts.join(', ')
 }
@@ -82,7 +86,7 @@ export function hindrances({ down, unsafe }: RebalancePlan, next: string): Findi
       : []),
     ...unsafe.map(({ topic, inSync, replication }) =>
       error('TOPIC_MIN_IN_SYNC', topic, {
-        found: `min.insync.replicas ${inSync}; with ${replication} what is sent with acks=all would be refused`,
+        found: `min.insync.replicas ${inSync}; with ${replication} brokers may refuse what is sent with acks=all`,
         expected: `at most ${replication}, its replication`,
         hint: `declare config: {min.insync.replicas: ${replication}} for it, then: ${next}`,
       }),
@@ -136,7 +140,7 @@ export function leftFindings({ plan, after, refused, stopped }: Ended, timeoutMs
     findings.push(error('TOPIC_NOT_MOVED', 'kafka partitions', { found, hint: next }))
   }
   if (under.length === 0 && after.throttled.length > 0)
-    findings.push(...after.throttled.map((name) => throttledFinding(name, next)))
+    findings.push(...after.throttled.map((name) => throttled(name, next)))
   if (!stopped && after.elections.length > 0) {
     const found = `${after.elections.length}: ${names(after.elections).slice(0, 5).join(', ')}`
     const subject = 'kafka partitions led by another broker than the preferred one'
@@ -145,8 +149,13 @@ export function leftFindings({ plan, after, refused, stopped }: Ended, timeoutMs
   return findings
 }
 
-/** The warning of a topic with throttled copies. */
-export const throttledFinding = (name: string, next: string): Finding =>
+/** Warnings of topics with throttled copies. */
+export const throttledFindings = (topics: readonly ActualTopic[]): Finding[] =>
+  topics
+    .filter(({ config }) => isThrottled(config))
+    .map(({ name }) => throttled(name, rebalanceCommand([name], undefined)))
+
+const throttled = (name: string, next: string): Finding =>
   warning('TOPIC_THROTTLED', name, {
     found: 'its replication is throttled: partitions are being moved, or a move was killed',
     hint: `${next} (waits for it, then takes the throttle away)`,
