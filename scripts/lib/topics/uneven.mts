@@ -3,7 +3,7 @@ import { type Finding, warning } from '../common/findings.mts'
 import type { Metadata } from '../kafka/cluster-requests.mts'
 import type { DeclaredTopic } from './file.mts'
 import { rebalanceCommand } from './hint.mts'
-import { type Evenness, evennessOf, moved, planPlacement } from './placement.mts'
+import { type Evenness, evennessOf, moved, type PlacedTopic, planPlacement } from './placement.mts'
 import { placedTopics } from './rebalance-plan.mts'
 
 /** Warnings of topics, and of all together, that lie more unevenly over the brokers than they could. */
@@ -21,10 +21,12 @@ export function unevenFindings(
   // What lies on brokers that are down is not judged.
   if (brokers.length < 2 || !isWhole) return []
   const moves = planPlacement(brokers, placed)
+  // Another number of copies is a finding of its own.
+  const differs = ({ replication, partitions }: PlacedTopic) =>
+    replication !== undefined && partitions.some(({ replicas }) => replicas.length !== replication)
   const differences = placed.flatMap((topic) => {
     const { name, replication, partitions } = topic
-    // Another number of copies is a finding of its own.
-    if (replication === undefined || partitions.some(({ replicas }) => replicas.length !== replication)) return []
+    if (replication === undefined || differs(topic)) return []
     const [now, could] = [evennessOf(brokers, partitions), evennessOf(brokers, moved(topic, moves).partitions)]
     const better =
       gap(now.copies) > Math.max(1, gap(could.copies)) || gap(now.leaders) > Math.max(1, gap(could.leaders))
@@ -41,7 +43,7 @@ export function unevenFindings(
       list.flatMap(({ partitions }) => partitions),
     )
   const [now, could] = [all(placed), all(placed.map((topic) => moved(topic, moves)))]
-  if (findings.length === 0 && isLopsided(now, could))
+  if (findings.length === 0 && !placed.some(differs) && isLopsided(now, could))
     findings.push(uneven('kafka brokers', 'KAFKA_UNEVEN', now, could, rebalanceCommand(only, file)))
   return findings
 }
