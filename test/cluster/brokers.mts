@@ -14,11 +14,11 @@ import { freePorts } from '../support/stack.mts'
 export interface Brokers {
   /** Addresses of all, as in KAFKA_BOOTSTRAP_SERVERS. */
   servers: string
-  /** Starts these, with further log directories below their data's folder, and waits until they serve. */
+  /** Starts these, and waits until they serve. */
   start: (...ids: number[]) => Promise<void>
   /** Ends one as kill -9 does. */
   kill: (id: number) => Promise<void>
-  /** Adds properties to those of one that does not run. */
+  /** Gives one that does not run further properties. */
   configure: (id: number, properties: Record<string, string | number>) => void
   folderOf: (id: number) => string
   /** Ends all and deletes their data. */

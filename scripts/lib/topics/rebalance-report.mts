@@ -18,7 +18,7 @@ export function renderRebalance({ moves, moving, elections, throttled }: Rebalan
     ...moving.map(({ topic, partition, replicas, adding, removing }) => [
       paint('yellow', '~ is moving'),
       `${topic}-${partition}`,
-      `${replicas.filter((id) => !adding.includes(id))} → ${replicas.filter((id) => !removing.includes(id))}`,
+      `brokers ${replicas.filter((id) => !adding.includes(id))} → ${replicas.filter((id) => !removing.includes(id))}`,
     ]),
     ...moves.map(({ topic, partition, from, to, bytes }) => [
       paint('yellow', '~ move'),
@@ -86,7 +86,7 @@ export function hindrances({ down, unsafe }: RebalancePlan, next: string): Findi
       : []),
     ...unsafe.map(({ topic, inSync, replication }) =>
       error('TOPIC_MIN_IN_SYNC', topic, {
-        found: `min.insync.replicas ${inSync}; with ${replication} brokers may refuse what is sent with acks=all`,
+        found: `min.insync.replicas ${inSync}; with fewer copies brokers may refuse what is sent with acks=all`,
         expected: `at most ${replication}, its replication`,
         hint: `declare config: {min.insync.replicas: ${replication}} for it, then: ${next}`,
       }),
@@ -111,10 +111,10 @@ export function summaries({ plan, after }: Ended): string[] {
   const behind = new Set(names(after.elections))
   const elected = new Set(names(plan.elections).filter((name) => !behind.has(name)))
   return [...topicsOf(plan)].flatMap((topic) => {
-    const count = (of: Set<string>) => [...of].filter((name) => name.startsWith(`${topic}-`)).length
+    const count = (of: Set<string>) => [...of].filter((name) => name.replace(/-\d+$/, '') === topic).length
     const parts = [
       ...(count(moved) > 0 ? [`${number(count(moved))} moved`] : []),
-      ...(count(elected) > 0 ? [`${count(elected)} led by the preferred broker again`] : []),
+      ...(count(elected) > 0 ? [`${number(count(elected))} led by the preferred broker again`] : []),
       ...(plan.throttled.includes(topic) && !after.throttled.includes(topic) ? ['no longer throttled'] : []),
     ]
     return parts.length > 0 ? [`${topic}: ${parts.join(', ')}`] : []
