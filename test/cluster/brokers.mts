@@ -27,7 +27,9 @@ export interface Brokers {
 
 const java = [
   ...['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', installed.jars.join(':')],
+  // Kafka 3, and Kafka 4.
   `-Dlog4j.configuration=file:${path.join(ROOT, 'kafka/log4j.properties')}`,
+  `-Dlog4j2.configurationFile=file:${path.join(ROOT, 'kafka/log4j2.properties')}`,
 ]
 
 /**
@@ -40,6 +42,10 @@ export async function brokersOf(ids: readonly number[], voters: readonly number[
   const port = (id: number) => free[ids.indexOf(id)]
   const controllerPort = (id: number) => free[ids.length + ids.indexOf(id)]
   const running = new Map<number, ChildProcess>()
+  // A file that fails before its first test ends without them otherwise, and who runs it waits for their output.
+  process.on('exit', () => {
+    for (const child of running.values()) child.kill('SIGKILL')
+  })
   const folderOf = (id: number) => path.join(folder, String(id))
   const fileOf = (id: number) => path.join(folderOf(id), 'server.properties')
   const propertiesOf = (id: number): Record<string, string | number> => {
@@ -80,7 +86,7 @@ export async function brokersOf(ids: readonly number[], voters: readonly number[
     const output = createWriteStream(log)
     child.stdout.pipe(output)
     await once(output, 'open')
-    const isUp = async () => child.exitCode === null && /Kafka Server started/.test(readFileSync(log, 'utf8'))
+    const isUp = async () => child.exitCode === null && /Kafka Server started|Transition from STARTING to STARTED/.test(readFileSync(log, 'utf8'))
     const text = () => `broker ${id}: ${readFileSync(log, 'utf8').slice(-3000)}`
     assert.ok(await waitUntil(isUp, { timeoutMs: 90_000, pollMs: 200 }), text())
   }
