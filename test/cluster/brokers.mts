@@ -86,7 +86,9 @@ export async function brokersOf(ids: readonly number[], voters: readonly number[
     const output = createWriteStream(log)
     child.stdout.pipe(output)
     await once(output, 'open')
-    const isUp = async () => child.exitCode === null && /Kafka Server started|Transition from STARTING to STARTED/.test(readFileSync(log, 'utf8'))
+    const isUp = async () =>
+      child.exitCode === null &&
+      /Kafka Server started|Transition from STARTING to STARTED/.test(readFileSync(log, 'utf8'))
     const text = () => `broker ${id}: ${readFileSync(log, 'utf8').slice(-3000)}`
     assert.ok(await waitUntil(isUp, { timeoutMs: 90_000, pollMs: 200 }), text())
   }
