@@ -2,10 +2,11 @@
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /**
  * Makes Kafka's topics match kafka/topics.yml: plans, applies, reads back. It creates topics, adds partitions and sets
- * configuration keys; it never deletes, never shrinks, and leaves alone what the file does not name.
+ * configuration keys; it never deletes, never shrinks, and leaves alone what the file does not name. With --rebalance it moves copies too.
  * It warns of a shorter retention or another cleanup.policy, which make the broker delete records.
  */
-import { refuseTogether, runCommand } from './lib/command/command.mts'
+import { refuseTogether, runCommand, usage } from './lib/command/command.mts'
+import { configError } from './lib/common/findings.mts'
 
 const NAME = './scripts/create-topics.mts'
 
@@ -24,6 +25,17 @@ A shorter retention or another cleanup.policy makes the broker delete records: -
     },
     yes: { type: 'boolean', help: 'do not ask before a target that is not on this machine is changed' },
     only: { type: 'list', value: 'NAME', help: 'only these topics' },
+    rebalance: {
+      type: 'boolean',
+      help: 'also move copies between brokers: as many as declared, spread over racks and evenly, the preferred broker leading',
+    },
+    'throttle-mb': {
+      type: 'number',
+      value: 'N',
+      min: 0.001,
+      max: 1e6,
+      help: 'with --rebalance: each broker copies at most N MiB a second, in and out',
+    },
     file: { type: 'string', value: 'PATH', help: 'read this file instead of kafka/topics.yml' },
     timeout: {
       type: 'number',
@@ -31,7 +43,7 @@ A shorter retention or another cleanup.policy makes the broker delete records: -
       min: 1,
       max: 3600,
       default: 60,
-      help: 'how long to wait for the broker, and for the changes to take effect',
+      help: 'how long to wait for the broker, and for the changes to take effect; of --rebalance: while nothing moves',
     },
   },
   example: './scripts/create-topics.mts --dry-run --only iqfeed.l2.raw',
@@ -42,8 +54,10 @@ A shorter retention or another cleanup.policy makes the broker delete records: -
     3: 'could not tell: the broker did not answer in time',
   },
   run: async ({ options, log, paint }) => {
-    const { check, 'dry-run': dryRun, file, only, timeout, yes } = options
-    refuseTogether({ '--check': check, '--dry-run': dryRun, '--export': options.export }, `${NAME} --help`)
+    const { check, 'dry-run': dryRun, file, only, rebalance, timeout, 'throttle-mb': throttleMb, yes } = options
+    for (const other of [{ '--dry-run': dryRun }, { '--rebalance': rebalance }])
+      refuseTogether({ '--check': check, ...other, '--export': options.export }, `${NAME} --help`)
+    if (throttleMb !== undefined && !rebalance) throw configError([usage(NAME, '--throttle-mb', 'without --rebalance')])
     refuseTogether({ '--export': options.export, '--file': file !== undefined }, `${NAME} --export`)
     const { DECLINED, mayChange } = await import('./lib/command/target.mts')
     const { withKafkaCause } = await import('./lib/engines/container.mts')
@@ -54,20 +68,20 @@ A shorter retention or another cleanup.policy makes the broker delete records: -
       const exported = await withKafkaCause(exporting, timeout * 1000)
       return { findings: [], text: exported.yaml.trimEnd(), data: { ...exported } }
     }
-    const { changeCount } = await import('./lib/topics/plan.mts')
-    const { renderSynced } = await import('./lib/topics/report.mts')
+    const { renderSynced, wouldChange } = await import('./lib/topics/report.mts')
     const { syncTopics } = await import('./lib/topics/topics.mts')
     const settings = readSettings()
     const mode = check ? 'check' : dryRun ? 'plan' : 'apply'
     if (mode === 'apply' && !(await mayChange(settings, ['kafka'], { yes, command: NAME, log }))) return DECLINED
     const startMs = performance.now()
-    const chosen = { ...(file === undefined ? {} : { file }), only, mode, timeoutMs: timeout * 1000, log } as const
+    const moves = rebalance ? { bytesPerSecond: throttleMb && Math.ceil(throttleMb * 1024 ** 2) } : undefined
+    const chosen = { file, only, mode, timeoutMs: timeout * 1000, log, rebalance: moves } as const
     const { findings, ...synced } = await withKafkaCause(syncTopics(settings, chosen), timeout * 1000)
     return {
       findings,
       text: renderSynced(synced, mode, (performance.now() - startMs) / 1000, paint),
       data: { ...synced, mode: mode === 'plan' ? 'dry-run' : mode },
-      ...(dryRun && changeCount(synced.plan) > 0 ? { exitCode: 1 as const } : {}),
+      ...(dryRun && wouldChange(synced) ? { exitCode: 1 as const } : {}),
     }
   },
 })

@@ -225,6 +225,8 @@ rights('is told which ACL is missing, one after the other', async () => {
   await grant('topic', 'DescribeConfigs')
   const made = await told('create-topics.mts', ['--timeout', '30'], env)
   assert.equal([made.exitCode, made.findings], [0, []])
+  const moved = await told('create-topics.mts', ['--rebalance', '--timeout', '30'], env)
+  assert.equal([moved.exitCode, moved.findings], [2, ['KAFKA_RIGHTS kafka cluster: l2 may not: no ACL for Describe']])
   const sent = await told('replay.mts', REPLAY, env)
   assert.is(sent.exitCode, 2)
   assert.match(

@@ -1,99 +1,24 @@
 /** Three real brokers (KRaft): topics with three copies, and what health-check says while brokers go and come back. */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Finding } from '../../scripts/lib/common/findings.mts'
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
-import { ROOT } from '../../scripts/lib/settings/settings.mts'
-import { runFile, runScript } from '../support/command.mts'
-import { installed } from '../support/embedded.mts'
-import { freePorts, stackEnv } from '../support/stack.mts'
+import { runScript } from '../support/command.mts'
+import { stackEnv } from '../support/stack.mts'
+import { brokersOf } from './brokers.mts'
 
-const folder = mkdtempSync(path.join(tmpdir(), 'l2-brokers-'))
-const [controller = 0, ...ports] = await freePorts(4)
-const IDS = [1, 2, 3] as const
-type Id = (typeof IDS)[number]
-const running = new Map<Id, ChildProcess>()
-const java = [
-  ...['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', installed.jars.join(':')],
-  `-Dlog4j.configuration=file:${path.join(ROOT, 'kafka/log4j.properties')}`,
-]
-
-/** The first is the controller too, and stays. */
-function configure(id: Id): string {
-  const data = path.join(folder, String(id))
-  mkdirSync(data, { recursive: true })
-  const listener = `PLAINTEXT://127.0.0.1:${ports[id - 1]}`
-  const properties = {
-    'process.roles': id === 1 ? 'broker,controller' : 'broker',
-    'node.id': id,
-    'controller.quorum.voters': `1@127.0.0.1:${controller}`,
-    'controller.listener.names': 'CONTROLLER',
-    'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
-    listeners: id === 1 ? `${listener},CONTROLLER://127.0.0.1:${controller}` : listener,
-    'advertised.listeners': listener,
-    'log.dirs': path.join(data, 'log'),
-    // As services of others have it.
-    'default.replication.factor': 3,
-    'min.insync.replicas': 2,
-    'offsets.topic.replication.factor': 3,
-    'offsets.topic.num.partitions': 1,
-    'auto.create.topics.enable': 'false',
-    // So that who leads is what the test made of it.
-    'auto.leader.rebalance.enable': 'false',
-    'group.initial.rebalance.delay.ms': 0,
-    'broker.session.timeout.ms': 6000,
-  }
-  const file = path.join(data, 'server.properties')
-  writeFileSync(
-    file,
-    Object.entries(properties)
-      .map(([key, value]) => `${key}=${value}\n`)
-      .join(''),
-  )
-  return file
-}
-
-async function start(id: Id): Promise<void> {
-  const log = path.join(folder, `${id}.log`)
-  const child = spawn(installed.java, [...java, 'kafka.Kafka', path.join(folder, String(id), 'server.properties')], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  running.set(id, child)
-  const output = createWriteStream(log)
-  child.stdout.pipe(output)
-  const isUp = async () => child.exitCode === null && /Kafka Server started/.test(readFileSync(log, 'utf8'))
-  await once(output, 'open')
-  assert.ok(
-    await waitUntil(isUp, { timeoutMs: 90_000, pollMs: 200 }),
-    `broker ${id}: ${readFileSync(log, 'utf8').slice(-3000)}`,
-  )
-}
-
-async function stop(id: Id): Promise<void> {
-  const child = running.get(id)
-  if (!child) return
-  child.kill('SIGKILL')
-  await once(child, 'exit')
-  running.delete(id)
-}
-
-for (const id of IDS) {
-  const format = ['kafka.tools.StorageTool', 'format', '-t', 'MkU3OEVBNTcwNTJENDM2Qg', '-c', configure(id)]
-  const formatted = await runFile(installed.java, [...java, ...format])
-  assert.is(formatted.exitCode, 0, formatted.stdout + formatted.stderr)
-}
-await Promise.all(IDS.map(start))
+const IDS = [1, 2, 3]
+// The first is the controller too, and stays.
+const { start, kill, configure, folderOf, end, servers } = await brokersOf(IDS, [1])
+await start(...IDS)
 
 const env = {
   ...(await stackEnv({ KAFKA_REPLICATION_FACTOR: '3', KAFKA_MIN_INSYNC_REPLICAS: '2' })),
   NO_COLOR: '1',
   DOCKER_HOST: 'unix:///nonexistent/docker.sock',
-  KAFKA_BOOTSTRAP_SERVERS: ports.map((port) => `127.0.0.1:${port}`).join(),
+  KAFKA_BOOTSTRAP_SERVERS: servers,
 }
 async function run(script: string, args: string[], values: NodeJS.ProcessEnv = {}) {
   const { exitCode, stdout } = await runScript(script, [...args, '--json'], { env: { ...env, ...values } })
@@ -133,12 +58,12 @@ brokers('take topics with three copies, a canary, and a reset', async () => {
 })
 
 brokers('serve with one down, and refuse writes with two', async () => {
-  await stop(3)
+  await kill(3)
   const one = await healthWith('warning KAFKA_BROKERS_DOWN', 'warning KAFKA_UNDER_REPLICATED')
   assert.equal([one.exitCode, one.codes], [0, ['warning KAFKA_BROKERS_DOWN', 'warning KAFKA_UNDER_REPLICATED']])
   assert.is(one.report.findings[0].found, '2 of 3 are up; down: 3')
   assert.match(one.report.services[0].summary, /^2 of 3 brokers, 5 topics/)
-  await stop(2)
+  await kill(2)
   const codes = ['warning KAFKA_BROKERS_DOWN', 'error KAFKA_UNDER_MIN_ISR', 'warning KAFKA_UNDER_REPLICATED']
   const two = await healthWith(...codes)
   assert.equal([two.exitCode, two.codes], [1, codes])
@@ -146,14 +71,34 @@ brokers('serve with one down, and refuse writes with two', async () => {
 })
 
 brokers('are named while they do not lead what they should', async () => {
-  await Promise.all(([2, 3] as const).map(start))
+  await start(2, 3)
   const { exitCode, codes, report } = await healthWith('warning KAFKA_LEADERS')
   assert.equal([exitCode, codes], [0, ['warning KAFKA_LEADERS']])
   assert.equal(report.services[0].details.underReplicated, 0)
 })
 
-brokers.after(async () => {
-  for (const id of IDS) await stop(id)
-  rmSync(folder, { recursive: true, force: true })
+brokers('are named with a disk that failed', async () => {
+  await kill(3)
+  const folder = folderOf(3)
+  // A file where a directory should be is a disk that cannot be read, to root too.
+  writeFileSync(path.join(folder, 'broken'), '')
+  configure(3, { 'log.dirs': ['log', 'broken'].map((name) => path.join(folder, name)).join() })
+  await start(3)
+  const { exitCode, report, codes } = await healthWith('warning KAFKA_LEADERS', 'error KAFKA_LOG_DIR')
+  assert.equal([exitCode, codes], [1, ['warning KAFKA_LEADERS', 'error KAFKA_LOG_DIR']])
+  const broken = `log directory ${path.join(folder, 'broken')} is offline (KAFKA_STORAGE_ERROR)`
+  assert.is(report.findings[1].subject, 'kafka broker 3')
+  assert.ok(report.findings[1].found.startsWith(broken), report.findings[1].found)
+  const disks: { directories: number; offline: number }[] = report.services[0].details.disks
+  assert.equal(
+    disks.map(({ directories, offline }) => [directories, offline]),
+    [
+      [1, 0],
+      [1, 0],
+      [2, 1],
+    ],
+  )
 })
+
+brokers.after(end)
 brokers.run()

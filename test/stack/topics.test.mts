@@ -92,6 +92,19 @@ first('is usable at once: every partition takes a record', async () => {
   assert.equal(await kafka.ends('market.features'), [1, 1, 1, 1, 1])
 })
 
+first('rebalances one broker to what it is', async () => {
+  const before = await everything()
+  for (const flags of [
+    ['--rebalance', '--dry-run'],
+    ['--rebalance', '--throttle-mb', '5'],
+  ]) {
+    const { exitCode, stdout } = await run([...flags, '--json'])
+    const { findings, placement } = JSON.parse(stdout)
+    assert.equal([exitCode, findings, placement.moves, placement.throttled], [0, [], [], []])
+  }
+  assert.equal(await everything(), before)
+})
+
 first.run()
 
 const changes = suite('create-topics, plans and changes')

@@ -31,7 +31,7 @@ const topic = {
 const seen: Metadata = {
   clusterId: 'c',
   controllerId: 1,
-  brokers: [1, 2].map((id) => ({ id, host: '127.0.0.1', port: id })),
+  brokers: [1, 2].map((id) => ({ id, host: '127.0.0.1', port: id, rack: null })),
   topics: [topic],
 }
 

@@ -65,7 +65,7 @@ const guards = suite('guardCluster')
 const cluster = (...hosts: string[]): Metadata => ({
   clusterId: 'this-one',
   controllerId: 1,
-  brokers: hosts.map((host, index) => ({ id: index + 1, host, port: 9092 })),
+  brokers: hosts.map((host, index) => ({ id: index + 1, host, port: 9092, rack: null })),
   topics: [],
 })
 const guarded = (seen: Metadata, servers: string[], clusterId?: string) =>

@@ -4,10 +4,13 @@ import type { DeclaredTopic } from '../../scripts/lib/topics/file.mts'
 import {
   type ActualTopic,
   changeCount,
+  laterPlan,
   narrowPlan,
   planTopics,
   sameValue,
+  type TopicPlan,
   withoutShortening,
+  withRebalance,
 } from '../../scripts/lib/topics/plan.mts'
 import { growthWarnings, planFindings, renderPlan, shorteningWarnings } from '../../scripts/lib/topics/report.mts'
 
@@ -59,6 +62,22 @@ plans('cannot take partitions away or change the number of copies', () => {
       { topic, what: 'replication', from: 2 },
     ],
   })
+})
+
+plans('leaves more copies in sync than there are until a rebalance has made them', () => {
+  const topic = declare('a', { replication: 3, config: { 'min.insync.replicas': '2' } })
+  const later = [{ key: 'min.insync.replicas', from: '1 (default)', to: '2' }]
+  const config = new Map([['min.insync.replicas', { value: '1', own: false }]])
+  const before = planTopics([topic], [actual('a', { config })])
+  const waits: TopicPlan = { ...NOTHING, impossible: [{ topic, what: 'replication', from: 1, later }] }
+  assert.equal(before, waits)
+  assert.equal(withRebalance(before), { ...NOTHING, configure: [{ topic, changes: later }] })
+  const after = planTopics([topic, declare('b')], [actual('a', { config, replication: 3 })])
+  assert.equal(laterPlan(before, after), { ...NOTHING, configure: [{ topic, changes: later }] })
+  assert.is(
+    renderPlan(before, plain),
+    '  ✗ needs --rebalance  a  replication: 1 → 3, then min.insync.replicas: 1 (default) → 2',
+  )
 })
 
 plans('sets a configuration key that differs, or that only the broker’s default gives the declared value', () => {
@@ -256,7 +275,7 @@ findings('names every difference with what was found, what was expected and what
       'copies',
       'replication 3',
       'replication: 1 (topics.yml:4:5)',
-      'write "replication: 3" there, or kafka-reassign-partitions.sh',
+      'write "replication: 3" there, or ./scripts/create-topics.mts --rebalance --only copies',
     ],
   ])
 })
@@ -270,7 +289,7 @@ findings('hints at the declaration that was compared, quoted for the shell', () 
   const outside = hints("/tmp/it's.yml").map(({ hint }) => hint)
   assert.equal(
     inside.filter((hint) => hint.includes('.mts')).map((hint) => / --file kafka\/other\.yml\b/.test(hint)),
-    Array(5).fill(true),
+    Array(6).fill(true),
   )
   assert.is(outside[0], "./scripts/create-topics.mts --only new --file '/tmp/it'\\''s.yml'")
 })
@@ -294,12 +313,12 @@ const text = suite('renderPlan')
 text('is a line for each change and for each topic left alone', () => {
   assert.is(
     renderPlan(DRIFT, plain),
-    `  + create         new       4 partitions, replication 1, retention.ms=1000
-  ^ grow           small     2 → 4 partitions
-  ~ configure      late      retention.ms: 7 → 1000
-  ✗ cannot change  big       partitions: 9 → 4
-  ✗ cannot change  copies    replication: 3 → 1
-  · not declared   stranger  left alone`,
+    `  + create             new       4 partitions, replication 1, retention.ms=1000
+  ^ grow               small     2 → 4 partitions
+  ~ configure          late      retention.ms: 7 → 1000
+  ✗ cannot change      big       partitions: 9 → 4
+  ✗ needs --rebalance  copies    replication: 3 → 1
+  · not declared       stranger  left alone`,
   )
 })
 

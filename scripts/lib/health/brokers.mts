@@ -1,6 +1,7 @@
 /** What a cluster's metadata says about its brokers and the copies of its partitions. */
 import { error, type Finding, warning } from '../common/findings.mts'
 import type { Metadata, Partition } from '../kafka/cluster-requests.mts'
+import type { LogDir } from '../kafka/log-dirs.mts'
 import { MIN_IN_SYNC } from '../topics/file.mts'
 import type { ActualTopic } from '../topics/plan.mts'
 
@@ -65,6 +66,37 @@ export function judgeReplicas(
     ...{ underMinInSync: few.length, offPreferred: moved.length },
   }
   return { details, findings }
+}
+
+/** What lies on a broker's disks. */
+export interface Disks {
+  broker: number
+  directories: number
+  /** Directories that the broker cannot use. */
+  offline: number
+  bytes: number
+}
+
+/** Findings of log directories that brokers cannot use: what lies there is lost or missing, though others may hold copies. */
+export function judgeLogDirs(
+  brokers: ReadonlyMap<number, readonly LogDir[]>,
+  hint: string,
+): { disks: (Disks & Record<string, number>)[]; findings: Finding[] } {
+  const disks = [...brokers].map(([broker, dirs]) => ({
+    broker,
+    directories: dirs.length,
+    offline: dirs.filter(({ error: cause }) => cause !== 'NONE').length,
+    bytes: dirs.flatMap(({ replicas }) => replicas).reduce((sum, { bytes }) => sum + bytes, 0),
+  }))
+  const findings = [...brokers].flatMap(([broker, dirs]) =>
+    dirs
+      .filter(({ error: cause }) => cause !== 'NONE')
+      .map(({ path, error: cause }) => {
+        const found = `log directory ${path} is offline (${cause}): the broker serves nothing of it until it is mended and restarted`
+        return error('KAFKA_LOG_DIR', `kafka broker ${broker}`, { found, hint })
+      }),
+  )
+  return { disks, findings }
 }
 
 /** `1 broker`, `3 brokers`, `2 of 3 brokers`. */

@@ -6,13 +6,15 @@ import { type Cluster, openCluster } from '../kafka/cluster.mts'
 import { describeQuorum, metadata } from '../kafka/cluster-requests.mts'
 import { readLags } from '../kafka/lag.mts'
 import { lagFindings } from '../kafka/lag-findings.mts'
+import { type LogDir, readLogDirs } from '../kafka/log-dirs.mts'
 import { unservedFindings } from '../kafka/serving.mts'
 import type { Settings } from '../settings/settings.mts'
 import { readDeclaredTopics } from '../topics/file.mts'
 import { planTopics, withoutShortening } from '../topics/plan.mts'
 import { readTopics } from '../topics/read.mts'
+import { throttledFindings } from '../topics/rebalance-report.mts'
 import { planFindings, shorteningWarnings } from '../topics/report.mts'
-import { BROKERS_OWN, brokersText, isLacking, judgeReplicas } from './brokers.mts'
+import { BROKERS_OWN, brokersText, isLacking, judgeLogDirs, judgeReplicas } from './brokers.mts'
 import { attempt, isLeftover, type Probe, type ProbeOptions } from './probe.mts'
 
 /**
@@ -39,6 +41,9 @@ export async function probeKafka(settings: Settings, options: ProbeOptions): Pro
     const plan = planTopics(declared, actual)
     const replicas = judgeReplicas(cluster.metadata, actual, logHint('kafka', settings))
     findings.push(...replicas.findings)
+    const logDirs = unreachable ? new Map<number, LogDir[]>() : await readLogDirs(cluster, cluster.metadata.brokers)
+    const { disks, findings: offline } = judgeLogDirs(logDirs, logHint('kafka', settings))
+    findings.push(...offline, ...throttledFindings(actual))
     // Metadata alone would call a topic good that its leader refuses.
     const unserved = unreachable ? [] : await unservedFindings(cluster, names, options.timeoutMs / 4)
     findings.push(...unserved)
@@ -66,6 +71,7 @@ export async function probeKafka(settings: Settings, options: ProbeOptions): Pro
         ...(quorumLag === undefined ? {} : { quorumVoters: quorumVoters ?? 0, quorumLag }),
         topics: own.length,
         ...replicas.details,
+        disks,
         totalLag,
         groups,
       },

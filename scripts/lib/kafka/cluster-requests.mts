@@ -1,5 +1,5 @@
-/** What the scripts ask Kafka about the cluster and its disks. */
-import { type Request, readStructures, writeArray } from './transport.mts'
+/** What the scripts ask Kafka about the cluster. */
+import { type Request, readStructures } from './transport.mts'
 
 /** What the broker answered about one topic: `NONE` is success; `message` holds its own words, if it had any. */
 export interface Outcome {
@@ -47,6 +47,9 @@ const ERRORS: Record<number, string> = {
   74: 'FENCED_LEADER_EPOCH',
   75: 'UNKNOWN_LEADER_EPOCH',
   78: 'OFFSET_NOT_AVAILABLE',
+  80: 'PREFERRED_LEADER_NOT_AVAILABLE',
+  84: 'ELECTION_NOT_NEEDED',
+  85: 'NO_REASSIGNMENT_IN_PROGRESS',
   86: 'GROUP_SUBSCRIBED_TO_TOPIC',
   89: 'THROTTLING_QUOTA_EXCEEDED',
 }
@@ -75,6 +78,7 @@ export interface Broker {
   id: number
   host: string
   port: number
+  rack: string | null
 }
 
 export interface Metadata {
@@ -94,11 +98,12 @@ export const metadata: Request<Metadata> = {
   write: (to) => to.writeUVarInt(0).writeBoolean(false).writeBoolean(false).writeBoolean(false).writeUVarInt(0),
   read: (from) => {
     from.forward(4)
-    const brokers = readStructures(from, () => {
-      const broker = { id: from.readInt32(), host: from.readUVarIntString() ?? '', port: from.readInt32() }
-      from.readUVarIntString()
-      return broker
-    })
+    const brokers = readStructures(from, () => ({
+      id: from.readInt32(),
+      host: from.readUVarIntString() ?? '',
+      port: from.readInt32(),
+      rack: from.readUVarIntString(),
+    }))
     const clusterId = from.readUVarIntString() ?? ''
     const controllerId = from.readInt32()
     const topics = readStructures(from, () => {
@@ -174,29 +179,5 @@ export const describeQuorum: Request<Quorum> = {
       })
     })
     return partition ?? { error: errorName(error), leader: -1, lag: 0, voters: [] }
-  },
-}
-
-/** Bytes on one broker's disks by topic, every partition and copy that it holds counted. */
-export const describeLogDirs: Request<Map<string, number>> = {
-  key: 35,
-  version: 1,
-  write: (to) => writeArray(to, null, () => {}),
-  read: (from) => {
-    from.forward(4)
-    const bytes = new Map<string, number>()
-    from.readArray(() => {
-      from.forward(2)
-      from.readString()
-      from.readArray(() => {
-        const name = from.readString() ?? ''
-        from.readArray(() => {
-          from.forward(4)
-          bytes.set(name, (bytes.get(name) ?? 0) + Number(from.readInt64()))
-          from.forward(9)
-        })
-      })
-    })
-    return bytes
   },
 }

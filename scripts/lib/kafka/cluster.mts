@@ -2,7 +2,8 @@
 import { configError, type Finding, OpsError, unknown } from '../common/findings.mts'
 import { networkCause, splitAddress } from '../common/tcp.mts'
 import { waitUntil } from '../common/wait.mts'
-import { describeLogDirs, type Metadata, metadata } from './cluster-requests.mts'
+import { type Metadata, metadata } from './cluster-requests.mts'
+import { describeLogDirs } from './log-dirs.mts'
 import type { Servers } from './options.mts'
 import { NotAllowed, type Right, rightMistake } from './rights.mts'
 import { connectWire, type Request, type Wire } from './transport.mts'
@@ -143,8 +144,10 @@ async function openBroker(
     if (!seen.brokers.some(({ id }) => id === seen.controllerId)) throw new Error(NO_CONTROLLER)
     // A broker that has just started answers before its controller has sent it any topic, and then lists none; the
     // partitions on its disk give that away.
-    if (!topicless && seen.topics.length === 0 && (await wire.send(describeLogDirs, timeoutMs)).size > 0)
-      throw new Error(NO_TOPICS)
+    if (!topicless && seen.topics.length === 0) {
+      const dirs = await wire.send(describeLogDirs, timeoutMs)
+      if (dirs.some(({ replicas }) => replicas.length > 0)) throw new Error(NO_TOPICS)
+    }
     return { address, wire, seen }
   } catch (error) {
     wire.close()

@@ -40,6 +40,16 @@ export const readStructures = <T,>(from: Decoder, read: () => T): T[] =>
     return item
   }) ?? []
 
+/** Writes an array of structures in a flexible version, each without tagged fields. */
+export function writeStructures<T>(to: Encoder, items: readonly T[], write: (item: T) => unknown): Encoder {
+  to.writeUVarInt(items.length + 1)
+  for (const item of items) {
+    write(item)
+    to.writeUVarInt(0)
+  }
+  return to
+}
+
 export interface Wire {
   /** @throws {Error} when the connection breaks or no answer comes in `timeoutMs`; the connection is of no use afterwards */
   send: <T>(request: Request<T>, timeoutMs: number) => Promise<T>

@@ -80,16 +80,22 @@ export async function openSender(
 
   /** One request; the same request again after a failure is no second one to the broker, since kafkajs takes back its numbers. */
   const request = async (batch: readonly Outgoing[]): Promise<'acknowledged' | 'too large'> => {
-    const topicMessages = [...grouped(batch, ({ topic }) => topic)].map(([topic, list]) => ({
-      topic,
-      messages: list.map(({ record }) => record),
-    }))
+    let left = batch
     const deadline = performance.now() + timeoutMs
     let logged = ''
     for (;;) {
+      const topicMessages = [...grouped(left, ({ topic }) => topic)].map(([topic, list]) => ({
+        topic,
+        messages: list.map(({ record }) => record),
+      }))
       try {
-        await producer.sendBatch({ acks: -1, topicMessages })
-        return 'acknowledged'
+        const answers = await producer.sendBatch({ acks: -1, topicMessages })
+        const taken = new Set(answers.map(({ topicName, partition }) => `${topicName} ${partition}`))
+        // kafkajs, trying again after a leader has changed, asks no broker twice: what the new leader was to get beside what it has
+        // taken is not sent at all, and only has no answer.
+        left = left.filter(({ topic, record }) => !taken.has(`${topic} ${record.partition}`))
+        if (left.length === 0) return 'acknowledged'
+        if (performance.now() > deadline) throw new Error('no answer for some partitions')
       } catch (error) {
         if (isTooLarge(error)) return 'too large'
         if (error instanceof OpsError) throw error

@@ -2,8 +2,9 @@
 import { count } from '../common/count.mts'
 import { table } from '../common/table.mts'
 import type { Cluster } from '../kafka/cluster.mts'
-import { describeLogDirs, metadata } from '../kafka/cluster-requests.mts'
+import { metadata } from '../kafka/cluster-requests.mts'
 import { type ConsumerGroup, readSettledGroups } from '../kafka/groups.mts'
+import { bytesByTopic, readLogDirs } from '../kafka/log-dirs.mts'
 import { formatTime, readOffsets } from '../kafka/offsets.mts'
 import type { Settings } from '../settings/settings.mts'
 
@@ -48,7 +49,7 @@ export async function readSurvey(
     readOffsets(cluster, 'high', topics),
     readOffsets(cluster, 'low', topics),
     readOffsets(cluster, 'newest', topics),
-    Promise.all(seen.brokers.map(({ id }) => cluster.sendTo(id, describeLogDirs))),
+    readLogDirs(cluster, seen.brokers).then(bytesByTopic),
   ])
   const groups = await readGroupsOf(cluster, settings, names, timeoutMs)
   const losses = topics.map(({ name, id, partitions }): TopicLoss => {
@@ -60,7 +61,7 @@ export async function readSurvey(
       id,
       declared: declaredNames.includes(name),
       records: sum(counted.map((key) => (high.get(key)?.offset ?? 0) - (low.get(key)?.offset ?? 0))),
-      bytes: sum(sizes.map((ofBroker) => ofBroker.get(name) ?? 0)),
+      bytes: sizes.get(name) ?? 0,
       ...(timesMs.length > 0 ? { newestMs: Math.max(...timesMs) } : {}),
       uncounted: keys.length - counted.length,
     }

@@ -16,6 +16,10 @@ export function fileFlag(file: string | undefined): string {
   return ` --file ${quoted(shownPath(file))}`
 }
 
+/** The command that moves partitions so that the named topics, or all for none, lie as declared and evenly. */
+export const rebalanceCommand = (names: readonly string[], file: string | undefined): string =>
+  `./scripts/create-topics.mts --rebalance${names.length > 0 ? ` --only ${names.join(' ')}` : ''}${fileFlag(file)}`
+
 /** The command that makes one topic what a declaration says; without `file` that of the repository. */
 export const createCommand = (name: string, file: string | undefined): string =>
   `./scripts/create-topics.mts --only ${name}${fileFlag(file)}`

@@ -23,12 +23,15 @@ export async function clusterMistakes(
   timeoutMs: number,
 ): Promise<Finding[]> {
   const brokers = cluster.metadata.brokers.length
+  // One that is down comes back.
+  const named = cluster.metadata.topics.flatMap(({ partitions }) => partitions.flatMap(({ replicas }) => replicas))
+  const known = new Set([...cluster.metadata.brokers.map(({ id }) => id), ...named]).size
   const mistakes: Finding[] = []
   const report = (code: string, at = '', subject: string, found: string, expected?: string) =>
     mistakes.push(error(code, `${at} ${subject}`, { found, expected, hint: editHint(at) }))
   for (const { name, replication, at } of declared) {
-    if (replication > brokers) {
-      const expected = `at most ${brokers}, the number of brokers`
+    if (replication > known) {
+      const expected = `at most ${known}, the number of brokers`
       report('TOPIC_REPLICATION', at.replication, `${name} replication`, `"${replication}"`, expected)
     }
     const twin = plan.undeclared.find((other) => metricName(other) === metricName(name))

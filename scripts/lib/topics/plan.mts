@@ -1,6 +1,6 @@
 /** Compares the declared topics with those of the cluster: what to create, grow, configure, and what cannot be changed. */
 import type { ConfigValue } from '../kafka/topic-requests.mts'
-import type { DeclaredTopic } from './file.mts'
+import { type DeclaredTopic, MIN_IN_SYNC } from './file.mts'
 
 export interface ActualTopic {
   name: string
@@ -30,8 +30,13 @@ export interface TopicPlan {
   create: DeclaredTopic[]
   grow: { topic: DeclaredTopic; from: number }[]
   configure: { topic: DeclaredTopic; changes: ConfigChange[] }[]
-  /** What Kafka cannot do to a topic that holds records. */
-  impossible: { topic: DeclaredTopic; what: 'partitions' | 'replication'; from: number }[]
+  /** What Kafka cannot do to a topic that holds records, or only a rebalance does; `later` waits for that. */
+  impossible: {
+    topic: DeclaredTopic
+    what: 'partitions' | 'replication'
+    from: number
+    later?: ConfigChange[]
+  }[]
   /** Topics of the cluster that the file does not name. They are left alone. */
   undeclared: string[]
 }
@@ -48,12 +53,18 @@ export function planTopics(declared: readonly DeclaredTopic[], actual: readonly 
     const { partitions, replication } = found
     if (partitions < topic.partitions) plan.grow.push({ topic, from: partitions })
     if (partitions > topic.partitions) plan.impossible.push({ topic, what: 'partitions', from: partitions })
-    if (replication !== topic.replication) plan.impossible.push({ topic, what: 'replication', from: replication })
-    const changes = Object.entries(topic.config).flatMap(([key, to]): ConfigChange[] => {
+    const all = Object.entries(topic.config).flatMap(([key, to]): ConfigChange[] => {
       const now = found.config.get(key)
       if (now?.own && sameValue(now.value ?? '', to)) return []
       return [{ key, from: now ? `${now.value ?? ''}${now.own ? '' : DEFAULT}` : 'nothing', to }]
     })
+    // With fewer copies than must be in sync, older brokers refuse what is sent with acks=all.
+    const later = all.filter(({ key, to }) => key === MIN_IN_SYNC && Number(to) > replication)
+    const changes = all.filter((change) => !later.includes(change))
+    if (replication !== topic.replication) {
+      const difference = { topic, what: 'replication' as const, from: replication }
+      plan.impossible.push(later.length > 0 ? { ...difference, later } : difference)
+    }
     if (changes.length > 0) plan.configure.push({ topic, changes })
   }
   const names = new Set(declared.map(({ name }) => name))
@@ -75,6 +86,25 @@ export function narrowPlan(plan: TopicPlan, names: readonly string[]): TopicPlan
     impossible: plan.impossible.filter(({ topic }) => concerns(topic.name)),
     undeclared: [],
   }
+}
+
+/** A plan beside a rebalance: that changes the numbers of copies, and what waits for them is changed after it. */
+export function withRebalance(plan: TopicPlan): TopicPlan {
+  const waiting = plan.impossible.flatMap(({ topic, later = [] }) =>
+    later.length > 0 ? [{ topic, changes: later }] : [],
+  )
+  return {
+    ...plan,
+    configure: [...plan.configure, ...waiting],
+    impossible: plan.impossible.filter(({ what }) => what !== 'replication'),
+  }
+}
+
+/** What of a plan waited for another number of copies. */
+export function laterPlan(before: TopicPlan, now: TopicPlan): TopicPlan {
+  const waited = before.impossible.filter(({ later }) => later).map(({ topic }) => topic.name)
+  const configure = now.configure.filter(({ topic }) => waited.includes(topic.name))
+  return { create: [], grow: [], configure, impossible: [], undeclared: [] }
 }
 
 /** A plan without the changes that make the broker delete records. */

@@ -2,8 +2,10 @@
 import { error, type Finding, type Paint, warning } from '../common/findings.mts'
 import { table } from '../common/table.mts'
 import type { DeclaredTopic } from './file.mts'
-import { createCommand, fileFlag } from './hint.mts'
+import { createCommand, fileFlag, rebalanceCommand } from './hint.mts'
 import { CLEANUP_POLICY, changeCount, deletes, type TopicPlan, valueBefore } from './plan.mts'
+import type { RebalancePlan } from './rebalance-plan.mts'
+import { rebalanceCount, rebalanceText, renderRebalance } from './rebalance-report.mts'
 
 /** A plan for people: a line for each change and each topic left alone. */
 export function renderPlan(plan: TopicPlan, paint: Paint): string {
@@ -22,10 +24,12 @@ export function renderPlan(plan: TopicPlan, paint: Paint): string {
         return [paint('yellow', '~ configure'), topic.name, what]
       }),
     ),
-    ...plan.impossible.map(({ topic, what, from }) => [
-      paint('red', '✗ cannot change'),
+    ...plan.impossible.map(({ topic, what, from, later = [] }) => [
+      what === 'partitions' ? paint('red', '✗ cannot change') : paint('yellow', '✗ needs --rebalance'),
       topic.name,
-      `${what}: ${from} → ${topic[what]}`,
+      [`${what}: ${from} → ${topic[what]}`, ...later.map(({ key, from, to }) => `${key}: ${from} → ${to}`)].join(
+        ', then ',
+      ),
     ]),
     ...plan.undeclared.map((name) => [paint('dim', '· not declared'), name, 'left alone']),
   ])
@@ -36,11 +40,13 @@ interface Outcome {
   brokers: number
   plan: TopicPlan
   done: readonly string[]
+  placement?: RebalancePlan | undefined
+  moved?: readonly string[] | undefined
 }
 
 /** What came of a run, for people: the cluster, the plan, and what was done of it in so many seconds. */
 export function renderSynced(
-  { clusterId, brokers, plan, done }: Outcome,
+  { clusterId, brokers, plan, done, placement, moved = [] }: Outcome,
   mode: 'apply' | 'plan' | 'check',
   seconds: number,
   paint: Paint,
@@ -48,12 +54,23 @@ export function renderSynced(
   const changes = changeCount(plan)
   const text = [`Cluster ${clusterId}, brokers: ${brokers}`]
   if (mode !== 'check') text.push(renderPlan(plan, paint))
-  if (changes === 0) text.push(plan.impossible.length > 0 ? 'Nothing that can be changed' : 'Nothing to do')
+  const moves = placement ? rebalanceCount(placement) : 0
+  if (placement && mode !== 'check') text.push(renderRebalance(placement, paint))
+  if (changes === 0 && moves === 0) {
+    const stuck = plan.impossible.some(({ what }) => what === 'partitions')
+    const rest = plan.impossible.length > 0 ? 'Nothing that can be changed without --rebalance' : 'Nothing to do'
+    text.push(stuck ? 'Nothing that can be changed' : rest)
+  } else if (changes === 0) text.push()
   else if (mode === 'check') text.push(`Topics that differ: ${changes}`)
   else if (mode === 'plan') text.push(`Topics that would change: ${changes}`)
   else text.push(`Changed in ${seconds.toFixed(1)} s: ${done.length} of ${changes}`, ...done.map((line) => `  ${line}`))
+  if (placement && moves > 0) text.push(...rebalanceText(placement, mode, moved))
   return text.filter(Boolean).join('\n')
 }
+
+/** Whether anything is to be changed. */
+export const wouldChange = ({ plan, placement }: Pick<Outcome, 'plan' | 'placement'>): boolean =>
+  changeCount(plan) > 0 || (placement !== undefined && rebalanceCount(placement) > 0)
 
 /** Partitions, replication and configuration in one line. */
 export function describeTopic({ partitions, replication, config }: DeclaredTopic): string {
@@ -90,7 +107,7 @@ export function impossibleFindings(plan: TopicPlan, file?: string): Finding[] {
     const partitions = what === 'partitions'
     const wayOut = partitions
       ? `./scripts/reset-kafka.mts --only ${topic.name}${fileFlag(file)} (its records are lost)`
-      : 'kafka-reassign-partitions.sh'
+      : rebalanceCommand([topic.name], file)
     return error(partitions ? 'TOPIC_CANNOT_SHRINK' : 'TOPIC_REPLICATION', topic.name, {
       found: partitions ? `${from} partitions, and Kafka cannot take any away` : `replication ${from}`,
       expected: `${what}: ${topic[what]} (${topic.at[what]})`,

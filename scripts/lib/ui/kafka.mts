@@ -2,10 +2,11 @@
 import type { Finding } from '../common/findings.mts'
 import { type GroupStatus, statusOf } from '../groups/rates.mts'
 import { type Cluster, openCluster } from '../kafka/cluster.mts'
-import { describeLogDirs, metadata, type TopicMetadata } from '../kafka/cluster-requests.mts'
+import { metadata, type TopicMetadata } from '../kafka/cluster-requests.mts'
 import { lagsOf, type Positions, readPositions } from '../kafka/lag.mts'
 import { lagFindings } from '../kafka/lag-findings.mts'
 import { LAG_LIMITS } from '../kafka/lag-limits.mts'
+import { bytesByTopic, readLogDirs } from '../kafka/log-dirs.mts'
 import { type Offsets, readOffsets } from '../kafka/offsets.mts'
 import { describeTopicConfigs } from '../kafka/topic-requests.mts'
 import type { Settings } from '../settings/settings.mts'
@@ -102,7 +103,7 @@ async function readSeldom(cluster: Cluster, topics: readonly TopicMetadata[]): P
   const { brokers } = cluster.metadata
   const [sizes, configs] = await Promise.all([
     // A login may lack the right to see them.
-    Promise.all(brokers.map(({ id }) => cluster.sendTo(id, describeLogDirs))).catch(() => undefined),
+    readLogDirs(cluster, brokers).then(bytesByTopic, () => undefined),
     names.length > 0 ? cluster.send(describeTopicConfigs(names)).catch(() => undefined) : undefined,
   ])
   const own = [...(configs ?? [])].map(([name, values]): [string, TopicView['config']] => [
@@ -112,7 +113,7 @@ async function readSeldom(cluster: Cluster, topics: readonly TopicMetadata[]): P
       .map(([key, { value }]) => ({ key, value: value ?? '' }))
       .sort((a, b) => (a.key < b.key ? -1 : 1)),
   ])
-  const bytes = sizes && new Map(names.map((name) => [name, sum(sizes.map((each) => each.get(name) ?? 0))]))
+  const bytes = sizes && new Map(names.map((name) => [name, sizes.get(name) ?? 0]))
   return { bytes, config: new Map(own) }
 }
 

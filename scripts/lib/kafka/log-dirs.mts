@@ -1,0 +1,49 @@
+/** What lies on the brokers' disks. */
+import { errorName } from './cluster-requests.mts'
+import { type Request, writeArray } from './transport.mts'
+
+export interface LogDir {
+  /** `NONE`, or why the broker cannot use it. */
+  error: string
+  path: string
+  replicas: { topic: string; partition: number; bytes: number }[]
+}
+
+/** One broker's log directories, with every copy that it holds. A login that may not describe the cluster sees none. */
+export const describeLogDirs: Request<LogDir[]> = {
+  key: 35,
+  version: 1,
+  write: (to) => writeArray(to, null, () => {}),
+  read: (from) => {
+    from.forward(4)
+    return from.readArray(() => {
+      const [error, path] = [errorName(from.readInt16()), from.readString() ?? '']
+      const topics = from.readArray(() => {
+        const topic = from.readString() ?? ''
+        return from.readArray(() => {
+          const replica = { topic, partition: from.readInt32(), bytes: Number(from.readInt64()) }
+          // How far it is behind, and whether it moves between directories.
+          from.forward(9)
+          return replica
+        })
+      })
+      return { error, path, replicas: topics.flat() }
+    })
+  },
+}
+
+/** The log directories of every broker by its id. */
+export async function readLogDirs(
+  { sendTo }: { sendTo: <T>(broker: number, request: Request<T>) => Promise<T> },
+  brokers: readonly { id: number }[],
+): Promise<Map<number, LogDir[]>> {
+  return new Map(await Promise.all(brokers.map(async ({ id }) => [id, await sendTo(id, describeLogDirs)] as const)))
+}
+
+/** Bytes by topic on all brokers together, every copy counted. */
+export function bytesByTopic(brokers: ReadonlyMap<number, readonly LogDir[]>): Map<string, number> {
+  const bytes = new Map<string, number>()
+  for (const { topic, bytes: size } of [...brokers.values()].flat().flatMap(({ replicas }) => replicas))
+    bytes.set(topic, (bytes.get(topic) ?? 0) + size)
+  return bytes
+}

@@ -1,0 +1,162 @@
+/** A rebalance as people read it, and as findings. */
+import { error, type Finding, type Paint, warning } from '../common/findings.mts'
+import { table } from '../common/table.mts'
+import type { Outcome } from '../kafka/cluster-requests.mts'
+import { words } from '../kafka/controller.mts'
+import { rebalanceCommand } from './hint.mts'
+import type { ActualTopic } from './plan.mts'
+import { isThrottled, type RebalancePlan } from './rebalance-plan.mts'
+
+const MIB = 1024 ** 2
+const size = (bytes: number | undefined): string =>
+  bytes === undefined ? 'unknown' : `${(bytes / MIB).toFixed(1)} MiB`
+const number = (count: number): string => `${count} ${count === 1 ? 'partition' : 'partitions'}`
+
+/** A line for each partition, with the brokers that hold it before and after. */
+export function renderRebalance({ moves, moving, elections, throttled }: RebalancePlan, paint: Paint): string {
+  return table([
+    ...moving.map(({ topic, partition, replicas, adding, removing }) => [
+      paint('yellow', '~ is moving'),
+      `${topic}-${partition}`,
+      `brokers ${replicas.filter((id) => !adding.includes(id))} → ${replicas.filter((id) => !removing.includes(id))}`,
+    ]),
+    ...moves.map(({ topic, partition, from, to, bytes }) => [
+      paint('yellow', '~ move'),
+      `${topic}-${partition}`,
+      `brokers ${from} → ${to}${bytes === 0 ? '' : `, ${size(bytes)} to copy`}`,
+    ]),
+    ...elections.map(({ topic, partition, from, to }) => [
+      paint('yellow', '~ elect'),
+      `${topic}-${partition}`,
+      `leader: ${from} → ${to}`,
+    ]),
+    ...throttled.map((name) => [paint('yellow', '~ unthrottle'), name, 'replication is throttled']),
+  ])
+}
+
+/** How much there is to do, counted for people. */
+export const rebalanceCount = ({ moves, moving, elections, throttled }: RebalancePlan): number =>
+  moves.length + moving.length + elections.length + throttled.length
+
+/** Bytes to copy; undefined where the brokers do not say. */
+export function bytesToCopy({ moves }: Pick<RebalancePlan, 'moves'>): number | undefined {
+  const sizes = moves.map(({ bytes }) => bytes)
+  return sizes.includes(undefined) ? undefined : sizes.reduce<number>((sum, bytes = 0) => sum + bytes, 0)
+}
+
+/** What would be done, or what was. */
+export function rebalanceText(
+  plan: RebalancePlan,
+  mode: 'apply' | 'plan' | 'check',
+  done: readonly string[],
+): string[] {
+  if (mode === 'apply')
+    return [`Rebalanced: ${done.length} of ${topicsOf(plan).size} topics`, ...done.map((line) => `  ${line}`)]
+  return [`Topics that --rebalance would change: ${topicsOf(plan).size}, ${size(bytesToCopy(plan))} to copy`]
+}
+
+const topicsOf = ({ moves, moving, elections, throttled }: RebalancePlan): Set<string> =>
+  new Set([...[...moves, ...moving, ...elections].map(({ topic }) => topic), ...throttled])
+
+/** What begins, in a line. */
+export function summaryOf(plan: RebalancePlan, bytesPerSecond: number): string {
+  const { moves, moving } = plan
+  const parts = [
+    ...(moves.length > 0 ? [`Moving ${number(moves.length)}, ${size(bytesToCopy(plan))} to copy`] : []),
+    ...(moving.length > 0
+      ? [`${moves.length > 0 ? 'waiting' : 'Waiting'} for ${number(moving.length)} on the way`]
+      : []),
+    ...(bytesPerSecond > 0
+      ? [`at most ${Number((bytesPerSecond / MIB).toFixed(3))} MiB a second for each broker`]
+      : []),
+  ]
+  return parts.join(', ')
+}
+
+/** What keeps a rebalance from all or some of its moves. */
+export function hindrances({ down, unsafe }: RebalancePlan, next: string): Finding[] {
+  return [
+    ...(down.length > 0
+      ? [
+          error('KAFKA_BROKERS_DOWN', 'kafka brokers', {
+            found: `down: ${down.join(', ')}; nothing is moved away from brokers that come back`,
+            hint: `start them, then: ${next}`,
+          }),
+        ]
+      : []),
+    ...unsafe.map(({ topic, inSync, replication }) =>
+      error('TOPIC_MIN_IN_SYNC', topic, {
+        found: `min.insync.replicas ${inSync}; with fewer copies brokers may refuse what is sent with acks=all`,
+        expected: `at most ${replication}, its replication`,
+        hint: `declare config: {min.insync.replicas: ${replication}} for it, then: ${next}`,
+      }),
+    ),
+  ]
+}
+
+interface Ended {
+  plan: RebalancePlan
+  after: RebalancePlan
+  refused: ReadonlyMap<string, Outcome>
+  stopped: boolean
+}
+
+const names = (list: readonly { topic: string; partition: number }[]) =>
+  list.map(({ topic, partition }) => `${topic}-${partition}`)
+
+/** What was done and seen in the cluster, a line a topic. */
+export function summaries({ plan, after }: Ended): string[] {
+  const open = new Set(names([...after.moves, ...after.moving]))
+  const moved = new Set(names([...plan.moving, ...plan.moves]).filter((name) => !open.has(name)))
+  const behind = new Set(names(after.elections))
+  const elected = new Set(names(plan.elections).filter((name) => !behind.has(name)))
+  return [...topicsOf(plan)].flatMap((topic) => {
+    const count = (of: Set<string>) => [...of].filter((name) => name.replace(/-\d+$/, '') === topic).length
+    const parts = [
+      ...(count(moved) > 0 ? [`${number(count(moved))} moved`] : []),
+      ...(count(elected) > 0 ? [`${number(count(elected))} led by the preferred broker again`] : []),
+      ...(plan.throttled.includes(topic) && !after.throttled.includes(topic) ? ['no longer throttled'] : []),
+    ]
+    return parts.length > 0 ? [`${topic}: ${parts.join(', ')}`] : []
+  })
+}
+
+/** What was not done. */
+export function leftFindings({ plan, after, refused, stopped }: Ended, timeoutMs: number, next: string): Finding[] {
+  const findings = [...refused].map(([name, outcome]) =>
+    error('TOPIC_NOT_MOVED', name, { found: `Kafka could not move it: ${words(outcome)}`, hint: next }),
+  )
+  const [left, under] = [after.moves.filter((each) => !refused.has(names([each])[0] ?? '')), after.moving]
+  const all = new Set(names([...plan.moves, ...plan.moving])).size
+  if (stopped && left.length + under.length > 0) {
+    const found = `stopped: ${left.length + under.length} of ${all} partitions are where they were`
+    findings.push(error('REBALANCE_STOPPED', 'kafka partitions', { found, hint: next }))
+  } else if (under.length > 0) {
+    const throttle = after.throttled.length > 0 ? ', throttled' : ''
+    const found = `${under.length} of ${all} have not arrived, and nothing moved for ${timeoutMs / 1000} s; the brokers go on${throttle}`
+    findings.push(error('REBALANCE_UNDER_WAY', 'kafka partitions', { found, hint: next }))
+  } else if (left.length > 0) {
+    const found = `not as planned: ${names(left).slice(0, 5).join(', ')}`
+    findings.push(error('TOPIC_NOT_MOVED', 'kafka partitions', { found, hint: next }))
+  }
+  if (under.length === 0 && after.throttled.length > 0)
+    findings.push(...after.throttled.map((name) => throttled(name, next)))
+  if (!stopped && after.elections.length > 0) {
+    const found = `${after.elections.length}: ${names(after.elections).slice(0, 5).join(', ')}`
+    const subject = 'kafka partitions led by another broker than the preferred one'
+    findings.push(warning('KAFKA_LEADERS', subject, { found, hint: next }))
+  }
+  return findings
+}
+
+/** Warnings of topics with throttled copies. */
+export const throttledFindings = (topics: readonly ActualTopic[]): Finding[] =>
+  topics
+    .filter(({ config }) => isThrottled(config))
+    .map(({ name }) => throttled(name, rebalanceCommand([name], undefined)))
+
+const throttled = (name: string, next: string): Finding =>
+  warning('TOPIC_THROTTLED', name, {
+    found: 'its replication is throttled: partitions are being moved, or a move was killed',
+    hint: `${next} (waits for it, then takes the throttle away)`,
+  })

@@ -1,0 +1,138 @@
+/** The steps of a rebalance. Each may be done again after an interruption. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { progressBar, progressLines } from '../command/progress.mts'
+import { waitUntil } from '../common/wait.mts'
+import type { Cluster } from '../kafka/cluster.mts'
+import { metadata, type Outcome } from '../kafka/cluster-requests.mts'
+import { ASK_AGAIN_MS, askController, BROKER_WAIT_MS, NOT_NOW } from '../kafka/controller.mts'
+import { readLogDirs } from '../kafka/log-dirs.mts'
+import {
+  alterReassignments,
+  electPreferredLeaders,
+  type Outcomes,
+  type TopicPartition,
+} from '../kafka/placement-requests.mts'
+import { NotNow, type SteadyCluster } from '../kafka/steady.mts'
+import { bytesAt, electionsOf, readReassignments, sizeOf } from './rebalance-plan.mts'
+
+/** A partition on its way, and the brokers that get a copy. */
+export interface UnderWay extends TopicPartition {
+  adding: readonly number[]
+}
+
+export const nameOf = ({ topic, partition }: TopicPartition): string => `${topic}-${partition}`
+
+/** Ids of the brokers that are up. */
+export const upIn = async (cluster: Cluster): Promise<number[]> =>
+  (await cluster.send(metadata)).brokers.map(({ id }) => id)
+
+async function alter(link: SteadyCluster, moves: Parameters<typeof alterReassignments>[0]): Promise<Outcomes> {
+  return link.use(async (cluster) => {
+    const outcomes = await askController(cluster, alterReassignments(moves, BROKER_WAIT_MS))
+    if (outcomes.whole.error !== 'NONE') throw new NotNow(outcomes.whole)
+    return outcomes
+  })
+}
+
+/** Begins the moves. Returns those that Kafka refuses, with its reason. */
+export async function submit(
+  link: SteadyCluster,
+  moves: readonly (TopicPartition & { to: readonly number[] })[],
+  timeoutMs: number,
+): Promise<Map<string, Outcome>> {
+  const refused = new Map<string, Outcome>()
+  let left = [...moves]
+  const ask = async () => {
+    const { partitions } = await alter(link, left)
+    for (const move of left) refused.set(nameOf(move), partitions.get(nameOf(move)) ?? { error: 'NONE', message: null })
+    left = left.filter((move) => NOT_NOW.includes(refused.get(nameOf(move))?.error ?? ''))
+    return left.length === 0
+  }
+  if (left.length > 0) await waitUntil(ask, { timeoutMs, pollMs: ASK_AGAIN_MS })
+  return new Map([...refused].filter(([, { error }]) => error !== 'NONE'))
+}
+
+/** Milliseconds between two looks at what is copied: each lists every copy on all disks. */
+const LOOK_MS = 1_000
+
+/**
+ * True when these partitions have arrived; false when `stopped` says so, or when nothing has moved for `timeoutMs`.
+ * @param options.log called with the progress now and then, off a terminal
+ */
+export async function arrival(
+  link: SteadyCluster,
+  under: readonly UnderWay[],
+  { timeoutMs, log, stopped }: { timeoutMs: number; log: (line: string) => void; stopped: () => boolean },
+): Promise<boolean> {
+  const bar = progressBar(process.stderr)
+  const lines = progressLines(process.stderr, log)
+  let seen = ''
+  let changedMs = performance.now()
+  try {
+    while (!stopped()) {
+      const names = new Set((await link.use(readReassignments)).map(nameOf))
+      const left = under.filter((each) => names.has(nameOf(each)))
+      if (left.length === 0) return true
+      const { copied, whole } = await progressOf(link, under, left)
+      const now = `${left.length} ${copied}`
+      if (now !== seen) changedMs = performance.now()
+      else if (performance.now() - changedMs > timeoutMs) return false
+      seen = now
+      const text = `${under.length - left.length} of ${under.length} partitions moved`
+      bar.show(whole > 0 ? copied / whole : undefined, text)
+      lines.show(whole > 0 ? copied / whole : 0, text)
+      await delay(LOOK_MS)
+    }
+    return false
+  } finally {
+    bar.clear()
+  }
+}
+
+/** Bytes of the new copies, and how many of them are there; nothing of a broker that does not say. */
+async function progressOf(link: SteadyCluster, under: readonly UnderWay[], left: readonly UnderWay[]) {
+  const disks = await link.use(async (cluster) => {
+    const { brokers } = await cluster.send(metadata)
+    return readLogDirs(cluster, brokers).catch(() => new Map())
+  })
+  let [copied, whole] = [0, 0]
+  for (const each of under) {
+    const size = sizeOf(each, disks) ?? 0
+    whole += size * each.adding.length
+    if (!left.includes(each)) copied += size * each.adding.length
+    else for (const id of each.adding) copied += Math.min(size, bytesAt(disks.get(id) ?? [], each))
+  }
+  return { copied, whole }
+}
+
+/** Takes back what has not arrived: those partitions stay where they were. True when nothing of it moves any more. */
+export async function cancel(link: SteadyCluster, under: readonly TopicPartition[], timeoutMs: number) {
+  const quiet = async () => {
+    const names = new Set((await link.use(readReassignments)).map(nameOf))
+    const left = under.filter((each) => names.has(nameOf(each)))
+    if (left.length === 0) return true
+    await alter(
+      link,
+      left.map(({ topic, partition }) => ({ topic, partition, to: null })),
+    )
+    return false
+  }
+  return (await waitUntil(quiet, { timeoutMs, pollMs: ASK_AGAIN_MS })) === true
+}
+
+/** Milliseconds that leaders get to change. */
+const ELECTION_MS = 10_000
+
+/** Lets the first copies of these topics' partitions lead, where they are in sync. */
+export async function elect(link: SteadyCluster, isChosen: (topic: string) => boolean): Promise<void> {
+  const led = () =>
+    link.use(async (cluster) => {
+      const { topics } = await cluster.send(metadata)
+      const elections = electionsOf(topics.filter(({ name }) => isChosen(name)))
+      if (elections.length === 0) return true
+      const { whole } = await askController(cluster, electPreferredLeaders(elections, BROKER_WAIT_MS))
+      if (whole.error !== 'NONE') throw new NotNow(whole)
+      return false
+    })
+  await waitUntil(led, { timeoutMs: ELECTION_MS, pollMs: ASK_AGAIN_MS })
+}

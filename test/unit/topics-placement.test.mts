@@ -1,0 +1,188 @@
+import fc from 'fast-check'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import {
+  evennessOf,
+  type Move,
+  moved,
+  type PlacedTopic,
+  planPlacement,
+  type RackedBroker,
+} from '../../scripts/lib/topics/placement.mts'
+import { holds } from '../support/property.mts'
+
+const brokersOf = (...racks: (string | null)[]): RackedBroker[] => racks.map((rack, index) => ({ id: index + 1, rack }))
+const topic = (name: string, replication: number | undefined, ...lists: number[][]): PlacedTopic => ({
+  name,
+  replication,
+  partitions: lists.map((replicas, index) => ({ index, replicas })),
+})
+const show = (moves: readonly Move[]) =>
+  moves.map(({ topic: name, partition, from, to }) => `${name}-${partition}: ${from} → ${to}`)
+const THREE = brokersOf(null, null, null)
+
+const placement = suite('planPlacement')
+
+placement('leaves alone what is even', () => {
+  assert.equal(planPlacement(THREE, [topic('a', 3, [1, 2, 3], [2, 3, 1], [3, 1, 2])]), [])
+  assert.equal(planPlacement(brokersOf(null), [topic('a', 1, [1], [1]), topic('b', 1)]), [])
+})
+
+placement('adds copies, and makes others leaders of what one alone held', () => {
+  assert.equal(show(planPlacement(THREE, [topic('a', 3, [1], [1], [1])])), [
+    'a-0: 1 → 2,1,3',
+    'a-1: 1 → 3,1,2',
+    'a-2: 1 → 1,2,3',
+  ])
+})
+
+placement('takes copies away', () => {
+  assert.equal(show(planPlacement(THREE, [topic('a', 1, [1, 2, 3], [2, 3, 1], [3, 1, 2])])), [
+    'a-0: 1,2,3 → 1',
+    'a-1: 2,3,1 → 2',
+    'a-2: 3,1,2 → 3',
+  ])
+})
+
+placement('moves to a broker that joins no more than its share', () => {
+  const moves = planPlacement(THREE, [topic('a', 1, [1], [2], [1], [2], [1], [2])])
+  assert.equal([moves.length, moves.map(({ to }) => to)], [2, [[3], [3]]])
+})
+
+placement('changes only the order where only leaders are uneven', () => {
+  const moves = planPlacement(brokersOf(null, null), [topic('a', 2, [1, 2], [1, 2], [1, 2], [1, 2])])
+  assert.equal(
+    moves.map(({ to }) => to),
+    [
+      [2, 1],
+      [2, 1],
+    ],
+  )
+})
+
+placement('spreads topics of one partition over all brokers', () => {
+  const names = ['a', 'b', 'c']
+  const topics = names.map((name) => topic(name, 1, [1]))
+  const moves = planPlacement(THREE, topics)
+  assert.is(moves.length, 2)
+  assert.equal(
+    evennessOf(
+      THREE,
+      topics.flatMap((each) => moved(each, moves).partitions),
+    ).copies,
+    [1, 1],
+  )
+})
+
+placement('counts topics that stay, and does not move them', () => {
+  const moves = planPlacement(brokersOf(null, null), [topic('stays', undefined, [1], [1]), topic('a', 1, [1])])
+  assert.equal(show(moves), ['a-0: 1 → 2'])
+})
+
+placement('takes copies out of a rack that holds more than one', () => {
+  const moves = planPlacement(brokersOf('x', 'x', 'y'), [topic('a', 2, [1, 2])])
+  assert.equal(show(moves), ['a-0: 1,2 → 1,3'])
+  // Brokers without a rack: no rack counts.
+  assert.equal(planPlacement(brokersOf('x', 'x', null), [topic('a', 2, [1, 2])]), [])
+})
+
+/** Brokers, with racks or without, and topics that lie on them in any way. */
+const clusters = fc
+  .record({ racks: fc.array(fc.integer({ min: 0, max: 2 }), { minLength: 1, maxLength: 6 }), racked: fc.boolean() })
+  .chain(({ racks, racked }) => {
+    const brokers = brokersOf(...racks.map((rack) => (racked ? `r${rack}` : null)))
+    const replicas = fc.shuffledSubarray(
+      brokers.map(({ id }) => id),
+      { minLength: 1 },
+    )
+    const one = fc.record({
+      replication: fc.integer({ min: 1, max: brokers.length }),
+      lists: fc.array(replicas, { minLength: 1, maxLength: 7 }),
+    })
+    const topics = fc
+      .array(one, { minLength: 1, maxLength: 4 })
+      .map((list) => list.map(({ replication, lists }, index) => topic(`t${index}`, replication, ...lists)))
+    return fc.record({ brokers: fc.constant(brokers), topics })
+  })
+
+placement('keeps its promises for any cluster', () => {
+  holds(
+    fc.property(clusters, ({ brokers, topics }) => {
+      const moves = planPlacement(brokers, topics)
+      const after = topics.map((each) => moved(each, moves))
+      const racked = brokers.every(({ rack }) => rack)
+      for (const { replication, partitions } of after) {
+        for (const { replicas } of partitions) {
+          assert.is(replicas.length, replication)
+          assert.is(new Set(replicas).size, replication)
+        }
+        const { copies, leaders, sharedRacks } = evennessOf(brokers, partitions)
+        assert.is(sharedRacks, 0)
+        if (racked) continue
+        assert.ok(copies[1] - copies[0] <= 1, `copies ${copies}`)
+        assert.ok(leaders[1] - leaders[0] <= 1, `leaders ${leaders}`)
+      }
+      if (!racked) {
+        const { copies, leaders } = evennessOf(
+          brokers,
+          after.flatMap(({ partitions }) => partitions),
+        )
+        assert.ok(copies[1] - copies[0] <= 1, `copies of all ${copies}`)
+        // With different numbers of copies, not every broker may have as much to lead.
+        if (topics.every(({ replication }) => replication === topics[0]?.replication))
+          assert.ok(leaders[1] - leaders[0] <= 1, `leaders of all ${leaders}`)
+      }
+      assert.equal(planPlacement(brokers, after), [])
+    }),
+    500,
+  )
+})
+
+/** Every way to place the partitions of one topic. */
+function* placements(ids: number[], replication: number, partitions: number): Generator<number[][]> {
+  if (partitions === 0) {
+    yield []
+    return
+  }
+  for (const rest of placements(ids, replication, partitions - 1))
+    for (const set of subsets(ids, replication)) yield [set, ...rest]
+}
+function subsets(ids: number[], size: number): number[][] {
+  if (size === 0) return [[]]
+  return ids.flatMap((id, at) => subsets(ids.slice(at + 1), size - 1).map((rest) => [id, ...rest]))
+}
+
+placement('moves the fewest copies of all ways that are as even and as spread over racks', () => {
+  const small = fc.record({
+    racks: fc.array(fc.integer({ min: 0, max: 1 }), { minLength: 2, maxLength: 4 }),
+    replication: fc.integer({ min: 1, max: 2 }),
+    seeds: fc.array(fc.nat(), { minLength: 1, maxLength: 4 }),
+  })
+  holds(
+    fc.property(small, ({ racks, replication, seeds }) => {
+      const brokers = brokersOf(...racks.map((rack) => `r${rack}`))
+      const ids = brokers.map(({ id }) => id)
+      const ways = subsets(ids, replication)
+      const now = seeds.map((seed) => ways[seed % ways.length] ?? [])
+      const cost = (lists: readonly (readonly number[])[]): number[] => {
+        const { sharedRacks } = evennessOf(
+          brokers,
+          lists.map((replicas, index) => ({ index, replicas })),
+        )
+        const counts = ids.map((id) => lists.filter((list) => list.includes(id)).length)
+        const moves = lists.reduce((sum, list, at) => sum + list.filter((id) => !now[at]?.includes(id)).length, 0)
+        return [sharedRacks, counts.reduce((sum, n) => sum + n * n, 0), moves]
+      }
+      const best = [...placements(ids, replication, now.length)]
+        .map(cost)
+        .reduce((least, each) =>
+          (each.map((n, i) => n - (least[i] ?? 0)).find((n) => n !== 0) ?? 0) < 0 ? each : least,
+        )
+      const start = topic('a', replication, ...now)
+      assert.equal(cost(moved(start, planPlacement(brokers, [start])).partitions.map(({ replicas }) => replicas)), best)
+    }),
+    200,
+  )
+})
+
+placement.run()
