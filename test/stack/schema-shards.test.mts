@@ -118,11 +118,19 @@ life('sees what one of the servers lacks', async () => {
   assert.equal([left.changes, left.waiting], [[], []])
 })
 
+life('is what health-check finds too', async () => {
+  const { exitCode, stdout } = await runScript('health-check.mts', ['--only', 'clickhouse', '--json'], { env })
+  const codes = JSON.parse(stdout).findings.map(({ code }: { code: string }) => code)
+  assert.equal([exitCode, [...new Set(codes)]], [1, ['SCHEMA_CANNOT_CHANGE']], stdout)
+})
+
 life('refuses what works on one server alone, and a cluster that is not there', async () => {
   const folder = settings.EMBEDDED_DATA_DIR
   for (const [script, ...args] of [
     ['apply-schema.mts', '--rebuild', 'market_l1'],
     ['archive.mts', '--table', 'market_l1', '--before', '2026-01-01', '--to', folder, '--keep'],
+    ['restore.mts', '--table', 'market_l1', '--from', folder],
+    ['quality.mts'],
     ['ingest.mts', 'on'],
   ] as [string, ...string[]][]) {
     const { exitCode, stdout, stderr } = await runScript(script, [...args, '--json'], { env })
