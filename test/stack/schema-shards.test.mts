@@ -10,6 +10,7 @@ import * as assert from 'uvu/assert'
 import { connectClickHouse } from '../../scripts/lib/clickhouse/client.mts'
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import { onCluster } from '../../scripts/lib/schema/cluster.mts'
+import { fillView } from '../../scripts/lib/schema/copy.mts'
 import { readSchemaPlan } from '../../scripts/lib/schema/read.mts'
 import { syncSchema } from '../../scripts/lib/schema/schema.mts'
 import { ROOT } from '../../scripts/lib/settings/settings.mts'
@@ -193,6 +194,24 @@ rowsOf('go to one shard by symbol, whichever server they are sent to', async () 
     assert.equal([...one, ...two].sort(), [...SYMBOLS].sort(), table)
     assert.ok(one.length > 50 && two.length > 50, table)
   }
+})
+
+rowsOf('that a new view would lack are told, with what each shard has to run', async () => {
+  const view = changes.find(({ name }) => name === 'market_l1_latest_insert')?.backfill
+  assert.ok(view)
+  const finding = await fillView(first, settings, view, 60_000)
+  assert.equal(
+    [finding?.code, finding?.found],
+    ['SCHEMA_NOT_FILLED', '2000 rows of before it on the shards, which have not passed it'],
+  )
+  const [insert = '', unmark = ''] =
+    /^on one server of each shard: (.*); then: (.*)$/s.exec(finding?.hint ?? '')?.slice(1) ?? []
+  assert.match(unmark, `ALTER TABLE market_l1_latest_insert ON CLUSTER '${CLUSTER}' MODIFY COMMENT ''`)
+  for (const shard of servers) {
+    await shard.command({ query: 'TRUNCATE TABLE market_l1_latest_local' })
+    await shard.command({ query: insert })
+  }
+  assert.equal(await rows(first, 'SELECT uniqExact(symbol) FROM market_l1_latest'), [[SYMBOLS.length]])
 })
 
 /** Questions to both, of docs/storage.md and of all symbols together. */
