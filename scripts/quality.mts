@@ -32,9 +32,11 @@ symbols that ended early, book entries that never left. Each with a count, a sam
       throw configError([usage('npm run quality', '--day', `"${day}"`, 'a day such as 2026-11-25')])
     }
     const { withClickHouse } = await import('./lib/clickhouse/client.mts')
+    const { refuseCluster } = await import('./lib/clickhouse/cluster.mts')
     const { qualityFindings, readQuality, renderQuality } = await import('./lib/quality/quality.mts')
     const { readSettings } = await import('./lib/settings/settings.mts')
     const settings = readSettings()
+    refuseCluster(settings, 'quality')
     const quality = await withClickHouse(settings, timeout * 1000, (client) => readQuality(client, { symbol, day }))
     return { findings: qualityFindings(quality), text: renderQuality(quality), data: { ...quality } }
   },

@@ -83,6 +83,42 @@ reading('splits outside quotes and brackets only', () => {
 
 const planning = suite('planSchema')
 
+planning('takes the engines that ClickHouse Cloud and Replicated databases make for the plain ones declared', () => {
+  // As SHOW CREATE TABLE shows it there: https://clickhouse.com/docs/cloud/reference/shared-merge-tree
+  const paths = "'/clickhouse/tables/{uuid}/{shard}', '{replica}'"
+  const window = 'SETTINGS non_replicated_deduplication_window = 1000'
+  for (const kind of ['Shared', 'Replicated']) {
+    for (const [engine, own] of [
+      ['MergeTree', ''],
+      ['ReplacingMergeTree', ''],
+      ['ReplacingMergeTree(b)', ', b'],
+      ['VersionedCollapsingMergeTree(sign, b)', ', sign, b'],
+    ] as const) {
+      const declared = `CREATE TABLE IF NOT EXISTS t (a UInt64, b UInt8) ENGINE = ${engine} ORDER BY a ${window}`
+      const found = (arguments_: string) =>
+        `CREATE TABLE market.t (\`a\` UInt64, \`b\` UInt8) ENGINE = ${kind}${engine.replace(/\(.*/, '')}${arguments_} ORDER BY a SETTINGS index_granularity = 8192`
+      assert.equal(plan(declared, found(`(${paths}${own})`)), none, engine)
+      const { impossible } = plan(declared, found(`(${paths}, c)`))
+      assert.equal(
+        impossible.map(({ what, to }) => [what, to]),
+        [['engine', engine]],
+      )
+    }
+    // Engines with the default paths.
+    const bare = `CREATE TABLE market.t (\`a\` UInt64) ENGINE = ${kind}MergeTree ORDER BY a`
+    assert.equal(plan('CREATE TABLE IF NOT EXISTS t (a UInt64) ENGINE = MergeTree ORDER BY a', bare), none)
+  }
+})
+
+planning('does not take a plain engine for a declared one that keeps copies', () => {
+  const declared = "CREATE TABLE IF NOT EXISTS t (a UInt64) ENGINE = ReplicatedMergeTree('/t', '{replica}') ORDER BY a"
+  const found = 'CREATE TABLE market.t (`a` UInt64) ENGINE = MergeTree ORDER BY a'
+  assert.equal(plan(declared, found).impossible, [
+    { name: 't', what: 'engine', from: 'MergeTree', to: 'ReplicatedMergeTree' },
+  ])
+  assert.equal(plan(declared, found.replace('MergeTree', "SharedMergeTree('/u', '{replica}')")), none)
+})
+
 planning('has nothing to do for what is as declared, whatever its spelling', () => {
   for (const [declared, found] of [
     [TABLE, LIVE_TABLE],

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import path from 'node:path'
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows, withClickHouse } from '../clickhouse/client.mts'
+import { refuseCluster } from '../clickhouse/cluster.mts'
 import { deferEnd } from '../command/interrupt.mts'
 import { error, type Finding, OpsError } from '../common/findings.mts'
 import { quoted } from '../common/quote.mts'
@@ -60,9 +61,10 @@ const TRIES = 3
 
 /**
  * Archives the days of a table before a day: those that the folder does not hold are written, read back and compared.
- * @throws {OpsError} exit code 3 when ClickHouse gives no answer, 2 for a table that is not there, 1 for trouble with a file
+ * @throws {OpsError} exit code 3 when ClickHouse gives no answer, 2 on a cluster and for a table that is not there, 1 for trouble with a file
  */
 export function archiveTable(settings: Settings, request: ArchiveRequest): Promise<Archived> {
+  refuseCluster(settings, 'archive')
   const { folder, before, timeoutMs, dryRun, log } = request
   return withClickHouse(
     settings,

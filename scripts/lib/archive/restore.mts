@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import type { ClickHouseClient } from '@clickhouse/client'
 import { withClickHouse } from '../clickhouse/client.mts'
+import { refuseCluster } from '../clickhouse/cluster.mts'
 import { configError, error, type Finding } from '../common/findings.mts'
 import { quoted } from '../common/quote.mts'
 import { DAY_MS } from '../common/time.mts'
@@ -51,12 +52,13 @@ const RETENTION = {
 
 /**
  * Brings days back. A day that is there already stays as it is.
- * @throws {OpsError} exit code 3 when ClickHouse gives no answer, 2 for a folder or day that is not archived
+ * @throws {OpsError} exit code 3 when ClickHouse gives no answer, 2 on a cluster and for a folder or day that is not archived
  */
 export function restoreDays(
   settings: Settings,
   request: RestoreRequest,
 ): Promise<{ days: RestoredDay[]; findings: Finding[] }> {
+  refuseCluster(settings, 'restore')
   const { folder, timeoutMs, dryRun, log } = request
   return withClickHouse(settings, timeoutMs, async (client) => {
     const entries = await readManifest(folder, request.table)

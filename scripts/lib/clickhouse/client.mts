@@ -121,6 +121,12 @@ async function explained(
     return cannotTell(unknown('CLICKHOUSE_UNREACHABLE', `clickhouse ${address}`, { found, hint }), cause)
   }
   if (ended) return silent(ended.found)
+  // ALL_CONNECTION_TRIES_FAILED
+  if (code === '279' && settings.CLICKHOUSE_CLUSTER !== '') {
+    const found = `a server that does not answer: ${message.replaceAll(/\s/g, ' ').slice(0, 300)}`
+    const subject = `clickhouse cluster ${settings.CLICKHOUSE_CLUSTER}`
+    return cannotTell(unknown('CLICKHOUSE_UNREACHABLE', subject, { found, hint: 'npm run health' }), failure)
+  }
   const refusal = refusalOf(settings, failure)
   if (refusal) return configError([refusal])
   if (isOwn) {
@@ -145,6 +151,13 @@ export function refusalOf(settings: Settings, failure: unknown): Finding | undef
         found: `not allowed: ${reason(failure).replaceAll(/\s/g, ' ').slice(0, 300)}`,
         expected: `what ${settings.CLICKHOUSE_USER} may do: databases whose name begins with ${settings.CLICKHOUSE_DB}`,
         hint: 'grep -n GRANT clickhouse/users.d/grants.xml; CLICKHOUSE_EXTRA_GRANTS in .env opens sources of data',
+      })
+    // CLUSTER_DOESNT_EXIST
+    case '701':
+      return error('CLICKHOUSE_CLUSTER', 'clickhouse', {
+        found: `no cluster ${settings.CLICKHOUSE_CLUSTER}`,
+        expected: 'one of system.clusters',
+        hint: 'set CLICKHOUSE_CLUSTER, or leave it empty',
       })
     // UNKNOWN_DATABASE
     case '81':

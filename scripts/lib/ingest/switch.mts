@@ -1,5 +1,6 @@
 /** Switches the built-in ingest on and off. */
 import type { ClickHouseClient } from '@clickhouse/client'
+import { refuseCluster } from '../clickhouse/cluster.mts'
 import { ingestStatements } from '../clickhouse/statements.mts'
 import { error, OpsError } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
@@ -29,13 +30,14 @@ export interface Switched {
  * Makes the built-in ingest read the topics, from where it stopped: creates what is missing, and replaces what differs from
  * clickhouse/ingest or reads nothing.
  * @param options.skipBacklog begin with what is sent from now on, where nothing was read before
- * @throws {OpsError} exit code 1 when the services lack what it needs, or it does not come to read in time; 3 when one does not answer
+ * @throws {OpsError} exit code 1 when the services lack what it needs, or it does not come to read in time; 2 on a cluster; 3 when one does not answer
  */
 export async function switchOn(
   client: ClickHouseClient,
   settings: Settings,
   { timeoutMs, log, skipBacklog = false }: SwitchOptions & { skipBacklog?: boolean },
 ): Promise<Switched> {
+  refuseCluster(settings, 'ingest')
   const statements = ingestStatements(settings)
   const queues = queuesOf(statements)
   const objects = await readObjects(client)

@@ -2,8 +2,9 @@
 import { randomUUID } from 'node:crypto'
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows, withClickHouse } from '../clickhouse/client.mts'
-import { cannotTell, reason, unknown } from '../common/findings.mts'
+import { cannotTell, error, type Finding, reason, unknown } from '../common/findings.mts'
 import type { Settings } from '../settings/settings.mts'
+import { onCluster } from './cluster.mts'
 import type { ViewText } from './text.mts'
 
 /** Deadline of an INSERT SELECT as a whole: a day. What ends it is a server that no longer answers. */
@@ -36,7 +37,7 @@ export async function copyRows(settings: Settings, query: string, { timeoutMs, s
       if (asking) return
       asking = true
       look()
-        .catch((error: unknown) => silence.abort(error))
+        .catch((failure: unknown) => silence.abort(failure))
         .finally(() => {
           asking = false
         })
@@ -51,11 +52,11 @@ export async function copyRows(settings: Settings, query: string, { timeoutMs, s
         })
         return Number(summary?.written_rows)
       })
-    } catch (error) {
-      if (!silence.signal.aborted) throw error
+    } catch (failure) {
+      if (!silence.signal.aborted) throw failure
       const subject = `clickhouse ${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}`
       const found = `no answer within ${timeoutMs / 1000} s during the copy (${reason(silence.signal.reason)})`
-      throw cannotTell(unknown('CLICKHOUSE_UNREACHABLE', subject, { found, hint: 'npm run health' }), error)
+      throw cannotTell(unknown('CLICKHOUSE_UNREACHABLE', subject, { found, hint: 'npm run health' }), failure)
     } finally {
       clearInterval(watch)
     }
@@ -65,13 +66,16 @@ export async function copyRows(settings: Settings, query: string, { timeoutMs, s
 /**
  * Passes the existing rows through a view as new ones will pass, then removes the comment that says this is still to be done. Rows that
  * arrive meanwhile pass twice, and all do after an interruption, so every view of clickhouse/init must give the same result when repeated.
+ * @returns on a cluster whose servers have such rows: a finding that says so, for each server can only pass on its own
  */
 export async function fillView(
   client: ClickHouseClient,
   settings: Settings,
   { name, target, query }: ViewText,
   timeoutMs: number,
-): Promise<void> {
+): Promise<Finding | undefined> {
+  const { CLICKHOUSE_CLUSTER: cluster, CLICKHOUSE_DATABASE: database } = settings
+  const unmarked = onCluster(`ALTER TABLE ${name} MODIFY COMMENT ''`, cluster)
   const columns = await readRows<{ name: string }>(
     client,
     'SELECT name FROM system.columns WHERE database = currentDatabase() AND table = {name:String} ORDER BY position',
@@ -79,6 +83,16 @@ export async function fillView(
   )
   const names = columns.map((column) => column.name)
   const insert = `INSERT INTO ${target.replace('TO ', '')} (${names.join(', ')}) ${query}`
-  await copyRows(settings, insert, { timeoutMs })
-  await client.command({ query: `ALTER TABLE ${name} MODIFY COMMENT ''` })
+  if (cluster) {
+    const source = / FROM (\w+)/.exec(query)?.[1] ?? ''
+    const count = `SELECT count() AS rows FROM cluster('${cluster}', ${database}.${source})`
+    const [counted] = await readRows<{ rows: string }>(client, count)
+    if (Number(counted?.rows) > 0) {
+      const found = `${counted?.rows} rows of before it on the shards, which have not passed it`
+      const hint = `on one server of each shard: ${insert}; then: ${unmarked}`
+      return error('SCHEMA_NOT_FILLED', name, { found, hint })
+    }
+  } else await copyRows(settings, insert, { timeoutMs })
+  await client.command({ query: unmarked })
+  return undefined
 }

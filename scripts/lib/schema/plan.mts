@@ -28,6 +28,8 @@ export interface SchemaPlan {
   impossible: { name: string; what: string; from: string; to: string }[]
   /** Views that are not created or replaced while a table cannot be changed that they read, be it through another view. */
   waiting: { name: string; table: string }[]
+  /** The cluster whose servers it is for; empty for one server. */
+  cluster?: string
   /** Tables and views that no file declares. They are left alone. */
   undeclared: string[]
 }
@@ -44,7 +46,9 @@ export function planSchema(declared: readonly Declared[], live: readonly ObjectT
       plan.impossible.push({ name: text.name, what: 'kind', from: found.kind, to: text.kind })
     } else if (text.kind !== 'table') {
       const blocked = [...plan.impossible.map(({ name }) => ({ name, table: name })), ...plan.waiting]
-      const cause = blocked.find(({ name }) => new RegExp(`\\b${name}\\b`).test(`${text.target} ${text.query}`))
+      const cause = blocked.find(({ name }) =>
+        new RegExp(`\\b${name}(_local)?\\b`).test(`${text.target} ${text.query}`),
+      )
       const change = viewChange(text, found, statement, user)
       if (change && cause) plan.waiting.push({ name: text.name, table: cause.table })
       else if (change) plan.changes.push(change)
@@ -159,7 +163,8 @@ function clauseChanges({ name, ttl, recompression, settings }: TableText, found:
   }
   for (const [key, value] of settings) {
     const from = found.settings.get(key)
-    if (from === value) continue
+    // Engines that keep copies have no use for it, and remember inserts by another setting.
+    if (from === value || (found.replication && key.startsWith('non_replicated_'))) continue
     const statements = [`ALTER TABLE ${name} MODIFY SETTING ${key} = ${value}`]
     changes.push({ action: 'change', name, what: `setting ${key}: ${from ?? 'default'} → ${value}`, statements })
   }
@@ -168,6 +173,8 @@ function clauseChanges({ name, ttl, recompression, settings }: TableText, found:
 
 function layoutDifferences(text: TableText, found: TableText): SchemaPlan['impossible'] {
   const { name } = text
+  const copied = { name, what: 'engine', from: found.layout.engine, to: `${text.replication}${text.layout.engine}` }
+  const copies = text.replication && !found.replication && found.layout.engine === text.layout.engine ? [copied] : []
   const layout = (Object.keys(text.layout) as (keyof TableText['layout'])[])
     .filter((what) => text.layout[what] !== found.layout[what])
     .map((what) => ({ name, what, from: found.layout[what] || 'none', to: text.layout[what] || 'none' }))
@@ -176,5 +183,5 @@ function layoutDifferences(text: TableText, found: TableText): SchemaPlan['impos
     if (!from || from.type === type || widens(from.type, type)) return []
     return [{ name, what: `type of ${column}`, from: from.type, to: type }]
   })
-  return [...layout, ...types]
+  return [...copies, ...layout, ...types]
 }

@@ -1,11 +1,12 @@
 /** Copies tables into a declared layout that ClickHouse cannot change in place. The old tables are kept. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows, withClickHouse } from '../clickhouse/client.mts'
+import { refuseCluster } from '../clickhouse/cluster.mts'
 import { initStatements } from '../clickhouse/statements.mts'
 import { configError, error, OpsError, reason } from '../common/findings.mts'
 import type { Settings } from '../settings/settings.mts'
 import { copyRows } from './copy.mts'
-import { readSchemaPlan, withTtl } from './schema.mts'
+import { readSchemaPlan, withTtl } from './read.mts'
 import { parseCreate, type TableText } from './text.mts'
 
 interface RebuildOptions {
@@ -19,7 +20,7 @@ interface RebuildOptions {
 /**
  * Copies the named tables into the layout that clickhouse/init declares and puts the copies in their place.
  * @returns a line for each, with where its old table is
- * @throws {OpsError} exit code 2 for a table that needs no rebuild, 1 when rows arrived meanwhile or an earlier run was interrupted
+ * @throws {OpsError} exit code 2 for a table that needs no rebuild, and on a cluster, 1 when rows arrived meanwhile or an earlier run was interrupted
  */
 export async function rebuildTables(
   settings: Settings,
@@ -27,6 +28,7 @@ export async function rebuildTables(
   options: RebuildOptions,
 ): Promise<string[]> {
   if (names.length === 0) return []
+  refuseCluster(settings, '--rebuild')
   return withClickHouse(settings, options.timeoutMs, async (client) => {
     const { impossible } = await readSchemaPlan(client, settings)
     const possible = [...new Set(impossible.filter(({ what }) => what !== 'kind').map(({ name }) => name))]

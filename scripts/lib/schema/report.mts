@@ -53,16 +53,18 @@ export function schemaFindings(plan: SchemaPlan): Finding[] {
 }
 
 /** What of a plan ClickHouse cannot do in place, with the way out: one finding for each table. */
-export function impossibleSchemaFindings({ impossible, waiting }: SchemaPlan): Finding[] {
+export function impossibleSchemaFindings({ impossible, waiting, cluster }: SchemaPlan): Finding[] {
   return [...new Set(impossible.map(({ name }) => name))].map((name) => {
     const differences = impossible.filter((each) => each.name === name).map(({ what }) => what)
     const views = waiting.filter((view) => view.table === name).map((view) => view.name)
     return error('SCHEMA_CANNOT_CHANGE', name, {
       found: `another ${differences.join(', ')}, which ClickHouse cannot change in place`,
       expected: `as clickhouse/init declares it${views.length > 0 ? `; ${views.join(', ')} is missing until then` : ''}`,
-      hint: differences.includes('kind')
-        ? `RENAME TABLE ${name} TO another name, then: npm run schema`
-        : `stop its writers, then: ./scripts/apply-schema.mts --rebuild ${name} (copies the rows; the old table is kept)`,
+      hint: cluster
+        ? `RENAME TABLE ${name} TO another name ON CLUSTER '${cluster}', then: npm run schema, and copy its rows`
+        : differences.includes('kind')
+          ? `RENAME TABLE ${name} TO another name, then: npm run schema`
+          : `stop its writers, then: ./scripts/apply-schema.mts --rebuild ${name} (copies the rows; the old table is kept)`,
     })
   })
 }

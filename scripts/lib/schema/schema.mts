@@ -1,74 +1,13 @@
 /** Makes the database match clickhouse/init: plan, apply, read back. apply-schema and `npm start` share it. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows, withClickHouse } from '../clickhouse/client.mts'
-import { ingestStatements, initStatements } from '../clickhouse/statements.mts'
 import { error, type Finding, OpsError, reason, unknown } from '../common/findings.mts'
 import type { Settings } from '../settings/settings.mts'
+import { onCluster } from './cluster.mts'
 import { fillView } from './copy.mts'
-import { planSchema, type SchemaChange, type SchemaPlan } from './plan.mts'
+import type { SchemaChange, SchemaPlan } from './plan.mts'
+import { readSchemaPlan } from './read.mts'
 import { impossibleSchemaFindings, schemaFindings } from './report.mts'
-import { parseCreate } from './text.mts'
-
-/** The tables that a retention setting governs, and the column that says how old a row is. */
-const RETENTION = {
-  market_ticks: ['MARKET_TICKS_RETENTION_DAYS', 'timestamp'],
-  market_l1: ['MARKET_L1_RETENTION_DAYS', 'timestamp'],
-  market_l2: ['MARKET_L2_RETENTION_DAYS', 'timestamp'],
-  market_book_1m: ['MARKET_L2_RETENTION_DAYS', 'minute'],
-  market_metrics: ['MARKET_METRICS_RETENTION_DAYS', 'timestamp'],
-} as const satisfies Record<string, readonly [keyof Settings, string]>
-
-/** The statements of clickhouse/init, each with the retention of its table in its TTL. */
-export function declaredStatements(settings: Settings): string[] {
-  return initStatements().map((statement) => {
-    const name = /IF NOT EXISTS (\w+)/.exec(statement)?.[1] ?? ''
-    const [variable, column] = RETENTION[name as keyof typeof RETENTION] ?? []
-    const days = variable === undefined ? 0 : settings[variable]
-    if (days === 0) return statement
-    return withTtl(statement, `toDateTime(${column}) + INTERVAL ${days} DAY`)
-  })
-}
-
-/** A CREATE TABLE statement of clickhouse/init with a TTL, beside the one it may have; unchanged for an empty one. */
-export function withTtl(statement: string, ttl: string): string {
-  if (ttl === '') return statement
-  if (/^TTL /m.test(statement)) return statement.replace(/^TTL /m, () => `TTL ${ttl}, `)
-  const clause = `TTL ${ttl}\n`
-  return /^SETTINGS/m.test(statement)
-    ? statement.replace(/^SETTINGS/m, () => `${clause}SETTINGS`)
-    : `${statement}${clause}`
-}
-
-// Both sides pass the server's own formatter, so that spelling makes no difference.
-const BOTH_SIDES = `
-SELECT '' AS name, formatQuerySingleLine(arrayJoin({statements:Array(String)})) AS text
-UNION ALL
-SELECT name, formatQuerySingleLine(create_table_query) FROM system.tables
-WHERE database = {database:String} AND create_table_query != ''`
-
-/**
- * The plan that makes the live database match clickhouse/init and the retention settings. Changes nothing; one query.
- * @param client connected to any database
- */
-export async function readSchemaPlan(client: ClickHouseClient, settings: Settings): Promise<SchemaPlan> {
-  const database = settings.CLICKHOUSE_DATABASE
-  const statements = declaredStatements(settings)
-  const rows = await readRows<{ name: string; text: string }>(client, BOTH_SIDES, { statements, database })
-  const formatted = rows.filter(({ name }) => name === '')
-  const declared = statements.map((statement, index) => ({
-    statement,
-    text: parseCreate(formatted[index]?.text ?? '', database),
-  }))
-  const names = new Set(declared.map(({ text }) => text.name))
-  const live = rows.filter(({ name }) => names.has(name)).map(({ text }) => parseCreate(text, database))
-  const plan = planSchema(declared, live, settings.CLICKHOUSE_USER)
-  for (const { name } of ingestStatements(settings)) names.add(name)
-  plan.undeclared = rows
-    .map(({ name }) => name)
-    .filter((name) => name !== '' && !names.has(name))
-    .sort()
-  return plan
-}
 
 export interface SchemaOptions {
   /** `plan` changes nothing and finds nothing wrong in what it would change; `check` changes nothing and reports it. */
@@ -100,7 +39,8 @@ export async function syncSchema(settings: Settings, options: SchemaOptions): Pr
     if (options.mode === 'check') return { plan, done: [], findings: schemaFindings(plan) }
     const findings = impossibleSchemaFindings(plan)
     if (options.mode === 'plan' || plan.changes.length === 0) return { plan, done: [], findings }
-    await client.command({ query: `CREATE DATABASE IF NOT EXISTS ${settings.CLICKHOUSE_DATABASE}` })
+    const database = `CREATE DATABASE IF NOT EXISTS ${settings.CLICKHOUSE_DATABASE}`
+    await runStatement(client, settings, database, options.timeoutMs)
     const applied = await withClickHouse(settings, options.timeoutMs, (market) =>
       applyChanges(market, settings, plan, options),
     )
@@ -112,7 +52,10 @@ export async function syncSchema(settings: Settings, options: SchemaOptions): Pr
 async function countExpired(client: ClickHouseClient, settings: Settings, plan: SchemaPlan): Promise<void> {
   for (const change of plan.changes) {
     if (change.ttl === undefined) continue
-    const query = `SELECT count() AS rows FROM ${settings.CLICKHOUSE_DATABASE}.${change.name} WHERE ${change.ttl} < now()`
+    const { CLICKHOUSE_DATABASE: database, CLICKHOUSE_CLUSTER: cluster } = settings
+    const own = `${database}.${change.name}`
+    const table = cluster ? `cluster('${cluster}', ${own})` : own
+    const query = `SELECT count() AS rows FROM ${table} WHERE ${change.ttl} < now()`
     const [row] = await readRows<{ rows: string }>(client, query)
     change.expired = Number(row?.rows)
   }
@@ -144,9 +87,10 @@ async function applyChanges(
     }
     try {
       log(`${action} ${name}: ${what}`)
-      for (const query of statements) await client.command({ query })
-      if (backfill) await fillView(client, settings, backfill, timeoutMs)
-      applied.done.push(change)
+      for (const query of statements) await runStatement(client, settings, query, timeoutMs)
+      const left = backfill && (await fillView(client, settings, backfill, timeoutMs))
+      if (left) applied.findings.push(left)
+      else applied.done.push(change)
     } catch (failure) {
       if (!isSilence(failure)) {
         applied.findings.push(
@@ -164,11 +108,27 @@ async function applyChanges(
   return applied
 }
 
-/** Whether an error means that the server gave no answer; its own errors have numbers. */
+/** Runs a statement; one for a cluster ends with what has answered before the deadline of the exchange. */
+async function runStatement(
+  client: ClickHouseClient,
+  { CLICKHOUSE_CLUSTER: cluster }: Settings,
+  statement: string,
+  timeoutMs: number,
+): Promise<void> {
+  const seconds = Math.max(1, Math.floor(timeoutMs / 1000) - 1)
+  const query = onCluster(statement, cluster)
+  await client.command({
+    query,
+    ...(cluster ? { clickhouse_settings: { distributed_ddl_task_timeout: `${seconds}` } } : {}),
+  })
+}
+
+/** Whether an error means that a server gave no answer; its own errors have numbers: those of a cluster whose servers are silent too. */
 function isSilence(failure: unknown): boolean {
   if (failure instanceof OpsError) return failure.exitCode === 3
   const { code = '', message } = failure as { code?: string; message?: string }
-  return message === 'Timeout error.' || /^[A-Z]/.test(code)
+  // TIMEOUT_EXCEEDED, ALL_CONNECTION_TRIES_FAILED
+  return message === 'Timeout error.' || /^([A-Z]|(159|279)$)/.test(code)
 }
 
 /** A line for each change made, once reading back shows that nothing of it is left to do. */

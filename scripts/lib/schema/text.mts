@@ -9,6 +9,8 @@ export interface TableText {
   parts: Map<string, string>
   /** What ClickHouse cannot change in place: engine, partition key, primary key, sorting key. */
   layout: Record<'engine' | 'partition' | 'primary key' | 'order', string>
+  /** What the engine is beside its plain form, which `layout` has: `Replicated`, `Shared`, or empty. */
+  replication: string
   /** Until when rows are kept, as an expression; empty for for ever. */
   ttl: string
   /** When rows are compressed again, and how: `… RECOMPRESS CODEC(…)`; empty for never. */
@@ -134,21 +136,35 @@ function parseTable(name: string, rest: string): TableText {
   const ttls = splitOutside(clauses.get('TTL') ?? '', ', ').filter(Boolean)
   const recompresses = (each: string) => each.includes(' RECOMPRESS CODEC(') && each.endsWith(')')
   const settings = splitOutside(clauses.get('SETTINGS') ?? '', ', ').filter(Boolean)
+  const { engine, replication } = parseEngine(clauses.get('ENGINE') ?? '')
   return {
     kind: 'table',
     name,
     columns,
     parts,
     layout: {
-      engine: (clauses.get('ENGINE') ?? '').replace(/\(\)$/, ''),
+      engine,
       partition: clauses.get('PARTITION BY') ?? '',
       'primary key': clauses.get('PRIMARY KEY') ?? order,
       order,
     },
+    replication,
     ttl: ttls.filter((each) => !recompresses(each)).join(', '),
     recompression: ttls.filter(recompresses).join(', '),
     settings: new Map(settings.map((each) => each.split(' = ') as [string, string])),
   }
+}
+
+/**
+ * An engine without what replication adds to it: `SharedReplacingMergeTree('/path', '{replica}', at)` is `ReplacingMergeTree(at)`, kept in
+ * copies. ClickHouse Cloud and Replicated databases make such engines of plain ones.
+ * @see https://clickhouse.com/docs/cloud/reference/shared-merge-tree (SHOW CREATE TABLE)
+ */
+function parseEngine(text: string): Pick<TableText, 'replication'> & { engine: string } {
+  const [, replication = '', plain = '', list = ''] = /^(Shared|Replicated)?(\w+)(?:\((.*)\))?$/s.exec(text) ?? []
+  const values = splitOutside(list, ', ').filter(Boolean)
+  const own = replication && values[0]?.startsWith("'") ? values.slice(2) : values
+  return { replication, engine: own.length > 0 ? `${plain}(${own.join(', ')})` : plain }
 }
 
 function parseColumn(text: string): ColumnText {

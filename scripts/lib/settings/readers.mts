@@ -41,6 +41,8 @@ const hostName = matching(
 export const host: Reader<string> = (text) =>
   isIPv4(text) || isIP(text.replace(/^\[(.*)\]$/, '$1').replace('%', ' ')) === 6 ? text : hostName(text)
 export const name = matching(/^[A-Za-z_]\w*$/, 'letters, digits and "_", not beginning with a digit')
+/** Empty, or a cluster of ClickHouse. */
+export const cluster = matching(/^[\w.-]*$/, 'letters, digits, "_", "-" and "."')
 /** Databases that ClickHouse keeps itself; the embedded server's start clears some. */
 const RESERVED = /^(system|information_schema|default|_temporary_and_external_tables)$/i
 export const database: Reader<string> = (text) => {

@@ -8,6 +8,7 @@ import { envFileName } from './env-file.mts'
 import { isSecret, lookupFor, shownValue } from './environment.mts'
 import {
   bootstrapServers,
+  cluster,
   database,
   days,
   EVICTION,
@@ -105,6 +106,7 @@ export const VARIABLES = {
   CLICKHOUSE_HOST: host,
   CLICKHOUSE_PORT: port,
   CLICKHOUSE_DATABASE: name,
+  CLICKHOUSE_CLUSTER: cluster,
   CLICKHOUSE_SECURE: oneOf('true', 'false'),
   CLICKHOUSE_CA_CERT: inRoot,
   REDIS_HOST: host,

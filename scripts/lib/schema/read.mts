@@ -1,0 +1,87 @@
+/** The declaration of the schema, and how the live database differs from it. */
+import type { ClickHouseClient } from '@clickhouse/client'
+import { readRows } from '../clickhouse/client.mts'
+import { ingestStatements, initStatements } from '../clickhouse/statements.mts'
+import type { Settings } from '../settings/settings.mts'
+import { clusterStatements, mergePlans } from './cluster.mts'
+import { type Declared, planSchema, type SchemaPlan } from './plan.mts'
+import { parseCreate } from './text.mts'
+
+/** The tables that a retention setting governs, and the column that says how old a row is. */
+const RETENTION = {
+  market_ticks: ['MARKET_TICKS_RETENTION_DAYS', 'timestamp'],
+  market_l1: ['MARKET_L1_RETENTION_DAYS', 'timestamp'],
+  market_l2: ['MARKET_L2_RETENTION_DAYS', 'timestamp'],
+  market_book_1m: ['MARKET_L2_RETENTION_DAYS', 'minute'],
+  market_metrics: ['MARKET_METRICS_RETENTION_DAYS', 'timestamp'],
+} as const satisfies Record<string, readonly [keyof Settings, string]>
+
+/** The statements of clickhouse/init, each with the retention of its table in its TTL. */
+export function declaredStatements(settings: Settings): string[] {
+  return initStatements().map((statement) => {
+    const name = /IF NOT EXISTS (\w+)/.exec(statement)?.[1] ?? ''
+    const [variable, column] = RETENTION[name as keyof typeof RETENTION] ?? []
+    const days = variable === undefined ? 0 : settings[variable]
+    if (days === 0) return statement
+    return withTtl(statement, `toDateTime(${column}) + INTERVAL ${days} DAY`)
+  })
+}
+
+/** A CREATE TABLE statement of clickhouse/init with a TTL, beside the one it may have; unchanged for an empty one. */
+export function withTtl(statement: string, ttl: string): string {
+  if (ttl === '') return statement
+  if (/^TTL /m.test(statement)) return statement.replace(/^TTL /m, () => `TTL ${ttl}, `)
+  const clause = `TTL ${ttl}\n`
+  return /^SETTINGS/m.test(statement)
+    ? statement.replace(/^SETTINGS/m, () => `${clause}SETTINGS`)
+    : `${statement}${clause}`
+}
+
+// Both sides pass the server's own formatter, so that spelling makes no difference.
+const FORMATTED = 'SELECT formatQuerySingleLine(arrayJoin({statements:Array(String)})) AS text'
+
+/** A row for each table of each server, and one without a name for the server itself. */
+const liveTables = (cluster: string) => {
+  const [servers, tables] = ['one', 'tables'].map((name) =>
+    cluster ? `clusterAllReplicas('${cluster}', system.${name})` : `system.${name}`,
+  )
+  const server = "concat(hostName(), ':', toString(tcpPort())) AS server"
+  return `
+SELECT ${server}, '' AS name, '' AS text FROM ${servers}
+UNION ALL
+SELECT ${server}, name, formatQuerySingleLine(create_table_query) AS text FROM ${tables}
+WHERE database = {database:String} AND create_table_query != ''`
+}
+
+async function readDeclared(client: ClickHouseClient, statements: string[], database: string): Promise<Declared[]> {
+  const rows = await readRows<{ text: string }>(client, FORMATTED, { statements })
+  return statements.map((statement, index) => ({ statement, text: parseCreate(rows[index]?.text ?? '', database) }))
+}
+
+/**
+ * The plan that makes the live database match clickhouse/init and the retention settings, on every server of CLICKHOUSE_CLUSTER. Changes
+ * nothing.
+ * @param client connected to any database
+ */
+export async function readSchemaPlan(client: ClickHouseClient, settings: Settings): Promise<SchemaPlan> {
+  const { CLICKHOUSE_DATABASE: database, CLICKHOUSE_CLUSTER: cluster, CLICKHOUSE_USER: user } = settings
+  const single = await readDeclared(client, declaredStatements(settings), database)
+  const declared = cluster ? await readDeclared(client, clusterStatements(single, cluster, database), database) : single
+  const rows = await readRows<{ server: string; name: string; text: string }>(client, liveTables(cluster), { database })
+  const order = declared.map(({ text }) => text.name)
+  const names = new Set(order)
+  const servers = [...new Set(rows.map(({ server }) => server))]
+  const plans = servers.map((server) => {
+    const live = rows.filter((row) => row.server === server && names.has(row.name))
+    return planSchema(
+      declared,
+      live.map(({ text }) => parseCreate(text, database)),
+      user,
+    )
+  })
+  const plan: SchemaPlan = { ...mergePlans(plans, order), ...(cluster ? { cluster } : {}) }
+  for (const { name } of ingestStatements(settings)) names.add(name)
+  const undeclared = rows.map(({ name }) => name).filter((name) => name !== '' && !names.has(name))
+  plan.undeclared = [...new Set(undeclared)].sort()
+  return plan
+}
