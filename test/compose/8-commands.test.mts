@@ -1,11 +1,14 @@
 /** The project's commands against containers: what they do, and what they know of a container's state. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
+import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import { reported } from './commands.mts'
 import {
   BASE_ENV,
+  CLEAN_ENV,
   compose,
   docker,
   HELPER,
@@ -15,6 +18,7 @@ import {
   SERVICES,
   script,
   shell,
+  TREE,
   up,
   writeEnv,
 } from './engine.mts'
@@ -76,6 +80,24 @@ test('health-check finds the service of every container healthy, with --deep', a
   const healthy = data.services?.filter(({ state }) => state === 'healthy').map(({ service }) => service)
   for (const service of SERVICES) assert.ok(healthy?.includes(service), service)
   note(data.services?.map(({ service, summary }) => `${service}: ${summary}`).join(' · ') ?? '')
+})
+
+test('npm run ui serves its page beside Kafka UI, on a port of its own', async () => {
+  const ui = spawn(path.join(TREE, 'scripts/ui.mts'), ['--no-open'], {
+    env: CLEAN_ENV,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const [printed] = await once(ui.stdout, 'data')
+  const url = String(printed).trim()
+  assert.is(url, 'http://127.0.0.1:8090')
+  const healthy = async () => {
+    const metrics = await (await fetch(`${url}/metrics`)).text()
+    return SERVICES.every((service) => metrics.includes(`l2_service_state{service="${service}",state="healthy"} 1\n`))
+  }
+  const isHealthy = await waitUntil(healthy, { timeoutMs: 60_000, pollMs: 500 })
+  ui.kill('SIGINT')
+  const [exitCode] = await once(ui, 'exit')
+  assert.equal([isHealthy, exitCode], [true, 0])
 })
 
 test('reset-kafka deletes and recreates the declared topics', async () => {
