@@ -82,6 +82,7 @@ creating('gives the parts of every table', () => {
         columns: new Map(columns.map(({ name, type, value, codec }) => [name, { type, value, codec }])),
         parts: new Map(),
         layout: { engine, partition, 'primary key': order, order },
+        replication: '',
         ttl: '',
         recompression: '',
         settings: new Map(Object.entries(settings)),
