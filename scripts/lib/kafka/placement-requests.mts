@@ -1,5 +1,6 @@
 /** What the scripts ask Kafka about the brokers that hold partitions, and to change in that. */
 import type Decoder from 'kafkajs/src/protocol/decoder.js'
+import { grouped } from '../common/grouped.mts'
 import { errorName, type Outcome } from './cluster-requests.mts'
 import { isRefusal, NotAllowed, type Right } from './rights.mts'
 import { type Request, readStructures, writeArray, writeStructures } from './transport.mts'
@@ -24,11 +25,9 @@ function refusal(code: number, message: string | null, operation: Right['operati
   return { error, message }
 }
 
-const grouped = <T extends TopicPartition>(items: readonly T[]): [string, T[]][] => {
-  const topics = new Map<string, T[]>()
-  for (const item of items) topics.set(item.topic, [...(topics.get(item.topic) ?? []), item])
-  return [...topics]
-}
+const byTopic = <T extends TopicPartition>(items: readonly T[]): [string, T[]][] => [
+  ...grouped(items, ({ topic }) => topic),
+]
 
 /** What became of each partition, as `topic-partition`; each that has no answer of its own has that of the whole. */
 export interface Outcomes {
@@ -61,7 +60,7 @@ export const alterReassignments = (
   version: 0,
   flexible: true,
   write: (to) =>
-    writeStructures(to.writeInt32(timeoutMs), grouped(moves), ([topic, list]) =>
+    writeStructures(to.writeInt32(timeoutMs), byTopic(moves), ([topic, list]) =>
       writeStructures(to.writeUVarIntString(topic), list, ({ partition, to: replicas }) => {
         to.writeInt32(partition).writeUVarInt(replicas ? replicas.length + 1 : 0)
         for (const id of replicas ?? []) to.writeInt32(id)
@@ -105,7 +104,7 @@ export const electPreferredLeaders = (partitions: readonly TopicPartition[], tim
   flexible: true,
   write: (to) =>
     // 0 = PREFERRED
-    writeStructures(to.writeInt8(0), grouped(partitions), ([topic, list]) => {
+    writeStructures(to.writeInt8(0), byTopic(partitions), ([topic, list]) => {
       to.writeUVarIntString(topic).writeUVarInt(list.length + 1)
       for (const { partition } of list) to.writeInt32(partition)
     })

@@ -1,6 +1,7 @@
 /** An idempotent producer that says of each message whether the broker has it. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { configError, error, OpsError } from '../common/findings.mts'
+import { grouped } from '../common/grouped.mts'
 import { networkCause } from '../common/tcp.mts'
 import { openKafkajs } from '../kafka/clients.mts'
 import { openCluster, unreachable } from '../kafka/cluster.mts'
@@ -140,16 +141,6 @@ export async function openSender(
     },
     close: kafka.close,
   }
-}
-
-function grouped<T>(items: readonly T[], by: (item: T) => string): Map<string, T[]> {
-  const groups = new Map<string, T[]>()
-  for (const item of items) {
-    const group = groups.get(by(item))
-    if (group) group.push(item)
-    else groups.set(by(item), [item])
-  }
-  return groups
 }
 
 function isTooLarge(error: unknown): boolean {

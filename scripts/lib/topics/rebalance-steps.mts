@@ -52,6 +52,12 @@ export async function submit(
   return new Map([...refused].filter(([, { error }]) => error !== 'NONE'))
 }
 
+/** Those of these partitions that are still being moved. */
+async function stillMoving<T extends TopicPartition>(link: SteadyCluster, under: readonly T[]): Promise<T[]> {
+  const names = new Set((await link.use(readReassignments)).map(nameOf))
+  return under.filter((each) => names.has(nameOf(each)))
+}
+
 /** Milliseconds between two looks at what is copied: each lists every copy on all disks. */
 const LOOK_MS = 1_000
 
@@ -70,8 +76,7 @@ export async function arrival(
   let changedMs = performance.now()
   try {
     while (!stopped()) {
-      const names = new Set((await link.use(readReassignments)).map(nameOf))
-      const left = under.filter((each) => names.has(nameOf(each)))
+      const left = await stillMoving(link, under)
       if (left.length === 0) return true
       const { copied, whole } = await progressOf(link, under, left)
       const now = `${left.length} ${copied}`
@@ -108,8 +113,7 @@ async function progressOf(link: SteadyCluster, under: readonly UnderWay[], left:
 /** Takes back what has not arrived: those partitions stay where they were. True when nothing of it moves any more. */
 export async function cancel(link: SteadyCluster, under: readonly TopicPartition[], timeoutMs: number) {
   const quiet = async () => {
-    const names = new Set((await link.use(readReassignments)).map(nameOf))
-    const left = under.filter((each) => names.has(nameOf(each)))
+    const left = await stillMoving(link, under)
     if (left.length === 0) return true
     await alter(
       link,
