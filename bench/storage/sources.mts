@@ -147,10 +147,12 @@ export function sliceOf(source: string, table: TableName, slice: number | undefi
     const isTime = column === 'timestamp' || column === 'ingestion_time'
     return isTime ? `raw.${column} + toIntervalSecond(copy * 1237) AS ${column}` : `raw.${column} AS ${column}`
   })
-  const ends = `SELECT symbol, quantilesExact(${SLICE_ENDS.slice(0, -1)})(timestamp) AS ends FROM ${source}.${table} GROUP BY symbol`
-  const where = slice === undefined ? '' : `WHERE arrayCount(end -> raw.timestamp > end, slices.ends) = ${slice}`
+  const from = `${source}.${table}`
+  const ends = `SELECT symbol, quantilesExact(${SLICE_ENDS.slice(0, -1)})(timestamp) AS ends FROM ${from} GROUP BY symbol`
+  const isWhole = slice === undefined
   return `
-    SELECT ${columns} FROM ${source}.${table} AS raw
-    JOIN (${ends}) AS slices ON raw.symbol = slices.symbol
-    CROSS JOIN (SELECT number AS copy FROM numbers(${copies})) AS copies ${where}`
+    SELECT ${columns} FROM ${from} AS raw
+    ${isWhole ? '' : `JOIN (${ends}) AS slices ON raw.symbol = slices.symbol`}
+    CROSS JOIN (SELECT number AS copy FROM numbers(${copies})) AS copies
+    ${isWhole ? '' : `WHERE arrayCount(end -> raw.timestamp > end, slices.ends) = ${slice}`}`
 }
