@@ -5,7 +5,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import { ROOT } from '../../scripts/lib/settings/settings.mts'
-import { runScript } from '../support/command.mts'
+import { runScript, startScript } from '../support/command.mts'
 import { KafkaHand } from '../support/kafka.mts'
 import { sharedStack } from '../support/stack.mts'
 import { runOnTerminal } from '../support/terminal.mts'
@@ -111,13 +111,9 @@ show('warns of a group that is behind, and tells the way out of one beyond the e
 show('--watch goes on until Ctrl-C, or until nobody reads it any more', async () => {
   const { group } = await readBy('watch', 10)
   const script = path.join(ROOT, 'scripts/consumer-groups.mts')
-  const child = spawn(script, ['--group', group, '--watch', '--interval', '0.1'], { env: stack.env, cwd: ROOT })
-  let stdout = ''
-  child.stdout.on('data', (chunk) => {
-    stdout += chunk
-  })
-  const looks = () => stdout.match(/^\d{4}-\d\d-\d\dT\S+Z$/gm)?.length ?? 0
-  const ended = new Promise((resolve) => child.on('close', resolve))
+  const args = ['--group', group, '--watch', '--interval', '0.1']
+  const { child, output, ended } = startScript('consumer-groups.mts', args, stack.env)
+  const looks = () => output.stdout.match(/^\d{4}-\d\d-\d\dT\S+Z$/gm)?.length ?? 0
   assert.ok(await waitUntil(async () => looks() >= 3, { timeoutMs: 30_000, pollMs: 20 }))
   child.kill('SIGINT')
   assert.is(await ended, 0)

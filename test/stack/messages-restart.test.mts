@@ -1,12 +1,12 @@
 /** `tail-topic --follow` while its broker, or its topic, goes and comes again. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { truncateSync } from 'node:fs'
 import path from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import { openKafkajs } from '../../scripts/lib/kafka/clients.mts'
-import { ROOT } from '../../scripts/lib/settings/settings.mts'
+import { startScript } from '../support/command.mts'
 import { pids, start } from '../support/embedded.mts'
 import { KafkaHand } from '../support/kafka.mts'
 import { startStack } from '../support/stack.mts'
@@ -48,29 +48,24 @@ const children: ChildProcess[] = []
 
 /** Follows a topic, and has shown what was there. */
 async function follower(topic: string) {
-  const child = spawn(path.join(ROOT, 'scripts/tail-topic.mts'), [topic, '--follow', '--json'], { env, cwd: ROOT })
+  const { child, output, ended } = startScript('tail-topic.mts', [topic, '--follow', '--json'], env)
   children.push(child)
-  let [stdout, stderr] = ['', '']
-  child.stdout.on('data', (chunk) => {
-    stdout += chunk
-  })
-  child.stderr.on('data', (chunk) => {
-    stderr += chunk
-  })
-  const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
-  const lines = () => stdout.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line)]))
+  const lines = () => output.stdout.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line)]))
   const until = async (isDue: () => boolean) =>
-    assert.ok(await waitUntil(async () => isDue(), { timeoutMs: SEEN_MS, pollMs: 20 }), `${stdout}${stderr}`)
+    assert.ok(
+      await waitUntil(async () => isDue(), { timeoutMs: SEEN_MS, pollMs: 20 }),
+      `${output.stdout}${output.stderr}`,
+    )
   const follow = {
     ended,
     signal: (name: NodeJS.Signals) => child.kill(name),
     /** Values by "partition/offset". */
     seen: () => lines().flatMap((line) => ('offset' in line ? [`${line.partition}/${line.offset} ${line.value}`] : [])),
     codes: () => lines().flatMap(({ findings }) => findings?.map(({ code }: { code: string }) => code) ?? []),
-    shows: (value: string) => until(() => stdout.includes(`"value":"${value}"`)),
-    says: (text: string) => until(() => stderr.includes(text)),
+    shows: (value: string) => until(() => output.stdout.includes(`"value":"${value}"`)),
+    says: (text: string) => until(() => output.stderr.includes(text)),
     /** What it said, with the cause of the silence, which depends on the moment, left out. */
-    said: () => stderr.replace(/^(Kafka is away) \(.*?\)/gm, '$1 (…)').split('\n'),
+    said: () => output.stderr.replace(/^(Kafka is away) \(.*?\)/gm, '$1 (…)').split('\n'),
   }
   await follow.shows('old')
   return follow

@@ -11,7 +11,7 @@ import { type KafkajsClients, openKafkajs } from '../../scripts/lib/kafka/client
 import { openCluster } from '../../scripts/lib/kafka/cluster.mts'
 import { readGroups } from '../../scripts/lib/kafka/groups.mts'
 import { ROOT } from '../../scripts/lib/settings/settings.mts'
-import { runScript } from '../support/command.mts'
+import { runScript, startScript } from '../support/command.mts'
 import { KafkaHand } from '../support/kafka.mts'
 import { sharedStack } from '../support/stack.mts'
 import { typeOnTerminal } from '../support/terminal.mts'
@@ -296,21 +296,13 @@ async function following(
   meanwhile: (pid: number) => Promise<void>,
   isEnough?: (stdout: string) => boolean,
 ) {
-  const child = spawn(path.join(ROOT, 'scripts/tail-topic.mts'), args, { env: stack.env, cwd: ROOT })
-  let [stdout, stderr] = ['', '']
-  child.stdout.on('data', (chunk) => {
-    stdout += chunk
-  })
-  child.stderr.on('data', (chunk) => {
-    stderr += chunk
-  })
-  const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
-  await waitUntil(async () => stdout.includes('\n'), { timeoutMs: 30_000, pollMs: 20 })
+  const { child, output, ended } = startScript('tail-topic.mts', args, stack.env)
+  await waitUntil(async () => output.stdout.includes('\n'), { timeoutMs: 30_000, pollMs: 20 })
   await meanwhile(child.pid ?? 0)
-  const isDue = async () => (isEnough ? isEnough(stdout) : child.exitCode !== null)
+  const isDue = async () => (isEnough ? isEnough(output.stdout) : child.exitCode !== null)
   // A Ctrl-C after its last line would end it by the signal.
   if (!(await waitUntil(isDue, { timeoutMs: 30_000, pollMs: 20 })) || isEnough) child.kill('SIGINT')
-  return { exitCode: await ended, stdout, stderr }
+  return { exitCode: await ended, ...output }
 }
 
 follow('shows messages as they come, and ends well at Ctrl-C', async () => {

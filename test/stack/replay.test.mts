@@ -1,7 +1,5 @@
 /** Replay: recorded files and a generated market, into real topics and read back from them. */
-import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -18,7 +16,7 @@ import { readParquet } from '../../scripts/lib/replay/parquet.mts'
 import { openSender } from '../../scripts/lib/replay/sender.mts'
 import { ROOT } from '../../scripts/lib/settings/settings.mts'
 import { syncTopics } from '../../scripts/lib/topics/topics.mts'
-import { runFile, runScript } from '../support/command.mts'
+import { runFile, runScript, startScript } from '../support/command.mts'
 import { event, IngestStack, quote, trade } from '../support/ingest.mts'
 import type { KafkaHand } from '../support/kafka.mts'
 import type { TestStack } from '../support/stack.mts'
@@ -591,20 +589,12 @@ command('a generated market that is played faster than it happens is over when i
 command('Ctrl-C ends it after what is on its way, with a summary and exit code 1', async () => {
   const sent = async () => (await kafka.ends('iqfeed.l2.raw')).reduce((sum, end) => sum + end, 0)
   const before = await sent()
-  const child = spawn(path.join(ROOT, 'scripts/replay.mts'), ['--generate', '--rate', '200'], {
-    env: { ...stack.env, NO_COLOR: '1' },
-  })
-  let [stdout, stderr] = ['', '']
-  child.stdout.on('data', (chunk) => {
-    stdout += chunk
-  })
-  child.stderr.on('data', (chunk) => {
-    stderr += chunk
-  })
-  const ended = once(child, 'close')
+  const env = { ...stack.env, NO_COLOR: '1' }
+  const { child, output, ended } = startScript('replay.mts', ['--generate', '--rate', '200'], env)
   assert.ok(await waitUntil(async () => (await sent()) > before, { timeoutMs: 20_000, pollMs: 50 }))
   child.kill('SIGINT')
-  assert.equal(await ended, [1, null], stderr)
+  assert.is(await ended, 1, output.stderr)
+  const { stdout, stderr } = output
   assert.match(stderr, /Stopping after the messages on their way/)
   assert.match(stdout, /^[\d,]+ messages, /m)
   const [, events = ''] = /iqfeed\.l2\.raw +([\d,]+) sent/.exec(stdout) ?? []

@@ -66,3 +66,17 @@ export function runFile(
     child.stdin.end(stdin)
   })
 }
+
+/** A script that goes on until it is ended: its process, its output so far, and its exit code when it has ended. */
+export function startScript(script: string, args: string[], env: NodeJS.ProcessEnv) {
+  const child = spawn(path.join(ROOT, 'scripts', script), args, { env, cwd: ROOT })
+  const output = { stdout: '', stderr: '' }
+  child.stdout.on('data', (chunk) => {
+    output.stdout += chunk
+  })
+  child.stderr.on('data', (chunk) => {
+    output.stderr += chunk
+  })
+  const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
+  return { child, output, ended }
+}
