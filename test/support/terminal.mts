@@ -32,7 +32,8 @@ export function typeOnTerminal(
   steps: { question: RegExp; keys: string }[],
   early = '',
 ): Promise<TerminalOutcome> {
-  const linux = ['--quiet', '--return', '--command', command.join(' '), '/dev/null']
+  // `exec`: dash stays beside a command, takes its Ctrl-C too, and ends with 130 whatever the command's own exit code is.
+  const linux = ['--quiet', '--return', '--command', `exec ${command.join(' ')}`, '/dev/null']
   const child = spawn('script', process.platform === 'linux' ? linux : ['-q', '/dev/null', ...command], {
     env,
     cwd: ROOT,
