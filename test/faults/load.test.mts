@@ -12,7 +12,7 @@ import * as assert from 'uvu/assert'
 import { table } from '../../scripts/lib/common/table.mts'
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import { runScript } from '../support/command.mts'
-import { ALL, pids, start } from '../support/embedded.mts'
+import { ALL, pids } from '../support/embedded.mts'
 import { isLong, randomNumbers, sampled } from '../support/faults.mts'
 import { IngestStack } from '../support/ingest.mts'
 
@@ -132,7 +132,7 @@ load(`${FAULTS} faults lose and double nothing of ${MESSAGES} messages`, async (
       await waitUntil(async () => (await ingest.ingest(['status'])).exitCode === 0, { timeoutMs: 60_000, pollMs: 500 })
     const what = await KINDS[kind]?.()
     const ended = ALL.filter((name) => pids(ingest.stack.settings)[name] === undefined)
-    await start(ingest.stack.settings)
+    await ingest.startAgain()
     done.push([String(index + 1), what ?? '', ended.length > 0 ? `${ended.join(', ')} started again` : ''])
   }
   const { exitCode, stdout, stderr } = await replaying

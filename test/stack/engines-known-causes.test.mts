@@ -27,6 +27,10 @@ const LINES: [string, string][] = [
     "[2026-11-23 06:35:42,909] ERROR Error while creating ephemeral at /brokers/ids/1, node already exists and owner '0x10000629f530000' does not match current session '0x10000629f530001' (kafka.zk.KafkaZkClient$CheckedEphemeral)",
   ],
   ['KAFKA_NODE_EXISTS', 'org.apache.zookeeper.KeeperException$NodeExistsException: KeeperErrorCode = NodeExists'],
+  [
+    'KAFKA_NODE_EXISTS',
+    'java.lang.NullPointerException: Cannot invoke "org.apache.zookeeper.data.Stat.getEphemeralOwner()" because the return value of "kafka.zookeeper.GetDataResponse.stat()" is null',
+  ],
   ['JAVA_HEAP', 'Exception in thread "main" java.lang.OutOfMemoryError: Java heap space'],
   ['JAVA_MEMORY', '# There is insufficient memory for the Java Runtime Environment to continue.'],
   // Docker 28: a port that another program holds, or another container.

@@ -8,7 +8,7 @@ import { viewsOf } from '../../scripts/lib/ingest/queues.mts'
 import { NO_LAG_LIMITS, renderStatus, statusFindings } from '../../scripts/lib/ingest/report.mts'
 import type { TopicStatus } from '../../scripts/lib/ingest/status.mts'
 import { runScript } from '../support/command.mts'
-import { pids, start } from '../support/embedded.mts'
+import { pids } from '../support/embedded.mts'
 import { IngestStack, quote, trade } from '../support/ingest.mts'
 import { applyInitFiles } from '../support/stack.mts'
 
@@ -237,7 +237,7 @@ trouble('is healthy again when Kafka is, however it complained before', async ()
   const complained = () =>
     ingest.count('system.kafka_consumers', "arrayExists(text -> text LIKE '%brokers are down%', exceptions.text)")
   assert.ok(await waitUntil(async () => (await complained()) > 0, { timeoutMs: 30_000, pollMs: 200 }))
-  await start(settings)
+  await ingest.startAgain()
   // What the tests before sent may be a lag worth a warning until it is stored.
   let told: string[] = []
   const healthy = await waitUntil(

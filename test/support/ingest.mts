@@ -1,11 +1,13 @@
 /** A stack of its own with tables and topics, and hands to feed its topics and look into its tables. */
 import { type ClickHouseClient, createClient } from '@clickhouse/client'
 import type { Message } from 'kafkajs'
+import * as assert from 'uvu/assert'
 import type { Finding } from '../../scripts/lib/common/findings.mts'
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import { openKafkajs } from '../../scripts/lib/kafka/clients.mts'
 import { syncTopics } from '../../scripts/lib/topics/topics.mts'
 import { runScript } from './command.mts'
+import { start } from './embedded.mts'
 import { KafkaHand } from './kafka.mts'
 import { applyInitFiles, startStack, type TestStack } from './stack.mts'
 
@@ -53,6 +55,18 @@ export class IngestStack {
   async stop(): Promise<void> {
     await this.clickhouse.close()
     await this.stack.stop()
+  }
+
+  /**
+   * Starts what has ended, and switches the ingest on, as `npm start` does with INGEST=on: ClickHouse's Kafka client may have lost its only
+   * broker while that started (clickhouse/config.d/ingest.xml).
+   * @returns whether queues had to be created again
+   */
+  async startAgain(): Promise<boolean> {
+    await start(this.stack.settings)
+    const { state, changed, findings } = await this.ingest(['on'])
+    assert.is(state, 'on', JSON.stringify(findings))
+    return changed.length > 0
   }
 
   /** Runs `ingest.mts … --json` and returns the object that it prints. */

@@ -43,7 +43,9 @@ const CAUSES: (KnownCause & { pattern: RegExp })[] = [
       'set KAFKA_MODE and COMPOSE_FILE in .env to the mode that made the data, or begin with a new volume: docs/kraft.md',
   },
   {
-    pattern: /NodeExistsException|Error while creating ephemeral at \/brokers\/ids/,
+    // The last one: the session ends between the broker's two looks at it.
+    pattern:
+      /NodeExistsException|Error while creating ephemeral at \/brokers\/ids|Stat\.getEphemeralOwner\(\)" because/,
     code: 'KAFKA_NODE_EXISTS',
     cause: 'a broker that came back before ZooKeeper ended its old session',
     hint: 'wait 6 s (zookeeper.session.timeout.ms) and start again: npm start',
