@@ -3,11 +3,11 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
-import { ROOT } from '../../scripts/lib/settings/settings.mts'
+import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import { runFile } from '../support/command.mts'
 import { installed } from '../support/embedded.mts'
 import { freePorts } from '../support/stack.mts'
+import { javaOptions, STARTED } from './brokers.mts'
 import type { Certificates } from './certificates.mts'
 
 /** `admin` takes no login, and everyone who comes by it may do everything. */
@@ -104,8 +104,7 @@ export async function startBroker(folder: string, certificates: Certificates): P
       .map(([key, value]) => `${key}=${value}\n`)
       .join(''),
   )
-  const java = ['-Xmx320m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', installed.jars.join(':')]
-  java.unshift(`-Dlog4j.configuration=file:${path.join(ROOT, 'kafka/log4j.properties')}`)
+  const java = javaOptions(320)
   const users = ['SCRAM-SHA-256', 'SCRAM-SHA-512'].flatMap((mechanism) =>
     ['l2', 'other'].flatMap((name) => ['--add-scram', `${mechanism}=[name=${name},password=${PASSWORD}]`]),
   )
@@ -116,10 +115,11 @@ export async function startBroker(folder: string, certificates: Certificates): P
   const log = path.join(folder, 'kafka.log')
   child.stdout.pipe(createWriteStream(log))
   const ended = once(child, 'exit')
-  for (let tries = 0; !/Kafka Server started|Transition from STARTING to STARTED/.test(readLog(log)); tries++) {
-    if (tries > 600 || child.exitCode !== null)
-      throw new Error(`Cannot start the broker:\n${readLog(log).slice(-5000)}`)
-    await delay(100)
+  const isUp = async () => child.exitCode === null && STARTED.test(readLog(log))
+  if (!(await waitUntil(isUp, { timeoutMs: 60_000, pollMs: 100 }))) {
+    // Its output would keep the test from ending.
+    child.kill('SIGKILL')
+    throw new Error(`Cannot start the broker:\n${readLog(log).slice(-5000)}`)
   }
   return {
     ports,

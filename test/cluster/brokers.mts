@@ -25,12 +25,17 @@ export interface Brokers {
   end: () => Promise<void>
 }
 
-const java = [
-  ...['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', installed.jars.join(':')],
-  // Kafka 3, and Kafka 4.
+/** Options of Java for a broker and its tools, with so much heap. */
+export const javaOptions = (heapMb: number): string[] => [
+  ...[`-Xmx${heapMb}m`, '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', installed.jars.join(':')],
+  // Kafka 3, and Kafka 4: without it, neither says that it has started.
   `-Dlog4j.configuration=file:${path.join(ROOT, 'kafka/log4j.properties')}`,
   `-Dlog4j2.configurationFile=file:${path.join(ROOT, 'kafka/log4j2.properties')}`,
 ]
+const java = javaOptions(256)
+
+/** What a broker's log says once it serves. */
+export const STARTED = /Kafka Server started|Transition from STARTING to STARTED/
 
 /**
  * Formats the data of brokers with these ids; none runs yet.
@@ -86,9 +91,7 @@ export async function brokersOf(ids: readonly number[], voters: readonly number[
     const output = createWriteStream(log)
     child.stdout.pipe(output)
     await once(output, 'open')
-    const isUp = async () =>
-      child.exitCode === null &&
-      /Kafka Server started|Transition from STARTING to STARTED/.test(readFileSync(log, 'utf8'))
+    const isUp = async () => child.exitCode === null && STARTED.test(readFileSync(log, 'utf8'))
     const text = () => `broker ${id}: ${readFileSync(log, 'utf8').slice(-3000)}`
     assert.ok(await waitUntil(isUp, { timeoutMs: 90_000, pollMs: 200 }), text())
   }

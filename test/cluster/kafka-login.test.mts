@@ -293,10 +293,11 @@ right('is one with a token of an endpoint, which may also refuse', async () => {
     ...{ ...SECURE, KAFKA_SASL_MECHANISM: 'OAUTHBEARER' },
     KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL: url,
   }
-  assert.equal((await health('token', values)).findings, [])
+  const given = await health('token', values)
   const refused = await health('token', { ...values, KAFKA_SASL_PASSWORD: 'wrong-horse' })
-  assert.equal(refused.findings, [`KAFKA_TOKEN kafka HERE: ${url} gives no token: HTTP 401 invalid_client`])
   endpoint.close()
+  assert.equal(given.findings, [])
+  assert.equal(refused.findings, [`KAFKA_TOKEN kafka HERE: ${url} gives no token: HTTP 401 invalid_client`])
 })
 
 right.after(async () => {

@@ -125,7 +125,8 @@ for (const [file, jars] of [
   ['docker-compose.kraft.yml', kraft.jars],
 ] as const) {
   kafka(`takes the login over TLS, and nothing else, with the command of ${file}`, async () => {
-    if (file === 'docker-compose.yml') await startEmbedded(settings, zookeeper, () => {}, ['zookeeper'])
+    if (file === 'docker-compose.yml')
+      await startEmbedded({ ...settings, KAFKA_MODE: 'zookeeper' }, zookeeper, () => {}, ['zookeeper'])
     const values = { KAFKA_MODE: file === 'docker-compose.yml' ? 'zookeeper' : 'kraft' }
     const broker = await start('Kafka', READY, 'bash', kafkaCommand(file, jars), login)
     // What others on the machine can see of the process.

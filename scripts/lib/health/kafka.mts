@@ -7,6 +7,7 @@ import { describeQuorum, metadata } from '../kafka/cluster-requests.mts'
 import { readLags } from '../kafka/lag.mts'
 import { lagFindings } from '../kafka/lag-findings.mts'
 import { type LogDir, readLogDirs } from '../kafka/log-dirs.mts'
+import { isRefusal } from '../kafka/rights.mts'
 import { unservedFindings } from '../kafka/serving.mts'
 import type { Settings } from '../settings/settings.mts'
 import { readDeclaredTopics } from '../topics/file.mts'
@@ -106,6 +107,8 @@ async function checkQuorum(
 ): Promise<{ quorumVoters?: number; quorumLag?: number }> {
   const { error: failure, leader, lag, voters } = await cluster.send(describeQuorum)
   if (failure === 'NONE' && leader >= 0) return { quorumVoters: voters.length, quorumLag: lag }
+  // A login needs no right on the cluster to be healthy.
+  if (isRefusal(failure)) return {}
   const [make, found] =
     failure === 'NONE' ? [error, 'no leader is elected'] : [warning, `Kafka does not describe it (${failure})`]
   findings.push(make('KAFKA_QUORUM', 'kafka controller quorum', { found, hint }))
