@@ -104,7 +104,7 @@ export async function startBroker(folder: string, certificates: Certificates): P
       .map(([key, value]) => `${key}=${value}\n`)
       .join(''),
   )
-  const java = javaOptions(320)
+  const java = javaOptions(installed.jars, 320)
   const users = ['SCRAM-SHA-256', 'SCRAM-SHA-512'].flatMap((mechanism) =>
     ['l2', 'other'].flatMap((name) => ['--add-scram', `${mechanism}=[name=${name},password=${PASSWORD}]`]),
   )

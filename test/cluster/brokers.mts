@@ -1,4 +1,4 @@
-/** Real Kafka brokers (KRaft) of one cluster, that tests start and kill. */
+/** Real Kafka brokers of one cluster, with ZooKeeper or without, that tests start and kill. Clients log in by SCRAM, over TLS. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -6,14 +6,18 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import * as assert from 'uvu/assert'
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
+import { install } from '../../scripts/lib/engines/embedded/install.mts'
+import { knownCause } from '../../scripts/lib/engines/known-causes.mts'
+import type { KafkaMode } from '../../scripts/lib/settings/readers.mts'
 import { ROOT } from '../../scripts/lib/settings/settings.mts'
 import { runFile } from '../support/command.mts'
-import { installed } from '../support/embedded.mts'
+import { endStacks, newStack, start } from '../support/embedded.mts'
 import { freePorts } from '../support/stack.mts'
+import { makeCertificates } from './certificates.mts'
 
 export interface Brokers {
-  /** Addresses of all, as in KAFKA_BOOTSTRAP_SERVERS. */
-  servers: string
+  /** Settings of a client of theirs. */
+  env: NodeJS.ProcessEnv
   /** Starts these, and waits until they serve. */
   start: (...ids: number[]) => Promise<void>
   /** Ends one as kill -9 does. */
@@ -26,26 +30,31 @@ export interface Brokers {
 }
 
 /** Options of Java for a broker and its tools, with so much heap. */
-export const javaOptions = (heapMb: number): string[] => [
-  ...[`-Xmx${heapMb}m`, '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', installed.jars.join(':')],
+export const javaOptions = (jars: readonly string[], heapMb: number): string[] => [
+  ...[`-Xmx${heapMb}m`, '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', jars.join(':')],
   // Kafka 3, and Kafka 4: without it, neither says that it has started.
   `-Dlog4j.configuration=file:${path.join(ROOT, 'kafka/log4j.properties')}`,
   `-Dlog4j2.configurationFile=file:${path.join(ROOT, 'kafka/log4j2.properties')}`,
 ]
-const java = javaOptions(256)
 
 /** What a broker's log says once it serves. */
-export const STARTED = /Kafka Server started|Transition from STARTING to STARTED/
+export const STARTED = /Kafka Server started|Transition from STARTING to STARTED|\[KafkaServer id=\d+\] started/
+
+const [USER, PASSWORD] = ['l2', 'correct-horse']
+const SCRAM = 'SCRAM-SHA-512'
 
 /**
- * Formats the data of brokers with these ids; none runs yet.
- * @param voters ids of those that are controllers too
+ * Makes what brokers with these ids need; none runs yet. With ZooKeeper, that runs.
+ * @param voters ids of those that are controllers too, without ZooKeeper
  */
-export async function brokersOf(ids: readonly number[], voters: readonly number[]): Promise<Brokers> {
+export async function brokersOf(mode: KafkaMode, ids: readonly number[], voters: readonly number[]): Promise<Brokers> {
+  const installed = await install(mode, () => {})
+  const java = javaOptions(installed.jars, 256)
   const folder = mkdtempSync(path.join(tmpdir(), 'l2-brokers-'))
-  const free = await freePorts(2 * ids.length)
-  const port = (id: number) => free[ids.indexOf(id)]
-  const controllerPort = (id: number) => free[ids.length + ids.indexOf(id)]
+  const certificates = makeCertificates(folder)
+  const free = await freePorts(3 * ids.length)
+  const portOf = (id: number, use: 'login' | 'internal' | 'controller') =>
+    free[3 * ids.indexOf(id) + ['login', 'internal', 'controller'].indexOf(use)]
   const running = new Map<number, ChildProcess>()
   // A file that fails before its first test ends without them otherwise, and who runs it waits for their output.
   process.on('exit', () => {
@@ -53,17 +62,45 @@ export async function brokersOf(ids: readonly number[], voters: readonly number[
   })
   const folderOf = (id: number) => path.join(folder, String(id))
   const fileOf = (id: number) => path.join(folderOf(id), 'server.properties')
+  const tool = async (...args: string[]) => {
+    const { exitCode, stdout, stderr } = await runFile(installed.java, [...java, ...args])
+    assert.is(exitCode, 0, stdout + stderr)
+  }
+  let zookeeper = ''
+  if (mode === 'zookeeper') {
+    const settings = await newStack({ KAFKA_MODE: mode })
+    await start(settings, ['zookeeper'], installed)
+    zookeeper = `127.0.0.1:${settings.ZOOKEEPER_CLIENT_PORT}`
+    const change = ['--alter', '--add-config', `${SCRAM}=[password=${PASSWORD}]`]
+    const user = ['--entity-type', 'users', '--entity-name', USER]
+    await tool('kafka.admin.ConfigCommand', '--zookeeper', zookeeper, ...change, ...user)
+  }
+  const rolesOf = (id: number) =>
+    mode === 'zookeeper'
+      ? { 'broker.id': id, 'zookeeper.connect': zookeeper, 'zookeeper.session.timeout.ms': 6000 }
+      : {
+          'process.roles': voters.includes(id) ? 'broker,controller' : 'broker',
+          'node.id': id,
+          'controller.quorum.voters': voters.map((voter) => `${voter}@127.0.0.1:${portOf(voter, 'controller')}`).join(),
+          'controller.listener.names': 'CONTROLLER',
+          'broker.session.timeout.ms': 6000,
+        }
   const propertiesOf = (id: number): Record<string, string | number> => {
-    const listener = `PLAINTEXT://127.0.0.1:${port(id)}`
-    const votes = voters.includes(id)
+    const [login, internal, controller] = (['login', 'internal', 'controller'] as const).map(
+      (use) => `${use.toUpperCase()}://127.0.0.1:${portOf(id, use)}`,
+    )
+    const votes = mode === 'kraft' && voters.includes(id)
     return {
-      'process.roles': votes ? 'broker,controller' : 'broker',
-      'node.id': id,
-      'controller.quorum.voters': voters.map((voter) => `${voter}@127.0.0.1:${controllerPort(voter)}`).join(),
-      'controller.listener.names': 'CONTROLLER',
-      'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
-      listeners: votes ? `${listener},CONTROLLER://127.0.0.1:${controllerPort(id)}` : listener,
-      'advertised.listeners': listener,
+      ...rolesOf(id),
+      'inter.broker.listener.name': 'INTERNAL',
+      'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,INTERNAL:PLAINTEXT,LOGIN:SASL_SSL',
+      listeners: [login, internal, ...(votes ? [controller] : [])].join(),
+      'advertised.listeners': [login, internal].join(),
+      'listener.name.login.sasl.enabled.mechanisms': SCRAM,
+      'listener.name.login.scram-sha-512.sasl.jaas.config':
+        'org.apache.kafka.common.security.scram.ScramLoginModule required;',
+      'ssl.keystore.type': 'PEM',
+      'ssl.keystore.location': certificates.server.both,
       'log.dirs': path.join(folderOf(id), 'log'),
       // As services of others have it.
       'default.replication.factor': ids.length,
@@ -76,7 +113,6 @@ export async function brokersOf(ids: readonly number[], voters: readonly number[
       // So that who leads is what the test made of it.
       'auto.leader.rebalance.enable': 'false',
       'group.initial.rebalance.delay.ms': 0,
-      'broker.session.timeout.ms': 6000,
     }
   }
   const configure = (id: number, properties: Record<string, string | number>) => {
@@ -86,14 +122,27 @@ export async function brokersOf(ids: readonly number[], voters: readonly number[
   }
   const startOne = async (id: number) => {
     const log = path.join(folder, `${id}.log`)
-    const child = spawn(installed.java, [...java, 'kafka.Kafka', fileOf(id)], { stdio: ['ignore', 'pipe', 'inherit'] })
-    running.set(id, child)
-    const output = createWriteStream(log)
-    child.stdout.pipe(output)
-    await once(output, 'open')
-    const isUp = async () => child.exitCode === null && STARTED.test(readFileSync(log, 'utf8'))
-    const text = () => `broker ${id}: ${readFileSync(log, 'utf8').slice(-3000)}`
-    assert.ok(await waitUntil(isUp, { timeoutMs: 90_000, pollMs: 200 }), text())
+    const launch = async () => {
+      const child = spawn(installed.java, [...java, 'kafka.Kafka', fileOf(id)], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      })
+      running.set(id, child)
+      const output = createWriteStream(log)
+      child.stdout.pipe(output)
+      await once(output, 'open')
+      return child
+    }
+    let child = await launch()
+    const text = () => readFileSync(log, 'utf8')
+    const isUp = async () => {
+      if (child.exitCode === null) return STARTED.test(text())
+      // ZooKeeper has not ended the session of the one that was killed.
+      assert.is(knownCause(text())?.code, 'KAFKA_NODE_EXISTS', `broker ${id}: ${text().slice(-3000)}`)
+      child = await launch()
+      return false
+    }
+    const isThere = await waitUntil(isUp, { timeoutMs: 90_000, pollMs: 200 })
+    assert.ok(isThere, `broker ${id}: ${text().slice(-3000)}`)
   }
   const kill = async (id: number) => {
     const child = running.get(id)
@@ -104,12 +153,20 @@ export async function brokersOf(ids: readonly number[], voters: readonly number[
   }
   for (const id of ids) {
     configure(id, {})
-    const format = ['kafka.tools.StorageTool', 'format', '-t', 'MkU3OEVBNTcwNTJENDM2Qg', '-c', fileOf(id)]
-    const formatted = await runFile(installed.java, [...java, ...format])
-    assert.is(formatted.exitCode, 0, formatted.stdout + formatted.stderr)
+    const user = ['--add-scram', `${SCRAM}=[name=${USER},password=${PASSWORD}]`]
+    const format = ['kafka.tools.StorageTool', 'format', '-t', 'MkU3OEVBNTcwNTJENDM2Qg', '-c', fileOf(id), ...user]
+    if (mode === 'kraft') await tool(...format)
   }
   return {
-    servers: ids.map((id) => `127.0.0.1:${port(id)}`).join(),
+    env: {
+      KAFKA_MODE: mode,
+      KAFKA_BOOTSTRAP_SERVERS: ids.map((id) => `127.0.0.1:${portOf(id, 'login')}`).join(),
+      KAFKA_SECURITY_PROTOCOL: 'SASL_SSL',
+      KAFKA_SSL_CA_LOCATION: certificates.ca,
+      KAFKA_SASL_MECHANISM: SCRAM,
+      KAFKA_SASL_USERNAME: USER,
+      KAFKA_SASL_PASSWORD: PASSWORD,
+    },
     start: async (...some) => {
       await Promise.all(some.map(startOne))
     },
@@ -118,6 +175,7 @@ export async function brokersOf(ids: readonly number[], voters: readonly number[
     folderOf,
     end: async () => {
       for (const id of [...running.keys()]) await kill(id)
+      await endStacks()
       rmSync(folder, { recursive: true, force: true })
     },
   }

@@ -1,5 +1,5 @@
 /**
- * Three real brokers, each a controller too, under a running replay: a broker joins, topics grow from one copy to three, a rebalance is interrupted
+ * Three real brokers, without ZooKeeper unless KAFKA_MODE asks for it, under a running replay: a broker joins, topics grow from one copy to three, a rebalance is interrupted
  * and killed, and the controller's machine fails. Nothing that was acknowledged is lost.
  */
 import { suite } from 'uvu'
@@ -8,6 +8,7 @@ import type { Finding } from '../../scripts/lib/common/findings.mts'
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import { openCluster } from '../../scripts/lib/kafka/cluster.mts'
 import { describeQuorum } from '../../scripts/lib/kafka/cluster-requests.mts'
+import { kafkaMode } from '../../scripts/lib/settings/readers.mts'
 import { readSettings } from '../../scripts/lib/settings/settings.mts'
 import { runScript } from '../support/command.mts'
 import { KafkaHand, signalAt } from '../support/kafka.mts'
@@ -20,10 +21,11 @@ const RAW = TOPICS.slice(0, 3)
 /** API keys: AlterPartitionReassignments. */
 const SUBMITTED = '45:1:after'
 
-const brokers = await brokersOf(IDS, IDS)
+const mode = kafkaMode(process.env.KAFKA_MODE || 'kraft')
+const brokers = await brokersOf(mode, IDS, IDS)
 await brokers.start(1, 2)
 const env = {
-  ...(await stackEnv({ KAFKA_BOOTSTRAP_SERVERS: brokers.servers })),
+  ...(await stackEnv(brokers.env)),
   NO_COLOR: '1',
   DOCKER_HOST: 'unix:///nonexistent/docker.sock',
 }
@@ -98,7 +100,7 @@ async function unthrottled(): Promise<void> {
 async function controller(): Promise<number> {
   const cluster = await openCluster(settings, { timeoutMs: 20_000 })
   try {
-    return (await cluster.send(describeQuorum)).leader
+    return mode === 'zookeeper' ? cluster.metadata.controllerId : (await cluster.send(describeQuorum)).leader
   } finally {
     cluster.close()
   }

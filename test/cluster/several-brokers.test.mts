@@ -1,4 +1,4 @@
-/** Three real brokers (KRaft): topics with three copies, and what health-check says while brokers go and come back. */
+/** Three real brokers: topics with three copies, and what health-check says while brokers go and come back. */
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { suite } from 'uvu'
@@ -10,15 +10,14 @@ import { KAFKA_MODE, stackEnv } from '../support/stack.mts'
 import { brokersOf } from './brokers.mts'
 
 const IDS = [1, 2, 3]
-// The first is the controller too, and stays.
-const { start, kill, configure, folderOf, end, servers } = await brokersOf(IDS, [1])
+// Without ZooKeeper the first is the controller, and stays.
+const { start, kill, configure, folderOf, end, env: client } = await brokersOf(KAFKA_MODE, IDS, [1])
 await start(...IDS)
 
 const env = {
-  ...(await stackEnv({ KAFKA_REPLICATION_FACTOR: '3', KAFKA_MIN_INSYNC_REPLICAS: '2' })),
+  ...(await stackEnv({ ...client, KAFKA_REPLICATION_FACTOR: '3', KAFKA_MIN_INSYNC_REPLICAS: '2' })),
   NO_COLOR: '1',
   DOCKER_HOST: 'unix:///nonexistent/docker.sock',
-  KAFKA_BOOTSTRAP_SERVERS: servers,
 }
 async function run(script: string, args: string[], values: NodeJS.ProcessEnv = {}) {
   const { exitCode, stdout } = await runScript(script, [...args, '--json'], { env: { ...env, ...values } })
@@ -37,7 +36,6 @@ async function healthWith(...codes: string[]) {
   return last
 }
 
-/** Known where the settings say that there is one. */
 const QUORUM = KAFKA_MODE === 'kraft' ? ', KRaft quorum of 1' : ''
 
 const brokers = suite('three brokers')

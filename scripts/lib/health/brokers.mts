@@ -92,7 +92,7 @@ export function judgeLogDirs(
     dirs
       .filter(({ error: cause }) => cause !== 'NONE')
       .map(({ path, error: cause }) => {
-        const found = `log directory ${path} is offline (${cause}): the broker serves nothing of it until it is mended and restarted`
+        const found = `log directory ${path} is offline (${cause}): the broker serves nothing of it until the disk is repaired and the broker restarted`
         return error('KAFKA_LOG_DIR', `kafka broker ${broker}`, { found, hint })
       }),
   )

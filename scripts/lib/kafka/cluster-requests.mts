@@ -121,7 +121,8 @@ export const metadata: Request<Metadata> = {
       from.forward(4)
       return { name, id, internal, error, partitions }
     })
-    return { clusterId, controllerId, brokers, topics }
+    // A broker with ZooKeeper lists them in any order.
+    return { clusterId, controllerId, brokers: brokers.sort((a, b) => a.id - b.id), topics }
   },
 }
 
