@@ -1,0 +1,189 @@
+/** A whole database through ClickHouse's own BACKUP: written by the server, read back and compared, then taken out of it to a folder. */
+import { existsSync } from 'node:fs'
+import { mkdir, open, readdir, rm } from 'node:fs/promises'
+import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { nameFile } from '../archive/parquet.mts'
+import { readRows, withClickHouse } from '../clickhouse/client.mts'
+import { refuseCluster } from '../clickhouse/cluster.mts'
+import { deferEnd } from '../command/interrupt.mts'
+import { configError, error, type Finding, OpsError } from '../common/findings.mts'
+import { readObjects } from '../ingest/state.mts'
+import type { Settings } from '../settings/settings.mts'
+import { isNameOf, type Manifest, nameOf } from './manifest.mts'
+import { digestOf, findPlace, type Place, refuseRemote, withFolder } from './place.mts'
+import { compareParts, type DataTable, fullName, type Part, readParts, readTables, restoreCopy } from './proof.mts'
+import { lockBackups, needRoom, sum } from './room.mts'
+import { dropCopy, dropScratch, endLeft, runOnServer, type Work } from './server.mts'
+
+export interface BackupRequest {
+  folder: string
+  dryRun: boolean
+  /** Deadline of each statement, and of each table's copy. */
+  timeoutMs: number
+  log: (line: string) => void
+}
+
+export interface BackedUp {
+  /** Of the backup; undefined with dryRun. */
+  name?: string
+  bytes: number
+  tables: { name: string; rows: number; bytes: number; moving: boolean }[]
+  findings: Finding[]
+}
+
+/** Of copies that are compared. Its name begins with the database's: there the login has rights. */
+const scratchOf = (database: string) => `${database}_backup_proof`
+
+/**
+ * Backs the database up to a folder below `folder`, which appears there when it is proven.
+ * @throws {OpsError} exit code 2 for a server that is not this machine's stack, a cluster, or an empty database; 1 when a disk has no room, the
+ *   proof fails, or there is trouble with the folder; 3 when ClickHouse gives no answer, or another run is under way
+ */
+export async function backUp(settings: Settings, request: BackupRequest): Promise<BackedUp> {
+  refuseCluster(settings, 'backup')
+  await refuseRemote(settings)
+  const { folder, timeoutMs, dryRun, log } = request
+  const database = settings.CLICKHOUSE_DATABASE
+  return withClickHouse(settings, timeoutMs, async (client) => {
+    const place = await findPlace(client, settings, timeoutMs)
+    const ingest = (await readObjects(client)).map(({ name }) => name)
+    const { tables, definitions, odd } = await readTables(client, database, ingest)
+    if (tables.length === 0) {
+      const found = `no table of database ${database}`
+      throw configError([error('BACKUP_NOTHING', 'backup', { found, hint: 'npm run schema' })])
+    }
+    const findings = odd.map((name) => {
+      const found = 'no engine whose rows could be proven, or a name with other than letters, digits and _: left out'
+      return error('BACKUP_LEFT_OUT', `${database}.${name}`, {
+        found,
+        hint: `SHOW CREATE TABLE ${fullName(database, name)}`,
+      })
+    })
+    await withFolder(folder, () => needRoom(place, tables, request))
+    const sizes = tables.map(({ name, bytes }) => ({ name, rows: 0, bytes, moving: false }))
+    const bytes = sum(tables)
+    if (dryRun) return { bytes, tables: sizes, findings }
+    const unlock = lockBackups(settings)
+    const end = deferEnd()
+    try {
+      const work: Work = { client, timeoutMs, log, asked: end.asked }
+      await tidyUp(work, place, database, folder)
+      let name = nameOf(database, new Date())
+      for (; existsSync(path.join(folder, name)); name = nameOf(database, new Date())) await delay(100)
+      try {
+        const manifest = await write(work, place, { folder, name, database, tables, definitions })
+        const shown = manifest.tables.map((table) => ({
+          ...table,
+          moving: table.partitions.some(({ moving }) => moving),
+        }))
+        return {
+          name,
+          bytes: manifest.bytes,
+          tables: shown.map(({ name, rows, bytes, moving }) => ({ name, rows, bytes, moving })),
+          findings,
+        }
+      } finally {
+        await dropScratch(client, scratchOf(database))
+        await place.remove(name)
+        await rm(halfOf(folder, name), { recursive: true, force: true })
+      }
+    } finally {
+      unlock()
+      end.resume()
+    }
+  })
+}
+
+const halfOf = (folder: string, name: string) => path.join(folder, `${name}.part`)
+/** Removes what a killed run left: on the server, and in the folder. */
+async function tidyUp(work: Work, place: Place, database: string, folder: string): Promise<void> {
+  await endLeft(work, `${database}-`)
+  await dropScratch(work.client, scratchOf(database))
+  for (const name of await place.list()) if (isNameOf(database, name)) await place.remove(name)
+  await withFolder(folder, async () => {
+    const halves = (await readdir(folder)).filter(
+      (file) => file.endsWith('.part') && isNameOf(database, file.slice(0, -5)),
+    )
+    if (halves.length > 0) work.log(`Removing what an interrupted run left: ${halves.join(', ')}`)
+    for (const half of halves) await rm(path.join(folder, half), { recursive: true })
+  })
+}
+
+interface Written {
+  folder: string
+  name: string
+  database: string
+  tables: DataTable[]
+  definitions: Manifest['definitions']
+}
+
+async function write(
+  work: Work,
+  place: Place,
+  { folder, name, database, tables, definitions }: Written,
+): Promise<Manifest> {
+  const { client, log } = work
+  const [server] = await readRows<{ version: string; now: string }>(
+    client,
+    "SELECT version() AS version, formatDateTime(now('UTC'), '%FT%TZ') AS now",
+  )
+  log('Reading the tables')
+  const before = new Map<string, Part[]>()
+  for (const table of tables) before.set(table.name, await readParts(client, database, table))
+  log(`Writing ${name}`)
+  const list = tables.map((table) => `TABLE ${fullName(database, table.name)}`).join(', ')
+  await runOnServer(work, `BACKUP ${list} TO File('${name}')`, `writing ${name}`)
+  if (!(await place.list()).includes(name)) {
+    const found = 'a server that keeps its backups elsewhere than the stack of this machine'
+    throw configError([error('BACKUP_TARGET', 'backup', { found, hint: 'npm run ports' })])
+  }
+  log('Reading it back')
+  await client.command({ query: `CREATE DATABASE IF NOT EXISTS ${scratchOf(database)}` })
+  const proven: Manifest['tables'] = []
+  for (const table of tables) {
+    const partitions = await prove(work, { name, database }, table, before.get(table.name) ?? [])
+    proven.push({ ...table, partitions, rows: partitions.reduce((total, { rows }) => total + rows, 0) })
+  }
+  const sha256 = await place.digest(name)
+  const half = halfOf(folder, name)
+  log(`Taking it to ${folder}`)
+  return withFolder(folder, async () => {
+    await mkdir(half)
+    await place.take(name, path.join(half, 'data'))
+    const taken = await digestOf(path.join(half, 'data'), { sync: true })
+    if (taken !== sha256) {
+      const found = 'files that differ from those that ClickHouse wrote'
+      throw new OpsError(1, [error('BACKUP_PROOF', half, { found, hint: 'no backup was kept; run it again' })])
+    }
+    const manifest: Manifest = {
+      ...{ version: 1, name, database, server: server?.version ?? '', startedAt: server?.now ?? '' },
+      ...{ provenAt: new Date().toISOString(), sha256, bytes: sum(tables), tables: proven, definitions },
+    }
+    const handle = await open(path.join(half, 'manifest.json'), 'w')
+    try {
+      await handle.writeFile(`${JSON.stringify(manifest, null, 1)}\n`)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    await nameFile(half, path.join(folder, name))
+    return manifest
+  })
+}
+
+async function prove(
+  work: Work,
+  backup: { name: string; database: string },
+  table: DataTable,
+  before: Part[],
+): Promise<Part[]> {
+  const scratch = scratchOf(backup.database)
+  const copy = await restoreCopy(work, backup, table, scratch)
+  const quiet = JSON.stringify(copy) === JSON.stringify(before)
+  const after = quiet ? before : await readParts(work.client, backup.database, table)
+  const proven = compareParts(table.name, { before, after, copy })
+  if (!Array.isArray(proven)) throw new OpsError(1, [proven])
+  await dropCopy(work.client, fullName(scratch, table.name))
+  return proven
+}
