@@ -28,7 +28,7 @@ export interface Place {
 }
 
 /** Where the server keeps its data in the container. */
-const CONTAINER_DATA = '/var/lib/clickhouse/'
+const CONTAINER_DATA = '/var/lib/clickhouse'
 /** As {@link digestOf} has it. */
 const DIGEST = 'cd "$1" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum'
 
@@ -58,7 +58,7 @@ export async function findPlace(client: ClickHouseClient, settings: Settings, ti
   const isEmbedded = runningEmbedded(dataDir).some(({ name }) => name === 'clickhouse')
   if (isEmbedded && path.resolve(data) === path.resolve(dataDir, 'clickhouse'))
     return { ...inFolder(path.join(data, 'backups')), freeBytes }
-  const containers = data === CONTAINER_DATA ? await findContainers() : []
+  const containers = path.resolve(data) === CONTAINER_DATA ? await findContainers() : []
   const container = containers.find(({ service, state }) => service === 'clickhouse' && state === 'running')
   if (!container) throw elsewhere(`${host}:${port}`)
   return { ...inContainer(container.name, timeoutMs), freeBytes }
@@ -90,7 +90,7 @@ function inFolder(folder: string): Omit<Place, 'freeBytes'> {
 }
 
 function inContainer(container: string, timeoutMs: number): Omit<Place, 'freeBytes'> {
-  const folder = `${CONTAINER_DATA}backups`
+  const folder = `${CONTAINER_DATA}/backups`
   const inside = (name: string) => `${folder}/${name}`
   const exec = async (script: string, name = '') => {
     const command = ['docker', 'exec', '-u', '0', container, 'sh', '-c', script, 'sh', name && inside(name)]

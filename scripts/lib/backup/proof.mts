@@ -75,7 +75,7 @@ export async function readColumns(client: ClickHouseClient, database: string): P
   return columns
 }
 
-/** What each partition holds, in order. Where rows become one by and by, they count as one already. */
+/** What each partition holds, in order; columns may be named as what is read. Where rows become one by and by, they count as one already. */
 export function readParts(
   client: ClickHouseClient,
   database: string,
@@ -85,7 +85,8 @@ export function readParts(
   return readRows<Part>(
     client,
     `SELECT ${partition} AS partition, ${FINGERPRINT(columns)} FROM ${fullName(database, name)} ${FINAL.test(engine) ? 'FINAL' : ''}
-     GROUP BY partition ORDER BY partition SETTINGS do_not_merge_across_partitions_select_final = 1`,
+     GROUP BY ${partition} ORDER BY ${partition}
+     SETTINGS do_not_merge_across_partitions_select_final = 1, prefer_column_name_to_alias = 1`,
   )
 }
 
