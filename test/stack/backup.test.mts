@@ -301,7 +301,7 @@ trips('hold a moment of every table while rows arrive, and all of what stood sti
 trips('make bars and latest quotes again that are of another moment than their rows', async () => {
   await run('TRUNCATE TABLE {db}.market_bars_1m')
   await run('TRUNCATE TABLE {db}.market_l1_latest')
-  assert.match((await answers())['market_bars'] ?? '', /^0 /)
+  assert.match((await answers()).market_bars ?? '', /^0 /)
   const to = newFolder()
   const made = await backUp(to)
   const file = path.join(to, made.backup, 'manifest.json')

@@ -14,7 +14,7 @@ import { isNameOf, type Manifest, nameOf } from './manifest.mts'
 import { digestOf, findPlace, type Place, refuseRemote, withFolder } from './place.mts'
 import { compareParts, type DataTable, fullName, type Part, readParts, readTables, restoreCopy } from './proof.mts'
 import { lockBackups, needRoom, sum } from './room.mts'
-import { dropCopy, dropScratch, endLeft, runOnServer, type Work } from './server.mts'
+import { dropCopy, dropScratch, runOnServer, tidyServer, type Work } from './server.mts'
 
 export interface BackupRequest {
   folder: string
@@ -28,7 +28,8 @@ export interface BackedUp {
   /** Of the backup; undefined with dryRun. */
   name?: string
   bytes: number
-  tables: { name: string; rows: number; bytes: number; moving: boolean }[]
+  /** Rows, and whether any came or went meanwhile, with a backup only. */
+  tables: { name: string; bytes: number; rows?: number; moving?: boolean }[]
   findings: Finding[]
 }
 
@@ -60,29 +61,24 @@ export async function backUp(settings: Settings, request: BackupRequest): Promis
         hint: `SHOW CREATE TABLE ${fullName(database, name)}`,
       })
     })
-    await withFolder(folder, () => needRoom(place, tables, request))
-    const sizes = tables.map(({ name, bytes }) => ({ name, rows: 0, bytes, moving: false }))
-    const bytes = sum(tables)
-    if (dryRun) return { bytes, tables: sizes, findings }
+    if (dryRun) {
+      await withFolder(folder, () => needRoom(place, tables, request))
+      return { bytes: sum(tables), tables: tables.map(({ name, bytes }) => ({ name, bytes })), findings }
+    }
     const unlock = lockBackups(settings)
     const end = deferEnd()
     try {
       const work: Work = { client, timeoutMs, log, asked: end.asked }
       await tidyUp(work, place, database, folder)
+      await withFolder(folder, () => needRoom(place, tables, request))
       let name = nameOf(database, new Date())
       for (; existsSync(path.join(folder, name)); name = nameOf(database, new Date())) await delay(100)
       try {
-        const manifest = await write(work, place, { folder, name, database, tables, definitions })
-        const shown = manifest.tables.map((table) => ({
-          ...table,
-          moving: table.partitions.some(({ moving }) => moving),
-        }))
-        return {
-          name,
-          bytes: manifest.bytes,
-          tables: shown.map(({ name, rows, bytes, moving }) => ({ name, rows, bytes, moving })),
-          findings,
-        }
+        const written = await write(work, place, { folder, name, database, tables, definitions })
+        const proven = written.tables.map(({ name, rows, bytes, partitions }) => {
+          return { name, rows, bytes, moving: partitions.some(({ moving }) => moving) }
+        })
+        return { name, bytes: written.bytes, tables: proven, findings }
       } finally {
         await dropScratch(client, scratchOf(database))
         await place.remove(name)
@@ -95,15 +91,17 @@ export async function backUp(settings: Settings, request: BackupRequest): Promis
   })
 }
 
-const halfOf = (folder: string, name: string) => path.join(folder, `${name}.part`)
+/** What the name of a backup that is not proven yet ends with. */
+const HALF = '.part'
+const halfOf = (folder: string, name: string) => path.join(folder, `${name}${HALF}`)
+
 /** Removes what a killed run left: on the server, and in the folder. */
 async function tidyUp(work: Work, place: Place, database: string, folder: string): Promise<void> {
-  await endLeft(work, `${database}-`)
+  await tidyServer(work, place)
   await dropScratch(work.client, scratchOf(database))
-  for (const name of await place.list()) if (isNameOf(database, name)) await place.remove(name)
   await withFolder(folder, async () => {
-    const halves = (await readdir(folder)).filter(
-      (file) => file.endsWith('.part') && isNameOf(database, file.slice(0, -5)),
+    const halves = (existsSync(folder) ? await readdir(folder) : []).filter(
+      (file) => file.endsWith(HALF) && isNameOf(database, file.slice(0, -HALF.length)),
     )
     if (halves.length > 0) work.log(`Removing what an interrupted run left: ${halves.join(', ')}`)
     for (const half of halves) await rm(path.join(folder, half), { recursive: true })

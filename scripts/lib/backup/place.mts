@@ -24,7 +24,7 @@ export interface Place {
   put: (from: string, name: string) => Promise<void>
   remove: (name: string) => Promise<void>
   /** Bytes that are free for the server. */
-  freeBytes: number
+  freeBytes: () => Promise<number>
 }
 
 /** Where the server keeps its data in the container. */
@@ -49,12 +49,12 @@ function elsewhere(address: string): OpsError {
  */
 export async function findPlace(client: ClickHouseClient, settings: Settings, timeoutMs: number): Promise<Place> {
   const { CLICKHOUSE_HOST: host, CLICKHOUSE_PORT: port, EMBEDDED_DATA_DIR: dataDir } = settings
-  const [disk] = await readRows<{ path: string; free: number }>(
-    client,
-    "SELECT path, toFloat64(free_space) AS free FROM system.disks WHERE name = 'default'",
-  )
-  const data = disk?.path ?? ''
-  const freeBytes = disk?.free ?? 0
+  const readDisk = async () => {
+    const query = "SELECT path, toFloat64(free_space) AS free FROM system.disks WHERE name = 'default'"
+    return (await readRows<{ path: string; free: number }>(client, query))[0]
+  }
+  const data = (await readDisk())?.path ?? ''
+  const freeBytes = async () => (await readDisk())?.free ?? 0
   const isEmbedded = runningEmbedded(dataDir).some(({ name }) => name === 'clickhouse')
   if (isEmbedded && path.resolve(data) === path.resolve(dataDir, 'clickhouse'))
     return { ...inFolder(path.join(data, 'backups')), freeBytes }

@@ -9,7 +9,7 @@ import { mebibytes } from './room.mts'
 export function renderBackup({ name, tables, bytes }: BackedUp): string {
   const rows = tables.map((each) => [
     each.name,
-    name ? `${count.format(each.rows)} rows` : '',
+    each.rows === undefined ? '' : `${count.format(each.rows)} rows`,
     mebibytes(each.bytes),
     each.moving ? 'rows arrived meanwhile' : '',
   ])

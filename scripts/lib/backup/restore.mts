@@ -5,12 +5,12 @@ import { refuseCluster } from '../clickhouse/cluster.mts'
 import { deferEnd } from '../command/interrupt.mts'
 import { error, type Finding, OpsError } from '../common/findings.mts'
 import type { Settings } from '../settings/settings.mts'
-import { dataOf, isNameOf, type Manifest, readManifest } from './manifest.mts'
+import { dataOf, type Manifest, readManifest } from './manifest.mts'
 import { digestOf, findPlace, type Place, refuseRemote, withFolder } from './place.mts'
 import { ingestFindings, planRestore, type TablePlan } from './plan.mts'
 import { fullName, type Part, restoreCopy } from './proof.mts'
 import { CLICKHOUSE_DISK, lockBackups, roomFindings } from './room.mts'
-import { dropScratch, endLeft, type Work } from './server.mts'
+import { dropScratch, tidyServer, type Work } from './server.mts'
 import { define, settle } from './views.mts'
 
 export interface RestoreRequest {
@@ -85,11 +85,10 @@ async function restoreInto(
     return { name, rows, state: objection ? 'refused' : isThere && lacking.length === 0 ? 'present' : 'due' }
   })
   if (findings.length > 0 || dryRun) return { name, tables, findings }
-  const lacking = roomFindings([{ subject: CLICKHOUSE_DISK, free: place.freeBytes, need: 2 * manifest.bytes }])
-  if (lacking.length > 0) throw new OpsError(1, lacking)
-  await endLeft(work, `${manifest.database}-`)
-  for (const old of await place.list()) if (isNameOf(manifest.database, old)) await place.remove(old)
+  await tidyServer(work, place)
   await dropScratch(client, scratch)
+  const lacking = roomFindings([{ subject: CLICKHOUSE_DISK, free: await place.freeBytes(), need: 2 * manifest.bytes }])
+  if (lacking.length > 0) throw new OpsError(1, lacking)
   await client.command({ query: `CREATE DATABASE IF NOT EXISTS ${database}` })
   await client.command({ query: `CREATE DATABASE ${scratch}` })
   try {

@@ -50,7 +50,7 @@ export async function needRoom(
   )
   const lacking = roomFindings([
     { subject: folder, free: bavail * bsize, need: bytes },
-    { subject: CLICKHOUSE_DISK, free: place.freeBytes, need: bytes + largest },
+    { subject: CLICKHOUSE_DISK, free: await place.freeBytes(), need: bytes + largest },
   ])
   if (lacking.length > 0) throw new OpsError(1, lacking)
 }

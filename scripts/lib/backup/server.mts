@@ -6,7 +6,9 @@ import { readRows } from '../clickhouse/client.mts'
 import { progressBar, progressLines } from '../command/progress.mts'
 import { cannotTell, error, OpsError, unknown } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
+import type { Place } from './place.mts'
 
+/** What a run works with. */
 export interface Work {
   client: ClickHouseClient
   /** Deadline of each statement. */
@@ -17,6 +19,8 @@ export interface Work {
 }
 
 const POLL_MS = 100
+/** What backups are named. */
+const NAME = '\\w+-\\d{8}T\\d{6}Z'
 
 /**
  * Runs a BACKUP or RESTORE and returns when it is done.
@@ -56,9 +60,11 @@ export async function runOnServer(work: Work, statement: string, what: string, s
   }
 }
 
-/** Ends what a killed run left running: its backups' names begin with `prefix`. */
-export const endLeft = (work: Work, prefix: string): Promise<void> =>
-  endRunning(work, 'startsWith(name, {text:String})', `File('${prefix}`)
+/** Ends what a killed run left running, and removes what it left in the server's folder: only one run is at work at a time. */
+export async function tidyServer(work: Work, place: Place): Promise<void> {
+  await endRunning(work, 'match(name, {text:String})', `^File\\('${NAME}'`)
+  for (const name of await place.list()) if (new RegExp(`^${NAME}$`).test(name)) await place.remove(name)
+}
 
 /** Ends BACKUPs and RESTOREs, and returns when they have ended. */
 async function endRunning({ client, timeoutMs }: Work, condition: string, text: string): Promise<void> {
