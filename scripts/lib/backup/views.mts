@@ -36,9 +36,7 @@ export async function define(
   }
 }
 
-/**
- * Has rolled up again what may not fit together: a backup holds each table as of a moment of its own. Until then the views read the rows.
- */
+/** Has rolled up again what may not fit together: a backup holds each table as of a moment of its own. Until then the views read the rows. */
 export async function settle(client: ClickHouseClient, { tables, startedAt }: Manifest): Promise<void> {
   const has = (name: string) => tables.some((table) => table.name === name)
   const moving = (name: string) =>
