@@ -1,20 +1,48 @@
 #!/bin/sh
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
-/** Brings archived days of a market table back, verified and each at once. Adds nothing that is there already. */
-import { runCommand, usage } from './lib/command/command.mts'
+/** Brings archived days of a market table back, or a whole database from a backup: verified, and adds nothing that is there already. */
+import { type Report, refuseTogether, runCommand, usage } from './lib/command/command.mts'
 
 const NAME = 'npm run restore --'
+
+interface BackupOptions {
+  table: string | undefined
+  from: string | undefined
+  day: string[]
+  'dry-run': boolean
+  timeout: number
+}
+
+async function restoreBackup(
+  backup: string,
+  { table, day, from, 'dry-run': dryRun, timeout }: BackupOptions,
+  log: (line: string) => void,
+): Promise<Report> {
+  refuseTogether({ '--backup': true, '--table': table !== undefined, '--day': day.length > 0 }, `${NAME} --help`)
+  const { checkFolder } = await import('./lib/archive/report.mts')
+  const folder = checkFolder((...found) => usage(NAME, ...found), '--from', from)
+  const path = await import('node:path')
+  const { renderRestored } = await import('./lib/backup/report.mts')
+  const { restoreDatabase } = await import('./lib/backup/restore.mts')
+  const { readSettings } = await import('./lib/settings/settings.mts')
+  const request = { folder: path.resolve(folder), backup, dryRun, timeoutMs: timeout * 1000, log }
+  const restored = await restoreDatabase(readSettings(), request)
+  const { name, tables, findings } = restored
+  return { findings, text: renderRestored(restored), data: { backup: name, tables } }
+}
 
 await runCommand({
   name: NAME,
   summary: `Brings days back that npm run archive wrote: compares each file with the manifest, reads it into a scratch table, compares that
-too, and moves it into the market table at once. A day that is there already stays as it is.`,
+too, and moves it into the market table at once. A day that is there already stays as it is.
+With --backup it brings a whole database back that npm run backup took, into tables that are absent or empty.`,
   options: {
+    backup: { type: 'string', value: 'NAME', help: 'this backup as a whole, or the latest one: --backup latest' },
     table: { type: 'string', value: 'T', help: 'market_ticks, market_l1, market_l2 or market_metrics' },
-    from: { type: 'string', value: 'DIR', help: 'the folder of the archive' },
+    from: { type: 'string', value: 'DIR', help: 'the folder of the archive, or of the backups' },
     day: { type: 'list', value: 'DAY', help: 'only these days, such as 2026-11-25 (default: all that are archived)' },
     yes: { type: 'boolean', help: 'do not ask before a target that is not on this machine is changed' },
-    'dry-run': { type: 'boolean', help: 'show which days would be restored, and change nothing' },
+    'dry-run': { type: 'boolean', help: 'show what would be restored, and change nothing' },
     timeout: {
       type: 'number',
       value: 'SECONDS',
@@ -26,12 +54,13 @@ too, and moves it into the market table at once. A day that is there already sta
   },
   example: 'npm run restore -- --table market_l2 --from ../archive --day 2026-10-05',
   exitCodes: {
-    0: 'the days are there',
-    1: 'declined, or a day was refused: a damaged file, or rows in its way',
-    2: 'wrong use or settings, or a day that is not archived',
-    3: 'could not tell: ClickHouse gives no answer',
+    0: 'the days, or the database, are there',
+    1: 'declined, or something was refused: a damaged file, or rows in its way',
+    2: 'wrong use or settings, a day that is not archived, or no such backup',
+    3: 'could not tell: ClickHouse gives no answer, or another backup or restore runs',
   },
   run: async ({ options, log }) => {
+    if (options.backup !== undefined) return restoreBackup(options.backup, options, log)
     const { yes, 'dry-run': dryRun, day, timeout } = options
     const { checkFlags, renderRestored } = await import('./lib/archive/report.mts')
     const mistake = (flag: string, found: string, expected: string) => usage(NAME, flag, found, expected)

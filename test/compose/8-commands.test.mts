@@ -218,6 +218,25 @@ test('health-check --deep reports what memory a container uses, and names one th
   assert.equal((await deep()).findings, [])
 })
 
+test('backup takes the database out of the container, and restore brings it back', async (note) => {
+  const ask = async (query: string) =>
+    (await docker('exec', 'l2_clickhouse', 'clickhouse-client', '--query', query)).trim()
+  const rows = "SELECT count(), sum(cityHash64(*)) FROM l2_market_data.market_l2 WHERE symbol = 'BACKUP'"
+  await ask(`INSERT INTO l2_market_data.market_l2 (symbol, timestamp, side, price, size, operation)
+             SELECT 'BACKUP', '2026-01-05 14:30:00', 'bid', 450, number, 'insert' FROM numbers(1000)`)
+  const before = await ask(rows)
+  const folder = path.join(TREE, 'backups')
+  const made = await reported('backup.mts', '--to', folder)
+  assert.equal([made.exitCode, made.findings], [0, []])
+  assert.is(await docker('exec', 'l2_clickhouse', 'ls', '/var/lib/clickhouse/backups'), '')
+  await ask('DROP DATABASE l2_market_data SYNC')
+  const back = await reported('restore.mts', '--backup', 'latest', '--from', folder)
+  assert.equal([back.exitCode, back.findings], [0, []])
+  assert.is(await ask(rows), before)
+  assert.is(await docker('exec', 'l2_clickhouse', 'ls', '/var/lib/clickhouse/backups'), '')
+  note(before.replace('\t', ' rows, checksum '))
+})
+
 test('npm start without a Kafka UI that works: exit 1, and all the rest is there', async () => {
   await removeStack()
   writeEnv({ KAFKA_UI_MEMORY_LIMIT: '6m' })

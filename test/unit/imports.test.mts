@@ -10,7 +10,7 @@ const LEVELS = [
   ['common'],
   ['settings', 'command'],
   ['kafka', 'clickhouse'],
-  ['topics', 'messages', 'schema', 'ingest', 'replay', 'quality', 'archive', 'secrets', 'engines'],
+  ['topics', 'messages', 'schema', 'ingest', 'replay', 'quality', 'archive', 'backup', 'secrets', 'engines'],
   ['reset', 'groups', 'health', 'ports'],
   ['ui'],
   ['start'],

@@ -1,6 +1,6 @@
 /** What archive and restore say. */
 import { count } from '../common/count.mts'
-import { configError } from '../common/findings.mts'
+import { configError, type Finding } from '../common/findings.mts'
 import { table } from '../common/table.mts'
 import type { Archived } from './archive.mts'
 import type { Partition } from './drop.mts'
@@ -50,12 +50,15 @@ export function renderRestored(days: readonly RestoredDay[]): string {
   )
 }
 
+/** Makes a finding of a wrong flag. */
+type Usage = (flag: string, found: string, expected: string) => Finding
+
 /**
  * The flags that both commands have, checked.
  * @throws {OpsError} exit code 2, naming each that is missing or wrong
  */
 export function checkFlags(
-  usage: (flag: string, found: string, expected: string) => Parameters<typeof configError>[0][number],
+  usage: Usage,
   {
     name,
     folder,
@@ -66,19 +69,30 @@ export function checkFlags(
     days: [flag: string, value?: string | undefined][]
   },
 ): { name: TableName; folder: string } {
-  const wrong: ReturnType<typeof usage>[] = []
+  const wrong: Finding[] = []
   const tables = TABLES.join(', ')
   if (!TABLES.some((table) => table === name))
     wrong.push(usage('--table', name === undefined ? 'no table' : `"${name}"`, tables))
   const [flag, value = ''] = folder
-  if (value === '') wrong.push(usage(flag, 'no folder', 'a folder'))
-  else if (/^\w+:\/\//.test(value)) wrong.push(usage(flag, `"${value}"`, 'a folder; object stores are not supported'))
+  wrong.push(...folderMistakes(usage, flag, value))
   for (const [flag, day] of days) {
     if (day === undefined) wrong.push(usage(flag, 'no day', 'a day such as 2026-11-25'))
     else if (!isDay(day)) wrong.push(usage(flag, `"${day}"`, 'a day such as 2026-11-25'))
   }
   if (wrong.length > 0) throw configError(wrong)
   return { name: name as TableName, folder: value }
+}
+
+/** @throws {OpsError} exit code 2 for none, and for the address of an object store */
+export function checkFolder(usage: Usage, flag: string, value = ''): string {
+  const wrong = folderMistakes(usage, flag, value)
+  if (wrong.length > 0) throw configError(wrong)
+  return value
+}
+
+function folderMistakes(usage: Usage, flag: string, value: string): Finding[] {
+  if (value === '') return [usage(flag, 'no folder', 'a folder')]
+  return /^\w+:\/\//.test(value) ? [usage(flag, `"${value}"`, 'a folder; object stores are not supported')] : []
 }
 
 const isDay = (text: string): boolean => {

@@ -5,12 +5,12 @@ import { isFileError, readState, unusable } from './data-dir.mts'
 import { bornAt } from './processes.mts'
 
 /**
- * Keeps two starts or stops of one data folder apart. The lock is a link whose target names its holder: made whole or not at all, and on a
+ * Keeps two starts or stops of one data folder apart, or two of `what`, in a folder of their own. The lock is a link whose target names its holder: made whole or not at all, and on a
  * full disk too.
  * @returns the function that ends it
  * @throws {OpsError} exit code 3 while another one runs, or where the folder may not be written
  */
-export function lock(dataDir: string): () => void {
+export function lock(dataDir: string, what = 'a start or stop'): () => void {
   const file = lockFile(dataDir)
   try {
     mkdirSync(path.dirname(file), { recursive: true })
@@ -18,7 +18,7 @@ export function lock(dataDir: string): () => void {
       if (make(() => symlinkSync(`${process.pid} ${bornAt(process.pid)}`, file)))
         return () => rmSync(file, { force: true })
       const holder = holderOf(dataDir)
-      if (holder !== undefined && (attempt > 3 || holds(holder))) throw busy(dataDir, holder)
+      if (holder !== undefined && (attempt > 3 || holds(holder))) throw busy(dataDir, holder, what)
       if (holder !== undefined) removeStale(dataDir, holder)
     }
   } catch (error) {
@@ -43,10 +43,10 @@ function holds(holder: string): boolean {
   return pid !== undefined && bornAt(Number(pid)) === born
 }
 
-const busy = (dataDir: string, holder: string): OpsError =>
+const busy = (dataDir: string, holder: string, what = 'a start or stop'): OpsError =>
   cannotTell(
     unknown('BUSY', dataDir, {
-      found: `a start or stop is under way (PID ${holder.split(' ')[0]})`,
+      found: `${what} is under way (PID ${holder.split(' ')[0]})`,
       hint: 'wait until it has ended, then try again',
     }),
   )

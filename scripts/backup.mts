@@ -1,0 +1,48 @@
+#!/bin/sh
+//: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
+/** Backs the whole market database up through ClickHouse's own BACKUP, proves it by reading it back, and takes it to a folder. */
+import { runCommand, usage } from './lib/command/command.mts'
+
+const NAME = 'npm run backup --'
+
+await runCommand({
+  name: NAME,
+  summary: `Backs the whole database of the stack on this machine up: ClickHouse writes the tables, they are read back and compared with those that
+are there, and then taken to a folder of their own. The built-in ingest and other writers may go on meanwhile.
+If it is interrupted, run it again; npm run restore -- --backup brings a backup back.`,
+  options: {
+    to: {
+      type: 'string',
+      value: 'DIR',
+      help: 'the folder of the backups: DIR/NAME, named after database and time (UTC)',
+    },
+    'dry-run': { type: 'boolean', help: 'show what would be backed up and the room that it takes, and change nothing' },
+    timeout: {
+      type: 'number',
+      value: 'SECONDS',
+      min: 1,
+      max: 86_400,
+      default: 3600,
+      help: 'for each query, for writing, and for reading each table back',
+    },
+  },
+  example: 'npm run backup -- --to ../backups',
+  exitCodes: {
+    0: 'the backup is there, and proven',
+    1: 'no backup was kept: no room, rows that differ, trouble with the folder; or a table was left out',
+    2: 'wrong use or settings, or a server that is not of the stack on this machine',
+    3: 'could not tell: ClickHouse gives no answer, or another backup or restore runs',
+  },
+  run: async ({ options: { to, 'dry-run': dryRun, timeout }, log }) => {
+    const path = await import('node:path')
+    const { checkFolder } = await import('./lib/archive/report.mts')
+    const folder = path.resolve(checkFolder((...found) => usage(NAME, ...found), '--to', to))
+    const { backUp } = await import('./lib/backup/backup.mts')
+    const { renderBackup } = await import('./lib/backup/report.mts')
+    const { readSettings } = await import('./lib/settings/settings.mts')
+    const done = await backUp(readSettings(), { folder, dryRun, timeoutMs: timeout * 1000, log })
+    const { findings, name, bytes, tables } = done
+    const backup = name === undefined ? {} : { backup: name, folder: path.join(folder, name) }
+    return { findings, text: renderBackup(done), data: { ...backup, bytes, tables } }
+  },
+})

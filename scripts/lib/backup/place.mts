@@ -1,0 +1,159 @@
+/** The folder of the server that BACKUP writes to and RESTORE reads: of the container or the embedded stack on this machine, nowhere else. */
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import path from 'node:path'
+import type { ClickHouseClient } from '@clickhouse/client'
+import { readRows } from '../clickhouse/client.mts'
+import { cannotTell, configError, error, OpsError, reason, unknown } from '../common/findings.mts'
+import { type Outcome, run } from '../common/run.mts'
+import { otherMachines } from '../common/tcp.mts'
+import { ask } from '../engines/docker.mts'
+import { runningEmbedded } from '../engines/embedded/processes.mts'
+import { findContainers } from '../engines/inspect.mts'
+import type { Settings } from '../settings/settings.mts'
+
+/** Names in it are those of backups: letters, digits, `_` and `-`. */
+export interface Place {
+  list: () => Promise<string[]>
+  /** As {@link digestOf}. */
+  digest: (name: string) => Promise<string>
+  /** Moves or copies a backup out, to a folder that is not there yet. */
+  take: (name: string, to: string) => Promise<void>
+  /** Copies a folder in. */
+  put: (from: string, name: string) => Promise<void>
+  remove: (name: string) => Promise<void>
+  /** Bytes that are free for the server. */
+  freeBytes: () => Promise<number>
+}
+
+/** Where the server keeps its data in the container. */
+const CONTAINER_DATA = '/var/lib/clickhouse'
+/** As {@link digestOf} has it. */
+const DIGEST = 'cd "$1" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum'
+
+/** @throws {OpsError} exit code 2 when the settings lead to another machine */
+export async function refuseRemote({ CLICKHOUSE_HOST: host, CLICKHOUSE_PORT: port }: Settings): Promise<void> {
+  if ((await otherMachines([host])).length > 0) throw elsewhere(`${host}:${port}`)
+}
+
+function elsewhere(address: string): OpsError {
+  const found = 'not the stack of this machine: its folders are out of reach'
+  const hint = 'run it on the machine of the stack; npm run archive needs no folder of the server'
+  return configError([error('BACKUP_TARGET', `clickhouse ${address}`, { found, hint })])
+}
+
+/**
+ * Finds it by where the server says that its data is.
+ * @throws {OpsError} exit code 2 when the server is not the one of the stack on this machine, 3 when Docker does not say
+ */
+export async function findPlace(client: ClickHouseClient, settings: Settings, timeoutMs: number): Promise<Place> {
+  const { CLICKHOUSE_HOST: host, CLICKHOUSE_PORT: port, EMBEDDED_DATA_DIR: dataDir } = settings
+  const readDisk = async () => {
+    const query = "SELECT path, toFloat64(free_space) AS free FROM system.disks WHERE name = 'default'"
+    return (await readRows<{ path: string; free: number }>(client, query))[0]
+  }
+  const data = (await readDisk())?.path ?? ''
+  const freeBytes = async () => (await readDisk())?.free ?? 0
+  const isEmbedded = runningEmbedded(dataDir).some(({ name }) => name === 'clickhouse')
+  if (isEmbedded && path.resolve(data) === path.resolve(dataDir, 'clickhouse'))
+    return { ...inFolder(path.join(data, 'backups')), freeBytes }
+  const containers = path.resolve(data) === CONTAINER_DATA ? await findContainers() : []
+  const container = containers.find(({ service, state }) => service === 'clickhouse' && state === 'running')
+  if (!container) throw elsewhere(`${host}:${port}`)
+  return { ...inContainer(container.name, timeoutMs), freeBytes }
+}
+
+function inFolder(folder: string): Omit<Place, 'freeBytes'> {
+  const inside = (name: string) => path.join(folder, name)
+  const copy = async (from: string, to: string) => {
+    done('cp', await run(['cp', '-R', from, to]))
+  }
+  return {
+    list: () => withFolder(folder, async () => (existsSync(folder) ? readdir(folder) : [])),
+    digest: (name) => withFolder(folder, () => digestOf(inside(name))),
+    take: (name, to) =>
+      withFolder(to, () =>
+        rename(inside(name), to).catch((failure: NodeJS.ErrnoException) => {
+          // Another disk.
+          if (failure.code === 'EXDEV') return copy(inside(name), to)
+          throw failure
+        }),
+      ),
+    put: (from, name) =>
+      withFolder(folder, async () => {
+        await mkdir(folder, { recursive: true })
+        await copy(from, inside(name))
+      }),
+    remove: (name) => withFolder(folder, () => rm(inside(name), { recursive: true, force: true })),
+  }
+}
+
+function inContainer(container: string, timeoutMs: number): Omit<Place, 'freeBytes'> {
+  const folder = `${CONTAINER_DATA}/backups`
+  const inside = (name: string) => `${folder}/${name}`
+  const exec = async (script: string, name = '') => {
+    const command = ['docker', 'exec', '-u', '0', container, 'sh', '-c', script, 'sh', name && inside(name)]
+    return done(`docker exec ${container}`, await ask(command, timeoutMs)).stdout
+  }
+  const copy = async (from: string, to: string) => done('docker cp', await ask(['docker', 'cp', from, to], timeoutMs))
+  return {
+    list: async () => (await exec(`ls ${folder} 2>/dev/null || true`)).split('\n').filter(Boolean),
+    digest: async (name) => (await exec(DIGEST, name)).split(' ')[0] ?? '',
+    take: async (name, to) => {
+      await copy(`${container}:${inside(name)}`, to)
+    },
+    put: async (from, name) => {
+      await exec(`mkdir -p ${folder}`)
+      await copy(from, `${container}:${inside(name)}`)
+      // What `docker cp` brings belongs to root, and the server runs as a user of its own.
+      await exec(`chown -R --reference=${CONTAINER_DATA} ${folder}`)
+    },
+    remove: async (name) => {
+      await exec('rm -rf "$1"', name)
+    },
+  }
+}
+
+function done(subject: string, outcome: Outcome): Outcome {
+  if (outcome.ok) return outcome
+  const found = outcome.stderr.trim().split('\n').at(-1) || 'it failed without a message'
+  throw cannotTell(unknown('BACKUP_COPY', subject, { found, hint: 'df -h; docker ps' }))
+}
+
+/**
+ * SHA-256 of a folder: of the lines that `sha256sum` prints for its files, sorted by their paths.
+ * @param sync waits until each is on disk
+ */
+export async function digestOf(folder: string, { sync = false } = {}): Promise<string> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  const files = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => `./${path.relative(folder, path.join(entry.parentPath, entry.name))}`)
+    .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+  const all = createHash('sha256')
+  for (const file of files) {
+    const handle = await open(path.join(folder, file))
+    try {
+      const hash = createHash('sha256')
+      for await (const chunk of handle.createReadStream({ autoClose: false })) hash.update(chunk as Buffer)
+      if (sync) await handle.sync()
+      all.update(`${hash.digest('hex')}  ${file}\n`)
+    } finally {
+      await handle.close()
+    }
+  }
+  return all.digest('hex')
+}
+
+/** What `use` makes of a folder of this machine; trouble with a file is a finding of its own, exit code 1. */
+export async function withFolder<T>(folder: string, use: () => Promise<T>): Promise<T> {
+  try {
+    return await use()
+  } catch (failure) {
+    const { code = '', syscall } = failure as NodeJS.ErrnoException
+    if (syscall === undefined || syscall === 'connect' || !/^E[A-Z]+$/.test(code)) throw failure
+    const hint = `df -h ${folder}; ls -ld ${folder}`
+    throw new OpsError(1, [error('BACKUP_FILE', folder, { found: reason(failure), hint })], failure)
+  }
+}
