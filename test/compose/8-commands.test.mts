@@ -226,6 +226,12 @@ test('backup takes the database out of the container, and restore brings it back
              SELECT 'BACKUP', '2026-01-05 14:30:00', 'bid', 450, number, 'insert' FROM numbers(1000)`)
   const before = await ask(rows)
   const folder = path.join(TREE, 'backups')
+  assert.equal(
+    (await reported('backup.mts', '--to', folder)).findings.map(({ code }) => code),
+    ['BACKUP_RIGHT'],
+  )
+  writeEnv({ CLICKHOUSE_EXTRA_GRANTS: 'BACKUP' })
+  await compose('up', '-d', '--wait', 'clickhouse')
   const made = await reported('backup.mts', '--to', folder)
   assert.equal([made.exitCode, made.findings], [0, []])
   assert.is(await docker('exec', 'l2_clickhouse', 'ls', '/var/lib/clickhouse/backups'), '')

@@ -22,9 +22,9 @@ import { connectClickHouse, readRows } from '../../scripts/lib/clickhouse/client
 import { syncSchema } from '../../scripts/lib/schema/schema.mts'
 import { type CommandOptions, runScript } from '../support/command.mts'
 import { rollUp } from '../support/rollup.mts'
-import { sharedStack } from '../support/stack.mts'
+import { startStack } from '../support/stack.mts'
 
-const stack = await sharedStack()
+const stack = await startStack(['clickhouse'], { CLICKHOUSE_EXTRA_GRANTS: 'BACKUP' })
 const database = `${stack.settings.CLICKHOUSE_DB}_backup_${process.pid}`
 const root = mkdtempSync(path.join(tmpdir(), 'l2-backup-'))
 const server = await connectClickHouse({ ...stack.settings, CLICKHOUSE_DATABASE: 'system' }, 60_000)
@@ -341,6 +341,16 @@ const edit = (change: (manifest: Manifest) => void) =>
   })
 const other = `${database}_other`
 const exists = async () => (await rows(`SELECT 1 FROM databases WHERE name = '${other}'`)).length > 0
+
+refusals('without the right, which is off by default', async () => {
+  const plain = await startStack(['clickhouse'])
+  try {
+    const { exitCode, codes } = await command('backup', ['--to', newFolder()], { env: plain.env })
+    assert.equal([exitCode, codes], [2, ['BACKUP_RIGHT']])
+  } finally {
+    await plain.stop()
+  }
+})
 
 refusals('a backup that is damaged, unproven, or not there', async () => {
   const damaged = changed((folder) => {

@@ -9,7 +9,7 @@ import { parseEnvFile } from '../../scripts/lib/settings/env-file.mts'
 import { composeLookup, lookupFor } from '../../scripts/lib/settings/environment.mts'
 import { interpolate } from '../../scripts/lib/settings/interpolate.mts'
 import { templateValues } from '../../scripts/lib/settings/production.mts'
-import { parseBytes, SOURCES } from '../../scripts/lib/settings/readers.mts'
+import { EXTRA_GRANTS, parseBytes } from '../../scripts/lib/settings/readers.mts'
 import { ROOT, readSettings, VARIABLES, variablesOf } from '../../scripts/lib/settings/settings.mts'
 import { readDeclaredTopics } from '../../scripts/lib/topics/file.mts'
 import { runScript } from '../support/command.mts'
@@ -143,8 +143,8 @@ const WRONG: [string, string, string][] = [
   ['KAFKA_IMAGE', 'a b', 'an image name'],
   ['KAFKA_UI_READONLY', 'yes', 'true or false'],
   ['CLICKHOUSE_READONLY_USER', 'a-b', 'letters, digits and "_", not beginning with a digit, not "default"'],
-  ['CLICKHOUSE_EXTRA_GRANTS', 'FILE, ALL', `some of ${SOURCES.join(', ')}`],
-  ['CLICKHOUSE_EXTRA_GRANTS', 'FILE ON *.* TO x', `some of ${SOURCES.join(', ')}`],
+  ['CLICKHOUSE_EXTRA_GRANTS', 'FILE, ALL', `some of ${EXTRA_GRANTS.join(', ')}`],
+  ['CLICKHOUSE_EXTRA_GRANTS', 'FILE ON *.* TO x', `some of ${EXTRA_GRANTS.join(', ')}`],
 ]
 for (const [variable, value, expected] of WRONG) {
   reading(`refuses ${variable}=${value}`, () => {

@@ -2,7 +2,9 @@
 import { existsSync } from 'node:fs'
 import { mkdir, open, readdir, rm } from 'node:fs/promises'
 import path from 'node:path'
+import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { ClickHouseClient } from '@clickhouse/client'
 import { nameFile } from '../archive/parquet.mts'
 import { readRows, withClickHouse } from '../clickhouse/client.mts'
 import { refuseCluster } from '../clickhouse/cluster.mts'
@@ -48,6 +50,7 @@ export async function backUp(settings: Settings, request: BackupRequest): Promis
   const database = settings.CLICKHOUSE_DATABASE
   return withClickHouse(settings, timeoutMs, async (client) => {
     const place = await findPlace(client, settings, timeoutMs)
+    await requireRight(client, database)
     const ingest = (await readObjects(client)).map(({ name }) => name)
     const { tables, definitions, odd } = await readTables(client, database, ingest)
     if (tables.length === 0) {
@@ -89,6 +92,17 @@ export async function backUp(settings: Settings, request: BackupRequest): Promis
       end.resume()
     }
   })
+}
+
+/** @throws {OpsError} exit code 2 for a login that may not make backups */
+async function requireRight(client: ClickHouseClient, database: string): Promise<void> {
+  // The statement takes no FORMAT, which `query` adds.
+  const { stream } = await client.exec({ query: `CHECK GRANT BACKUP ON ${database}.*` })
+  if ((await text(stream)).trim() === '1') return
+  const hint = 'add BACKUP to CLICKHOUSE_EXTRA_GRANTS in .env, then: npm stop && npm start'
+  throw configError([
+    error('BACKUP_RIGHT', 'clickhouse', { found: 'no right to make backups: it is off by default', hint }),
+  ])
 }
 
 /** What the name of a backup that is not proven yet ends with. */

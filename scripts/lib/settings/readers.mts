@@ -106,12 +106,16 @@ export const ipv4: Reader<string> = (text) => {
 }
 
 /** Source privileges of ClickHouse 26.3; without KAFKA, which is always there. */
-export const SOURCES =
-  'FILE URL REMOTE S3 AZURE HDFS HIVE MYSQL POSTGRES SQLITE MONGO REDIS ODBC JDBC NATS RABBITMQ'.split(' ')
+const SOURCES = 'FILE URL REMOTE S3 AZURE HDFS HIVE MYSQL POSTGRES SQLITE MONGO REDIS ODBC JDBC NATS RABBITMQ'.split(
+  ' ',
+)
 
-export const sources: Reader<string[]> = (text) => {
+/** What CLICKHOUSE_EXTRA_GRANTS opens: BACKUP may write to an object store that its query names, and no grant keeps it from that. */
+export const EXTRA_GRANTS = ['BACKUP', ...SOURCES]
+
+export const extraGrants: Reader<string[]> = (text) => {
   const names = text === '' ? [] : text.split(',').map((name) => name.trim())
-  if (!names.every((name) => SOURCES.includes(name))) throw new RangeError(`some of ${SOURCES.join(', ')}`)
+  if (!names.every((name) => EXTRA_GRANTS.includes(name))) throw new RangeError(`some of ${EXTRA_GRANTS.join(', ')}`)
   return names
 }
 

@@ -12,6 +12,7 @@ import {
   database,
   days,
   EVICTION,
+  extraGrants,
   heap,
   host,
   hours,
@@ -29,7 +30,6 @@ import {
   printable,
   type Reader,
   redisBytes,
-  sources,
   user,
 } from './readers.mts'
 
@@ -67,7 +67,7 @@ export const VARIABLES = {
   CLICKHOUSE_PASSWORD: printable,
   CLICKHOUSE_READONLY_USER: otherUser,
   CLICKHOUSE_READONLY_PASSWORD: printable,
-  CLICKHOUSE_EXTRA_GRANTS: sources,
+  CLICKHOUSE_EXTRA_GRANTS: extraGrants,
   CLICKHOUSE_HTTP_PORT: port,
   CLICKHOUSE_TCP_PORT: port,
   CLICKHOUSE_HTTPS_PORT: port,
