@@ -118,8 +118,8 @@ async function copyPiece(
   throw rebuildError(source.name, found, 'the same rows', hint)
 }
 
-/** Two blocks as an INSERT stores them. */
-const SAMPLE_ROWS = 1_000_000
+/** A block as an INSERT stores it. */
+const SAMPLE_ROWS = 500_000
 
 /**
  * Copies a few rows of the largest piece, which are dropped again, and says what all will take.

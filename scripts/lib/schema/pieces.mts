@@ -87,7 +87,7 @@ export async function readPartitions(
 
 /** Rows of what is copied, proven and put in place at a time, unless one partition has more: what a kill costs, 10 s on a small machine. */
 const PIECE_ROWS = 5_000_000
-const PIECE_PARTITIONS = 100
+const PIECE_PARTITIONS = 32
 
 /** Partitions in groups that are copied together. */
 export function planPieces(partitions: readonly Partition[], maxRows = PIECE_ROWS): Partition[][] {
