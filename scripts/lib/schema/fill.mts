@@ -143,7 +143,9 @@ export async function estimate(work: Work, pieces: readonly Partition[][]): Prom
            SELECT storage_policy FROM system.tables WHERE database = currentDatabase() AND name = '${copy}'))) AS free
      FROM system.parts WHERE active AND database = currentDatabase() AND table = '${state.staging}'`,
   )
-  const { sample: bytes = 0, free = 0 } = disk ?? {}
+  const bytes = disk?.sample ?? 0
+  // What the sample takes is free again.
+  const free = bytes + (disk?.free ?? 0)
   const needed = (bytes / sample) * rows
   const done = Object.keys(state.done).length
   const beside = done > 0 ? `, beside ${done} partitions that are copied` : ''
