@@ -18,7 +18,7 @@ Loses nothing; rows past a retention are deleted only with your consent. Reports
     rebuild: {
       type: 'list',
       value: 'TABLE',
-      help: 'first copy these tables into their declared key, partitions and types; the old tables are kept',
+      help: 'first copy these tables into their declared key, partitions and types, or go on with it; the old tables are kept',
     },
     yes: {
       type: 'boolean',
