@@ -18,7 +18,7 @@ Loses nothing; rows past a retention are deleted only with your consent. Reports
     rebuild: {
       type: 'list',
       value: 'TABLE',
-      help: 'first copy these tables into their declared key, partitions and types; the old tables are kept',
+      help: 'first copy these tables into their declared key, partitions and types, or go on with it; the old tables are kept',
     },
     yes: {
       type: 'boolean',
@@ -46,7 +46,6 @@ Loses nothing; rows past a retention are deleted only with your consent. Reports
     refuseTogether(modes, './scripts/apply-schema.mts --dry-run')
     const { DECLINED, mayChange } = await import('./lib/command/target.mts')
     const { canAsk, confirmWord } = await import('./lib/command/confirm.mts')
-    const { progressBar } = await import('./lib/command/progress.mts')
     const { rebuildTables } = await import('./lib/schema/rebuild.mts')
     const { renderSchemaPlan } = await import('./lib/schema/report.mts')
     const { syncSchema } = await import('./lib/schema/schema.mts')
@@ -56,9 +55,8 @@ Loses nothing; rows past a retention are deleted only with your consent. Reports
     if (!check && !dryRun && !(await mayChange(settings, ['clickhouse'], { yes, command, log }))) return DECLINED
     const started = performance.now()
     const mode = check ? 'check' : dryRun ? 'plan' : 'apply'
-    const bar = progressBar(process.stderr)
     const deadline = { timeoutMs: timeout * 1000, log }
-    const rebuilt = await rebuildTables(settings, rebuild, { ...deadline, show: bar.show }).finally(bar.clear)
+    const rebuilt = await rebuildTables(settings, rebuild, deadline)
     const { plan, done, findings } = await syncSchema(settings, {
       mode,
       ...deadline,

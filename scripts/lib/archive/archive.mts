@@ -4,6 +4,7 @@ import path from 'node:path'
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows, withClickHouse } from '../clickhouse/client.mts'
 import { refuseCluster } from '../clickhouse/cluster.mts'
+import { isEqual } from '../clickhouse/fingerprint.mts'
 import { deferEnd } from '../command/interrupt.mts'
 import { error, type Finding, OpsError } from '../common/findings.mts'
 import { quoted } from '../common/quote.mts'
@@ -14,7 +15,6 @@ import { insertFile, nameFile, readBack, writeParquet } from './parquet.mts'
 import {
   countPresent,
   type Day,
-  isEqual,
   lackingIn,
   ofDay,
   readDays,

@@ -3,20 +3,12 @@
  * moves to a scratch table, which nobody writes to; there its rows are compared with the files, and there it is dropped, or it moves back.
  */
 import type { ClickHouseClient } from '@clickhouse/client'
+import { isEqual } from '../clickhouse/fingerprint.mts'
 import { error, type Finding } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
 import { type Entry, entryOf, fileOf } from './manifest.mts'
 import { forgetBooks, isRolledUp, markStale } from './rollups.mts'
-import {
-  type Day,
-  isEqual,
-  movePartition,
-  partitionsOf,
-  readDays,
-  readScratch,
-  type Table,
-  withScratch,
-} from './table.mts'
+import { type Day, movePartition, partitionsOf, readDays, readScratch, type Table, withScratch } from './table.mts'
 
 export interface Partition {
   partition: string

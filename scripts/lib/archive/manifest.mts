@@ -3,8 +3,9 @@ import { createHash } from 'node:crypto'
 import { createReadStream, existsSync } from 'node:fs'
 import { mkdir, open, readFile } from 'node:fs/promises'
 import path from 'node:path'
+import type { Column, Fingerprint } from '../clickhouse/fingerprint.mts'
 import { configError, error, OpsError, reason } from '../common/findings.mts'
-import type { Column, Fingerprint, TableName } from './table.mts'
+import type { TableName } from './table.mts'
 
 export interface Entry extends Fingerprint {
   table: TableName

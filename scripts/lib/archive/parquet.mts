@@ -4,8 +4,9 @@ import { mkdir, open, rename } from 'node:fs/promises'
 import path from 'node:path'
 import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client'
 import { insertStream } from '../clickhouse/client.mts'
+import { type Column, FINGERPRINT, type Fingerprint, names } from '../clickhouse/fingerprint.mts'
 import { readRowGroups } from './row-groups.mts'
-import { type Column, FINGERPRINT, type Fingerprint, names, ofDay, sum, type Table } from './table.mts'
+import { ofDay, sum, type Table } from './table.mts'
 
 /** Rows of a row group: what ClickHouse holds in memory at once, in either direction. With 20 million rows 230 to 350 MB, see docs/archive.md. */
 const GROUP_ROWS = 250_000

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import type { ClickHouseClient } from '@clickhouse/client'
 import { withClickHouse } from '../clickhouse/client.mts'
 import { refuseCluster } from '../clickhouse/cluster.mts'
+import { isEqual } from '../clickhouse/fingerprint.mts'
 import { configError, error, type Finding } from '../common/findings.mts'
 import { quoted } from '../common/quote.mts'
 import { DAY_MS } from '../common/time.mts'
@@ -13,7 +14,6 @@ import { insertFile } from './parquet.mts'
 import { keepLatest, markStale } from './rollups.mts'
 import {
   countPresent,
-  isEqual,
   lackingIn,
   movePartition,
   ofDay,

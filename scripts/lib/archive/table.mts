@@ -2,16 +2,12 @@
 import { randomBytes } from 'node:crypto'
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows } from '../clickhouse/client.mts'
+import { type Column, FINGERPRINT, type Fingerprint, hash } from '../clickhouse/fingerprint.mts'
 import { configError, error } from '../common/findings.mts'
 
 /** The tables that hold what was written; all others follow from these. */
 export const TABLES = ['market_ticks', 'market_l1', 'market_l2', 'market_metrics'] as const
 export type TableName = (typeof TABLES)[number]
-
-export interface Column {
-  name: string
-  type: string
-}
 
 export interface Table {
   name: TableName
@@ -19,14 +15,6 @@ export interface Table {
   /** `FINAL` where a repeated row counts once. */
   final: 'FINAL' | ''
 }
-
-/** What rows are proven by: how many, and the sum of a hash of all their columns (modulo 2^64), which depends on no order. */
-export interface Fingerprint {
-  rows: number
-  checksum: string
-}
-
-export const isEqual = (a: Fingerprint, b: Fingerprint): boolean => a.rows === b.rows && a.checksum === b.checksum
 
 export function sum(all: readonly Fingerprint[]): Fingerprint {
   const checksum = all.reduce((total, each) => BigInt.asUintN(64, total + BigInt(each.checksum)), 0n)
@@ -53,12 +41,6 @@ export async function readTable(client: ClickHouseClient, name: TableName): Prom
 /** Those of archived columns that the table does not have, by name and type. */
 export const lackingIn = ({ columns: own }: Table, columns: readonly Column[]): Column[] =>
   columns.filter(({ name, type }) => !own.some((each) => each.name === name && each.type === type))
-
-export const names = (columns: readonly Column[]): string => columns.map(({ name }) => `\`${name}\``).join(', ')
-export const hash = (columns: readonly Column[]): string => `cityHash64(${names(columns)})`
-/** Count and checksum, as a SELECT has them. */
-export const FINGERPRINT = (columns: readonly Column[]): string =>
-  `toFloat64(count()) AS rows, toString(sum(${hash(columns)})) AS checksum`
 
 export interface Day extends Fingerprint {
   /** UTC, as 2026-11-25. */

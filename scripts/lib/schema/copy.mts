@@ -12,7 +12,7 @@ const COPY_MS = 86_400_000
 /** Milliseconds between two looks at how far it is. */
 const WATCH_MS = 500
 
-interface CopyOptions {
+export interface PatientOptions {
   /** Longest silence of the server when asked for the progress. */
   timeoutMs: number
   /** Receives the number of rows read so far. */
@@ -20,11 +20,14 @@ interface CopyOptions {
 }
 
 /**
- * Runs an INSERT SELECT as long as the server answers.
- * @returns the number of rows written
+ * Runs one statement as long as the server answers: `use` gives it to the client, with what it is watched and ended by.
  * @throws {OpsError} exit code 3 when the server stops answering, 1 with the server's message when it fails
  */
-export async function copyRows(settings: Settings, query: string, { timeoutMs, show }: CopyOptions): Promise<number> {
+async function patiently<T>(
+  settings: Settings,
+  { timeoutMs, show }: PatientOptions,
+  use: (client: ClickHouseClient, watched: { query_id: string; abort_signal: AbortSignal }) => Promise<T>,
+): Promise<T> {
   const [queryId, silence] = [randomUUID(), new AbortController()]
   return withClickHouse(settings, timeoutMs, async (client) => {
     let asking = false
@@ -43,15 +46,9 @@ export async function copyRows(settings: Settings, query: string, { timeoutMs, s
         })
     }, WATCH_MS)
     try {
-      return await withClickHouse(settings, COPY_MS, async (patient) => {
-        const { summary } = await patient.command({
-          query,
-          query_id: queryId,
-          abort_signal: silence.signal,
-          clickhouse_settings: { wait_end_of_query: 1 },
-        })
-        return Number(summary?.written_rows)
-      })
+      return await withClickHouse(settings, COPY_MS, (patient) =>
+        use(patient, { query_id: queryId, abort_signal: silence.signal }),
+      )
     } catch (failure) {
       if (!silence.signal.aborted) throw failure
       const subject = `clickhouse ${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}`
@@ -62,6 +59,23 @@ export async function copyRows(settings: Settings, query: string, { timeoutMs, s
     }
   })
 }
+
+/**
+ * Runs an INSERT SELECT as long as the server answers.
+ * @returns the number of rows written
+ * @throws {OpsError} as {@link patiently}
+ */
+export const copyRows = (settings: Settings, query: string, options: PatientOptions): Promise<number> =>
+  patiently(settings, options, async (client, watched) => {
+    const { summary } = await client.command({ query, ...watched, clickhouse_settings: { wait_end_of_query: 1 } })
+    return Number(summary?.written_rows)
+  })
+
+/** The rows that a query answers, which may read a whole table. @throws {OpsError} as {@link patiently} */
+export const readSlowly = <T,>(settings: Settings, query: string, options: PatientOptions): Promise<T[]> =>
+  patiently(settings, options, async (client, watched) =>
+    (await client.query({ query, format: 'JSONEachRow', ...watched })).json<T>(),
+  )
 
 /**
  * Passes the existing rows through a view as new ones will pass, then removes the comment that says this is still to be done. Rows that

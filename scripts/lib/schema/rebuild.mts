@@ -1,26 +1,45 @@
-/** Copies tables into a declared layout that ClickHouse cannot change in place. The old tables are kept. */
+/**
+ * Copies tables into a declared layout that ClickHouse cannot change in place, a piece at a time. The old tables are kept. A run that was
+ * interrupted is gone on with by the next, from the piece that it was at.
+ */
 import type { ClickHouseClient } from '@clickhouse/client'
-import { readRows, withClickHouse } from '../clickhouse/client.mts'
+import { withClickHouse } from '../clickhouse/client.mts'
 import { refuseCluster } from '../clickhouse/cluster.mts'
-import { initStatements } from '../clickhouse/statements.mts'
-import { configError, error, OpsError, reason } from '../common/findings.mts'
+import { configError, error, OpsError } from '../common/findings.mts'
 import type { Settings } from '../settings/settings.mts'
-import { copyRows } from './copy.mts'
-import { readSchemaPlan, withTtl } from './read.mts'
-import { parseCreate, type TableText } from './text.mts'
+import { copyPieces, estimate, type Work } from './fill.mts'
+import {
+  blocksOf,
+  isOther,
+  type Marks,
+  markOf,
+  type Partition,
+  planPieces,
+  readMarks,
+  readPartitions,
+  readSource,
+  rowsIn,
+} from './pieces.mts'
+import { readSchemaPlan } from './read.mts'
+import { createCopy, type Origin, readOrigin } from './rebuild-copy.mts'
+import {
+  dropStaging,
+  dropTable,
+  moveFilled,
+  NO_LIMIT,
+  readState,
+  rebuildError,
+  type State,
+  saveState,
+  takeOver,
+} from './rebuild-state.mts'
 
-interface RebuildOptions {
-  /** Deadline of each statement; the copy continues for as long as the server answers within it. */
-  timeoutMs: number
-  log: (line: string) => void
-  /** Receives the progress of the copy, from 0 to 1. */
-  show: (part: number, text: string) => void
-}
+type RebuildOptions = Pick<Work, 'timeoutMs' | 'log'>
 
 /**
  * Copies the named tables into the layout that clickhouse/init declares and puts the copies in their place.
  * @returns a line for each, with where its old table is
- * @throws {OpsError} exit code 2 for a table that needs no rebuild, and on a cluster, 1 when rows arrived meanwhile or an earlier run was interrupted
+ * @throws {OpsError} exit code 2 for a table that needs no rebuild, and on a cluster, 1 when rows arrived meanwhile or the disk is too small
  */
 export async function rebuildTables(
   settings: Settings,
@@ -30,12 +49,19 @@ export async function rebuildTables(
   if (names.length === 0) return []
   refuseCluster(settings, '--rebuild')
   return withClickHouse(settings, options.timeoutMs, async (client) => {
+    const placed = new Map<string, string>()
+    for (const name of names) {
+      // The copy is in place, and what follows was cut off.
+      const state = await readState(client, name)
+      if (state?.placing) placed.set(name, await finishPlacing(client, name, state))
+    }
     const { impossible } = await readSchemaPlan(client, settings)
     const possible = [...new Set(impossible.filter(({ what }) => what !== 'kind').map(({ name }) => name))]
-    const wrong = names.filter((name) => !possible.includes(name))
+    const wrong = names.filter((name) => !possible.includes(name) && !placed.has(name))
     if (wrong.length > 0) throw configError(wrong.map((name) => notNeeded(name, possible)))
-    const rebuilt: string[] = []
-    for (const name of names) rebuilt.push(await rebuild(client, settings, name, options))
+    const rebuilt = [...placed.values()]
+    for (const name of new Set(names))
+      if (possible.includes(name)) rebuilt.push(await rebuild(client, settings, name, options))
     return rebuilt
   })
 }
@@ -46,147 +72,117 @@ function notNeeded(name: string, possible: string[]) {
   return error('USAGE', `--rebuild ${name}`, { found: 'a table that needs no rebuild', expected, hint })
 }
 
-async function rebuild(
-  client: ClickHouseClient,
-  settings: Settings,
-  name: string,
-  { log, show, timeoutMs }: RebuildOptions,
-): Promise<string> {
+async function rebuild(client: ClickHouseClient, settings: Settings, name: string, options: RebuildOptions) {
   const copy = `${name}_rebuilt`
-  const old = `${name}_before_${new Date().toISOString().replace(/\D/g, '').slice(0, 14)}`
-  const run = (query: string) => client.command({ query })
-  const [taken] = await readRows<{ name: string }>(
-    client,
-    `SELECT name FROM system.tables WHERE database = currentDatabase() AND name = '${copy}'`,
-  )
-  if (taken) {
-    throw failed(
-      copy,
-      'a table left by an interrupted rebuild',
-      'no such table',
-      `compare it with ${name}, then: DROP TABLE ${copy}`,
-    )
-  }
-  await createCopy(client, settings, name, copy)
-  const [before, mark] = [await countRows(client, name), await insertMark(client, name)]
-  log(`copy ${name}: ${before} rows`)
-  const copied = await fillCopy(client, settings, name, copy, {
-    timeoutMs,
-    show: (read) => show(read / before, `copying ${name}`),
-  })
-  if (isLater(await insertMark(client, name), mark)) {
-    await run(`DROP TABLE ${copy}`)
-    throw failed(
-      name,
-      'rows that arrived during the copy',
-      'a table that nobody writes to',
-      `stop its writers, then: ./scripts/apply-schema.mts --rebuild ${name}`,
-    )
-  }
-  await run(`SYSTEM START MERGES ${copy}`)
-  await run(`EXCHANGE TABLES ${name} AND ${copy}`)
-  await run(`RENAME TABLE ${copy} TO ${old}`)
-  if (isLater(await insertMark(client, old), mark)) {
-    throw failed(
-      old,
-      'rows that arrived at the last moment',
-      `all rows in ${name}`,
-      `insert them again, or copy them from ${old}`,
-    )
-  }
-  return `${name}: ${copied} rows copied, the old table is ${old}`
-}
-
-/**
- * Makes the table that rows are copied into: as declared, but with the retention that the live one has, for a shorter one is for the plan
- * to ask about, and with the columns that only the live one has.
- */
-async function createCopy(client: ClickHouseClient, settings: Settings, name: string, copy: string): Promise<void> {
-  const declared = initStatements().find((each) => each.includes(`IF NOT EXISTS ${name}\n`)) ?? ''
-  const live = await readTable(client, settings, name)
-  await client.command({ query: withTtl(declared.replace(`IF NOT EXISTS ${name}\n`, `${copy}\n`), live.ttl) })
-  const { columns } = await readTable(client, settings, copy)
-  const own = [...live.columns].filter(([column]) => !columns.has(column))
-  if (own.length === 0) return
-  const additions = own.map(([column, { type, value, codec }]) =>
-    ['ADD COLUMN', column, type, value, codec].filter(Boolean).join(' '),
-  )
+  const state = await openCopy(client, settings, copy, await readOrigin(client, settings, name), options.log)
   try {
-    await client.command({ query: `ALTER TABLE ${copy} ${additions.join(', ')}` })
+    const source = await readSource(client, name, copy)
+    return await copyAndPlace({ ...options, client, settings, source, copy, state })
   } catch (failure) {
-    await client.command({ query: `DROP TABLE ${copy}` })
-    const names = own.map(([column]) => column).join(', ')
-    const hint = `rename or drop the columns in conflict, then: ./scripts/apply-schema.mts --rebuild ${name}`
-    throw failed(
-      name,
-      `columns of your own that the new table cannot have: ${names} (${reason(failure)})`,
-      'to keep them',
-      hint,
-    )
+    // The server is there, and nothing that a next run could go on with.
+    if (failure instanceof OpsError && failure.exitCode === 1 && Object.keys(state.filled).length === 0) {
+      await dropStaging(client, state)
+      const isOurs = async () => (await readState(client, copy))?.run === state.run
+      if (Object.keys(state.done).length === 0 && (await isOurs())) await dropTable(client, copy)
+    }
+    throw failure
   }
 }
 
-async function readTable(client: ClickHouseClient, settings: Settings, name: string): Promise<TableText> {
-  const query = `SELECT formatQuerySingleLine(create_table_query) AS text FROM system.tables
-                 WHERE database = currentDatabase() AND name = '${name}'`
-  const [row] = await readRows<{ text: string }>(client, query)
-  return parseCreate(row?.text ?? '', settings.CLICKHOUSE_DATABASE) as TableText
-}
-
-/**
- * What a copy takes to hold exactly the rows that were read: nothing left out as a repetition or replaced, now or by a merge, and room
- * for the parts that are not merged meanwhile. A table by day has more partitions than the 100 that one INSERT may write to by default.
- */
-const EXACTLY = `insert_deduplicate = 0, optimize_on_insert = 0, insert_allow_materialized_columns = 1,
-  max_partitions_per_insert_block = 0, parts_to_delay_insert = 100000, parts_to_throw_insert = 100000`
-
-/**
- * Copies the rows, and reads back that all are there.
- * @returns how many
- */
-async function fillCopy(
+/** The copy as this run begins with it: new, or as far as an interrupted run has come, whose last step is finished. */
+async function openCopy(
   client: ClickHouseClient,
   settings: Settings,
-  name: string,
   copy: string,
-  options: { timeoutMs: number; show: (rows: number) => void },
-): Promise<number> {
-  const columns = await readRows<{ name: string }>(
-    client,
-    `SELECT name FROM system.columns WHERE database = currentDatabase() AND table IN ('${name}', '${copy}')
-     AND default_kind NOT IN ('ALIAS', 'EPHEMERAL') GROUP BY name HAVING count() = 2`,
-  )
-  const list = columns.map((column) => `\`${column.name}\``).join(', ')
+  origin: Origin,
+  log: (line: string) => void,
+): Promise<State> {
+  const { name } = origin.live
+  const state = await readState(client, copy)
+  if (state === null) {
+    const found = 'a table that no rebuild of this version has left'
+    throw rebuildError(copy, found, 'no such table', `compare it with ${name}, then: DROP TABLE ${copy}`)
+  }
+  if (state && state.from === origin.hash) {
+    // Without its table, what was filled is filled again.
+    if ((await readState(client, state.staging)) === undefined) state.filled = {}
+    await moveFilled(client, copy, state)
+    await dropStaging(client, state)
+    await takeOver(client, copy, state)
+    return state
+  }
+  if (state) {
+    if (state.from !== '') log(`${name}: it or its declaration has changed since the interrupted run: from the start`)
+    await dropStaging(client, state)
+    await dropTable(client, copy)
+  }
+  return createCopy(client, settings, copy, origin)
+}
+
+async function copyAndPlace(work: Work): Promise<string> {
+  const { client, settings, source, copy, state, timeoutMs } = work
+  const { name } = source
+  const again = `./scripts/apply-schema.mts --rebuild ${name}`
+  const refuseArrivals = async () => {
+    if (!isOther(await readMarks(client, name), marks)) return
+    const copied = `${Object.keys(state.done).length} of ${partitions.length} partitions`
+    const found = `rows that arrived during the copy, or changed; ${copied} are copied as they are now`
+    throw rebuildError(name, found, 'a table that nobody writes to', `stop its writers, then: ${again}, which goes on`)
+  }
   await client.command({ query: `SYSTEM STOP MERGES ${copy}` })
-  const query = `INSERT INTO ${copy} (${list}) SELECT ${list} FROM ${name} SETTINGS ${EXACTLY}`
-  const [written, copied] = [await copyRows(settings, query, options), await countRows(client, copy)]
-  if (written === copied) return copied
-  await client.command({ query: `DROP TABLE ${copy}` })
-  const hint = `./scripts/apply-schema.mts --rebuild ${name}`
-  throw failed(name, `${copied} rows in its copy`, `${written}, as many as were read`, hint)
+  const marks = await readMarks(client, name)
+  const partitions = await readPartitions(settings, source, { timeoutMs })
+  const pieces = planPieces(await keepProven(work, partitions, marks))
+  if (pieces.length > 0) await estimate(work, pieces)
+  await copyPieces(work, pieces, marks)
+  await dropStaging(client, state)
+  await refuseArrivals()
+  const rows = await rowsIn(client, copy)
+  const wrong = partitions.find(({ id }) => state.done[id] === undefined || rows.get(id) !== state.done[id][0])
+  if (wrong) {
+    const found = `${rows.get(wrong.id) ?? 0} rows of partition ${wrong.id} in its copy`
+    throw rebuildError(name, found, `${wrong.rows}, as many as were read`, again)
+  }
+  const digits = new Date().toISOString().replace(/\D/g, '').slice(0, 14)
+  state.placing = { old: `${name}_before_${digits}`, blocks: blocksOf(marks) }
+  await saveState(client, copy, state)
+  await client.command({ query: `SYSTEM START MERGES ${copy}` })
+  await refuseArrivals()
+  await client.command({ query: `EXCHANGE TABLES ${name} AND ${copy}` })
+  return finishPlacing(client, name, state)
+}
+
+/** What is left to do once the copy has the table's name. */
+async function finishPlacing(client: ClickHouseClient, name: string, { placing, done }: State): Promise<string> {
+  const { old, blocks } = placing as NonNullable<State['placing']>
+  const copy = `${name}_rebuilt`
+  // Cut off between EXCHANGE and RENAME, the old table still has the name of the copy.
+  if ((await readState(client, copy)) !== undefined) await client.command({ query: `RENAME TABLE ${copy} TO ${old}` })
+  const isThere = (await readState(client, old)) !== undefined
+  const isLate = isThere && blocksOf(await readMarks(client, old)) > blocks
+  await client.command({ query: `ALTER TABLE ${name} MODIFY COMMENT ''` })
+  if (isLate) {
+    const hint = `insert them again, or copy them from ${old}`
+    throw rebuildError(old, 'rows that arrived at the last moment', `all rows in ${name}`, hint)
+  }
+  const rows = Object.values(done).reduce((total, [rows]) => total + rows, 0)
+  return `${name}: ${rows} rows copied, the old table is ${old}`
 }
 
 /**
- * What every insert into a table changes and no merge: its highest block by partition; where the engine has no parts, its rows.
- * @see https://clickhouse.com/docs/operations/system-tables/parts (max_block_number)
+ * Drops from the copy what is not, or no longer, the table's: partitions in which rows have come or gone since, and those of no piece.
+ * @returns the partitions to be copied
  */
-async function insertMark(client: ClickHouseClient, table: string): Promise<Map<string, number>> {
-  const query = `SELECT partition_id AS partition, max(max_block_number) + 1 AS block FROM system.parts
-                 WHERE active AND database = currentDatabase() AND table = '${table}' GROUP BY partition`
-  const parts = await readRows<{ partition: string; block: string }>(client, query)
-  if (parts.length === 0) return new Map([['', await countRows(client, table)]])
-  return new Map(parts.map(({ partition, block }) => [partition, Number(block)]))
-}
-
-function isLater(now: Map<string, number>, before: Map<string, number>): boolean {
-  return [...now].some(([partition, block]) => block > (before.get(partition) ?? 0))
-}
-
-async function countRows(client: ClickHouseClient, table: string): Promise<number> {
-  const [row] = await readRows<{ rows: string }>(client, `SELECT count() AS rows FROM ${table}`)
-  return Number(row?.rows)
-}
-
-function failed(subject: string, found: string, expected: string, hint: string): OpsError {
-  return new OpsError(1, [error('SCHEMA_REBUILD', subject, { found, expected, hint })])
+async function keepProven({ client, copy, state }: Work, partitions: Partition[], marks: Marks): Promise<Partition[]> {
+  const rows = await rowsIn(client, copy)
+  const kept = partitions.filter((each) => {
+    const [copied, mark] = state.done[each.id] ?? []
+    return mark === markOf(each, marks) && copied === rows.get(each.id)
+  })
+  state.done = Object.fromEntries(kept.map(({ id }) => [id, state.done[id]])) as State['done']
+  await saveState(client, copy, state)
+  for (const id of rows.keys())
+    if (!state.done[id])
+      await client.command({ query: `ALTER TABLE ${copy} DROP PARTITION ID '${id}' SETTINGS ${NO_LIMIT}` })
+  return partitions.filter((each) => !kept.includes(each))
 }
