@@ -1,7 +1,7 @@
 /** What a restore finds in the database, table by table, and what is to be done. */
 import type { ClickHouseClient } from '@clickhouse/client'
-import { type Column, isEqual } from '../archive/table.mts'
 import { readRows } from '../clickhouse/client.mts'
+import { type Column, isEqual } from '../clickhouse/fingerprint.mts'
 import { PREFIX } from '../clickhouse/statements.mts'
 import { error, type Finding } from '../common/findings.mts'
 import type { Manifest } from './manifest.mts'

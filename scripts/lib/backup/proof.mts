@@ -1,7 +1,7 @@
 /** What a database holds, table by table and partition by partition, and whether a copy holds the same. */
 import type { ClickHouseClient } from '@clickhouse/client'
-import { type Column, FINGERPRINT, type Fingerprint, isEqual } from '../archive/table.mts'
 import { readRows } from '../clickhouse/client.mts'
+import { type Column, FINGERPRINT, type Fingerprint, isEqual } from '../clickhouse/fingerprint.mts'
 import { error, type Finding } from '../common/findings.mts'
 import { runOnServer, type Work } from './server.mts'
 

@@ -1,7 +1,8 @@
 /** Brings a whole database back from a backup: each table is read into a database of copies, proven there, and moved from there. */
-import { isEqual } from '../archive/table.mts'
+
 import { withClickHouse } from '../clickhouse/client.mts'
 import { refuseCluster } from '../clickhouse/cluster.mts'
+import { isEqual } from '../clickhouse/fingerprint.mts'
 import { deferEnd } from '../command/interrupt.mts'
 import { error, type Finding, OpsError } from '../common/findings.mts'
 import type { Settings } from '../settings/settings.mts'
