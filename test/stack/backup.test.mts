@@ -22,7 +22,7 @@ import { connectClickHouse, readRows } from '../../scripts/lib/clickhouse/client
 import { syncSchema } from '../../scripts/lib/schema/schema.mts'
 import { type CommandOptions, runScript } from '../support/command.mts'
 import { rollUp } from '../support/rollup.mts'
-import { startStack } from '../support/stack.mts'
+import { applyInitFiles, startStack } from '../support/stack.mts'
 
 const stack = await startStack(['clickhouse'], { CLICKHOUSE_EXTRA_GRANTS: 'BACKUP' })
 const database = `${stack.settings.CLICKHOUSE_DB}_backup_${process.pid}`
@@ -345,6 +345,7 @@ const exists = async () => (await rows(`SELECT 1 FROM databases WHERE name = '${
 refusals('without the right, which is off by default', async () => {
   const plain = await startStack(['clickhouse'])
   try {
+    await applyInitFiles(plain.settings)
     const { exitCode, codes } = await command('backup', ['--to', newFolder()], { env: plain.env })
     assert.equal([exitCode, codes], [2, ['BACKUP_RIGHT']])
   } finally {
