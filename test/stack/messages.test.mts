@@ -229,7 +229,7 @@ content('is cut to the width of a terminal, in colours', async () => {
   const topic = await topicOf('width', [{ key: 'AAPL', value: JSON.stringify({ text: 'x'.repeat(300) }) }])
   const env: NodeJS.ProcessEnv = { ...stack.env, TERM: 'xterm' }
   delete env.NO_COLOR
-  const command = ['stty', 'cols', '70', ';', path.join(ROOT, 'scripts/tail-topic.mts'), topic]
+  const command = ['sh', '-c', `'stty cols 70; exec ${path.join(ROOT, 'scripts/tail-topic.mts')} ${topic}'`]
   const { screen } = await typeOnTerminal(command, env, [{ question: /AAPL/, keys: '' }])
   const [line = ''] = screen.split(/\r?\n/).filter((each) => each.includes('AAPL'))
   assert.is(stripVTControlCharacters(line).length, 70)
