@@ -5,7 +5,7 @@ import { runScript } from '../../test/support/command.mts'
 import { pids } from '../../test/support/embedded.mts'
 import { KafkaHand } from '../../test/support/kafka.mts'
 import { cleanEnv } from '../../test/support/project.mts'
-import { typeOnTerminal } from '../../test/support/terminal.mts'
+import { typeOnTerminal, withColumns } from '../../test/support/terminal.mts'
 import { COLUMNS, renderSvg } from './svg.mts'
 
 const READER = { group: 'market_data_consumer', topic: 'trading.signals' }
@@ -24,7 +24,7 @@ export async function takePictures(stackEnv: NodeJS.ProcessEnv): Promise<Record<
   const settings = readSettings(env)
   const kafka = new KafkaHand(settings)
   const take = async (title: string, command: string) => {
-    const { screen } = await typeOnTerminal(['stty', 'cols', `${COLUMNS}`, ';', command], env, [])
+    const { screen } = await typeOnTerminal(withColumns(COLUMNS, command), env, [])
     // The folder of this stack stands for the usual one, and no picture says where the project is.
     return renderSvg(title, command, screen.replaceAll(folder, '.embedded/data').replaceAll(`${ROOT}/`, ''))
   }

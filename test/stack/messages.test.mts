@@ -14,7 +14,7 @@ import { ROOT } from '../../scripts/lib/settings/settings.mts'
 import { runScript, startScript } from '../support/command.mts'
 import { KafkaHand } from '../support/kafka.mts'
 import { sharedStack } from '../support/stack.mts'
-import { typeOnTerminal } from '../support/terminal.mts'
+import { typeOnTerminal, withColumns } from '../support/terminal.mts'
 
 const stack = await sharedStack()
 const kafka = new KafkaHand(stack.settings)
@@ -229,7 +229,7 @@ content('is cut to the width of a terminal, in colours', async () => {
   const topic = await topicOf('width', [{ key: 'AAPL', value: JSON.stringify({ text: 'x'.repeat(300) }) }])
   const env: NodeJS.ProcessEnv = { ...stack.env, TERM: 'xterm' }
   delete env.NO_COLOR
-  const command = ['sh', '-c', `'stty cols 70; exec ${path.join(ROOT, 'scripts/tail-topic.mts')} ${topic}'`]
+  const command = withColumns(70, `${path.join(ROOT, 'scripts/tail-topic.mts')} ${topic}`)
   const { screen } = await typeOnTerminal(command, env, [{ question: /AAPL/, keys: '' }])
   const [line = ''] = screen.split(/\r?\n/).filter((each) => each.includes('AAPL'))
   assert.is(stripVTControlCharacters(line).length, 70)

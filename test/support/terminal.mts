@@ -25,6 +25,13 @@ export function runOnTerminal(
   return typeOnTerminal([path.join(ROOT, 'scripts', script), ...args], env, [{ question, keys }], early)
 }
 
+/** A command on a terminal of so many columns; without quotes. */
+export const withColumns = (columns: number, command: string): string[] => [
+  'sh',
+  '-c',
+  `'stty cols ${columns}; exec ${command}'`,
+]
+
 /** Runs any command on a terminal and types the keys of each step in turn, as soon as what came since the last one matches its question. */
 export function typeOnTerminal(
   command: string[],
