@@ -5,7 +5,7 @@
  * only on an empty volume. Creates tables, adds columns, changes codecs, settings and retention; never drops a column or a table, and
  * deletes rows only past a retention setting and with consent.
  */
-import { refuseTogether, runCommand } from './lib/command/command.mts'
+import { longTimeout, refuseTogether, runCommand } from './lib/command/command.mts'
 
 await runCommand({
   name: './scripts/apply-schema.mts',
@@ -24,14 +24,10 @@ Loses nothing; rows past a retention are deleted only with your consent. Reports
       type: 'boolean',
       help: 'do not ask before rows past a retention setting are deleted, or a target that is not on this machine is changed',
     },
-    timeout: {
-      type: 'number',
-      value: 'SECONDS',
-      min: 1,
-      max: 86_400,
-      default: 60,
-      help: 'deadline of each statement; copying continues for as long as the server answers within it',
-    },
+    timeout: longTimeout(
+      60,
+      'deadline of each statement; copying continues for as long as the server answers within it',
+    ),
   },
   example: './scripts/apply-schema.mts --dry-run',
   exitCodes: {

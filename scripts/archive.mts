@@ -4,7 +4,7 @@
  * Writes old days of a market table as Parquet files, reads them back and compares, then drops the partitions that they make up, after a
  * question. Run again after an interruption, it finishes.
  */
-import { refuseTogether, runCommand, usage } from './lib/command/command.mts'
+import { longTimeout, refuseTogether, runCommand, usage } from './lib/command/command.mts'
 
 const NAME = 'npm run archive --'
 
@@ -23,14 +23,7 @@ If it is interrupted, the next run finishes it; npm run restore brings days back
       help: 'do not ask before proven partitions are dropped; needed where there is no terminal',
     },
     'dry-run': { type: 'boolean', help: 'show what would be written and dropped, and change nothing' },
-    timeout: {
-      type: 'number',
-      value: 'SECONDS',
-      min: 1,
-      max: 86_400,
-      default: 3600,
-      help: 'for each query, and for each file',
-    },
+    timeout: longTimeout(3600, 'for each query, and for each file'),
   },
   example: 'npm run archive -- --table market_l2 --before 2026-11-01 --to ../archive',
   exitCodes: {

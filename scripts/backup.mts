@@ -1,7 +1,7 @@
 #!/bin/sh
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /** Backs the whole market database up through ClickHouse's own BACKUP, proves it by reading it back, and takes it to a folder. */
-import { runCommand, usage } from './lib/command/command.mts'
+import { longTimeout, runCommand, usage } from './lib/command/command.mts'
 
 const NAME = 'npm run backup --'
 
@@ -17,14 +17,7 @@ If it is interrupted, run it again; npm run restore -- --backup brings a backup 
       help: 'the folder of the backups: DIR/NAME, named after database and time (UTC)',
     },
     'dry-run': { type: 'boolean', help: 'show what would be backed up and the room that it takes, and change nothing' },
-    timeout: {
-      type: 'number',
-      value: 'SECONDS',
-      min: 1,
-      max: 86_400,
-      default: 3600,
-      help: 'for each query, for writing, and for reading each table back',
-    },
+    timeout: longTimeout(3600, 'for each query, for writing, and for reading each table back'),
   },
   example: 'npm run backup -- --to ../backups',
   exitCodes: {

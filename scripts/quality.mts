@@ -1,7 +1,7 @@
 #!/bin/sh
 //usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /** Looks through the market tables for rows that cannot be right. Changes nothing. */
-import { runCommand, usage } from './lib/command/command.mts'
+import { longTimeout, runCommand, usage } from './lib/command/command.mts'
 import { configError } from './lib/common/findings.mts'
 
 await runCommand({
@@ -11,14 +11,7 @@ symbols that ended early, book entries that never left. Each with a count, a sam
   options: {
     symbol: { type: 'string', value: 'S', help: 'only this symbol (default: all)' },
     day: { type: 'string', value: 'YYYY-MM-DD', help: 'only this day, UTC (default: all)' },
-    timeout: {
-      type: 'number',
-      value: 'SECONDS',
-      min: 1,
-      max: 86_400,
-      default: 600,
-      help: 'for the query of each table',
-    },
+    timeout: longTimeout(600, 'for the query of each table'),
   },
   example: 'npm run quality -- --symbol SPY --day 2026-11-25',
   exitCodes: {

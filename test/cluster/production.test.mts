@@ -21,6 +21,7 @@ import { ROOT, readSettings } from '../../scripts/lib/settings/settings.mts'
 import { runFile, runScript } from '../support/command.mts'
 import { cleanEnv, projectCopy } from '../support/project.mts'
 import { freePorts, stackEnv } from '../support/stack.mts'
+import { STARTED } from './brokers.mts'
 
 const root = projectCopy({ '.env': 'KAFKA_ADVERTISED_HOST=127.0.0.1\n' })
 const made = await runFile(path.join(root, 'scripts/secrets.mts'), ['--production'], { env: cleanEnv() })
@@ -110,7 +111,6 @@ function kafkaCommand(file: string, jars: readonly string[]): string[] {
 }
 
 const login = { KAFKA_SASL_USERNAME: 'l2', KAFKA_SASL_PASSWORD }
-const READY = /Kafka Server started|Transition from STARTING to STARTED|\[KafkaServer id=\d+\] started/
 
 async function told(script: string, args: string[], values: NodeJS.ProcessEnv = {}) {
   const { exitCode, stdout } = await runScript(script, [...args, '--json'], { env: { ...env, ...values } })
@@ -128,7 +128,7 @@ for (const [file, jars] of [
     if (file === 'docker-compose.yml')
       await startEmbedded({ ...settings, KAFKA_MODE: 'zookeeper' }, zookeeper, () => {}, ['zookeeper'])
     const values = { KAFKA_MODE: file === 'docker-compose.yml' ? 'zookeeper' : 'kraft' }
-    const broker = await start('Kafka', READY, 'bash', kafkaCommand(file, jars), login)
+    const broker = await start('Kafka', STARTED, 'bash', kafkaCommand(file, jars), login)
     // What others on the machine can see of the process.
     const commandLine = readFileSync(`/proc/${broker.pid}/cmdline`, 'utf8')
     const environment = readFileSync(`/proc/${broker.pid}/environ`, 'utf8')

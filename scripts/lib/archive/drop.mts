@@ -4,6 +4,7 @@
  */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { isEqual } from '../clickhouse/fingerprint.mts'
+import { ANY_SIZE } from '../clickhouse/sql.mts'
 import { error, type Finding } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
 import { type Entry, entryOf, fileOf } from './manifest.mts'
@@ -75,9 +76,7 @@ export async function dropProven(
     }
     await forgetBooks(client, table.name, named)
     // For eight minutes UNDROP TABLE would bring it back.
-    await client.command({
-      query: `DROP TABLE ${scratch} SETTINGS max_table_size_to_drop = 0, max_partition_size_to_drop = 0`,
-    })
+    await client.command({ query: `DROP TABLE ${scratch}`, clickhouse_settings: ANY_SIZE })
     // What came meanwhile is rolled up again.
     await markStale(client, table.name, named)
     return undefined

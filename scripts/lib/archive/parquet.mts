@@ -5,6 +5,7 @@ import path from 'node:path'
 import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client'
 import { insertStream } from '../clickhouse/client.mts'
 import { type Column, FINGERPRINT, type Fingerprint, names } from '../clickhouse/fingerprint.mts'
+import { sqlText } from '../clickhouse/sql.mts'
 import { readRowGroups } from './row-groups.mts'
 import { ofDay, sum, type Table } from './table.mts'
 
@@ -80,6 +81,5 @@ export async function insertFile(
   for (const group of await readRowGroups(file)) await insertStream(client, into, group.body())
 }
 
-const text = (sql: string) => `'${sql.replace(/[\\']/g, '\\$&')}'`
 const input = (columns: readonly Column[]) =>
-  `input(${text(columns.map(({ name, type }) => `\`${name}\` ${type}`).join(', '))})`
+  `input(${sqlText(columns.map(({ name, type }) => `\`${name}\` ${type}`).join(', '))})`

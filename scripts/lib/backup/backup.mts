@@ -8,6 +8,7 @@ import type { ClickHouseClient } from '@clickhouse/client'
 import { nameFile } from '../archive/parquet.mts'
 import { readRows, withClickHouse } from '../clickhouse/client.mts'
 import { refuseCluster } from '../clickhouse/cluster.mts'
+import { dropTable } from '../clickhouse/sql.mts'
 import { deferEnd } from '../command/interrupt.mts'
 import { configError, error, type Finding, OpsError } from '../common/findings.mts'
 import { readObjects } from '../ingest/state.mts'
@@ -16,7 +17,7 @@ import { isNameOf, type Manifest, nameOf } from './manifest.mts'
 import { digestOf, findPlace, type Place, refuseRemote, withFolder } from './place.mts'
 import { compareParts, type DataTable, fullName, type Part, readParts, readTables, restoreCopy } from './proof.mts'
 import { lockBackups, needRoom, sum } from './room.mts'
-import { dropCopy, dropScratch, runOnServer, tidyServer, type Work } from './server.mts'
+import { dropScratch, runOnServer, tidyServer, type Work } from './server.mts'
 
 export interface BackupRequest {
   folder: string
@@ -196,6 +197,6 @@ async function prove(
   const after = quiet ? before : await readParts(work.client, backup.database, table)
   const proven = compareParts(table.name, { before, after, copy })
   if (!Array.isArray(proven)) throw new OpsError(1, [proven])
-  await dropCopy(work.client, fullName(scratch, table.name))
+  await dropTable(work.client, `${fullName(scratch, table.name)} SYNC`)
   return proven
 }

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import path from 'node:path'
 import type { ClickHouseClient } from '@clickhouse/client'
+import { sha256Of } from '../archive/manifest.mts'
 import { readRows } from '../clickhouse/client.mts'
 import { cannotTell, configError, error, OpsError, reason, unknown } from '../common/findings.mts'
 import { type Outcome, run } from '../common/run.mts'
@@ -133,15 +134,10 @@ export async function digestOf(folder: string, { sync = false } = {}): Promise<s
     .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
   const all = createHash('sha256')
   for (const file of files) {
+    all.update(`${await sha256Of(path.join(folder, file))}  ${file}\n`)
+    if (!sync) continue
     const handle = await open(path.join(folder, file))
-    try {
-      const hash = createHash('sha256')
-      for await (const chunk of handle.createReadStream({ autoClose: false })) hash.update(chunk as Buffer)
-      if (sync) await handle.sync()
-      all.update(`${hash.digest('hex')}  ${file}\n`)
-    } finally {
-      await handle.close()
-    }
+    await handle.sync().finally(() => handle.close())
   }
   return all.digest('hex')
 }

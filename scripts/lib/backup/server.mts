@@ -3,7 +3,8 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows } from '../clickhouse/client.mts'
-import { progressBar, progressLines } from '../command/progress.mts'
+import { ANY_SIZE } from '../clickhouse/sql.mts'
+import { showProgress } from '../command/progress.mts'
 import { cannotTell, error, OpsError, unknown } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
 import type { Place } from './place.mts'
@@ -31,7 +32,7 @@ export async function runOnServer(work: Work, statement: string, what: string, s
   if (asked()) throw interrupted()
   const id = randomUUID()
   await client.command({ query: `${statement} SETTINGS id = '${id}'${settings} ASYNC` })
-  const [bar, lines] = [progressBar(process.stderr), progressLines(process.stderr, log)]
+  const progress = showProgress(log)
   const deadline = performance.now() + timeoutMs
   try {
     for (;;) {
@@ -51,12 +52,11 @@ export async function runOnServer(work: Work, statement: string, what: string, s
         const found = `not done after ${timeoutMs / 1000} s`
         throw cannotTell(unknown('BACKUP_TIMEOUT', what, { found, hint: 'give it more: --timeout SECONDS' }))
       }
-      bar.show(now.part > 0 ? now.part : undefined, what)
-      lines.show(now.part, what)
+      progress.show(now.part > 0 ? now.part : undefined, what)
       await delay(POLL_MS)
     }
   } finally {
-    bar.clear()
+    progress.clear()
   }
 }
 
@@ -79,16 +79,9 @@ async function endRunning({ client, timeoutMs }: Work, condition: string, text: 
   throw cannotTell(unknown('BACKUP_BUSY', 'clickhouse', { found, hint: 'SELECT * FROM system.backups' }))
 }
 
-const ANY_SIZE = { max_table_size_to_drop: '0', max_partition_size_to_drop: '0' }
-
 /** Drops a database of copies, however large. */
 export async function dropScratch(client: ClickHouseClient, database: string): Promise<void> {
   await client.command({ query: `DROP DATABASE IF EXISTS ${database} SYNC`, clickhouse_settings: ANY_SIZE })
-}
-
-/** Drops a copy of a table, however large. */
-export async function dropCopy(client: ClickHouseClient, table: string): Promise<void> {
-  await client.command({ query: `DROP TABLE IF EXISTS ${table} SYNC`, clickhouse_settings: ANY_SIZE })
 }
 
 const failed = (what: string, found: string) =>

@@ -47,3 +47,21 @@ export function progressLines(
     },
   }
 }
+
+/**
+ * Both on this process's stderr: a bar on a terminal, else lines by `log`.
+ * @returns `show` takes a part from 0 to 1, or undefined when the end is not known; `clear` takes the bar away
+ */
+export function showProgress(log: (line: string) => void): {
+  show: (part: number | undefined, text: string) => void
+  clear: () => void
+} {
+  const [bar, lines] = [progressBar(process.stderr), progressLines(process.stderr, log)]
+  return {
+    show: (part, text) => {
+      bar.show(part, text)
+      lines.show(part ?? 0, text)
+    },
+    clear: bar.clear,
+  }
+}

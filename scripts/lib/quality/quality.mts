@@ -1,6 +1,7 @@
 /** Looks through the market tables for rows that cannot be right, in one query a table. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows } from '../clickhouse/client.mts'
+import { sqlText } from '../clickhouse/sql.mts'
 import type { Finding } from '../common/findings.mts'
 import { type Check, ENTRIES, JUMP, QUALITY, STEP, STUCK, type TableChecks } from './checks.mts'
 
@@ -80,7 +81,7 @@ interface SymbolRow {
 
 /** The WHERE of what is asked about. */
 function selection({ symbol, day }: QualityScope): string {
-  const ofSymbol = symbol === undefined ? [] : [`symbol = ${quote(symbol)}`]
+  const ofSymbol = symbol === undefined ? [] : [`symbol = ${sqlText(symbol)}`]
   const ofDay =
     day === undefined
       ? []
@@ -88,7 +89,6 @@ function selection({ symbol, day }: QualityScope): string {
   return [...ofSymbol, ...ofDay].join(' AND ') || '1'
 }
 
-const quote = (text: string) => `'${text.replace(/[\\']/g, '\\$&')}'`
 const line = (sql: string) => sql.replace(/\s+/g, ' ').trim()
 
 /** The least place in Kafka that is none of partition 0, as the built-in ingest writes it: partition × 10^14 + offset. */

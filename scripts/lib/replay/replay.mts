@@ -1,7 +1,7 @@
 /** What `npm run replay` does: files or a generated market into the topics, with a bar, a summary, and an end at Ctrl-C. */
 
 import { onInterrupt } from '../command/interrupt.mts'
-import { progressBar, progressLines } from '../command/progress.mts'
+import { showProgress } from '../command/progress.mts'
 import { type ExitCode, type Finding, type Paint, warning } from '../common/findings.mts'
 import { table } from '../common/table.mts'
 import { zoneOf } from '../common/time.mts'
@@ -63,8 +63,7 @@ export async function replay(settings: Settings, options: ReplayOptions): Promis
     market
       ? generated / market.count
       : recordings.reduce((sum, recording) => sum + recording.fraction(), 0) / recordings.length
-  const bar = progressBar(process.stderr)
-  const lines = progressLines(process.stderr, log)
+  const shown = showProgress(log)
   let stopped = false
   const sender = await openSender(settings, Object.values(TOPICS), { timeoutMs, log })
   const release = onInterrupt(() => {
@@ -85,8 +84,7 @@ export async function replay(settings: Settings, options: ReplayOptions): Promis
       },
       onProgress: (progress) => {
         latest = progress
-        bar.show(fraction(), summaryOf(progress))
-        lines.show(fraction(), summaryOf(progress))
+        shown.show(fraction(), summaryOf(progress))
       },
     })
     const atMistake = strict && played.mistakes > 0
@@ -103,11 +101,11 @@ export async function replay(settings: Settings, options: ReplayOptions): Promis
       ...(atMistake || stopped || nothing ? { exitCode: 1 as const } : {}),
     }
   } catch (error) {
-    bar.clear()
+    shown.clear()
     if (latest) log(renderPlayed(latest))
     throw error
   } finally {
-    bar.clear()
+    shown.clear()
     release()
     await sender.close()
   }

@@ -2,7 +2,7 @@
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows } from '../clickhouse/client.mts'
 import { FINGERPRINT, type Fingerprint, isEqual, names } from '../clickhouse/fingerprint.mts'
-import { progressBar, progressLines } from '../command/progress.mts'
+import { showProgress } from '../command/progress.mts'
 import { count } from '../common/count.mts'
 import type { Settings } from '../settings/settings.mts'
 import { copyRows, type PatientOptions, readSlowly } from './copy.mts'
@@ -69,20 +69,18 @@ const ATTEMPTS = 5
  * @throws {OpsError} exit code 1 for one that is not the same afterwards
  */
 export async function copyPieces(work: Work, pieces: readonly Partition[][], marks: Marks): Promise<void> {
-  const [bar, lines] = [progressBar(process.stderr), progressLines(process.stderr, work.log)]
+  const progress = showProgress(work.log)
   const all = total(pieces.flat())
   let begun = 0
   try {
     for (const piece of pieces) {
       await copyPiece(work, piece, marks, (read) => {
-        const [part, text] = [(begun + read) / all, `copying ${work.source.name}`]
-        bar.show(part, text)
-        lines.show(part, text)
+        progress.show((begun + read) / all, `copying ${work.source.name}`)
       })
       begun += total(piece)
     }
   } finally {
-    bar.clear()
+    progress.clear()
   }
 }
 

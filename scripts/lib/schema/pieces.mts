@@ -2,6 +2,7 @@
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows } from '../clickhouse/client.mts'
 import { type Column, names } from '../clickhouse/fingerprint.mts'
+import { sqlText } from '../clickhouse/sql.mts'
 import type { Settings } from '../settings/settings.mts'
 import { type PatientOptions, readSlowly } from './copy.mts'
 import { shortHash } from './rebuild-state.mts'
@@ -45,7 +46,7 @@ export async function readSource(client: ClickHouseClient, name: string, copy: s
 const isNullable = (type: string): boolean => /^(LowCardinality\()?Nullable\(/.test(type)
 /** An INSERT makes the default of a NULL, a CAST fails on it: such columns are copied as they are, and are not part of the checksum. */
 export const losesNull = ({ type, from }: Source['columns'][number]): boolean => isNullable(from) && !isNullable(type)
-const quoted = (all: readonly string[]): string => all.map((each) => `'${each.replace(/[\\']/g, '\\$&')}'`).join(', ')
+const quoted = (all: readonly string[]): string => all.map(sqlText).join(', ')
 
 /** Rows of the table with the types of the copy: those of `partitions`, or all. */
 export function rowsOf({ name, columns, key, hasParts }: Source, partitions?: readonly Partition[]): string {

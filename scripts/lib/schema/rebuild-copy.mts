@@ -1,11 +1,12 @@
 /** The table that a rebuild copies into. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows } from '../clickhouse/client.mts'
+import { dropTable } from '../clickhouse/sql.mts'
 import { initStatements } from '../clickhouse/statements.mts'
 import { reason } from '../common/findings.mts'
 import type { Settings } from '../settings/settings.mts'
 import { withTtl } from './read.mts'
-import { commentOf, dropTable, rebuildError, type State, saveState, shortHash, token } from './rebuild-state.mts'
+import { commentOf, rebuildError, type State, saveState, shortHash, token } from './rebuild-state.mts'
 import { parseCreate, type TableText } from './text.mts'
 
 /** What a copy is made from. */

@@ -5,6 +5,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows } from '../clickhouse/client.mts'
+import { ANY_SIZE, dropTable, sqlText } from '../clickhouse/sql.mts'
 import { error, OpsError } from '../common/findings.mts'
 
 /** Partitions of the new layout by id: how many rows were copied, and the mark of the old table's rows then. */
@@ -29,7 +30,7 @@ export const token = (): string => randomBytes(4).toString('hex')
 export const shortHash = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 12)
 
 const PREFIX = 'rebuild: '
-const inComment = (state: State): string => `'${`${PREFIX}${JSON.stringify(state)}`.replace(/[\\']/g, '\\$&')}'`
+const inComment = (state: State): string => sqlText(`${PREFIX}${JSON.stringify(state)}`)
 
 /** The end of the statement that makes a copy with this state. */
 export const commentOf = (state: State): string => `COMMENT ${inComment(state)}`
@@ -81,20 +82,14 @@ export async function dropStaging(client: ClickHouseClient, { staging }: State):
   await dropTable(client, `${staging} SYNC`)
 }
 
-export const dropTable = (client: ClickHouseClient, table: string) =>
-  client.command({ query: `DROP TABLE IF EXISTS ${table} SETTINGS ${NO_LIMIT}` })
-
-/** Tables and partitions of any size. */
-export const NO_LIMIT = 'max_table_size_to_drop = 0, max_partition_size_to_drop = 0'
-
 /**
  * Puts what is whole in the staging table into the copy. REPLACE and not MOVE, which after a crash could have left rows in both: done again,
  * it gives the same. It links files, and copies nothing.
  */
 export async function moveFilled(client: ClickHouseClient, copy: string, state: State): Promise<void> {
   for (const id of Object.keys(state.filled)) {
-    const query = `ALTER TABLE ${copy} REPLACE PARTITION ID '${id}' FROM ${state.staging} SETTINGS ${NO_LIMIT}`
-    await client.command({ query })
+    const query = `ALTER TABLE ${copy} REPLACE PARTITION ID '${id}' FROM ${state.staging}`
+    await client.command({ query, clickhouse_settings: ANY_SIZE })
   }
   Object.assign(state.done, state.filled)
   state.filled = {}

@@ -5,6 +5,7 @@
 import type { ClickHouseClient } from '@clickhouse/client'
 import { withClickHouse } from '../clickhouse/client.mts'
 import { refuseCluster } from '../clickhouse/cluster.mts'
+import { ANY_SIZE, dropTable } from '../clickhouse/sql.mts'
 import { configError, error, OpsError } from '../common/findings.mts'
 import type { Settings } from '../settings/settings.mts'
 import { copyPieces, estimate, type Work } from './fill.mts'
@@ -22,17 +23,7 @@ import {
 } from './pieces.mts'
 import { readSchemaPlan } from './read.mts'
 import { createCopy, type Origin, readOrigin } from './rebuild-copy.mts'
-import {
-  dropStaging,
-  dropTable,
-  moveFilled,
-  NO_LIMIT,
-  readState,
-  rebuildError,
-  type State,
-  saveState,
-  takeOver,
-} from './rebuild-state.mts'
+import { dropStaging, moveFilled, readState, rebuildError, type State, saveState, takeOver } from './rebuild-state.mts'
 
 type RebuildOptions = Pick<Work, 'timeoutMs' | 'log'>
 
@@ -183,6 +174,6 @@ async function keepProven({ client, copy, state }: Work, partitions: Partition[]
   await saveState(client, copy, state)
   for (const id of rows.keys())
     if (!state.done[id])
-      await client.command({ query: `ALTER TABLE ${copy} DROP PARTITION ID '${id}' SETTINGS ${NO_LIMIT}` })
+      await client.command({ query: `ALTER TABLE ${copy} DROP PARTITION ID '${id}'`, clickhouse_settings: ANY_SIZE })
   return partitions.filter((each) => !kept.includes(each))
 }

@@ -1,6 +1,6 @@
 /** The steps of a rebalance. Each may be done again after an interruption. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { progressBar, progressLines } from '../command/progress.mts'
+import { showProgress } from '../command/progress.mts'
 import { waitUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import { metadata, type Outcome } from '../kafka/cluster-requests.mts'
@@ -70,8 +70,7 @@ export async function arrival(
   under: readonly UnderWay[],
   { timeoutMs, log, stopped }: { timeoutMs: number; log: (line: string) => void; stopped: () => boolean },
 ): Promise<boolean> {
-  const bar = progressBar(process.stderr)
-  const lines = progressLines(process.stderr, log)
+  const progress = showProgress(log)
   let seen = ''
   let changedMs = performance.now()
   try {
@@ -84,13 +83,12 @@ export async function arrival(
       else if (performance.now() - changedMs > timeoutMs) return false
       seen = now
       const text = `${under.length - left.length} of ${under.length} partitions moved`
-      bar.show(whole > 0 ? copied / whole : undefined, text)
-      lines.show(whole > 0 ? copied / whole : 0, text)
+      progress.show(whole > 0 ? copied / whole : undefined, text)
       await delay(LOOK_MS)
     }
     return false
   } finally {
-    bar.clear()
+    progress.clear()
   }
 }
 

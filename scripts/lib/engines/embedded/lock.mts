@@ -5,8 +5,8 @@ import { isFileError, readState, unusable } from './data-dir.mts'
 import { bornAt } from './processes.mts'
 
 /**
- * Keeps two starts or stops of one data folder apart, or two of `what`, in a folder of their own. The lock is a link whose target names its holder: made whole or not at all, and on a
- * full disk too.
+ * Keeps two starts or stops of one data folder apart, or two of `what`, in a folder of their own. The lock is a link whose target names its
+ * holder: made whole or not at all, and on a full disk too.
  * @returns the function that ends it
  * @throws {OpsError} exit code 3 while another one runs, or where the folder may not be written
  */
