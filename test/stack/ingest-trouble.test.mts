@@ -1,5 +1,6 @@
 /** What can get in the way of the built-in ingest on a real stack: that it is reported, repaired where it can be, and costs nobody's rows. */
 import { setTimeout as delay } from 'node:timers/promises'
+import { Kafka, logLevel } from 'kafkajs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ingestStatements } from '../../scripts/lib/clickhouse/statements.mts'
@@ -206,6 +207,28 @@ trouble('tells of messages that wait, and goes on telling why as long as it fail
   }
   assert.is((await ingest.ingest(['on'])).exitCode, 0)
   assert.is(await ingest.settles('market_ticks', "symbol = 'WAITS'", 1_001), 1_001)
+})
+
+trouble('waits for a member that bears the name of its own consumer', async () => {
+  await ingest.ingest(['off'])
+  const name = "concat('ClickHouse-', FQDN(), '-', currentDatabase(), '-ingest_quotes_queue')"
+  const [[clientId] = []] = await ingest.rows(`SELECT ${name}`)
+  const brokers = ingest.stack.settings.KAFKA_BOOTSTRAP_SERVERS
+  const kafka = new Kafka({ clientId: String(clientId), brokers, logLevel: logLevel.NOTHING })
+  const consumer = kafka.consumer({ groupId: 'l2_ingest.quotes', heartbeatInterval: 500 })
+  const joined = new Promise((resolve) => consumer.on('consumer.group_join', resolve))
+  await consumer.subscribe({ topics: ['iqfeed.quotes.raw'] })
+  await consumer.run({ autoCommit: false, eachMessage: async () => {} })
+  await joined
+  let left = false
+  // Longer than a stranger gets.
+  const leaving = delay(12_000).then(async () => {
+    await consumer.disconnect()
+    left = true
+  })
+  const { exitCode, findings } = await ingest.ingest(['on'])
+  assert.equal([exitCode, codes(findings), left], [0, [], true])
+  await leaving
 })
 
 trouble('counts messages a second by topic, not by queue', async () => {

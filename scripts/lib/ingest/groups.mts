@@ -31,7 +31,11 @@ export async function dismissMembers(
   }
 }
 
-/** Milliseconds. Members of a server that was killed stay for 6 s (session_timeout_ms in clickhouse/config.d/ingest.xml). */
+/**
+ * Milliseconds. Members of a server that was killed stay for 6 s (session_timeout_ms in clickhouse/config.d/ingest.xml). A Kafka that was
+ * killed knows its members again, and a consumer that loses it a second time, while it joins again, leaves one more behind: those of
+ * this server may take longer.
+ */
 const SESSION_MS = 8_000
 
 interface Other {
@@ -39,6 +43,8 @@ interface Other {
   /** Whose it is: a database of this ClickHouse, or what Kafka knows of the client. */
   name: string
   database?: string
+  /** A consumer that this server has no longer, or one of another server of the same name. */
+  ownName?: boolean
 }
 
 /**
@@ -55,12 +61,14 @@ export async function refuseOthers(
   const cluster = await openCluster(settings, { timeoutMs })
   let others: Other[] = []
   try {
+    const endMs = performance.now() + SESSION_MS
     const found = async () => {
       others = await othersAmong(client, await readSettledGroups(cluster, settings, timeoutMs, groupIds))
-      return others.length === 0 || others.some(({ database }) => database)
+      const strange = others.some(({ ownName }) => !ownName)
+      return others.length === 0 || others.some(({ database }) => database) || (strange && performance.now() > endMs)
     }
     // Only a member that this server knows nothing of may be a dead one's.
-    await waitUntil(found, { timeoutMs: Math.min(SESSION_MS, timeoutMs), pollMs: 500 })
+    await waitUntil(found, { timeoutMs, pollMs: 500 })
   } finally {
     cluster.close()
   }
@@ -79,12 +87,17 @@ export async function refuseOthers(
 /** The members that are no consumers of the current database. */
 async function othersAmong(client: ClickHouseClient, groups: readonly GroupReading[]): Promise<Other[]> {
   const query = 'SELECT consumer_id AS id, database, database = currentDatabase() AS own FROM system.kafka_consumers'
-  const rows = await readRows<{ id: string; database: string; own: number }>(client, query)
+  const [rows, [names]] = await Promise.all([
+    readRows<{ id: string; database: string; own: number }>(client, query),
+    // How a Kafka table without kafka_client_id names itself.
+    readRows<{ start: string }>(client, "SELECT concat('ClickHouse-', FQDN(), '-', currentDatabase(), '-') AS start"),
+  ])
   const consumers = new Map(rows.map((row) => [row.id, row]))
   return groups.flatMap(({ id: group, members, memberIds }) =>
     memberIds.flatMap((memberId, index): Other[] => {
       const consumer = consumers.get(memberId)
-      if (!consumer) return [{ group, name: members[index] ?? '' }]
+      const name = members[index] ?? ''
+      if (!consumer) return [{ group, name, ownName: names !== undefined && name.startsWith(names.start) }]
       return consumer.own ? [] : [{ group, name: `database ${consumer.database}`, database: consumer.database }]
     }),
   )
