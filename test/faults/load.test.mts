@@ -1,6 +1,7 @@
 /**
  * Faults at random moments of a replay with the ingest on: every acknowledged message is in its table once, or in market_rejects. 30,000
- * messages and 6 faults; `FAULTS=long` takes 1,000,000 and 40. FAULTS_SEED repeats them. Prints the fault table.
+ * messages and 6 faults; `FAULTS=long` takes 1,000,000 and 40. FAULTS_SEED repeats them. Prints the fault table. As root it also fills a disk,
+ * and cuts the network of a service.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, statfsSync } from 'node:fs'
@@ -60,6 +61,13 @@ const signal = (name: string, what: NodeJS.Signals) => {
   if (pid !== undefined) process.kill(pid, what)
 }
 
+const PORTS = {
+  zookeeper: ['ZOOKEEPER_CLIENT_PORT'],
+  kafka: ['KAFKA_LISTENER_PORT', 'KAFKA_INTERNAL_PORT'],
+  clickhouse: ['CLICKHOUSE_HTTP_PORT'],
+  redis: ['REDIS_PORT'],
+} as const
+
 /** Each returns what it did. What it ended is started again after it. */
 const KINDS: Record<string, () => Promise<string>> = {
   kill: async () => {
@@ -74,6 +82,23 @@ const KINDS: Record<string, () => Promise<string>> = {
     await delay(HALT_MS)
     signal(name, 'SIGCONT')
     return `${name} halted for ${HALT_MS / 1000} s`
+  },
+  cut: async () => {
+    const [name, ports] = pick(Object.entries(PORTS))
+    const change = (how: '-A' | '-D') => {
+      for (const port of ports)
+        for (const end of ['--sport', '--dport']) {
+          const rule = ['INPUT', '-i', 'lo', '-p', 'tcp', end, String(ingest.stack.settings[port]), '-j', 'DROP']
+          execFileSync('iptables', [how, ...rule], { stdio: 'pipe' })
+        }
+    }
+    try {
+      change('-A')
+    } catch {
+      return 'network cut: not tried, that takes root and iptables'
+    }
+    await delay(HALT_MS).finally(() => change('-D'))
+    return `network of ${name} cut for ${HALT_MS / 1000} s`
   },
   disk: async () => {
     if (!disk) return 'disk full: not tried, mounting takes root'
@@ -122,7 +147,7 @@ load(`${FAULTS} faults lose and double nothing of ${MESSAGES} messages`, async (
   const poison = Array.from({ length: POISON }, (_, index) => `poison ${index}`)
   await ingest.send('iqfeed.l2.raw', poison)
   // Each kind at least once, then whatever comes.
-  const first = sampled(['kill', 'kill', 'halt', 'halt', 'disk', 'reset'], FAULTS, random)
+  const first = sampled(['kill', 'kill', 'halt', 'cut', 'disk', 'reset'], FAULTS, random)
   const kinds = [...first, ...Array.from({ length: FAULTS - first.length }, () => pick(Object.keys(KINDS)))]
   const done: string[][] = []
   for (const [index, kind] of kinds.entries()) {
