@@ -6,22 +6,20 @@ import { error, type Finding, OpsError } from '../common/findings.mts'
 import { openCluster } from '../kafka/cluster.mts'
 import type { Settings } from '../settings/settings.mts'
 import { type Queue, queuesOf, viewsOf } from './queues.mts'
-import type { IngestObject } from './state.mts'
+import { IS_OURS } from './state.mts'
 
 /**
  * The number of partitions that there are to read.
- * @param objects those of the ingest that are there
  * @throws {OpsError} exit code 1, naming everything that is missing or in the way
  */
 export async function checkNeeds(
   client: ClickHouseClient,
   settings: Settings,
   statements: readonly Statement[],
-  objects: readonly IngestObject[],
   timeoutMs: number,
 ): Promise<number> {
   const { partitions, findings } = await checkTopics(settings, queuesOf(statements), timeoutMs)
-  const all = [...(await checkServer(client, settings, statements, objects)), ...findings]
+  const all = [...(await checkServer(client, settings, statements)), ...findings]
   if (all.length > 0) throw new OpsError(1, all)
   return partitions
 }
@@ -29,6 +27,8 @@ export async function checkNeeds(
 interface Table {
   name: string
   engine: string
+  /** Whether it is an object of the ingest. */
+  own: boolean
   columns: string[]
 }
 
@@ -36,14 +36,13 @@ async function checkServer(
   client: ClickHouseClient,
   settings: Settings,
   statements: readonly Statement[],
-  objects: readonly IngestObject[],
 ): Promise<Finding[]> {
   const findings: Finding[] = []
   const [{ macros, tables } = { macros: [], tables: [] }] = await readRows<{ macros: string[]; tables: Table[] }>(
     client,
     `
       SELECT (SELECT groupArray(macro) FROM system.macros) AS macros,
-             (SELECT groupArray((name, engine, columns)::Tuple(name String, engine String, columns Array(String)))
+             (SELECT groupArray((name, engine, ${IS_OURS}, columns)::Tuple(name String, engine String, own Bool, columns Array(String)))
               FROM system.tables
               LEFT JOIN
               (
@@ -59,7 +58,7 @@ async function checkServer(
   }
   for (const { name, version } of statements) {
     const taken = tables.find((table) => table.name === name)
-    if (!version || !taken || objects.some((object) => object.name === name)) continue
+    if (!version || !taken || taken.own) continue
     const found = `the ingest needs this name, which a table of yours has (${taken.engine})`
     findings.push(error('INGEST_NAME', name, { found, hint: `RENAME TABLE ${name} TO another_name` }))
   }

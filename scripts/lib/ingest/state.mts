@@ -16,16 +16,18 @@ export interface IngestObject {
 }
 
 /**
- * The objects in the market database that only move messages, Kafka tables first: the order in which nothing gets lost by dropping.
- * The name alone does not decide, since a table of the user's may begin like ours: they hold no rows, and carry a {@link Statement}'s version.
+ * SQL: whether a row of system.tables is an object of the ingest that only moves messages. The name alone does not decide, since a table of
+ * the user's may begin like ours: they hold no rows, and carry a {@link Statement}'s version.
  */
+export const IS_OURS = `startsWith(name, '${PREFIX}') AND engine IN ('Kafka', 'MaterializedView', 'Null') AND match(comment, '^[0-9a-f]{16}$')`
+
+/** The objects in the market database that only move messages, Kafka tables first: the order in which nothing gets lost by dropping. */
 export async function readObjects(client: ClickHouseClient): Promise<IngestObject[]> {
   return readRows<IngestObject>(
     client,
     `
       SELECT name, engine, comment FROM system.tables
-      WHERE database = currentDatabase() AND startsWith(name, '${PREFIX}')
-          AND engine IN ('Kafka', 'MaterializedView', 'Null') AND match(comment, '^[0-9a-f]{16}$')
+      WHERE database = currentDatabase() AND ${IS_OURS}
       ORDER BY engine = 'Kafka' DESC, engine = 'MaterializedView' DESC, name`,
   )
 }

@@ -1,7 +1,7 @@
 /** Switches the built-in ingest on and off. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { refuseCluster } from '../clickhouse/cluster.mts'
-import { ingestStatements } from '../clickhouse/statements.mts'
+import { ingestStatements, type Statement } from '../clickhouse/statements.mts'
 import { error, OpsError } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
 import { openCluster, unreachable } from '../kafka/cluster.mts'
@@ -40,34 +40,44 @@ export async function switchOn(
   refuseCluster(settings, 'ingest')
   const statements = ingestStatements(settings)
   const queues = queuesOf(statements)
-  const objects = await readObjects(client)
-  const { state: before } = judgeObjects(statements, objects)
-  const partitions = await checkNeeds(client, settings, statements, objects, timeoutMs)
+  const { state: before } = judgeObjects(statements, await readObjects(client))
+  const partitions = await checkNeeds(client, settings, statements, timeoutMs)
   const groups = queues.map(({ group }) => group)
   await refuseOthers(client, settings, groups, timeoutMs)
-  const changed: string[] = []
-  const settleMs = Math.min(SETTLE_MS, timeoutMs)
-  const stuck = before === 'on' && (await waitForAssignment(client, queues, partitions, settleMs))
-  if (stuck) log(`Only ${countRead(stuck)} of ${partitions} partitions are read: creating it again`)
-  if (before !== 'on' || stuck) {
-    await dropAll(
-      client,
-      settings,
-      objects.map(({ name }) => name),
-      timeoutMs,
-    )
-    if (skipBacklog) await commitEnds(settings, queues, timeoutMs)
-    for (const { name, sql, version } of statements) {
-      await client.command({ query: sql })
-      if (version) changed.push(name)
-    }
-    log(`Waiting until all ${partitions} partitions are read`)
+  const settles = (waitMs: number) => waitForAssignment(client, statements, queues, partitions, waitMs)
+  let idle: Consumer[] | undefined = []
+  if (before === 'on') {
+    idle = await settles(Math.min(SETTLE_MS, timeoutMs))
+    if (!idle) return { before, changed: [] }
+    log(`Only ${countRead(idle)} of ${partitions} partitions are read: creating it again`)
   }
-  const idle = await waitForAssignment(client, queues, partitions, timeoutMs)
-  if (!idle) return { before, changed }
-  const complaint = idle.find((consumer) => consumer.complaint)?.complaint
+  const endMs = performance.now() + timeoutMs
+  do {
+    await dropAll(client, settings, timeoutMs)
+    if (skipBacklog) await commitEnds(settings, queues, timeoutMs)
+    if (!(await createAll(client, statements))) continue
+    log(`Waiting until all ${partitions} partitions are read`)
+    idle = await settles(Math.max(0, endMs - performance.now()))
+    if (!idle) return { before, changed: statements.flatMap(({ name, version }) => (version ? [name] : [])) }
+    // Not as declared: an `off` or another `on` is at work too, and this one goes on until it is done.
+  } while (performance.now() < endMs)
+  const complaint = idle?.find((consumer) => consumer.complaint)?.complaint
   const found = `${countRead(idle)} of ${partitions} partitions read after ${timeoutMs / 1000} s${complaint ? `; ${complaint}` : ''}`
   throw new OpsError(1, [error('INGEST_NOT_READING', 'ingest', { found, hint: RESTART })])
+}
+
+/** ClickHouse's codes for a statement that needs what another command has just dropped: UNKNOWN_TABLE, TABLE_IS_DROPPED. */
+const DROPPED = ['60', '218']
+
+/** False: another command drops the same objects. */
+async function createAll(client: ClickHouseClient, statements: readonly Statement[]): Promise<boolean> {
+  try {
+    for (const { sql } of statements) await client.command({ query: sql })
+    return true
+  } catch (failure) {
+    if (DROPPED.includes(String((failure as { code?: string }).code))) return false
+    throw failure
+  }
 }
 
 /**
@@ -75,24 +85,28 @@ export async function switchOn(
  * @throws {OpsError} exit code 3 when Kafka does not answer, after it is off: only that its groups end at once is then not so
  */
 export async function switchOff(client: ClickHouseClient, settings: Settings, timeoutMs: number): Promise<Switched> {
-  const objects = await readObjects(client)
-  const { state: before } = judgeObjects(ingestStatements(settings), objects)
-  const changed = objects.map(({ name }) => name)
-  await dropAll(client, settings, changed, timeoutMs)
-  return { before, changed }
+  const { state: before } = judgeObjects(ingestStatements(settings), await readObjects(client))
+  return { before, changed: await dropAll(client, settings, timeoutMs) }
 }
 
-/** SYNC: a name is free at once, and a Kafka table has stored or given up its last block. */
-async function dropAll(
-  client: ClickHouseClient,
-  settings: Settings,
-  names: readonly string[],
-  timeoutMs: number,
-): Promise<void> {
-  if (names.length === 0) return
-  for (const name of names) await client.command({ query: `DROP TABLE IF EXISTS ${name} SYNC` })
+/**
+ * The names of what was dropped, what an `on` at the same time has created meanwhile too. SYNC: a name is free at once, and a Kafka table has
+ * stored or given up its last block.
+ */
+async function dropAll(client: ClickHouseClient, settings: Settings, timeoutMs: number): Promise<string[]> {
+  const dropped = new Set<string>()
+  const gone = async () => {
+    const objects = await readObjects(client)
+    for (const { name } of objects) {
+      await client.command({ query: `DROP TABLE IF EXISTS ${name} SYNC` })
+      dropped.add(name)
+    }
+    return objects.length === 0
+  }
+  await waitUntil(gone, { timeoutMs, pollMs: 0 })
   const groups = queuesOf(ingestStatements(settings)).map(({ group }) => group)
-  await dismissMembers(settings, groups, timeoutMs)
+  if (dropped.size > 0) await dismissMembers(settings, groups, timeoutMs)
+  return [...dropped]
 }
 
 /**
@@ -119,18 +133,27 @@ async function commitEnds(settings: Settings, queues: readonly Queue[], timeoutM
   }
 }
 
-/** Waits until consumers have all partitions, and each of them some; the last look, if that does not come about in time. */
+/**
+ * Waits until consumers have all partitions, and each of them some; the last look, if that does not come about in time, or the ingest is
+ * not as declared meanwhile.
+ */
 async function waitForAssignment(
   client: ClickHouseClient,
+  statements: readonly Statement[],
   queues: readonly Queue[],
   partitions: number,
   timeoutMs: number,
 ): Promise<Consumer[] | undefined> {
   const tables = queues.map(({ name }) => name)
-  let consumers: Consumer[] = []
-  const all = async () => {
-    consumers = await readConsumers(client, tables)
-    return countRead(consumers) >= partitions && consumers.every(({ assigned }) => assigned.length > 0)
+  let idle: Consumer[] | undefined
+  const done = async () => {
+    const [consumers, objects] = await Promise.all([readConsumers(client, tables), readObjects(client)])
+    idle = consumers
+    if (judgeObjects(statements, objects).state !== 'on') return true
+    if (countRead(consumers) < partitions || consumers.some(({ assigned }) => assigned.length === 0)) return false
+    idle = undefined
+    return true
   }
-  return (await waitUntil(all, { timeoutMs, pollMs: 100 })) ? undefined : consumers
+  await waitUntil(done, { timeoutMs, pollMs: 100 })
+  return idle
 }
