@@ -16,8 +16,8 @@ import { syncTopics } from '../scripts/lib/topics/topics.mts'
 import { runFile } from './support/command.mts'
 import { applyInitFiles, stackEnv } from './support/stack.mts'
 
-/** Files that run side by side: as many as the smallest supported machine has cores, and of test/unit, whose files mostly wait, twice that. */
-const PARALLEL = { unit: 4, faults: 2, cluster: 1, stack: 2 }
+/** Files that run side by side: as many as the smallest supported machine has cores, and of test/unit, many of whose files wait, three times that. */
+const PARALLEL = { unit: 6, faults: 2, cluster: 1, stack: 2 }
 
 /** A test file that takes so long hangs: the slowest takes three minutes on a busy machine, the long forms of test/faults hours. */
 const FILE_TIMEOUT_MS = process.env.FAULTS === 'long' ? 14_400_000 : 900_000

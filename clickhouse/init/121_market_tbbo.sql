@@ -21,7 +21,7 @@ SELECT
     mid,
     -- Basis points of mid, below 0 where the quote is crossed. Prices at and below 0 are prices: of its amount, and NULL where it is 0.
     toDecimal128(spread, 9) * 10000 / nullIf(abs(mid), 0) AS spread_bps,
-    -- Who crossed the spread, by the quote rule: above mid a buyer, below it a seller. At mid it does not tell, nor without a mid.
+    -- Who crossed the spread, by the quote rule: above mid a buyer, below it a seller. Unknown at mid, and without a mid.
     -- Lee and Ready, Inferring Trade Direction from Intraday Data, Journal of Finance 46 (1991), 733-746, go on to the trades before.
     multiIf(price > mid, 'buy', price < mid, 'sell', 'unknown') AS aggressor
 FROM

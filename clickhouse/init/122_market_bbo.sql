@@ -1,6 +1,6 @@
 -- The top of book sampled at the end of each interval of `seconds` that begins from `since` to before `until`: the last quote before `time`,
 -- as a reader at that moment knew it, carried forward over intervals without one (Databento's BBO-1s and BBO-1m). Intervals are counted from
--- 1970-01-01 00:00 UTC, as in market_interval_bars: the sample at 14:31:00 belongs to the bar of 14:30:00. `quoted_at` tells how old the
+-- 1970-01-01 00:00 UTC, as in market_interval_bars: the sample at 14:31:00 belongs to the bar of 14:30:00. `quoted_at` shows how old the
 -- quote is; there is no sample before the first quote. What lies in memory is one quote an interval.
 CREATE VIEW IF NOT EXISTS market_bbo AS
 SELECT time, quote.1 AS quoted_at, quote.2 AS bid, quote.3 AS ask, quote.4 AS bid_size, quote.5 AS ask_size, quote.6 AS spread, quote.7 AS mid

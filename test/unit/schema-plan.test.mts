@@ -306,7 +306,7 @@ planning('replaces views: one that rows pass without a gap', () => {
 
 planning('lets a refresh run as the user of today', () => {
   const [change] = plan(REFRESHED, LIVE_REFRESHED.replace('= me', '= them')).changes
-  assert.is(change?.what, 'materialized view: it runs as them, and shall as me')
+  assert.is(change?.what, 'materialized view: runs as them → me')
 })
 
 planning('tells every change as a finding and a line', () => {

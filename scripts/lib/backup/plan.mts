@@ -53,9 +53,9 @@ async function planTable(
   const objecting = (code: string, found: string, hint: string): TablePlan => {
     return { table, isThere: true, lacking: partitions, objection: error(code, `${database}.${name}`, { found, hint }) }
   }
-  const anew = `where it holds nothing: DROP TABLE IF EMPTY ${fullName(database, name)}, then restore`
+  const recreate = `where it holds nothing: DROP TABLE IF EMPTY ${fullName(database, name)}, then restore`
   const found = differing(columns, table.columns)
-  if (found) return objecting('BACKUP_COLUMNS', found, `${anew}, then: npm run schema`)
+  if (found) return objecting('BACKUP_COLUMNS', found, `${recreate}, then: npm run schema`)
   const held = await readParts(client, database, table)
   const isIn = (part: Part, parts: readonly Part[]) =>
     parts.some((each) => each.partition === part.partition && isEqual(each, part))
@@ -67,7 +67,7 @@ async function planTable(
     return objecting('BACKUP_ROWS', `${rows} rows in partitions that are not as in the backup`, hint)
   }
   if (lacking.length > 0 && !engine.endsWith('MergeTree'))
-    return objecting('BACKUP_ROWS', `an empty table of engine ${engine}`, anew)
+    return objecting('BACKUP_ROWS', `an empty table of engine ${engine}`, recreate)
   return { table, isThere: true, lacking }
 }
 

@@ -230,7 +230,7 @@ export async function runCommand<O extends Record<string, OptionSpec>>(spec: Com
       process.stdout.write(`${helpText(spec)}\n`)
       return
     }
-    // As a variable, so that whoever reads settings here reads the same.
+    // As a variable, so that everything in this process reads the same settings.
     if (options['env-file']) process.env.L2_ENV_FILE = path.resolve(options['env-file'])
     const log = (line: string) => process.stderr.write(`${redact(line)}\n`)
     report = await spec.run({ options, args, log, json, paint: paintFor(process.stdout, process.env) })

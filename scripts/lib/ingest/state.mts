@@ -32,7 +32,7 @@ export async function readObjects(client: ClickHouseClient): Promise<IngestObjec
   )
 }
 
-/** What the objects amount to, and the names of those that are missing or not as declared. */
+/** The state that the objects are in, and the names of those that are missing or not as declared. */
 export function judgeObjects(
   statements: readonly Statement[],
   objects: readonly IngestObject[],

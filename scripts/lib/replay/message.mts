@@ -74,7 +74,7 @@ function ownValue(values: Record<string, string> | undefined, name: string): str
 }
 
 /**
- * A line that sets a level is an update of that level, whoever made the quote that stood there: an entry of a book is known by its order,
+ * A line that sets a level is an update of that level, no matter who quoted it before: an entry of a book is known by its order,
  * so the level is its number, counted from 1, since 0 is none.
  */
 const setting = (row: Row) => `,"operation":1,"order_id":${Number(row.level || row.depth_level) + 1}`

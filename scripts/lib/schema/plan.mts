@@ -37,7 +37,7 @@ export interface SchemaPlan {
 /** The comment of a view while older rows have not passed it yet: it stays when the run that fills its target is killed. */
 export const UNFILLED = 'not filled yet: npm run schema'
 
-/** The plan that makes `live` what `declared` says; `user` is whom refreshes shall run as. */
+/** The plan that makes `live` what `declared` says; `user` is whom refreshes run as. */
 export function planSchema(declared: readonly Declared[], live: readonly ObjectText[], user: string): SchemaPlan {
   const plan: SchemaPlan = { changes: [], impossible: [], waiting: [], undeclared: [] }
   for (const { statement, text } of declared) {
@@ -84,7 +84,7 @@ function viewChange(
   if (!found) return { action: 'create', name, what: kind, statements: [creation], ...backfill }
   if (found.kind === kind && found.query === query && found.target === target) {
     if (found.definer !== '' && found.definer !== user) {
-      const what = `${kind}: it runs as ${found.definer}, and shall as ${user}`
+      const what = `${kind}: runs as ${found.definer} → ${user}`
       return { action: 'replace', name, what, statements: [`DROP VIEW ${name}`, creation], ...backfill }
     }
     if (found.comment !== UNFILLED) return undefined

@@ -119,7 +119,7 @@ export const VARIABLES = {
 
 export type Settings = { readonly [K in keyof typeof VARIABLES]: ReturnType<(typeof VARIABLES)[K]> }
 
-/** The settings as variables, for a process that shall read the same. */
+/** The settings as variables, for a process that needs the same. */
 export const variablesOf = (settings: Settings): Record<string, string> =>
   Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, String(value)]))
 

@@ -31,7 +31,7 @@ export interface Move {
 /**
  * The moves after which every partition has as many copies as declared, in as many racks as possible, and each topic, then all of them, have as
  * even counts of copies and of leaders on the brokers as possible: the fewest that do. Empty where it is so already.
- * @param brokers those that are up; copies elsewhere are placed anew
+ * @param brokers those that are up; copies elsewhere are placed again
  */
 export function planPlacement(brokers: readonly RackedBroker[], topics: readonly PlacedTopic[]): Move[] {
   const ids = brokers.map(({ id }) => id).sort((a, b) => a - b)

@@ -14,7 +14,7 @@ export interface UiOptions {
   port: number | undefined
   /** Whether to open a browser, where there is one. */
   isOpening: boolean
-  /** Told the address, once the page is there. */
+  /** Called with the address, once the page is there. */
   print: (url: string) => void
   log: (line: string) => void
 }

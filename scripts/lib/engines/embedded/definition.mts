@@ -11,7 +11,7 @@ export interface Installed {
   /** Folder whose node_modules holds ClickHouse. */
   libraries: string
   redisServer: string
-  /** Class-data archives of earlier runs by service, or where this run shall write one. */
+  /** Class-data archives of earlier runs by service, or where this run writes one. */
   archives: { folder: string; existing: string[] }
 }
 

@@ -40,10 +40,10 @@ const ageOf = ({ atMs }) => (atMs === null ? '' : `; shown is what was at ${cloc
 function heard() {
   heardMs = Date.now()
   isConnected = true
-  tell()
+  showAge()
 }
 
-function tell() {
+function showAge() {
   const isLive = isConnected && Date.now() - heardMs < OLD_MS
   const lost = heardMs === 0 ? 'Connecting' : `Connection lost: shown is what was at ${clock(heardMs)}`
   setText(byId('connection'), isLive ? 'Live' : lost)
@@ -66,9 +66,9 @@ source.addEventListener('part', ({ data }) => {
 })
 source.addEventListener('error', () => {
   isConnected = false
-  tell()
+  showAge()
 })
-setInterval(tell, 1_000)
+setInterval(showAge, 1_000)
 
 /** In the order of the server's first word, whichever part answered first. */
 const ORDER = ['zookeeper', 'kafka', 'clickhouse', 'redis', 'kafka-ui'].map((service) => `health ${service}`)
