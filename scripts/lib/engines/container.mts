@@ -2,7 +2,7 @@
 
 import { error, type Finding, OpsError, warning } from '../common/findings.mts'
 import { type Container, containerLog, type Memory, readContainers } from './inspect.mts'
-import { failedInitFile, knownCause } from './known-causes.mts'
+import { failedInitFile, isSilent, knownCause } from './known-causes.mts'
 import type { ServiceName } from './service.mts'
 
 /** Lines of a log that are searched: one start of Kafka alone writes about a thousand. */
@@ -17,7 +17,6 @@ export async function explainByContainer(
   container: Container,
   findings: readonly Finding[],
 ): Promise<Finding[]> {
-  const isSilent = ({ code }: Finding) => code === 'NO_ANSWER' || code === 'KAFKA_NOT_SERVED'
   const others = findings.filter((finding) => !isSilent(finding))
   const silent = findings.find(isSilent)
   if (silent) return [await silenceCause(service, container, silent), ...others]

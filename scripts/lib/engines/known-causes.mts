@@ -1,4 +1,8 @@
 /** Causes that show in a service's own log lines, with the least destructive way to fix each. */
+import type { Finding } from '../common/findings.mts'
+
+/** Whether the service's log may say why. */
+export const isSilent = ({ code }: Finding): boolean => code === 'NO_ANSWER' || code === 'KAFKA_NOT_SERVED'
 
 export interface KnownCause {
   code: string

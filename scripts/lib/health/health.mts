@@ -5,9 +5,9 @@ import { table } from '../common/table.mts'
 import { inTime } from '../common/wait.mts'
 import { explainByContainer, machineFindings, memoryFindings } from '../engines/container.mts'
 import { confinementFindings } from '../engines/embedded/confine.mts'
-import { lastLines, readRecords, runningEmbedded } from '../engines/embedded/processes.mts'
+import { explainByLog } from '../engines/embedded/log-cause.mts'
+import { runningEmbedded } from '../engines/embedded/processes.mts'
 import { readContainers, readMachineMemory, readMemory } from '../engines/inspect.mts'
-import { knownCause } from '../engines/known-causes.mts'
 import { modeOf, type StackMode } from '../engines/mode.mts'
 import { SERVICES, type ServiceName } from '../engines/service.mts'
 import type { Settings } from '../settings/settings.mts'
@@ -101,7 +101,7 @@ export async function readHealth(
   for (const health of services) {
     const container = containers?.find(({ service }) => service === health.service)
     if (container) health.findings = await explainByContainer(health.service, container, health.findings)
-    else explain(health, settings)
+    else explainByLog(health, settings.EMBEDDED_DATA_DIR)
     const used = container && memory?.get(container.name)
     if (used) {
       health.findings.push(...memoryFindings(health.service, used))
@@ -182,29 +182,6 @@ async function probe(
     return silent(error)
   }
 }
-
-/**
- * Adds to the finding of an embedded service that gives no answer, or refuses what it has, what its log says: a known cause, or the last
- * line.
- */
-function explain(health: ServiceHealth, settings: Settings): void {
-  const silent = health.findings.find(({ code, severity }) => UNEXPLAINED.includes(code) && severity === 'error')
-  if (!silent) return
-  // Without a record it was stopped, and its log is about an earlier life.
-  const record = readRecords(settings.EMBEDDED_DATA_DIR).find(({ name }) => name === health.service)
-  const log = record ? lastLines(record.log, 5000) : []
-  const cause = knownCause(log.join('\n'), settings.EMBEDDED_DATA_DIR)
-  if (cause) {
-    silent.code = cause.code
-    silent.found += `; its log shows ${cause.cause}`
-    silent.hint = cause.hint
-  } else if (log.length > 0) {
-    silent.found += `; its log ends with "${log.at(-1)?.slice(0, 200)}"`
-  }
-}
-
-/** What a service's log may explain. */
-const UNEXPLAINED = ['NO_ANSWER', 'KAFKA_NOT_SERVED']
 
 const STATE_STYLES = { healthy: 'green', unhealthy: 'red', unknown: 'yellow', skipped: 'dim' } as const
 
