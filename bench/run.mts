@@ -4,7 +4,8 @@
  * `npm run bench [-- PART…]`: times the commands against what they are to be faster than, on services of its own, and compares the
  * medians of one run. The times of another machine or hour mean nothing; the ratios do.
  */
-import { runCommand, usage } from '../scripts/lib/command/command.mts'
+import { runCommand } from '../scripts/lib/command/command.mts'
+import { usage } from '../scripts/lib/command/flags.mts'
 import { configError, type Finding } from '../scripts/lib/common/findings.mts'
 import { benchFlows } from './flows.mts'
 import { benchHealth } from './health.mts'

@@ -5,7 +5,8 @@
  * only on an empty volume. Creates tables, adds columns, changes codecs, settings and retention; never drops a column or a table, and
  * deletes rows only past a retention setting and with consent.
  */
-import { longTimeout, refuseTogether, runCommand } from './lib/command/command.mts'
+import { runCommand } from './lib/command/command.mts'
+import { longTimeout, refuseTogether } from './lib/command/flags.mts'
 
 await runCommand({
   name: './scripts/apply-schema.mts',

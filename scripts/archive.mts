@@ -4,7 +4,8 @@
  * Writes old days of a market table as Parquet files, reads them back and compares, then drops the partitions that they make up, after a
  * question. Run again after an interruption, it finishes.
  */
-import { longTimeout, refuseTogether, runCommand, usage } from './lib/command/command.mts'
+import { runCommand } from './lib/command/command.mts'
+import { longTimeout, refuseTogether, usage } from './lib/command/flags.mts'
 
 const NAME = 'npm run archive --'
 

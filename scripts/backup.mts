@@ -1,7 +1,8 @@
 #!/bin/sh
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /** Backs the whole market database up through ClickHouse's own BACKUP, proves it by reading it back, and takes it to a folder. */
-import { longTimeout, runCommand, usage } from './lib/command/command.mts'
+import { runCommand } from './lib/command/command.mts'
+import { longTimeout, usage } from './lib/command/flags.mts'
 
 const NAME = 'npm run backup --'
 

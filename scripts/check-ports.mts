@@ -3,7 +3,8 @@
 /**
  * Checks before a start whether the ports of the stack are free. Changes nothing but .env, with --write-env. Exit codes: see --help.
  */
-import { refuseTogether, runCommand } from './lib/command/command.mts'
+import { runCommand } from './lib/command/command.mts'
+import { refuseTogether } from './lib/command/flags.mts'
 import { OpsError } from './lib/common/findings.mts'
 import type { PortReport } from './lib/ports/ports.mts'
 import type { PortChange } from './lib/ports/report.mts'

@@ -5,7 +5,8 @@
  * configuration keys; it never deletes, never shrinks, and leaves alone what the file does not name. With --rebalance it moves copies too.
  * It warns of a shorter retention or another cleanup.policy, which make the broker delete records.
  */
-import { refuseTogether, runCommand, usage } from './lib/command/command.mts'
+import { runCommand } from './lib/command/command.mts'
+import { refuseTogether, usage } from './lib/command/flags.mts'
 import { configError } from './lib/common/findings.mts'
 
 const NAME = './scripts/create-topics.mts'

@@ -4,7 +4,8 @@
  * Reports whether the stack is usable, and how to fix it. Changes nothing; with --deep it writes scratch data and deletes it
  * again.
  */
-import { refuseTogether, runCommand } from './lib/command/command.mts'
+import { runCommand } from './lib/command/command.mts'
+import { refuseTogether } from './lib/command/flags.mts'
 import { exitCodeOf, renderFindings } from './lib/common/findings.mts'
 import { SERVICES } from './lib/engines/service.mts'
 import { probeOptionsOf } from './lib/health/flags.mts'

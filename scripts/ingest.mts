@@ -5,7 +5,8 @@
  * `off` drops those that only move messages. Neither touches stored rows or offsets: `on` continues where `off` stopped. `rejects` lists
  * the messages that could not be read, sends them again, or deletes them after a question.
  */
-import { refuseTogether, runCommand, usage } from './lib/command/command.mts'
+import { runCommand } from './lib/command/command.mts'
+import { refuseTogether, usage } from './lib/command/flags.mts'
 import { configError } from './lib/common/findings.mts'
 
 const NAME = './scripts/ingest.mts'

@@ -1,7 +1,8 @@
 #!/bin/sh
 //usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /** Looks through the market tables for rows that cannot be right. Changes nothing. */
-import { longTimeout, runCommand, usage } from './lib/command/command.mts'
+import { runCommand } from './lib/command/command.mts'
+import { longTimeout, usage } from './lib/command/flags.mts'
 import { configError } from './lib/common/findings.mts'
 
 await runCommand({

@@ -1,7 +1,8 @@
 #!/bin/sh
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /** Brings archived days of a market table back, or a whole database from a backup: verified, and adds nothing that is there already. */
-import { longTimeout, type Report, refuseTogether, runCommand, usage } from './lib/command/command.mts'
+import { type Report, runCommand } from './lib/command/command.mts'
+import { longTimeout, refuseTogether, usage } from './lib/command/flags.mts'
 
 const NAME = 'npm run restore --'
 

@@ -4,7 +4,8 @@
  * Writes strong passwords to .env in place of the published ones; with --production also certificates and the settings of
  * docker-compose.prod.yml. Everything else in .env stays as it is. Exit codes: see --help.
  */
-import { runCommand, usage } from './lib/command/command.mts'
+import { runCommand } from './lib/command/command.mts'
+import { usage } from './lib/command/flags.mts'
 import { configError } from './lib/common/findings.mts'
 
 const NAME = './scripts/secrets.mts'

@@ -4,7 +4,8 @@
  * Starts the stack: docker-compose.yml where a Docker engine answers, else the same services as plain processes. Creates missing tables and
  * topics, applies changes that lose no data, checks health and prints the addresses.
  */
-import { refuseTogether, runCommand } from './lib/command/command.mts'
+import { runCommand } from './lib/command/command.mts'
+import { refuseTogether } from './lib/command/flags.mts'
 
 await runCommand({
   name: 'npm start --',

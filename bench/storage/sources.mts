@@ -4,7 +4,7 @@ import path from 'node:path'
 import { Readable } from 'node:stream'
 import type { ClickHouseClient } from '@clickhouse/client'
 import { insertStream } from '../../scripts/lib/clickhouse/client.mts'
-import { usage } from '../../scripts/lib/command/command.mts'
+import { usage } from '../../scripts/lib/command/flags.mts'
 import { configError } from '../../scripts/lib/common/findings.mts'
 import { generateMarket } from '../../scripts/lib/replay/market.mts'
 

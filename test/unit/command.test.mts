@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import path from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { helpText, parseFlags } from '../../scripts/lib/command/command.mts'
+import { helpText, parseFlags } from '../../scripts/lib/command/flags.mts'
 import {
   cannotTell,
   configError,
@@ -178,7 +178,6 @@ help('shows short flags, and what --json prints of a stream', () => {
     isStream: true,
     example: './x.mts -n 9',
     exitCodes: { 0: 'good', 1: 'bad', 2: 'wrong', 3: 'unknown' },
-    run: async () => ({ findings: [] }),
   })
   assert.match(text, /^ {2}--last N, -n N +the last N$/m)
   assert.match(

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { parseFlags } from '../../scripts/lib/command/command.mts'
+import { parseFlags } from '../../scripts/lib/command/flags.mts'
 import { OpsError } from '../../scripts/lib/common/findings.mts'
 import { OPTIONS, tailRequest } from '../../scripts/lib/messages/options.mts'
 

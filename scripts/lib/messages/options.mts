@@ -1,5 +1,5 @@
 /** The flags of tail-topic, and what they ask for. */
-import { type OptionSpec, refuseTogether, usage, type ValuesOf } from '../command/command.mts'
+import { type OptionSpec, refuseTogether, usage, type ValuesOf } from '../command/flags.mts'
 import { configError, type Finding } from '../common/findings.mts'
 import { parseStart, START_FORMS } from '../kafka/start.mts'
 import { parseWhere } from './filter.mts'

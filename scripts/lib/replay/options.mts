@@ -1,5 +1,5 @@
 /** The flags of `npm run replay`, and what they ask for. */
-import { type OptionSpec, refuseTogether, usage, type ValuesOf } from '../command/command.mts'
+import { type OptionSpec, refuseTogether, usage, type ValuesOf } from '../command/flags.mts'
 import { configError, type Finding } from '../common/findings.mts'
 import { isZone } from '../common/time.mts'
 import { KINDS, type Kind } from './fields.mts'

@@ -1,0 +1,173 @@
+/** The flags of commands: how they are declared, read and explained. */
+import { configError, type ExitCode, error, type Finding } from '../common/findings.mts'
+import { nearest } from '../common/nearest.mts'
+import { table } from '../common/table.mts'
+import { parseArgs } from '../common/util.mts'
+
+/**
+ * `list` takes every value up to the next flag: `--only redis kafka`. `number` is checked against its bounds, and to have no fraction where
+ * it is `whole`. A `hidden` flag works and is not in the help. `short` is one letter, as in `-n`.
+ */
+export type OptionSpec = { help: string; hidden?: true; short?: string } & (
+  | { type: 'boolean' }
+  | { type: 'string'; value: string; default?: string }
+  | { type: 'list'; value: string }
+  | { type: 'number'; value: string; min: number; max: number; whole?: true; default?: number }
+)
+
+/** --timeout of a command whose work may take hours, in seconds. */
+export const longTimeout = (seconds: number, help: string) =>
+  ({ type: 'number', value: 'SECONDS', min: 1, max: 86_400, default: seconds, help }) as const
+
+type ValueOf<O extends OptionSpec> = O extends { type: 'boolean' }
+  ? boolean
+  : O extends { type: 'list' }
+    ? string[]
+    : O extends { type: 'number' }
+      ? O extends { default: number }
+        ? number
+        : number | undefined
+      : O extends { default: string }
+        ? string
+        : string | undefined
+
+export type ValuesOf<O extends Record<string, OptionSpec>> = { [K in keyof O]: ValueOf<O[K]> }
+
+/** What `--help` shows of a command. */
+export interface HelpSpec {
+  name: string
+  /** What it does, in one to three lines. */
+  summary: string
+  options: Record<string, OptionSpec>
+  /** Placeholder and help of arguments beyond the flags, if the command takes any. */
+  arguments?: { value: string; help: string }
+  example: string
+  /**
+   * Its output is a stream of lines, which it writes itself, with `--json` an object each: stdout then holds nothing else for people, whose
+   * findings go to stderr, and for programs the report in one last line.
+   */
+  isStream?: true
+  /** What the exit codes mean for this command. */
+  exitCodes: Record<ExitCode, string>
+}
+
+const STANDARD = {
+  'env-file': { type: 'string', value: 'PATH', help: 'read this file instead of .env' },
+  json: { type: 'boolean', help: 'print one JSON object on stdout and nothing else there' },
+  help: { type: 'boolean', help: 'show this help' },
+} as const satisfies Record<string, OptionSpec>
+
+const STREAM_JSON: OptionSpec = {
+  type: 'boolean',
+  help: 'print JSON objects on stdout and nothing else there: one a line, the last with the exit code and findings',
+}
+
+/** The text of `--help`. */
+export function helpText(spec: HelpSpec): string {
+  const json = spec.isStream ? STREAM_JSON : STANDARD.json
+  const options = Object.entries<OptionSpec>({ ...spec.options, ...STANDARD, json })
+    .filter(([, { hidden }]) => !hidden)
+    .map(([name, option]): [string, string] => {
+      const value = option.type === 'boolean' ? '' : ` ${option.value}${option.type === 'list' ? '…' : ''}`
+      const fallback = 'default' in option && option.default !== undefined ? ` (default ${option.default})` : ''
+      const short = option.short ? `, -${option.short}${value}` : ''
+      return [`--${name}${value}${short}`, `${option.help}${fallback}`]
+    })
+  if (spec.arguments) options.unshift([spec.arguments.value, spec.arguments.help])
+  return [
+    `Usage: ${spec.name} [options]${spec.arguments ? ` ${spec.arguments.value}` : ''}`,
+    '',
+    spec.summary,
+    '',
+    'Options:',
+    table(options),
+    '',
+    'Exit codes:',
+    table(Object.entries(spec.exitCodes)),
+    '',
+    `Example: ${spec.example}`,
+  ].join('\n')
+}
+
+/**
+ * The flags of `argv`, checked.
+ * @throws {OpsError} with exit code 2, naming every flag or value that is wrong
+ */
+export function parseFlags<O extends Record<string, OptionSpec>>(
+  spec: Pick<HelpSpec, 'name' | 'arguments'> & { options: O },
+  argv: string[],
+): { options: ValuesOf<O & typeof STANDARD>; args: string[] } {
+  const declared: Record<string, OptionSpec> = { ...spec.options, ...STANDARD }
+  const wrong: Finding[] = []
+  const report = (subject: string, found: string, expected?: string) =>
+    wrong.push(usage(spec.name, subject, found, expected))
+  const { tokens } = parseArgs({
+    args: argv,
+    options: Object.fromEntries(
+      Object.entries(declared).map(([name, { type, short }]) => [
+        name,
+        { type: type === 'boolean' ? type : 'string', ...(short === undefined ? {} : { short }) },
+      ]),
+    ),
+    strict: false,
+    tokens: true,
+  })
+  const values: Record<string, unknown> = Object.fromEntries(
+    Object.entries(declared).map(([name, option]) => [
+      name,
+      option.type === 'boolean' ? false : option.type === 'list' ? [] : option.default,
+    ]),
+  )
+  const args: string[] = []
+  let openList: string[] | undefined
+  for (const token of tokens) {
+    if (token.kind === 'option-terminator') openList = undefined
+    if (token.kind === 'positional') {
+      if (openList) openList.push(...splitNames(token.value))
+      else if (spec.arguments) args.push(token.value)
+      else report(`argument "${token.value}"`, 'this command takes no arguments')
+    }
+    if (token.kind !== 'option') continue
+    openList = undefined
+    const option = Object.hasOwn(declared, token.name) ? declared[token.name] : undefined
+    if (!option) report(token.rawName, `unknown flag${meant(token.name, Object.keys(declared))}`)
+    else if (option.type === 'boolean') {
+      if (token.value === undefined) values[token.name] = true
+      else report(token.rawName, `the value "${token.value}"`, 'no value')
+    } else if (!token.value || !/[^,]/.test(token.value) || (!token.inlineValue && token.value.startsWith('--'))) {
+      // Nothing but commas is nothing too: `--only "$TOPIC"` with an empty TOPIC must not come to mean all.
+      report(token.rawName, 'no value', option.value)
+    } else if (option.type === 'list') {
+      openList = values[token.name] as string[]
+      openList.push(...splitNames(token.value))
+    } else if (option.type === 'number') {
+      const number = (option.whole ? /^\d+$/ : /^\d+(\.\d+)?$/).test(token.value) ? Number(token.value) : Number.NaN
+      const kind = option.whole ? 'an integer' : 'a number'
+      if (number >= option.min && number <= option.max) values[token.name] = number
+      else report(token.rawName, `"${token.value}"`, `${kind} from ${option.min} to ${option.max}`)
+    } else values[token.name] = token.value
+  }
+  if (wrong.length > 0) throw configError(wrong)
+  return { options: values as ValuesOf<O & typeof STANDARD>, args }
+}
+
+/** A mistake in how a command was called, with its help as the hint. */
+export function usage(command: string, subject: string, found: string, expected?: string): Finding {
+  return error('USAGE', subject, { found, expected, hint: `${command} --help` })
+}
+
+/** @throws {OpsError} exit code 2, when more than one of these flags is given */
+export function refuseTogether(given: Record<string, boolean>, hint: string): void {
+  const flags = Object.keys(given).filter((flag) => given[flag])
+  if (flags.length < 2) return
+  throw configError([error('USAGE', flags.join(' '), { found: 'together', expected: 'one of them', hint })])
+}
+
+function meant(name: string, declared: string[]): string {
+  const flag = nearest(name, declared)
+  return flag === undefined ? '' : `; did you mean --${flag}?`
+}
+
+function splitNames(value: string): string[] {
+  return value.split(',').filter((name) => name !== '')
+}
