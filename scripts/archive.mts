@@ -16,7 +16,11 @@ If it is interrupted, the next run finishes it; npm run restore brings days back
   options: {
     table: { type: 'string', value: 'T', help: 'market_ticks, market_l1, market_l2 or market_metrics' },
     before: { type: 'string', value: 'DAY', help: 'the first day that is not archived, such as 2026-11-25 (UTC)' },
-    to: { type: 'string', value: 'DIR', help: 'the folder of the archive: DIR/T/DAY.parquet, and a manifest' },
+    to: {
+      type: 'string',
+      value: 'DIR|s3://…',
+      help: 'the folder of the archive: DIR/T/DAY.parquet, and a manifest; or s3://BUCKET/PREFIX',
+    },
     keep: { type: 'boolean', help: 'drop nothing, and do not ask' },
     yes: {
       type: 'boolean',
@@ -42,7 +46,7 @@ If it is interrupted, the next run finishes it; npm run restore brings days back
       folder: ['--to', options.to],
       days: [['--before', before]],
     })
-    const path = await import('node:path')
+    const { placeOf } = await import('./lib/s3/address.mts')
     const { archiveTable } = await import('./lib/archive/archive.mts')
     const { confirmWord, requireTerminal } = await import('./lib/command/confirm.mts')
     const { nameRemote } = await import('./lib/command/target.mts')
@@ -53,7 +57,7 @@ If it is interrupted, the next run finishes it; npm run restore brings days back
     const archived = await archiveTable(settings, {
       table: name,
       before: before as string,
-      folder: path.resolve(folder),
+      folder: placeOf(folder),
       dryRun,
       timeoutMs: timeout * 1000,
       log,
