@@ -9,6 +9,7 @@ import * as assert from 'uvu/assert'
 import { sha256Of } from '../../scripts/lib/archive/store.mts'
 import { connectClickHouse, readRows } from '../../scripts/lib/clickhouse/client.mts'
 import { openBucket } from '../../scripts/lib/s3/bucket.mts'
+import { connectS3 } from '../../scripts/lib/s3/requests.mts'
 import { type CommandOptions, runScript } from '../support/command.mts'
 import { BUCKET, startS3 } from '../support/s3.mts'
 import { applyInitFiles, freePorts, startStack } from '../support/stack.mts'
@@ -92,6 +93,13 @@ buckets('keeps files of any size and name, and lists them all', async () => {
   const { address, folder } = newPlace()
   const bucket = await openBucket(settings, address, 60_000)
   const file = path.join(root, 'file')
+  // Begun by a run that was killed: the next one gives it up.
+  const ask = await connectS3(settings, BUCKET, 60_000)
+  const prefix = address.slice(`s3://${BUCKET}/`.length)
+  const begun = { method: 'POST', key: `${prefix}/in parts/odd%27name.bin`, query: { uploads: '' } } as const
+  const uploads = () => ask({ method: 'GET', query: { uploads: '', prefix } }, (answer) => answer.text())
+  await ask(begun, (answer) => answer.text())
+  assert.match((await uploads()) ?? '', '<Upload>')
   // The second is sent in two parts.
   for (const [key, bytes] of [
     ['empty', 0],
@@ -105,6 +113,7 @@ buckets('keeps files of any size and name, and lists them all', async () => {
     assert.is(await bucket.fetch(key, copy), await sha256Of(file), key)
     assert.is(await sha256Of(copy), await sha256Of(file), key)
   }
+  assert.not.match((await uploads()) ?? '', '<Upload>')
   assert.equal(await bucket.list(''), ['empty', 'in parts/odd%27name.bin', "o'é (1)*!.txt"])
   await bucket.write('empty', 'text é')
   assert.is(await bucket.read('empty', 100), 'text é')

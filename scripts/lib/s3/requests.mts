@@ -64,7 +64,7 @@ export async function connectS3(settings: S3Settings, bucket: string, timeoutMs:
       // Signed for this server: never sent on to another one.
       redirect: 'manual',
       signal: AbortSignal.timeout(timeoutMs),
-      ...(body ? { body: new Uint8Array(body) } : {}),
+      ...(body ? { body: body as Uint8Array<ArrayBuffer> } : {}),
     })
     return fetch(signed)
   }
