@@ -34,7 +34,7 @@ If it is interrupted, the next run finishes it; npm run restore brings days back
     0: 'the days are archived; without --keep and --dry-run their partitions are dropped too',
     1: 'declined, or something was refused: nothing unproven was dropped',
     2: 'wrong use or settings',
-    3: 'could not tell: ClickHouse gives no answer',
+    3: 'could not tell: ClickHouse or the S3 server gives no answer',
   },
   run: async ({ options, log }) => {
     const { keep, yes, 'dry-run': dryRun, before, timeout } = options

@@ -24,7 +24,7 @@ If it is interrupted, run it again; npm run restore -- --backup brings a backup 
     0: 'the backup is there, and proven',
     1: 'no backup was kept: no room, rows that differ, trouble with the folder; or a table was left out',
     2: 'wrong use or settings, or a server that is not of the stack on this machine',
-    3: 'could not tell: ClickHouse gives no answer, or another backup or restore runs',
+    3: 'could not tell: ClickHouse or the S3 server gives no answer, or another backup or restore runs',
   },
   run: async ({ options: { to, 'dry-run': dryRun, timeout }, log }) => {
     const { placeOf } = await import('./lib/s3/address.mts')

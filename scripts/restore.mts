@@ -54,7 +54,7 @@ With --backup it brings a whole database back that npm run backup took, into tab
     0: 'the days, or the database, are there',
     1: 'declined, or something was refused: a damaged file, or rows in its way',
     2: 'wrong use or settings, a day that is not archived, or no such backup',
-    3: 'could not tell: ClickHouse gives no answer, or another backup or restore runs',
+    3: 'could not tell: ClickHouse or the S3 server gives no answer, or another backup or restore runs',
   },
   run: async ({ options, log }) => {
     if (options.backup !== undefined) return restoreBackup(options.backup, options, log)

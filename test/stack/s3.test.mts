@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import path from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -158,7 +158,7 @@ archives('takes days out of the table, and brings them back to the bit', async (
 archives('goes on after a kill at any moment', async () => {
   const { address } = newPlace()
   const before = await held()
-  for (const line of [`${DAYS[0]}: writing`, `${DAYS[2]}: writing`, 'dropping']) {
+  for (const line of [`${DAYS[2]}: writing`, 'dropping']) {
     assert.is((await archive(address, ['--yes'], killedAt(line))).exitCode, null, line)
   }
   const done = await archive(address)
@@ -221,13 +221,16 @@ backups('brings the database back after a kill at any moment', async () => {
   const to = ['--to', place.address]
   assert.equal((await command('backup', [...to, '--dry-run'])).codes, [])
   assert.equal(filesOf(place.folder), [])
-  for (const line of ['Reading the tables', 'Taking it']) {
-    assert.is((await command('backup', to, killedAt(line))).exitCode, null, line)
-  }
+  assert.is((await command('backup', to, killedAt('Taking it'))).exitCode, null)
   // On its way from another machine: nothing of ours.
   const other = `${settings.CLICKHOUSE_DB}-20260101T000000Z`
   const bucket = await openBucket(settings, place.address, 60_000)
   await bucket.write(`${other}/unfinished`, 'another machine\n')
+  // What a kill leaves while files are being sent.
+  const own = `${settings.CLICKHOUSE_DB}-20260102T000000Z`
+  await bucket.write(`${own}/unfinished`, `${hostname()} ${staged[1]}\n`)
+  await bucket.write(`${own}/data/metadata/l2.sql`, 'half')
+  assert.equal((await restoreBackup(place.address)).codes, ['BACKUP_NOTHING'])
   const done = await command('backup', to)
   assert.equal([done.exitCode, done.codes], [0, []])
   assert.equal(await bucket.names(), [other, done.backup])
