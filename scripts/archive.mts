@@ -17,7 +17,11 @@ If it is interrupted, the next run finishes it; npm run restore brings days back
   options: {
     table: { type: 'string', value: 'T', help: 'market_ticks, market_l1, market_l2 or market_metrics' },
     before: { type: 'string', value: 'DAY', help: 'the first day that is not archived, such as 2026-11-25 (UTC)' },
-    to: { type: 'string', value: 'DIR', help: 'the folder of the archive: DIR/T/DAY.parquet, and a manifest' },
+    to: {
+      type: 'string',
+      value: 'DIR|s3://…',
+      help: 'the folder of the archive: DIR/T/DAY.parquet, and a manifest; or s3://BUCKET/PREFIX',
+    },
     keep: { type: 'boolean', help: 'drop nothing, and do not ask' },
     yes: {
       type: 'boolean',
@@ -31,7 +35,7 @@ If it is interrupted, the next run finishes it; npm run restore brings days back
     0: 'the days are archived; without --keep and --dry-run their partitions are dropped too',
     1: 'declined, or something was refused: nothing unproven was dropped',
     2: 'wrong use or settings',
-    3: 'could not tell: ClickHouse gives no answer',
+    3: 'could not tell: ClickHouse or the S3 server gives no answer',
   },
   run: async ({ options, log }) => {
     const { keep, yes, 'dry-run': dryRun, before, timeout } = options
@@ -43,7 +47,7 @@ If it is interrupted, the next run finishes it; npm run restore brings days back
       folder: ['--to', options.to],
       days: [['--before', before]],
     })
-    const path = await import('node:path')
+    const { placeOf } = await import('./lib/s3/address.mts')
     const { archiveTable } = await import('./lib/archive/archive.mts')
     const { confirmWord, requireTerminal } = await import('./lib/command/confirm.mts')
     const { nameRemote } = await import('./lib/command/target.mts')
@@ -54,7 +58,7 @@ If it is interrupted, the next run finishes it; npm run restore brings days back
     const archived = await archiveTable(settings, {
       table: name,
       before: before as string,
-      folder: path.resolve(folder),
+      folder: placeOf(folder),
       dryRun,
       timeoutMs: timeout * 1000,
       log,

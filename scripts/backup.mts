@@ -14,8 +14,8 @@ If it is interrupted, run it again; npm run restore -- --backup brings a backup 
   options: {
     to: {
       type: 'string',
-      value: 'DIR',
-      help: 'the folder of the backups: DIR/NAME, named after database and time (UTC)',
+      value: 'DIR|s3://…',
+      help: 'the folder of the backups: DIR/NAME, named after database and time (UTC); or s3://BUCKET/PREFIX',
     },
     'dry-run': { type: 'boolean', help: 'show what would be backed up and the room that it takes, and change nothing' },
     timeout: longTimeout(3600, 'for each query, for writing, and for reading each table back'),
@@ -25,18 +25,18 @@ If it is interrupted, run it again; npm run restore -- --backup brings a backup 
     0: 'the backup is there, and proven',
     1: 'no backup was kept: no room, rows that differ, trouble with the folder; or a table was left out',
     2: 'wrong use or settings, or a server that is not of the stack on this machine',
-    3: 'could not tell: ClickHouse gives no answer, or another backup or restore runs',
+    3: 'could not tell: ClickHouse or the S3 server gives no answer, or another backup or restore runs',
   },
   run: async ({ options: { to, 'dry-run': dryRun, timeout }, log }) => {
-    const path = await import('node:path')
+    const { placeOf } = await import('./lib/s3/address.mts')
     const { checkFolder } = await import('./lib/archive/report.mts')
-    const folder = path.resolve(checkFolder((...found) => usage(NAME, ...found), '--to', to))
+    const folder = placeOf(checkFolder((...found) => usage(NAME, ...found), '--to', to))
     const { backUp } = await import('./lib/backup/backup.mts')
     const { renderBackup } = await import('./lib/backup/report.mts')
     const { readSettings } = await import('./lib/settings/settings.mts')
     const done = await backUp(readSettings(), { folder, dryRun, timeoutMs: timeout * 1000, log })
     const { findings, name, bytes, tables } = done
-    const backup = name === undefined ? {} : { backup: name, folder: path.join(folder, name) }
+    const backup = name === undefined ? {} : { backup: name, folder: `${folder}/${name}` }
     return { findings, text: renderBackup(done), data: { ...backup, bytes, tables } }
   },
 })

@@ -22,11 +22,11 @@ async function restoreBackup(
   refuseTogether({ '--backup': true, '--table': table !== undefined, '--day': day.length > 0 }, `${NAME} --help`)
   const { checkFolder } = await import('./lib/archive/report.mts')
   const folder = checkFolder((...found) => usage(NAME, ...found), '--from', from)
-  const path = await import('node:path')
+  const { placeOf } = await import('./lib/s3/address.mts')
   const { renderRestored } = await import('./lib/backup/report.mts')
   const { restoreDatabase } = await import('./lib/backup/restore.mts')
   const { readSettings } = await import('./lib/settings/settings.mts')
-  const request = { folder: path.resolve(folder), backup, dryRun, timeoutMs: timeout * 1000, log }
+  const request = { folder: placeOf(folder), backup, dryRun, timeoutMs: timeout * 1000, log }
   const restored = await restoreDatabase(readSettings(), request)
   const { name, tables, findings } = restored
   return { findings, text: renderRestored(restored), data: { backup: name, tables } }
@@ -40,7 +40,11 @@ With --backup it brings a whole database back that npm run backup took, into tab
   options: {
     backup: { type: 'string', value: 'NAME', help: 'this backup as a whole, or the latest one: --backup latest' },
     table: { type: 'string', value: 'T', help: 'market_ticks, market_l1, market_l2 or market_metrics' },
-    from: { type: 'string', value: 'DIR', help: 'the folder of the archive, or of the backups' },
+    from: {
+      type: 'string',
+      value: 'DIR|s3://…',
+      help: 'the folder of the archive, or of the backups; or s3://BUCKET/PREFIX',
+    },
     day: { type: 'list', value: 'DAY', help: 'only these days, such as 2026-11-25 (default: all that are archived)' },
     yes: { type: 'boolean', help: 'do not ask before a target that is not on this machine is changed' },
     'dry-run': { type: 'boolean', help: 'show what would be restored, and change nothing' },
@@ -51,7 +55,7 @@ With --backup it brings a whole database back that npm run backup took, into tab
     0: 'the days, or the database, are there',
     1: 'declined, or something was refused: a damaged file, or rows in its way',
     2: 'wrong use or settings, a day that is not archived, or no such backup',
-    3: 'could not tell: ClickHouse gives no answer, or another backup or restore runs',
+    3: 'could not tell: ClickHouse or the S3 server gives no answer, or another backup or restore runs',
   },
   run: async ({ options, log }) => {
     if (options.backup !== undefined) return restoreBackup(options.backup, options, log)
@@ -60,7 +64,7 @@ With --backup it brings a whole database back that npm run backup took, into tab
     const mistake = (flag: string, found: string, expected: string) => usage(NAME, flag, found, expected)
     const days = day.map((each): [string, string] => ['--day', each])
     const { name, folder } = checkFlags(mistake, { name: options.table, folder: ['--from', options.from], days })
-    const path = await import('node:path')
+    const { placeOf } = await import('./lib/s3/address.mts')
     const { restoreDays } = await import('./lib/archive/restore.mts')
     const { DECLINED, mayChange } = await import('./lib/command/target.mts')
     const { readSettings } = await import('./lib/settings/settings.mts')
@@ -68,7 +72,7 @@ With --backup it brings a whole database back that npm run backup took, into tab
     if (!dryRun && !(await mayChange(settings, ['clickhouse'], { yes, command: NAME, log }))) return DECLINED
     const restored = await restoreDays(settings, {
       table: name,
-      folder: path.resolve(folder),
+      folder: placeOf(folder),
       days: day,
       dryRun,
       timeoutMs: timeout * 1000,

@@ -420,7 +420,7 @@ guards('restores nothing that a retention would delete again', async () => {
 guards('refuses a table, a day and a folder that are none', async () => {
   const usage = (...args: string[]) => command('archive', [...args, '--yes'])
   assert.equal((await usage()).codes, ['USAGE', 'USAGE', 'USAGE'])
-  const wrong = await usage('--table', 'market_bars_1m', '--before', '2026-02-30', '--to', 's3://bucket/archive')
+  const wrong = await usage('--table', 'market_bars_1m', '--before', '2026-02-30', '--to', 'gs://bucket/archive')
   assert.equal([wrong.exitCode, wrong.codes], [2, ['USAGE', 'USAGE', 'USAGE']])
   const nothing = await restore('market_l2', newFolder())
   assert.equal([nothing.exitCode, nothing.codes], [2, ['RESTORE_NOTHING']])

@@ -443,7 +443,7 @@ refusals('a wrong folder, flag or server, and an empty database', async () => {
   }
   for (const [script, ...args] of [
     ['backup'],
-    ['backup', '--to', 's3://bucket/path'],
+    ['backup', '--to', 'gs://bucket/path'],
     ['restore', '--backup', 'latest'],
     ['restore', '--backup', name, '--from', kept, '--table', 'market_l2'],
   ] as const) {

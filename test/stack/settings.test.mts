@@ -6,7 +6,7 @@ import { ingestStatements } from '../../scripts/lib/clickhouse/statements.mts'
 import { type Finding, OpsError } from '../../scripts/lib/common/findings.mts'
 import { embeddedServices } from '../../scripts/lib/engines/embedded/services.mts'
 import { parseEnvFile } from '../../scripts/lib/settings/env-file.mts'
-import { composeLookup, lookupFor } from '../../scripts/lib/settings/environment.mts'
+import { composeLookup, isSecret, lookupFor } from '../../scripts/lib/settings/environment.mts'
 import { interpolate } from '../../scripts/lib/settings/interpolate.mts'
 import { templateValues } from '../../scripts/lib/settings/production.mts'
 import { EXTRA_GRANTS, parseBytes } from '../../scripts/lib/settings/readers.mts'
@@ -306,10 +306,7 @@ variables('of the compose files are all in the template, with the same defaults'
 
 variables('that are secrets end in # CHANGEME, and no others', () => {
   const marked = [...TEMPLATE.matchAll(/^(\w+)=.* # CHANGEME$/gm)].map(([, name]) => name)
-  assert.equal(
-    marked,
-    templateNames.filter((name) => name.endsWith('_PASSWORD')),
-  )
+  assert.equal(marked, templateNames.filter(isSecret))
 })
 
 /** Another value that the variable accepts. */
@@ -340,8 +337,8 @@ const CLIENTS: Record<string, string> = {
   REDIS_HOST: '127.0.0.2',
 }
 
-/** How clients connect: most go only with others, and test/cluster logs in with them. */
-const CONNECTIONS = /^(KAFKA_(SECURITY|SASL|SSL)_.*|CLICKHOUSE_(SECURE|CA_CERT)|REDIS_(USERNAME|TLS|CA_CERT))$/
+/** How clients connect: most go only with others, and test/cluster and s3.test.mts log in with them. */
+const CONNECTIONS = /^(KAFKA_(SECURITY|SASL|SSL)_.*|CLICKHOUSE_(SECURE|CA_CERT)|REDIS_(USERNAME|TLS|CA_CERT)|S3_.*)$/
 
 /** Read by what creates and compares the tables alone. */
 const SCHEMA = templateNames.filter((name) => name === 'CLICKHOUSE_CLUSTER' || name.endsWith('_RETENTION_DAYS'))

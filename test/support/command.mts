@@ -1,6 +1,7 @@
 /** Runs the real commands as processes. */
 import { spawn } from 'node:child_process'
 import path from 'node:path'
+import { isSecret } from '../../scripts/lib/settings/environment.mts'
 import { ROOT } from '../../scripts/lib/settings/settings.mts'
 
 export interface Outcome {
@@ -25,7 +26,7 @@ const SECRET_LENGTH = 4
 
 /** The variable of a password that stands in what a command printed; undefined for none. No test wants one there. */
 function shownSecret(output: string, env: NodeJS.ProcessEnv): string | undefined {
-  const passwords = Object.entries(env).filter(([name]) => name.endsWith('_PASSWORD'))
+  const passwords = Object.entries(env).filter(([name]) => isSecret(name))
   const known: [string, string | undefined][] = [...passwords, ['the default CLICKHOUSE_PASSWORD', 'l2_secure_pass']]
   return known.find(([, value]) => value && value.length >= SECRET_LENGTH && output.includes(value))?.[0]
 }

@@ -9,7 +9,7 @@ import { ROOT } from '../../scripts/lib/settings/settings.mts'
 const LEVELS = [
   ['common'],
   ['settings', 'command'],
-  ['kafka', 'clickhouse'],
+  ['kafka', 'clickhouse', 's3'],
   ['topics', 'messages', 'schema', 'ingest', 'replay', 'quality', 'archive', 'backup', 'secrets', 'engines'],
   ['reset', 'groups', 'health', 'ports'],
   ['ui'],

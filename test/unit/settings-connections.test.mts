@@ -71,6 +71,11 @@ for (const [what, env] of Object.entries({
     ...{ CLICKHOUSE_SECURE: 'true', CLICKHOUSE_CA_CERT: inFolder('one') },
     ...{ REDIS_TLS: 'true', REDIS_CA_CERT: inFolder('two'), REDIS_USERNAME: 'l2', REDIS_PASSWORD: 'hush-hush' },
   },
+  'an S3 server': {
+    S3_ENDPOINT: 'https://s3.example:9000/',
+    S3_REGION: 'eu-central-1',
+    S3_SECRET_ACCESS_KEY: 'hush/hush',
+  },
 }))
   connections(`take ${what}`, () => assert.equal(mistakes(env), []))
 
@@ -89,6 +94,15 @@ const WRONG: [NodeJS.ProcessEnv, string[]][] = [
       'KAFKA_SASL_PASSWORD: none, a password for KAFKA_SECURITY_PROTOCOL=SASL_SSL',
     ],
   ],
+  [
+    { S3_ENDPOINT: 's3.example:9000' },
+    ['S3_ENDPOINT: "s3.example:9000", an http or https URL such as https://s3.example.com'],
+  ],
+  [
+    { S3_ENDPOINT: 'https://l2:hush-hush@s3.example' },
+    ['S3_ENDPOINT: another value, an http or https URL such as https://s3.example.com'],
+  ],
+  [{ S3_REGION: 'eu central' }, ['S3_REGION: "eu central", letters, digits and "-", such as eu-central-1']],
   [{ ...SASL, KAFKA_SASL_MECHANISM: 'OAUTHBEARER' }, [`${ENDPOINT}: none, the https URL that gives out tokens`]],
   [
     { ...SASL, [ENDPOINT]: 'https://login.example/token' },

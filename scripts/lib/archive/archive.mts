@@ -1,17 +1,17 @@
 /** Days of a market table as Parquet files, each proven; then, with consent, the partitions that they make up are dropped. */
-import { existsSync } from 'node:fs'
-import path from 'node:path'
 import type { ClickHouseClient } from '@clickhouse/client'
-import { readRows, withClickHouse } from '../clickhouse/client.mts'
+import { withClickHouse } from '../clickhouse/client.mts'
 import { refuseCluster } from '../clickhouse/cluster.mts'
 import { isEqual } from '../clickhouse/fingerprint.mts'
 import { deferEnd } from '../command/interrupt.mts'
 import { error, type Finding, OpsError } from '../common/findings.mts'
 import { quoted } from '../common/quote.mts'
+import { isS3 } from '../s3/address.mts'
 import type { Settings } from '../settings/settings.mts'
-import { damaged, dropProven, type Partition, tidyUp } from './drop.mts'
-import { addEntry, type Entry, entryOf, fileOf, readManifest, withFile } from './manifest.mts'
-import { insertFile, nameFile, readBack, writeParquet } from './parquet.mts'
+import { damaged, dropProven, type Partition, partitionsIn, readOpen, tidyUp } from './drop.mts'
+import { type Entry, entryOf, readManifest, withFile } from './manifest.mts'
+import { insertFile, readBack, writeParquet } from './parquet.mts'
+import { openStore, type Store } from './store.mts'
 import {
   countPresent,
   type Day,
@@ -29,6 +29,7 @@ export interface ArchiveRequest {
   table: TableName
   /** The first day that is not archived, UTC, as 2026-11-25. */
   before: string
+  /** As `placeOf` has it. */
   folder: string
   dryRun: boolean
   /** Deadline of each statement, and of each file. */
@@ -63,9 +64,10 @@ const TRIES = 3
  * Archives the days of a table before a day: those that the folder does not hold are written, read back and compared.
  * @throws {OpsError} exit code 3 when ClickHouse gives no answer, 2 on a cluster and for a table that is not there, 1 for trouble with a file
  */
-export function archiveTable(settings: Settings, request: ArchiveRequest): Promise<Archived> {
+export async function archiveTable(settings: Settings, request: ArchiveRequest): Promise<Archived> {
   refuseCluster(settings, 'archive')
   const { folder, before, timeoutMs, dryRun, log } = request
+  const store = await openStore(settings, folder, timeoutMs)
   return withClickHouse(
     settings,
     timeoutMs,
@@ -73,12 +75,12 @@ export function archiveTable(settings: Settings, request: ArchiveRequest): Promi
       const table = await readTable(client, request.table)
       if (!dryRun) await tidyUp(client, table, log)
       const all = await readDays(client, table, { where: `toDate(timestamp) < '${before}'` })
-      const entries = await readManifest(folder, table.name)
+      const entries = await readManifest(store, table.name)
       const archived: Archived = { days: [], partitions: [], findings: [], declined: false }
-      const work = { client, table, entries, request }
+      const work = { client, table, entries, store, request }
       for (const day of all) {
-        const file = fileOf(folder, table.name, day.day)
-        archived.days.push(await withFile(file, () => archiveDay(work, day, file, archived.findings)))
+        const half = store.halfOf(table.name, day.day)
+        archived.days.push(await withFile(half, () => archiveDay(work, day, archived.findings)))
       }
       const safe = new Set(archived.days.filter(({ state }) => state !== 'refused').map(({ day }) => day))
       const open = await readOpen(client, table, before)
@@ -98,6 +100,7 @@ interface Work {
   client: ClickHouseClient
   table: Table
   entries: Entry[]
+  store: Store
   request: ArchiveRequest
 }
 
@@ -108,36 +111,25 @@ export const archiveCommand = ({
 }: Pick<ArchiveRequest, 'table' | 'before' | 'folder'>): string =>
   `npm run archive -- --table ${table} --before ${before} --to ${quoted(folder)}`
 
-/** The partitions that hold rows from a day on. */
-async function readOpen(client: ClickHouseClient, { name }: Table, from: string): Promise<Set<string>> {
-  const query = `SELECT DISTINCT _partition_id AS partition FROM ${name} WHERE toDate(timestamp) >= '${from}'`
-  return new Set((await readRows<{ partition: string }>(client, query)).map(({ partition }) => partition))
-}
-
-function partitionsIn(days: readonly Day[]): Partition[] {
-  const ids = [...new Set(days.map(({ partition }) => partition))]
-  return ids.map((partition) => {
-    const own = days.filter((day) => day.partition === partition)
-    return { partition, days: own, rows: own.reduce((sum, { rows }) => sum + rows, 0) }
-  })
-}
-
-async function archiveDay(work: Work, now: Day, file: string, findings: Finding[]): Promise<ArchivedDay> {
-  const { table, entries, request } = work
+async function archiveDay(work: Work, now: Day, findings: Finding[]): Promise<ArchivedDay> {
+  const { table, entries, store, request } = work
   const { day, rows } = now
-  const entry = existsSync(file) ? await entryOf(request.folder, entries, table.name, day) : undefined
+  const file = store.nameOf(table.name, day)
+  const sha256 = await store.sha256(table.name, day)
   const refused = (finding: Finding): ArchivedDay => {
     findings.push(finding)
     return { day, rows, file, state: 'refused' }
   }
-  if (existsSync(file)) {
-    const hint = `mv ${quoted(file)} ${quoted(`${file}.damaged`)}, then: ${archiveCommand(request)}`
+  if (sha256 !== undefined) {
+    const entry = entryOf(entries, day, sha256)
+    const move = isS3(file) ? 'aws s3 mv' : 'mv'
+    const hint = `${move} ${quoted(file)} ${quoted(`${file}.damaged`)}, then: ${archiveCommand(request)}`
     if (!entry) return refused(error('ARCHIVE_DAMAGED', file, damaged(hint)))
     const same = JSON.stringify(entry.columns) === JSON.stringify(table.columns) && isEqual(entry, now)
     if (same) return { day, rows, file, bytes: entry.bytes, state: 'proven' }
-    if (!(await holdsAll(work, entry, file))) {
+    if (!(await holdsAll(work, entry))) {
       const found = `${rows} rows, without some of the ${entry.rows} that are archived`
-      const elsewhere = archiveCommand({ ...request, folder: `${request.folder}-2` })
+      const elsewhere = archiveCommand({ ...request, folder: `${request.folder}${isS3(request.folder) ? '/2' : '-2'}` })
       return refused(
         error('ARCHIVE_DIFFERS', `${table.name} ${day}`, {
           found,
@@ -147,23 +139,27 @@ async function archiveDay(work: Work, now: Day, file: string, findings: Finding[
     }
   }
   if (request.dryRun) return { day, rows, file, state: 'due' }
-  const written = await writeDay(work, now, file)
+  const written = await writeDay(work, now)
   return { day, rows: written.rows, file, bytes: written.bytes, state: 'written' }
 }
 
 /** Whether the table still has every row of a file: only then may another take its place. */
-function holdsAll({ client, table }: Work, entry: Entry, file: string): Promise<boolean> {
-  if (lackingIn(table, entry.columns).length > 0) return Promise.resolve(false)
-  return withScratch(client, table, 'in', async (scratch) => {
-    await insertFile(client, file, entry.columns, scratch)
-    return (await countPresent(client, table, entry.columns, scratch, entry.day)) === entry.rows
-  })
+async function holdsAll({ client, table, store }: Work, entry: Entry): Promise<boolean> {
+  if (lackingIn(table, entry.columns).length > 0) return false
+  const all = await store.withFile(table.name, entry.day, (file, sha256) =>
+    withScratch(client, table, 'in', async (scratch) => {
+      if (sha256 !== entry.sha256) return false
+      await insertFile(client, file, entry.columns, scratch)
+      return (await countPresent(client, table, entry.columns, scratch, entry.day)) === entry.rows
+    }),
+  )
+  return all === true
 }
 
-async function writeDay({ client, table, entries, request }: Work, { day }: Day, file: string): Promise<Entry> {
-  const half = `${file}.tmp`
+async function writeDay({ client, table, entries, store, request }: Work, { day }: Day): Promise<Entry> {
+  const half = store.halfOf(table.name, day)
   for (let run = 1; run <= TRIES; run++) {
-    request.log(`${table.name} ${day}: writing ${path.relative(request.folder, file)}`)
+    request.log(`${table.name} ${day}: writing ${table.name}/${day}.parquet`)
     const written = await writeParquet(client, table, day, half)
     const held = await readBack(client, half, table.columns)
     // Rows may have arrived while the file was written.
@@ -172,22 +168,24 @@ async function writeDay({ client, table, entries, request }: Work, { day }: Day,
     const provenAt = new Date().toISOString()
     const entry: Entry = { table: table.name, day, ...held, ...written, columns: table.columns, provenAt }
     // First, so that an interruption leaves no file that nothing describes.
-    await addEntry(request.folder, entry)
+    await store.addLine(table.name, JSON.stringify(entry))
     entries.push(entry)
-    await nameFile(half, file)
+    await store.keep(table.name, day, entry.sha256)
     return entry
   }
   const found = `a file that differs from the table, ${TRIES} times: rows arrive, or what was written reads otherwise`
   throw new OpsError(1, [error('ARCHIVE_PROOF', `${table.name} ${day}`, { found, hint: archiveCommand(request) })])
 }
 
-async function dropAll({ client, table, entries, request }: Work, whole: readonly Partition[], archived: Archived) {
+async function dropAll({ client, table, store, request }: Work, whole: readonly Partition[], archived: Archived) {
   const end = deferEnd()
   try {
+    // As it is there: what is dropped needs its line.
+    const entries = await readManifest(store, table.name)
     for (const [index, partition] of whole.entries()) {
       if (end.asked()) break
       request.log(`${table.name}: dropping ${partition.partition}`)
-      const options = { folder: request.folder, entries, hint: archiveCommand(request) }
+      const options = { store, entries, hint: archiveCommand(request) }
       const finding = await withFile(request.folder, () => dropProven(client, table, partition, options))
       if (finding) archived.findings.push(finding)
       const kept = archived.partitions[index]

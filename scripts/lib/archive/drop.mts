@@ -3,12 +3,14 @@
  * moves to a scratch table, which nobody writes to; there its rows are compared with the files, and there it is dropped, or it moves back.
  */
 import type { ClickHouseClient } from '@clickhouse/client'
+import { readRows } from '../clickhouse/client.mts'
 import { isEqual } from '../clickhouse/fingerprint.mts'
 import { ANY_SIZE } from '../clickhouse/sql.mts'
 import { error, type Finding } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
-import { type Entry, entryOf, fileOf } from './manifest.mts'
+import { type Entry, entryOf } from './manifest.mts'
 import { forgetBooks, isRolledUp, markStale } from './rollups.mts'
+import type { Store } from './store.mts'
 import { type Day, movePartition, partitionsOf, readDays, readScratch, type Table, withScratch } from './table.mts'
 
 export interface Partition {
@@ -19,6 +21,20 @@ export interface Partition {
 
 /** Longest wait for roll-ups: what was inserted last is due after 10 s, and every 5 s a run takes three hours' worth. */
 const ROLLUP_MS = 120_000
+
+/** The partitions that hold rows from a day on. */
+export async function readOpen(client: ClickHouseClient, { name }: Table, from: string): Promise<Set<string>> {
+  const query = `SELECT DISTINCT _partition_id AS partition FROM ${name} WHERE toDate(timestamp) >= '${from}'`
+  return new Set((await readRows<{ partition: string }>(client, query)).map(({ partition }) => partition))
+}
+
+export function partitionsIn(days: readonly Day[]): Partition[] {
+  const ids = [...new Set(days.map(({ partition }) => partition))]
+  return ids.map((partition) => {
+    const own = days.filter((day) => day.partition === partition)
+    return { partition, days: own, rows: own.reduce((sum, { rows }) => sum + rows, 0) }
+  })
+}
 
 /** Puts back what an interrupted run left outside of the table, and drops what one had read from a file. */
 export async function tidyUp(client: ClickHouseClient, table: Table, log: (line: string) => void): Promise<void> {
@@ -50,14 +66,15 @@ export async function dropProven(
   client: ClickHouseClient,
   table: Table,
   { partition, days }: Partition,
-  { folder, entries, hint }: { folder: string; entries: readonly Entry[]; hint: string },
+  { store, entries, hint }: { store: Store; entries: readonly Entry[]; hint: string },
 ): Promise<Finding | undefined> {
   const subject = `${table.name} ${partition}`
   const named = days.map(({ day }) => day)
   const proofs = new Map<string, Entry>()
   for (const day of named) {
-    const entry = await entryOf(folder, entries, table.name, day)
-    if (!entry) return error('ARCHIVE_DAMAGED', fileOf(folder, table.name, day), damaged(hint))
+    const sha256 = await store.sha256(table.name, day)
+    const entry = sha256 === undefined ? undefined : entryOf(entries, day, sha256)
+    if (!entry) return error('ARCHIVE_DAMAGED', store.nameOf(table.name, day), damaged(hint))
     proofs.set(day, entry)
   }
   const rolledUp = () => isRolledUp(client, table.name, named)

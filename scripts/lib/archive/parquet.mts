@@ -1,6 +1,6 @@
 /** Days as Parquet files: from a table to a file, and from a file to the server, in pieces that fit its memory. */
 import { createHash, randomUUID } from 'node:crypto'
-import { mkdir, open, rename } from 'node:fs/promises'
+import { mkdir, open } from 'node:fs/promises'
 import path from 'node:path'
 import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client'
 import { insertStream } from '../clickhouse/client.mts'
@@ -36,17 +36,6 @@ export async function writeParquet(client: ClickHouseClient, table: Table, day: 
     await handle.close()
   }
   return { bytes, sha256: hash.digest('hex') }
-}
-
-/** Gives a finished file its name, and returns when that is on disk. */
-export async function nameFile(from: string, to: string): Promise<void> {
-  await rename(from, to)
-  const folder = await open(path.dirname(to))
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
 }
 
 /** What a file holds, as the server reads it. */

@@ -1,7 +1,8 @@
 /** What archive and restore say. */
 import { count } from '../common/count.mts'
-import { configError, type Finding } from '../common/findings.mts'
+import { configError, type Finding, reason } from '../common/findings.mts'
 import { table } from '../common/table.mts'
+import { isS3, parseS3 } from '../s3/address.mts'
 import type { Archived } from './archive.mts'
 import type { Partition } from './drop.mts'
 import type { RestoredDay } from './restore.mts'
@@ -83,7 +84,7 @@ export function checkFlags(
   return { name: name as TableName, folder: value }
 }
 
-/** @throws {OpsError} exit code 2 for none, and for the address of an object store */
+/** @throws {OpsError} exit code 2 for none, and for an address of anything but S3 */
 export function checkFolder(usage: Usage, flag: string, value = ''): string {
   const wrong = folderMistakes(usage, flag, value)
   if (wrong.length > 0) throw configError(wrong)
@@ -91,8 +92,16 @@ export function checkFolder(usage: Usage, flag: string, value = ''): string {
 }
 
 function folderMistakes(usage: Usage, flag: string, value: string): Finding[] {
-  if (value === '') return [usage(flag, 'no folder', 'a folder')]
-  return /^\w+:\/\//.test(value) ? [usage(flag, `"${value}"`, 'a folder; object stores are not supported')] : []
+  const expected = 'a folder or s3://BUCKET/PREFIX'
+  if (value === '') return [usage(flag, 'no folder', expected)]
+  if (!/^\w+:\/\//.test(value)) return []
+  if (!isS3(value)) return [usage(flag, `"${value}"`, expected)]
+  try {
+    parseS3(value)
+    return []
+  } catch (failure) {
+    return [usage(flag, `"${value}"`, reason(failure))]
+  }
 }
 
 const isDay = (text: string): boolean => {

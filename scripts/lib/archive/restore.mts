@@ -1,5 +1,4 @@
 /** Brings archived days back: verified outside of the table, then in it at once. */
-import { existsSync } from 'node:fs'
 import type { ClickHouseClient } from '@clickhouse/client'
 import { withClickHouse } from '../clickhouse/client.mts'
 import { refuseCluster } from '../clickhouse/cluster.mts'
@@ -7,11 +6,13 @@ import { isEqual } from '../clickhouse/fingerprint.mts'
 import { configError, error, type Finding } from '../common/findings.mts'
 import { quoted } from '../common/quote.mts'
 import { DAY_MS } from '../common/time.mts'
+import { isS3 } from '../s3/address.mts'
 import type { Settings } from '../settings/settings.mts'
 import { damaged, tidyUp } from './drop.mts'
-import { type Entry, entryOf, fileOf, readManifest, withFile } from './manifest.mts'
+import { type Entry, entryOf, readManifest, withFile } from './manifest.mts'
 import { insertFile } from './parquet.mts'
 import { keepLatest, markStale } from './rollups.mts'
+import { openStore, type Store } from './store.mts'
 import {
   countPresent,
   lackingIn,
@@ -27,6 +28,7 @@ import {
 
 export interface RestoreRequest {
   table: TableName
+  /** As `placeOf` has it. */
   folder: string
   /** UTC, as 2026-11-25; all that are archived for none. */
   days: readonly string[]
@@ -54,22 +56,23 @@ const RETENTION = {
  * Brings days back. A day that is there already stays as it is.
  * @throws {OpsError} exit code 3 when ClickHouse gives no answer, 2 on a cluster and for a folder or day that is not archived
  */
-export function restoreDays(
+export async function restoreDays(
   settings: Settings,
   request: RestoreRequest,
 ): Promise<{ days: RestoredDay[]; findings: Finding[] }> {
   refuseCluster(settings, 'restore')
   const { folder, timeoutMs, dryRun, log } = request
+  const store = await openStore(settings, folder, timeoutMs)
   return withClickHouse(settings, timeoutMs, async (client) => {
-    const entries = await readManifest(folder, request.table)
+    const entries = await readManifest(store, request.table)
     const wanted = chosen(request, entries)
     const table = await readTable(client, request.table)
     if (!dryRun) await tidyUp(client, table, log)
     const findings: Finding[] = []
     const days: RestoredDay[] = []
     for (const day of wanted) {
-      const file = fileOf(folder, table.name, day)
-      const outcome = await withFile(file, () => restoreDay(client, settings, table, entries, day, request))
+      const work = { client, settings, table, entries, store, request }
+      const outcome = await withFile(store.halfOf(table.name, day), () => restoreDay(work, day))
       if ('severity' in outcome) findings.push(outcome)
       days.push('severity' in outcome ? { day, rows: 0, state: 'refused' } : outcome)
     }
@@ -79,7 +82,7 @@ export function restoreDays(
 
 function chosen({ table, folder, days }: RestoreRequest, entries: readonly Entry[]): string[] {
   const archived = [...new Set(entries.map(({ day }) => day))].sort()
-  const hint = `ls ${quoted(folder)}`
+  const hint = `${isS3(folder) ? 'aws s3 ls' : 'ls'} ${quoted(folder)}${isS3(folder) ? '/' : ''}`
   if (archived.length === 0) {
     throw configError([error('RESTORE_NOTHING', `--from ${folder}`, { found: `no archived day of ${table}`, hint })])
   }
@@ -93,20 +96,35 @@ function chosen({ table, folder, days }: RestoreRequest, entries: readonly Entry
   return days.length > 0 ? [...new Set(days)].sort() : archived
 }
 
-async function restoreDay(
-  client: ClickHouseClient,
-  settings: Settings,
-  table: Table,
-  entries: readonly Entry[],
-  day: string,
-  { folder, dryRun, log }: RestoreRequest,
+interface Work {
+  client: ClickHouseClient
+  settings: Settings
+  table: Table
+  entries: readonly Entry[]
+  store: Store
+  request: RestoreRequest
+}
+
+async function restoreDay(work: Work, day: string): Promise<RestoredDay | Finding> {
+  const { table, entries, store } = work
+  const outcome = await store.withFile(table.name, day, async (file, sha256) => {
+    const entry = entryOf(entries, day, sha256)
+    return entry && restoreFile(work, entry, file)
+  })
+  return (
+    outcome ??
+    error('RESTORE_DAMAGED', store.nameOf(table.name, day), damaged('take the file from another copy of the archive'))
+  )
+}
+
+async function restoreFile(
+  { client, settings, table, store, request: { dryRun, log } }: Work,
+  entry: Entry,
+  file: string,
 ): Promise<RestoredDay | Finding> {
-  const file = fileOf(folder, table.name, day)
-  const entry = existsSync(file) ? await entryOf(folder, entries, table.name, day) : undefined
-  if (!entry) return error('RESTORE_DAMAGED', file, damaged('take the file from another copy of the archive'))
   const objection = unfit(settings, table, entry)
   if (objection) return objection
-  const { rows, columns } = entry
+  const { day, rows, columns } = entry
   const held = await readFingerprint(client, table, columns, { where: ofDay(day) })
   const present = async (): Promise<RestoredDay> => {
     // An interrupted run may not have come to this.
@@ -122,7 +140,10 @@ async function restoreDay(
     const inserted = await readFingerprint(client, table, columns, { from: scratch })
     if (!isEqual(inserted, entry)) {
       const found = `${inserted.rows} rows that differ from the ${rows} archived ones`
-      return error('RESTORE_PROOF', subject, { found, hint: `nothing was changed; look at ${quoted(file)}` })
+      return error('RESTORE_PROOF', subject, {
+        found,
+        hint: `nothing was changed; look at ${quoted(store.nameOf(table.name, day))}`,
+      })
     }
     // Looked at again: reading the file took its time.
     const now = await readFingerprint(client, table, columns, { where: ofDay(day) })

@@ -1,11 +1,7 @@
 /** A whole database through ClickHouse's own BACKUP: written by the server, read back and compared, then taken out of it to a folder. */
-import { existsSync } from 'node:fs'
-import { mkdir, open, readdir, rm } from 'node:fs/promises'
-import path from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ClickHouseClient } from '@clickhouse/client'
-import { nameFile } from '../archive/parquet.mts'
 import { readRows, withClickHouse } from '../clickhouse/client.mts'
 import { refuseCluster } from '../clickhouse/cluster.mts'
 import { dropTable } from '../clickhouse/sql.mts'
@@ -13,13 +9,16 @@ import { deferEnd } from '../command/interrupt.mts'
 import { configError, error, type Finding, OpsError } from '../common/findings.mts'
 import { readObjects } from '../ingest/state.mts'
 import type { Settings } from '../settings/settings.mts'
-import { isNameOf, type Manifest, nameOf } from './manifest.mts'
-import { digestOf, findPlace, type Place, refuseRemote, withFolder } from './place.mts'
+import type { Manifest } from './manifest.mts'
+import { nameOf } from './name.mts'
+import { findPlace, type Place, refuseRemote, withFolder } from './place.mts'
 import { compareParts, type DataTable, fullName, type Part, readParts, readTables, restoreCopy } from './proof.mts'
 import { lockBackups, needRoom, sum } from './room.mts'
 import { dropScratch, runOnServer, tidyServer, type Work } from './server.mts'
+import { openShelf, type Shelf } from './shelf.mts'
 
 export interface BackupRequest {
+  /** As `placeOf` has it. */
   folder: string
   dryRun: boolean
   /** Deadline of each statement, and of each table's copy. */
@@ -40,7 +39,7 @@ export interface BackedUp {
 const scratchOf = (database: string) => `${database}_backup_proof`
 
 /**
- * Backs the database up to a folder below `folder`, which appears there when it is proven.
+ * Backs the database up below `folder`, where it appears when it is proven.
  * @throws {OpsError} exit code 2 for a server that is not this machine's stack, a cluster, or an empty database; 1 when a disk has no room, the
  *   proof fails, or there is trouble with the folder; 3 when ClickHouse gives no answer, or another run is under way
  */
@@ -49,6 +48,8 @@ export async function backUp(settings: Settings, request: BackupRequest): Promis
   await refuseRemote(settings)
   const { folder, timeoutMs, dryRun, log } = request
   const database = settings.CLICKHOUSE_DATABASE
+  let asked = () => false
+  const shelf = await openShelf(settings, folder, { timeoutMs, asked: () => asked() })
   return withClickHouse(settings, timeoutMs, async (client) => {
     const place = await findPlace(client, settings, timeoutMs)
     await requireRight(client, database)
@@ -66,19 +67,23 @@ export async function backUp(settings: Settings, request: BackupRequest): Promis
       })
     })
     if (dryRun) {
-      await withFolder(folder, () => needRoom(place, tables, request))
+      // Whether the keys may be used shows now.
+      if (shelf.folder !== shelf.address) await shelf.names()
+      await withFolder(shelf.folder, () => needRoom(place, tables, shelf, request))
       return { bytes: sum(tables), tables: tables.map(({ name, bytes }) => ({ name, bytes })), findings }
     }
     const unlock = lockBackups(settings)
     const end = deferEnd()
+    asked = end.asked
     try {
       const work: Work = { client, timeoutMs, log, asked: end.asked }
-      await tidyUp(work, place, database, folder)
-      await withFolder(folder, () => needRoom(place, tables, request))
+      await tidyUp(work, place, database, shelf)
+      await withFolder(shelf.folder, () => needRoom(place, tables, shelf, request))
+      const taken = await shelf.names()
       let name = nameOf(database, new Date())
-      for (; existsSync(path.join(folder, name)); name = nameOf(database, new Date())) await delay(100)
+      for (; taken.includes(name); name = nameOf(database, new Date())) await delay(100)
       try {
-        const written = await write(work, place, { folder, name, database, tables, definitions })
+        const written = await write(work, place, { shelf, name, database, tables, definitions })
         const proven = written.tables.map(({ name, rows, bytes, partitions }) => {
           return { name, rows, bytes, moving: partitions.some(({ moving }) => moving) }
         })
@@ -86,7 +91,6 @@ export async function backUp(settings: Settings, request: BackupRequest): Promis
       } finally {
         await dropScratch(client, scratchOf(database))
         await place.remove(name)
-        await rm(halfOf(folder, name), { recursive: true, force: true })
       }
     } finally {
       unlock()
@@ -106,25 +110,16 @@ async function requireRight(client: ClickHouseClient, database: string): Promise
   ])
 }
 
-/** What the name of a backup that is not proven yet ends with. */
-const HALF = '.part'
-const halfOf = (folder: string, name: string) => path.join(folder, `${name}${HALF}`)
-
-/** Removes what a killed run left: on the server, and in the folder. */
-async function tidyUp(work: Work, place: Place, database: string, folder: string): Promise<void> {
+/** Removes what a killed run left: on the server, and among the backups. */
+async function tidyUp(work: Work, place: Place, database: string, shelf: Shelf): Promise<void> {
   await tidyServer(work, place)
   await dropScratch(work.client, scratchOf(database))
-  await withFolder(folder, async () => {
-    const halves = (existsSync(folder) ? await readdir(folder) : []).filter(
-      (file) => file.endsWith(HALF) && isNameOf(database, file.slice(0, -HALF.length)),
-    )
-    if (halves.length > 0) work.log(`Removing what an interrupted run left: ${halves.join(', ')}`)
-    for (const half of halves) await rm(path.join(folder, half), { recursive: true })
-  })
+  const left = await shelf.tidy(database)
+  if (left.length > 0) work.log(`Removed what an interrupted run left: ${left.join(', ')}`)
 }
 
 interface Written {
-  folder: string
+  shelf: Shelf
   name: string
   database: string
   tables: DataTable[]
@@ -134,7 +129,7 @@ interface Written {
 async function write(
   work: Work,
   place: Place,
-  { folder, name, database, tables, definitions }: Written,
+  { shelf, name, database, tables, definitions }: Written,
 ): Promise<Manifest> {
   const { client, log } = work
   const [server] = await readRows<{ version: string; now: string }>(
@@ -159,30 +154,14 @@ async function write(
     proven.push({ ...table, partitions, rows: partitions.reduce((total, { rows }) => total + rows, 0) })
   }
   const sha256 = await place.digest(name)
-  const half = halfOf(folder, name)
-  log(`Taking it to ${folder}`)
-  return withFolder(folder, async () => {
-    await mkdir(half)
-    await place.take(name, path.join(half, 'data'))
-    const taken = await digestOf(path.join(half, 'data'), { sync: true })
-    if (taken !== sha256) {
-      const found = 'files that differ from those that ClickHouse wrote'
-      throw new OpsError(1, [error('BACKUP_PROOF', half, { found, hint: 'no backup was kept; run it again' })])
-    }
-    const manifest: Manifest = {
-      ...{ version: 1, name, database, server: server?.version ?? '', startedAt: server?.now ?? '' },
-      ...{ provenAt: new Date().toISOString(), sha256, bytes: sum(tables), tables: proven, definitions },
-    }
-    const handle = await open(path.join(half, 'manifest.json'), 'w')
-    try {
-      await handle.writeFile(`${JSON.stringify(manifest, null, 1)}\n`)
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-    await nameFile(half, path.join(folder, name))
-    return manifest
-  })
+  log(`Taking it to ${shelf.address}`)
+  const manifest: Manifest = {
+    ...{ version: 1, name, database, server: server?.version ?? '', startedAt: server?.now ?? '' },
+    ...{ provenAt: new Date().toISOString(), sha256, bytes: sum(tables), tables: proven, definitions },
+  }
+  const text = `${JSON.stringify(manifest, null, 1)}\n`
+  await shelf.keep(name, { sha256, manifest: text }, (to) => place.take(name, to))
+  return manifest
 }
 
 async function prove(

@@ -1,10 +1,8 @@
 /** The manifest of a backup, written last: DIR/NAME/manifest.json, beside what the server wrote in DIR/NAME/data. Without it there is no backup. */
-import { readdir } from 'node:fs/promises'
-import path from 'node:path'
-import { configError, error, reason } from '../common/findings.mts'
-import { quoted } from '../common/quote.mts'
-import { readTextFile } from '../common/text-file.mts'
+import { configError, error, OpsError } from '../common/findings.mts'
+import { isNameOf } from './name.mts'
 import type { DataTable, Definition, Part } from './proof.mts'
+import type { Shelf } from './shelf.mts'
 
 export interface Manifest {
   version: 1
@@ -22,35 +20,25 @@ export interface Manifest {
   definitions: Definition[]
 }
 
-export const dataOf = (folder: string, name: string): string => path.join(folder, name, 'data')
-export const manifestOf = (folder: string, name: string): string => path.join(folder, name, 'manifest.json')
-
-export const nameOf = (database: string, at: Date): string =>
-  `${database}-${at.toISOString().replace(/[-:]|\.\d+/g, '')}`
-export const isNameOf = (database: string, name: string): boolean =>
-  name.startsWith(`${database}-`) && /^\d{8}T\d{6}Z$/.test(name.slice(database.length + 1))
-
 const NAME = /^\w+-\d{8}T\d{6}Z$/
-const MAX_BYTES = 256 * 1024 ** 2
 
 /**
- * The backup of that name in a folder, or the `latest` one of a database.
+ * The backup of that name, or the `latest` one of a database.
  * @throws {OpsError} exit code 2 when it is not there, or its manifest is none
  */
-export async function readManifest(folder: string, wanted: string, database: string): Promise<Manifest> {
+export async function readManifest(shelf: Shelf, wanted: string, database: string): Promise<Manifest> {
   const nothing = (subject: string, found: string) =>
-    configError([error('BACKUP_NOTHING', subject, { found, hint: `ls ${quoted(folder)}` })])
-  const names = await readdir(folder).catch((failure: unknown) => {
-    throw nothing(`--from ${folder}`, reason(failure))
-  })
-  const own = names.filter((name) => isNameOf(database, name)).sort()
+    configError([error('BACKUP_NOTHING', subject, { found, hint: shelf.hint })])
+  const names = await shelf.names()
+  const own = names.filter((name) => isNameOf(database, name))
   const found = wanted === 'latest' ? own.at(-1) : names.find((name) => name === wanted && NAME.test(name))
-  if (!found) throw nothing(`--backup ${wanted}`, `no such backup of ${database} in ${folder}`)
-  const file = manifestOf(folder, found)
+  if (!found) throw nothing(`--backup ${wanted}`, `no such backup of ${database} in ${shelf.address}`)
+  const file = `${shelf.address}/${found}/manifest.json`
   let manifest: unknown
   try {
-    manifest = JSON.parse(readTextFile(file, { maxBytes: MAX_BYTES }) ?? '')
-  } catch {
+    manifest = JSON.parse((await shelf.readManifest(found)) ?? '')
+  } catch (failure) {
+    if (failure instanceof OpsError) throw failure
     throw nothing(file, 'no manifest: not a backup that was proven')
   }
   if (!isManifest(manifest) || manifest.name !== found) throw nothing(file, 'not a manifest of this version')

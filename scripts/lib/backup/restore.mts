@@ -6,15 +6,17 @@ import { isEqual } from '../clickhouse/fingerprint.mts'
 import { deferEnd } from '../command/interrupt.mts'
 import { error, type Finding, OpsError } from '../common/findings.mts'
 import type { Settings } from '../settings/settings.mts'
-import { dataOf, type Manifest, readManifest } from './manifest.mts'
+import { type Manifest, readManifest } from './manifest.mts'
 import { digestOf, findPlace, type Place, refuseRemote, withFolder } from './place.mts'
 import { ingestFindings, planRestore, type TablePlan } from './plan.mts'
 import { fullName, type Part, restoreCopy } from './proof.mts'
-import { CLICKHOUSE_DISK, lockBackups, roomFindings } from './room.mts'
+import { CLICKHOUSE_DISK, freeOf, lockBackups, roomFindings } from './room.mts'
 import { dropScratch, tidyServer, type Work } from './server.mts'
+import { openShelf } from './shelf.mts'
 import { define, settle } from './views.mts'
 
 export interface RestoreRequest {
+  /** As `placeOf` has it. */
   folder: string
   /** The name of a backup, or `latest`. */
   backup: string
@@ -47,24 +49,41 @@ export async function restoreDatabase(settings: Settings, request: RestoreReques
   refuseCluster(settings, 'restore')
   await refuseRemote(settings)
   const { folder, timeoutMs, dryRun, log } = request
-  const manifest = await readManifest(folder, request.backup, settings.CLICKHOUSE_DATABASE)
+  let asked = () => false
+  const shelf = await openShelf(settings, folder, { timeoutMs, asked: () => asked() })
+  const manifest = await readManifest(shelf, request.backup, settings.CLICKHOUSE_DATABASE)
+  const { name, sha256 } = manifest
+  const requireSame = (subject: string, found: string) => {
+    if (found === sha256) return
+    const hint = 'nothing was changed; take it from another copy'
+    throw new OpsError(1, [error('BACKUP_DAMAGED', subject, { found: 'files that differ from the manifest', hint })])
+  }
   // The database itself may be missing.
   return withClickHouse({ ...settings, CLICKHOUSE_DATABASE: 'system' }, timeoutMs, async (client) => {
     const place = await findPlace(client, settings, timeoutMs)
-    log(`Comparing ${manifest.name} with its manifest`)
-    const data = dataOf(folder, manifest.name)
-    if ((await withFolder(data, () => digestOf(data))) !== manifest.sha256) {
-      const hint = 'nothing was changed; take the folder from another copy'
-      throw new OpsError(1, [error('BACKUP_DAMAGED', data, { found: 'files that differ from the manifest', hint })])
+    log(`Comparing ${name} with its manifest`)
+    const subject = `${shelf.address}/${name}/data`
+    if (dryRun) {
+      requireSame(subject, await shelf.digest(name))
+      return restoreInto({ client, timeoutMs, log, asked }, settings, place, manifest, { data: '', dryRun })
     }
-    const unlock = dryRun ? undefined : lockBackups(settings)
-    const end = dryRun ? undefined : deferEnd()
-    const work: Work = { client, timeoutMs, log, asked: () => end?.asked() === true }
+    const unlock = lockBackups(settings)
+    const end = deferEnd()
+    asked = end.asked
     try {
-      return await restoreInto(work, settings, place, manifest, request)
+      if (shelf.folder !== shelf.address) {
+        const lacking = roomFindings([
+          { subject: shelf.folder, free: await freeOf(shelf.folder), need: manifest.bytes },
+        ])
+        if (lacking.length > 0) throw new OpsError(1, lacking)
+      }
+      return await shelf.withData(name, async (data) => {
+        requireSame(subject, await withFolder(data, () => digestOf(data)))
+        return restoreInto({ client, timeoutMs, log, asked }, settings, place, manifest, { data, dryRun })
+      })
     } finally {
-      unlock?.()
-      end?.resume()
+      unlock()
+      end.resume()
     }
   })
 }
@@ -74,7 +93,7 @@ async function restoreInto(
   settings: Settings,
   place: Place,
   manifest: Manifest,
-  { folder, dryRun }: RestoreRequest,
+  { data, dryRun }: { data: string; dryRun: boolean },
 ): Promise<Restored> {
   const { client, timeoutMs, log } = work
   const database = settings.CLICKHOUSE_DATABASE
@@ -95,7 +114,7 @@ async function restoreInto(
   try {
     if (tables.some(({ state }) => state === 'due')) {
       log('Handing it to ClickHouse')
-      await place.put(dataOf(folder, name), name)
+      await place.put(data, name)
     }
     for (const [index, plan] of plans.entries()) {
       const row = tables[index]

@@ -7,6 +7,7 @@ import { lock } from '../engines/embedded/lock.mts'
 import type { Settings } from '../settings/settings.mts'
 import type { Place } from './place.mts'
 import type { DataTable } from './proof.mts'
+import type { Shelf } from './shelf.mts'
 
 /** Keeps two backups or restores of this machine's stack apart. */
 export const lockBackups = ({ EMBEDDED_DATA_DIR: dataDir }: Settings): (() => void) =>
@@ -30,26 +31,34 @@ export function roomFindings(disks: readonly { subject: string; free: number; ne
     )
 }
 
-/** Says what the backup takes, and refuses where that is not there. */
-export async function needRoom(
-  place: Place,
-  tables: readonly DataTable[],
-  { folder, dryRun, log }: { folder: string; dryRun: boolean; log: (line: string) => void },
-): Promise<void> {
-  if (!dryRun) await mkdir(folder, { recursive: true })
+/** Bytes that are free where a folder is, or would be made. */
+export async function freeOf(folder: string): Promise<number> {
   let nearest = path.resolve(folder)
   while (!existsSync(nearest)) nearest = path.dirname(nearest)
   if (!(await stat(nearest)).isDirectory()) {
     throw new OpsError(1, [error('BACKUP_FILE', folder, { found: 'not a folder', hint: `ls -ld ${nearest}` })])
   }
   const { bavail, bsize } = await statfs(nearest)
+  return bavail * bsize
+}
+
+/** Says what the backup takes, and refuses where that is not there. */
+export async function needRoom(
+  place: Place,
+  tables: readonly DataTable[],
+  { address, folder }: Pick<Shelf, 'address' | 'folder'>,
+  { dryRun, log }: { dryRun: boolean; log: (line: string) => void },
+): Promise<void> {
+  if (!dryRun) await mkdir(folder, { recursive: true })
+  const free = await freeOf(folder)
   const bytes = sum(tables)
   const largest = Math.max(...tables.map((table) => table.bytes))
+  const way = address === folder ? '' : ` that in ${folder}, and`
   log(
-    `Needs ${mebibytes(bytes)} in ${folder}, and while it runs ${mebibytes(bytes + largest)} beside ClickHouse's data`,
+    `Needs ${mebibytes(bytes)} in ${address}, and while it runs${way} ${mebibytes(bytes + largest)} beside ClickHouse's data`,
   )
   const lacking = roomFindings([
-    { subject: folder, free: bavail * bsize, need: bytes },
+    { subject: folder, free, need: bytes },
     { subject: CLICKHOUSE_DISK, free: await place.freeBytes(), need: bytes + largest },
   ])
   if (lacking.length > 0) throw new OpsError(1, lacking)

@@ -86,5 +86,6 @@ export async function dropScratch(client: ClickHouseClient, database: string): P
 
 const failed = (what: string, found: string) =>
   new OpsError(1, [error('BACKUP_FAILED', what, { found, hint: './scripts/health-check.mts --only clickhouse' })])
-const interrupted = () =>
+/** What ends a run after Ctrl-C. */
+export const interrupted = (): OpsError =>
   new OpsError(1, [error('INTERRUPTED', 'backup', { found: 'ended by a signal', hint: 'run it again' })])

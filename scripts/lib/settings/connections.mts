@@ -23,6 +23,14 @@ export function tokenEndpoint(text: string): string {
   return text
 }
 
+/** Empty, or the address of an S3 server. */
+export function s3Endpoint(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const plain = url && /^https?:$/.test(url.protocol) && !/[@?#]/.test(text)
+  if (text !== '' && !plain) throw new RangeError('an http or https URL such as https://s3.example.com')
+  return text
+}
+
 /** The settings of connections, of which wrong ones are missing. */
 type Connections = Partial<Record<string, unknown>>
 /** Variable, what was found, what was expected. */

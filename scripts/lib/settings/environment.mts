@@ -58,8 +58,8 @@ function readEnvFile(root: string, fileName: string, outer: ValueLookup): Map<st
   return values
 }
 
-/** True for the variables of the passwords. */
-export const isSecret = (variable: string): boolean => variable.endsWith('_PASSWORD')
+/** True for the variables of passwords and secret keys. */
+export const isSecret = (variable: string): boolean => /_(PASSWORD|SECRET_ACCESS_KEY)$/.test(variable)
 
 /** Characters of a wrong value that a message shows. */
 const MAX_SHOWN = 80

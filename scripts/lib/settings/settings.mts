@@ -3,7 +3,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { configError, error, type Finding, reason } from '../common/findings.mts'
 import { keepSecret } from '../common/secrets.mts'
-import { connectionMistakes, file, tokenEndpoint } from './connections.mts'
+import { connectionMistakes, file, s3Endpoint, tokenEndpoint } from './connections.mts'
 import { envFileName } from './env-file.mts'
 import { isSecret, lookupFor, shownValue } from './environment.mts'
 import {
@@ -113,6 +113,10 @@ export const VARIABLES = {
   REDIS_USERNAME: noSpaces,
   REDIS_TLS: oneOf('true', 'false'),
   REDIS_CA_CERT: inRoot,
+  S3_ENDPOINT: s3Endpoint,
+  S3_REGION: matching(/^[\w-]*$/, 'letters, digits and "-", such as eu-central-1'),
+  S3_ACCESS_KEY_ID: noSpaces,
+  S3_SECRET_ACCESS_KEY: noSpaces,
   EMBEDDED_UI: oneOf('on', 'off'),
   EMBEDDED_DATA_DIR: ((text) => path.resolve(ROOT, printable(text))) as Reader<string>,
 } as const

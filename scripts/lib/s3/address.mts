@@ -1,0 +1,27 @@
+/** `s3://BUCKET/PREFIX`, where a folder could be named too. */
+import path from 'node:path'
+
+export interface S3Address {
+  bucket: string
+  /** Without `/` at either end; may be empty. */
+  prefix: string
+}
+
+export const isS3 = (place: string): boolean => place.startsWith('s3://')
+
+/**
+ * @throws {RangeError} that says what was expected
+ * @see https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+ */
+export function parseS3(text: string): S3Address {
+  const [, bucket = '', prefix = ''] = /^s3:\/\/([^/]+)(?:\/(.*))?$/s.exec(text) ?? []
+  if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket)) throw new RangeError('s3://BUCKET/PREFIX')
+  const whole = prefix.replace(/\/$/, '')
+  const isName = (name: string) => /^[^\p{Cc}?#\\]+$/u.test(name) && !/^\.{1,2}$/.test(name)
+  if (whole !== '' && !whole.split('/').every(isName))
+    throw new RangeError('s3://BUCKET/PREFIX, with names between the slashes')
+  return { bucket, prefix: whole }
+}
+
+/** What a flag names: an absolute path, or an address of S3 without a slash at its end. */
+export const placeOf = (text: string): string => (isS3(text) ? text.replace(/\/$/, '') : path.resolve(text))
