@@ -25,7 +25,7 @@ export interface RebalancePlan {
   elections: (TopicPartition & { from: number; to: number })[]
   /** Topics whose replication is throttled. */
   throttled: string[]
-  /** Ids of brokers that hold copies and are down: nothing is moved meanwhile. */
+  /** Ids of brokers that hold copies, or the only one of a partition on its way, and are down: nothing is moved meanwhile. */
   down: number[]
   /** Topics that are not moved: they would have fewer copies than must be in sync, and some brokers then refuse records. */
   unsafe: { topic: string; inSync: number; replication: number }[]
@@ -72,7 +72,10 @@ export async function readRebalance(
   ])
   const up = new Set(brokers.map(({ id }) => id))
   const named = placed.filter(({ name }) => chosen(name)).flatMap(({ partitions }) => partitions)
-  const down = new Set(named.flatMap(({ replicas }) => replicas).filter((id) => !up.has(id)))
+  const leaderless = topics
+    .filter(({ name }) => chosen(name))
+    .flatMap(({ partitions }) => partitions.filter(({ leader }) => leader < 0))
+  const down = new Set([...named, ...leaderless].flatMap(({ replicas }) => replicas).filter((id) => !up.has(id)))
   const unsafe = declared.flatMap(({ name, replication, config }) => {
     const inSync = Number(config[MIN_IN_SYNC] ?? configs.get(name)?.get(MIN_IN_SYNC)?.value ?? 1)
     const partitions = placed.find((topic) => topic.name === name && chosen(name))?.partitions ?? []

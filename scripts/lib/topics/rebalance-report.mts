@@ -133,8 +133,18 @@ export function leftFindings({ plan, after, refused, stopped }: Ended, timeoutMs
     findings.push(error('REBALANCE_STOPPED', 'kafka partitions', { found, hint: next }))
   } else if (under.length > 0) {
     const throttle = after.throttled.length > 0 ? ', throttled' : ''
-    const found = `${under.length} of ${all} have not arrived, and nothing moved for ${timeoutMs / 1000} s; the brokers go on${throttle}`
-    findings.push(error('REBALANCE_UNDER_WAY', 'kafka partitions', { found, hint: next }))
+    const still = `${under.length} of ${all} have not arrived, and nothing moved for ${timeoutMs / 1000} s`
+    findings.push(
+      after.down.length > 0
+        ? error('REBALANCE_UNDER_WAY', 'kafka partitions', {
+            found: `${still}; down: ${after.down.join(', ')}; the brokers go on${throttle ? `${throttle},` : ''} when it is back`,
+            hint: `start what is down, then: ${next}`,
+          })
+        : error('REBALANCE_UNDER_WAY', 'kafka partitions', {
+            found: `${still}; the brokers go on${throttle}`,
+            hint: next,
+          }),
+    )
   } else if (left.length > 0) {
     const found = `not as planned: ${names(left).slice(0, 5).join(', ')}`
     findings.push(error('TOPIC_NOT_MOVED', 'kafka partitions', { found, hint: next }))

@@ -77,12 +77,12 @@ export async function arrival(
     while (!stopped()) {
       const left = await stillMoving(link, under)
       if (left.length === 0) return true
-      const { copied, whole } = await progressOf(link, under, left)
-      const now = `${left.length} ${copied}`
-      if (now !== seen) changedMs = performance.now()
+      const { copied, whole, mark, away } = await progressOf(link, under, left)
+      if (mark !== seen) changedMs = performance.now()
       else if (performance.now() - changedMs > timeoutMs) return false
-      seen = now
-      const text = `${under.length - left.length} of ${under.length} partitions moved`
+      seen = mark
+      const down = away.length > 0 ? `; down: ${away.join(', ')}` : ''
+      const text = `${under.length - left.length} of ${under.length} partitions moved${down}`
       progress.show(whole > 0 ? copied / whole : undefined, text)
       await delay(LOOK_MS)
     }
@@ -92,20 +92,37 @@ export async function arrival(
   }
 }
 
-/** Bytes of the new copies, and how many of them are there; nothing of a broker that does not say. */
+/**
+ * Bytes of the new copies, and how many of them are there; nothing of a broker that does not say. `mark` changes while something moves: a copy
+ * that is in sync grows with what is sent, and that is none; `away` are brokers that get copies and are down.
+ */
 async function progressOf(link: SteadyCluster, under: readonly UnderWay[], left: readonly UnderWay[]) {
-  const disks = await link.use(async (cluster) => {
-    const { brokers } = await cluster.send(metadata)
-    return readLogDirs(cluster, brokers).catch(() => new Map())
+  const { brokers, topics, disks } = await link.use(async (cluster) => {
+    const { brokers, topics } = await cluster.send(metadata)
+    return { brokers, topics, disks: await readLogDirs(cluster, brokers).catch(() => new Map()) }
   })
-  let [copied, whole] = [0, 0]
+  const inSync = new Map(
+    topics.flatMap(({ name, partitions }) =>
+      partitions.map((each) => [nameOf({ topic: name, partition: each.index }), each.inSync]),
+    ),
+  )
+  let [copied, whole, behind, late] = [0, 0, 0, 0]
   for (const each of under) {
     const size = sizeOf(each, disks) ?? 0
     whole += size * each.adding.length
     if (!left.includes(each)) copied += size * each.adding.length
-    else for (const id of each.adding) copied += Math.min(size, bytesAt(disks.get(id) ?? [], each))
+    else
+      for (const id of each.adding) {
+        const bytes = bytesAt(disks.get(id) ?? [], each)
+        copied += Math.min(size, bytes)
+        if (inSync.get(nameOf(each))?.includes(id)) continue
+        behind += bytes
+        late++
+      }
   }
-  return { copied, whole }
+  const up = new Set(brokers.map(({ id }) => id))
+  const away = [...new Set(left.flatMap(({ adding }) => adding))].filter((id) => !up.has(id)).sort((a, b) => a - b)
+  return { copied, whole, mark: `${left.length} ${late} ${behind}`, away }
 }
 
 /** Takes back what has not arrived: those partitions stay where they were. True when nothing of it moves any more. */
