@@ -2,7 +2,7 @@
 
 import { onInterrupt } from '../command/interrupt.mts'
 import { showProgress } from '../command/progress.mts'
-import { type ExitCode, type Finding, type Paint, warning } from '../common/findings.mts'
+import { type ExitCode, type Finding, OpsError, type Paint, warning } from '../common/findings.mts'
 import { table } from '../common/table.mts'
 import { zoneOf } from '../common/time.mts'
 import type { Settings } from '../settings/settings.mts'
@@ -42,7 +42,10 @@ export interface Replayed {
 const MARKET_RATE = 1_000
 const BATCH = 1_000
 
-/** Plays it all. @throws {OpsError} exit code 2 for files or topics that are not there, 3 when Kafka stays away */
+/**
+ * Plays it all; what came to an end before that has the exit code of its cause, and what was acknowledged until then.
+ * @throws {OpsError} exit code 2 for files or topics that are not there, 3 when Kafka stays away, before anything is sent
+ */
 export async function replay(settings: Settings, options: ReplayOptions): Promise<Replayed> {
   const { files, kind, symbol, timezone, market, pace, strict, timeoutMs, log } = options
   const zone = timezone === undefined ? undefined : zoneOf(timezone)
@@ -101,9 +104,10 @@ export async function replay(settings: Settings, options: ReplayOptions): Promis
       ...(atMistake || stopped || nothing ? { exitCode: 1 as const } : {}),
     }
   } catch (error) {
-    shown.clear()
-    if (latest) log(renderPlayed(latest))
-    throw error
+    if (!latest || !(error instanceof OpsError)) throw error
+    // What was acknowledged until then stands.
+    const { findings, exitCode } = error
+    return { played: latest, findings, data: dataOf(latest), exitCode }
   } finally {
     shown.clear()
     release()
