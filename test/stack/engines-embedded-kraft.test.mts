@@ -3,7 +3,7 @@
  * here; the commands work as with ZooKeeper. And the container's command of docker-compose.kraft.yml, run here on the same jars.
  */
 import { spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -94,6 +94,19 @@ embedded('refuses data of the other mode, either way, and changes nothing', asyn
     hint: `to use it, set KAFKA_MODE=zookeeper in .env; to begin without its records and keep it aside: npm stop; mv '${folder}' '${folder}-zookeeper'; npm start (docs/kraft.md)`,
   })
   assert.equal([pids(inKraft), metaOf(inKraft)], [{}, meta])
+  // What Kafka's own migration leaves (docs/kraft.md): neither mode starts it.
+  const metadata = path.join(folder, '__cluster_metadata-0')
+  mkdirSync(metadata)
+  for (const [settings, installed] of [
+    [inKraft, kraft],
+    [withZookeeper, zookeeper],
+  ] as const) {
+    const { exitCode, code, found, hint } = await failureOf(start(settings, ALL, installed))
+    assert.equal([exitCode, code, pids(settings)], [2, 'KAFKA_MODE', {}])
+    assert.match(found, /^data of a broker that was migrated to KRaft/)
+    assert.match(hint, /start it with its controller; .* mv '.+' '.+-migrated'; npm start/)
+  }
+  rmdirSync(metadata)
   assert.equal(await start(withZookeeper, [...BROKER], zookeeper), { zookeeper: 'started', kafka: 'started' })
   await stop(withZookeeper)
   const settings = await newStack({ KAFKA_MODE: 'kraft' })

@@ -1,6 +1,6 @@
 /** Kafka's data folder: of which mode its data is, and in KRaft mode its formatting before the first start. */
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { configError, error, OpsError } from '../../common/findings.mts'
 import { run } from '../../common/run.mts'
@@ -13,13 +13,17 @@ import { JAVA_ENV, kafkaFolder, kraftProperties, propertyText } from './java-ser
 /** Bytes of a meta.properties, at most: it has five lines. */
 const MAX_BYTES = 64 * 1024
 
-/** What Kafka's data folder holds: data of a mode, partitions without the file that says so, or nothing yet. */
-type Storage = KafkaMode | 'unmarked' | 'empty'
+/**
+ * What Kafka's data folder holds: data of a mode, of a broker that was migrated from ZooKeeper to KRaft, partitions without the file that says
+ * so, or nothing yet.
+ */
+type Storage = KafkaMode | 'migrated' | 'unmarked' | 'empty'
 
-/** Since Kafka 2.8 a KRaft broker writes version 1 and node.id, one with ZooKeeper version 0 and broker.id. */
+/** Since Kafka 2.8 a KRaft broker writes version 1 and node.id, one with ZooKeeper version 0 and broker.id, which a migration keeps. */
 function readStorage(folder: string): Storage {
   const meta = readTextFile(path.join(folder, 'meta.properties'), { maxBytes: MAX_BYTES })
-  if (meta !== undefined) return /^version=1\s*$/m.test(meta) ? 'kraft' : 'zookeeper'
+  if (meta !== undefined && /^version=1\s*$/m.test(meta)) return 'kraft'
+  if (meta !== undefined) return existsSync(path.join(folder, '__cluster_metadata-0')) ? 'migrated' : 'zookeeper'
   return partitionsIn(folder) ? 'unmarked' : 'empty'
 }
 
@@ -36,6 +40,8 @@ function partitionsIn(folder: string): boolean {
 const FOUND: Record<Storage, string> = {
   kraft: 'data of Kafka in KRaft mode, which Kafka 3.9 with ZooKeeper cannot use',
   zookeeper: 'data of Kafka with ZooKeeper, which KRaft mode cannot use',
+  migrated:
+    'data of a broker that was migrated to KRaft, with a controller of its own, which the embedded stack has not',
   unmarked: 'partitions without meta.properties: KRaft mode would have to format the folder, and then deletes them',
   empty: 'nothing',
 }
@@ -50,8 +56,9 @@ export function refuseOtherMode(settings: Settings): void {
   const storage = readStorage(folder)
   if (storage === mode || storage === 'empty' || (storage === 'unmarked' && mode === 'zookeeper')) return
   const other = mode === 'kraft' ? 'zookeeper' : 'kraft'
-  const fresh = `npm stop; mv '${folder}' '${folder}-${other}'; npm start`
-  const hint = `to use it, set KAFKA_MODE=${other} in .env; to begin without its records and keep it aside: ${fresh} (docs/kraft.md)`
+  const use = storage === 'migrated' ? 'start it with its controller' : `set KAFKA_MODE=${other} in .env`
+  const fresh = `npm stop; mv '${folder}' '${folder}-${storage === 'migrated' ? storage : other}'; npm start`
+  const hint = `to use it, ${use}; to begin without its records and keep it aside: ${fresh} (docs/kraft.md)`
   throw configError([error('KAFKA_MODE', folder, { found: FOUND[storage], hint })])
 }
 
