@@ -20,6 +20,7 @@ try {
   refuse('the working directory is gone')
 }
 const root = path.join(__dirname, '../..')
+if (root.includes('\\')) refuse('its path has a backslash, from which Node.js loads no packages: ' + root)
 const cache = (name) => path.join(root, 'node_modules', '.cache', name)
 const load = isAtLeast(22, 18) ? native : transpiled
 load().catch((error) => {

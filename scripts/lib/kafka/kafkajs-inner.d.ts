@@ -16,6 +16,7 @@ declare module 'kafkajs/src/protocol/encoder.js' {
 declare module 'kafkajs/src/protocol/decoder.js' {
   export default class Decoder {
     constructor(buffer: Buffer)
+    readonly buffer: Buffer
     readInt8(): number
     readInt16(): number
     readInt32(): number

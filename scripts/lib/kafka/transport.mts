@@ -50,6 +50,26 @@ export function writeStructures<T>(to: Encoder, items: readonly T[], write: (ite
   return to
 }
 
+/**
+ * A Decoder that throws where an answer ends too early or leads back. kafkajs's own reads zeros beyond the end, as many as a wrong count
+ * announces: 4 billion take minutes, in which no deadline is kept.
+ */
+function boundedDecoder(Plain: new (payload: Buffer) => Decoder): new (payload: Buffer) => Decoder {
+  return class Bounded extends Plain {
+    declare at: number
+    get offset(): number {
+      return this.at
+    }
+    set offset(next: number) {
+      if (!(next >= (this.at ?? 0) && next <= this.buffer.length)) throw new RangeError('an answer of another length')
+      this.at = next
+    }
+    override slice(bytes: number): Decoder {
+      return new Bounded(this.buffer.subarray(this.offset, this.offset + bytes))
+    }
+  }
+}
+
 export interface Wire {
   /** @throws {Error} when the connection breaks or no answer comes in `timeoutMs`; the connection is of no use afterwards */
   send: <T>(request: Request<T>, timeoutMs: number) => Promise<T>
@@ -72,7 +92,7 @@ export async function connectWire(
   const ConnectionPool = inner('kafkajs/src/network/connectionPool.js')
   const Broker = inner('kafkajs/src/broker/index.js')
   const Encoder: new () => Encoder = inner('kafkajs/src/protocol/encoder.js')
-  const Decoder: new (payload: Buffer) => Decoder = inner('kafkajs/src/protocol/decoder.js')
+  const Decoder = boundedDecoder(inner('kafkajs/src/protocol/decoder.js'))
   const sockets = ownSockets()
   const pool = new ConnectionPool({
     ...kafkaOptions(settings),
