@@ -10,7 +10,13 @@ import { openKafkajs } from '../../scripts/lib/kafka/clients.mts'
 import { openCluster } from '../../scripts/lib/kafka/cluster.mts'
 import { formatTime, listOffsets } from '../../scripts/lib/kafka/offsets.mts'
 import { createTopics, describeTopicConfigs } from '../../scripts/lib/kafka/topic-requests.mts'
-import { connectWire, type Request, readStructures, skipTags } from '../../scripts/lib/kafka/transport.mts'
+import {
+  boundedDecoder,
+  connectWire,
+  type Request,
+  readStructures,
+  skipTags,
+} from '../../scripts/lib/kafka/transport.mts'
 
 const codec = suite('requests')
 
@@ -29,6 +35,24 @@ codec('passes over tagged fields that it does not know', () => {
     readStructures(structures, () => structures.readInt8()),
     [],
   )
+})
+
+codec('reads nothing beyond the end of an answer, and never goes back', () => {
+  const Bounded = boundedDecoder(Decoder)
+  const decoder = (...bytes: number[]) => new Bounded(Buffer.from(bytes))
+  const tooLong = /an answer of another length/
+  // 4 billion tagged fields, or items; a field, a string and bytes that are longer than what is left.
+  const many = [0xff, 0xff, 0xff, 0xff, 0x0f, 0]
+  assert.throws(() => skipTags(decoder(...many)), tooLong)
+  const structures = decoder(...many)
+  assert.throws(() => readStructures(structures, () => structures.readUVarInt()))
+  assert.throws(() => skipTags(decoder(1, 0, 9, 0)), tooLong)
+  assert.throws(() => decoder(9, 0x61).readUVarIntString(), tooLong)
+  assert.throws(() => decoder(0, 0, 0, 9, 0x61).readBytes(), tooLong)
+  assert.throws(() => decoder(0xff, 0xf0, 0x61).readString(), tooLong)
+  const part = decoder(2, 0x61, 7).slice(2)
+  assert.is(part.readUVarIntString(), 'a')
+  assert.throws(() => part.readUVarInt(), tooLong)
 })
 
 const written = ({ write }: Request<unknown>): string => {

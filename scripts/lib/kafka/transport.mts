@@ -54,7 +54,7 @@ export function writeStructures<T>(to: Encoder, items: readonly T[], write: (ite
  * A Decoder that throws where an answer ends too early or leads back. kafkajs's own reads zeros beyond the end, as many as a wrong count
  * announces: 4 billion take minutes, in which no deadline is kept.
  */
-function boundedDecoder(Plain: new (payload: Buffer) => Decoder): new (payload: Buffer) => Decoder {
+export function boundedDecoder(Plain: new (payload: Buffer) => Decoder): new (payload: Buffer) => Decoder {
   return class Bounded extends Plain {
     declare at: number
     get offset(): number {
