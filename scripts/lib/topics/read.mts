@@ -1,9 +1,9 @@
 /** Reads a cluster's topics, and what would make them match the declared ones. */
 import { OpsError } from '../common/findings.mts'
 import type { Cluster } from '../kafka/cluster.mts'
-import { type Metadata, metadata } from '../kafka/cluster-requests.mts'
+import { type Metadata, metadata, type Partition } from '../kafka/cluster-requests.mts'
 import { askController, BROKER_WAIT_MS } from '../kafka/controller.mts'
-import { listReassignments, type Reassignment } from '../kafka/placement-requests.mts'
+import { listReassignments } from '../kafka/placement-requests.mts'
 import { describeTopicConfigs } from '../kafka/topic-requests.mts'
 import type { DeclaredTopic } from './file.mts'
 import { type ActualTopic, planTopics, type TopicPlan } from './plan.mts'
@@ -13,9 +13,7 @@ export async function readTopics(cluster: Cluster, names: readonly string[]): Pr
   const { topics } = await cluster.send(metadata)
   const present = topics.filter(({ internal }) => !internal)
   const wanted = present.map(({ name }) => name).filter((name) => names.includes(name))
-  const moving = await readMoving(cluster, topics)
-  const onTheWay = (topic: string, partition: number) =>
-    moving.find((each) => each.topic === topic && each.partition === partition)?.adding ?? []
+  const isOnTheWay = await readMoving(cluster, topics)
   const configs = wanted.length > 0 ? await cluster.send(describeTopicConfigs(wanted)) : new Map()
   return present.map(({ name, id, partitions }) => ({
     name,
@@ -23,26 +21,33 @@ export async function readTopics(cluster: Cluster, names: readonly string[]): Pr
     partitions: partitions.length,
     // A copy that is on its way is none yet: min.insync.replicas must not count on it.
     replication: Math.min(
-      ...partitions.map(({ index, replicas }) => {
-        const adding = onTheWay(name, index)
-        return replicas.filter((id) => !adding.includes(id)).length
-      }),
+      ...partitions.map((partition) => partition.replicas.filter((id) => !isOnTheWay(name, partition, id)).length),
     ),
     leaderless: partitions.filter(({ leader }) => leader < 0).length,
     config: configs.get(name) ?? new Map(),
   }))
 }
 
-/** What is being moved; nothing where all copies are in sync, the login may not ask, or the controller cannot say. */
-async function readMoving(cluster: Cluster, topics: Metadata['topics']): Promise<Reassignment[]> {
+type IsOnTheWay = (topic: string, partition: Partition, brokerId: number) => boolean
+
+/**
+ * Which copies are being made. None where all are in sync, or the login may not ask; where the controller does not say, whatever is not in sync
+ * may be.
+ */
+async function readMoving(cluster: Cluster, topics: Metadata['topics']): Promise<IsOnTheWay> {
+  const isBehind = ({ inSync }: Partition, id: number) => !inSync.includes(id)
   const partitions = topics.flatMap((topic) => topic.partitions)
-  if (partitions.every(({ replicas, inSync }) => replicas.every((id) => inSync.includes(id)))) return []
+  if (!partitions.some((each) => each.replicas.some((id) => isBehind(each, id)))) return () => false
   try {
-    return (await askController(cluster, listReassignments(BROKER_WAIT_MS))).moving
+    const { whole, moving } = await askController(cluster, listReassignments(BROKER_WAIT_MS))
+    if (whole.error === 'NONE')
+      return (topic, { index }, id) =>
+        moving.some((each) => each.topic === topic && each.partition === index && each.adding.includes(id))
   } catch (failure) {
-    if (failure instanceof OpsError && failure.exitCode === 2) return []
-    throw failure
+    if (!(failure instanceof OpsError)) throw failure
+    if (failure.exitCode === 2) return () => false
   }
+  return (_, partition, id) => isBehind(partition, id)
 }
 
 /** What would make the cluster's topics match the declared ones. Changes nothing. */
