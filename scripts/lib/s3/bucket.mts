@@ -128,8 +128,7 @@ async function list(
       return cannotTell(unknown('S3_UNREACHABLE', `s3 ${query.prefix}`, { found, hint }))
     }
     if (!xml.includes('<ListBucketResult')) throw trouble('an answer that is no list of objects')
-    for (const [, one = ''] of xml.matchAll(new RegExp(`<${element}>(.*?)</${element}>`, 'gs')))
-      found.push(textOf(one, field))
+    for (const one of elementsOf(xml, element)) found.push(textOf(one, field))
     const isLast = textOf(xml, 'IsTruncated') !== 'true'
     if (isLast) return found.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
     token = textOf(xml, 'NextContinuationToken')
@@ -146,7 +145,7 @@ async function sendParts(
   read: (start: number, bytes: number) => Promise<Buffer>,
 ): Promise<void> {
   const old = (await ask({ method: 'GET', query: { uploads: '', prefix: key } }, drained)) ?? ''
-  for (const [, one = ''] of old.matchAll(/<Upload>(.*?)<\/Upload>/gs))
+  for (const one of elementsOf(old, 'Upload'))
     if (textOf(one, 'Key') === key) await giveUp(ask, key, textOf(one, 'UploadId'))
   const begun = (await ask({ method: 'POST', key, query: { uploads: '' } }, drained)) ?? ''
   const uploadId = textOf(begun, 'UploadId')
@@ -179,6 +178,13 @@ async function sendParts(
 const giveUp = (ask: Ask, key: string, uploadId: string) => ask({ method: 'DELETE', key, query: { uploadId } }, drained)
 
 const ENTITIES: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" }
+
+/** The contents of all elements of that name, none of which holds another. */
+const elementsOf = (xml: string, name: string): string[] =>
+  xml
+    .split(`<${name}>`)
+    .slice(1)
+    .map((rest) => rest.split(`</${name}>`, 1)[0] ?? '')
 
 /** The text of the first element of that name; empty when there is none. */
 function textOf(xml: string, name: string): string {
