@@ -1,4 +1,5 @@
 /** What a rebalance of topics would move, from where to where, and what an earlier one left. */
+import { waitUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import { type Metadata, metadata } from '../kafka/cluster-requests.mts'
 import { askController, BROKER_WAIT_MS } from '../kafka/controller.mts'
@@ -60,7 +61,27 @@ export async function readRebalance(
   declared: readonly DeclaredTopic[],
   only: readonly string[],
 ): Promise<RebalancePlan> {
-  const [{ brokers, topics }, under] = await Promise.all([cluster.send(metadata), readReassignments(cluster)])
+  let plan: RebalancePlan | undefined
+  const isSettled = async () => {
+    plan = await readOnce(cluster, declared, only)
+    return plan.unsafe.length === 0
+  }
+  // What is moved has more copies until it has arrived, and the broker that is asked may hear of that later than the controller.
+  await waitUntil(isSettled, { timeoutMs: HEARD_MS, pollMs: 250 })
+  return plan as RebalancePlan
+}
+
+/** Milliseconds after which a broker has heard of what the controller says. */
+const HEARD_MS = 3_000
+
+async function readOnce(
+  cluster: Cluster,
+  declared: readonly DeclaredTopic[],
+  only: readonly string[],
+): Promise<RebalancePlan> {
+  // In this order: what ends between the two is then a move to where it is already.
+  const under = await readReassignments(cluster)
+  const { brokers, topics } = await cluster.send(metadata)
   const chosen = (name: string) => declared.some((topic) => topic.name === name) && isChosen(name, only)
   const moving = under.filter(({ topic }) => chosen(topic))
   const others = [...new Set(under.map(({ topic }) => topic).filter((name) => !chosen(name)))]
