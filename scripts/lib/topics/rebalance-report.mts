@@ -133,18 +133,13 @@ export function leftFindings({ plan, after, refused, stopped }: Ended, timeoutMs
     findings.push(error('REBALANCE_STOPPED', 'kafka partitions', { found, hint: next }))
   } else if (under.length > 0) {
     const throttle = after.throttled.length > 0 ? ', throttled' : ''
+    const isDown = after.down.length > 0
+    const down = isDown ? `; down: ${after.down.join(', ')}` : ''
+    const back = isDown ? `${throttle && ','} when it is back` : ''
     const still = `${under.length} of ${all} have not arrived, and nothing moved for ${timeoutMs / 1000} s`
-    findings.push(
-      after.down.length > 0
-        ? error('REBALANCE_UNDER_WAY', 'kafka partitions', {
-            found: `${still}; down: ${after.down.join(', ')}; the brokers go on${throttle ? `${throttle},` : ''} when it is back`,
-            hint: `start what is down, then: ${next}`,
-          })
-        : error('REBALANCE_UNDER_WAY', 'kafka partitions', {
-            found: `${still}; the brokers go on${throttle}`,
-            hint: next,
-          }),
-    )
+    const found = `${still}${down}; the brokers go on${throttle}${back}`
+    const hint = isDown ? `start what is down, then: ${next}` : next
+    findings.push(error('REBALANCE_UNDER_WAY', 'kafka partitions', { found, hint }))
   } else if (left.length > 0) {
     const found = `not as planned: ${names(left).slice(0, 5).join(', ')}`
     findings.push(error('TOPIC_NOT_MOVED', 'kafka partitions', { found, hint: next }))
