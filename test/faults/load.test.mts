@@ -149,7 +149,7 @@ load(`${FAULTS} faults lose and double nothing of ${MESSAGES} messages`, async (
   // Each kind at least once, then whatever comes.
   const first = sampled(['kill', 'kill', 'halt', 'cut', 'disk', 'reset'], FAULTS, random)
   const kinds = [...first, ...Array.from({ length: FAULTS - first.length }, () => pick(Object.keys(KINDS)))]
-  const done: string[][] = []
+  const print = (rows: string[][]) => process.stdout.write(table(rows).replace(/^/gm, '\n· '))
   for (const [index, kind] of kinds.entries()) {
     await delay(random() * 4_000)
     // A reset is refused by those that read, so they must do so.
@@ -157,8 +157,8 @@ load(`${FAULTS} faults lose and double nothing of ${MESSAGES} messages`, async (
       await waitUntil(async () => (await ingest.ingest(['status'])).exitCode === 0, { timeoutMs: 60_000, pollMs: 500 })
     const what = await KINDS[kind]?.()
     const ended = ALL.filter((name) => pids(ingest.stack.settings)[name] === undefined)
+    print([[String(index + 1), what ?? '', ended.length > 0 ? `${ended.join(', ')} to start again` : '']])
     await ingest.startAgain()
-    done.push([String(index + 1), what ?? '', ended.length > 0 ? `${ended.join(', ')} started again` : ''])
   }
   const { exitCode, stdout, stderr } = await replaying
   assert.is(exitCode, 0, stderr)
@@ -175,8 +175,7 @@ load(`${FAULTS} faults lose and double nothing of ${MESSAGES} messages`, async (
     rejected: await ingest.count('market_rejects'),
     doubled: await ingest.duplicates(),
   }
-  const totals = Object.entries(counts).map(([name, value]) => ['', name, String(value)])
-  process.stdout.write(table([...done, ...totals]).replace(/^/gm, '\n· '))
+  print(Object.entries(counts).map(([name, value]) => [name, String(value)]))
   const expected = { sent: MESSAGES, acknowledged: MESSAGES, stored: MESSAGES, rejected: POISON, doubled: 0 }
   assert.equal(counts, expected)
 })
