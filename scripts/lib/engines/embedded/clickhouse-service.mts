@@ -15,7 +15,7 @@ export function clickhouse(settings: Settings, installed: Installed): EmbeddedSe
   return {
     name: 'clickhouse',
     host,
-    port: settings.CLICKHOUSE_HTTP_PORT,
+    ports: [settings.CLICKHOUSE_HTTP_PORT],
     command: shared('scripts/lib/run'),
     args: [
       shared('scripts/lib/engines/embedded/clickhouse-server.mts'),

@@ -17,9 +17,9 @@ export interface Installed {
 
 export interface EmbeddedService extends Launch {
   name: EmbeddedName
-  /** Host and port that it answers on. */
+  /** Where it answers: it is ready when each port does. */
   host: string
-  port: number
+  ports: number[]
   /** Files to write before the start, by path: `text`, after the contents of the shared file `base` if there is one. */
   files: Record<string, { base?: string; text: string }>
   /** Links to make before the start: path of the link, and the shared file it leads to. */

@@ -6,7 +6,7 @@ import type { EmbeddedService } from './definition.mts'
 import { lastLines, type ProcessRecord } from './processes.mts'
 
 /** The finding of a port on which another service answers. */
-export function portHeld({ name, host, port }: EmbeddedService): OpsError {
+export function portHeld({ name, host }: EmbeddedService, port: number): OpsError {
   const found = `a service that no start with this data folder began answers on ${host}:${port}`
   return new OpsError(1, [error('PORT_TAKEN', name, { found, hint: 'npm run ports' })])
 }

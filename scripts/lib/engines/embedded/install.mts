@@ -142,7 +142,7 @@ const pinnedFiles = (folder: string): string[] =>
  * Verifies fetched files again if one of them was changed, added or removed since they were last verified.
  * @throws {OpsError} exit code 1, naming each file that differs
  */
-export function verifyChanged(folder: string, pins?: string): void {
+export function verifyChanged(folder: string, pins: string): void {
   const hash = createHash('sha256')
   for (const file of pinnedFiles(folder)) {
     const { size, mtimeMs, ctimeMs, ino } = statSync(path.join(folder, file))
@@ -166,7 +166,7 @@ export function verifyChanged(folder: string, pins?: string): void {
  */
 export function verify(
   folder: string,
-  pins = readFileSync(path.join(SOURCES, 'jars.sha256'), 'utf8'),
+  pins: string,
   hint = 'rm -r ~/.m2/repository and try again; if it stays so, do not run these files',
 ): void {
   const pinned = pins.trim().split('\n')

@@ -53,7 +53,7 @@ export function zookeeper(settings: Settings, installed: Installed): EmbeddedSer
   return {
     name: 'zookeeper',
     host: reachable(settings.BIND_ADDRESS),
-    port: settings.ZOOKEEPER_CLIENT_PORT,
+    ports: [settings.ZOOKEEPER_CLIENT_PORT],
     command: installed.java,
     args: [
       ...java(
@@ -143,7 +143,8 @@ export function kafka(settings: Settings, installed: Installed): EmbeddedService
   return {
     name: 'kafka',
     host: local,
-    port: settings.KAFKA_LISTENER_PORT,
+    // In KRaft mode one answers although the broker is about to end, since it cannot have the other.
+    ports: [settings.KAFKA_LISTENER_PORT, settings.KAFKA_INTERNAL_PORT],
     command: installed.java,
     args: [
       ...java(settings, installed, 'kafka', settings.KAFKA_HEAP, 'kafka.Kafka'),

@@ -27,7 +27,7 @@ function ui(settings: Settings): EmbeddedService {
   return {
     name: 'ui',
     host: '127.0.0.1',
-    port,
+    ports: [port],
     command: shared('scripts/lib/run'),
     args: [shared('scripts/ui.mts'), '--no-open', '--port', String(port)],
     // The settings of this start, whatever its shell, .env and --env-file were; and the Node.js that runs it.
@@ -55,7 +55,7 @@ function redis(settings: Settings, installed: Installed): EmbeddedService {
   return {
     name: 'redis',
     host: reachable(settings.BIND_ADDRESS),
-    port: settings.REDIS_PORT,
+    ports: [settings.REDIS_PORT],
     command: installed.redisServer,
     args: [
       shared('redis/redis.conf'),

@@ -6,7 +6,7 @@ import { waitUntil } from '../../common/wait.mts'
 import type { Settings } from '../../settings/settings.mts'
 import { knownCause } from '../known-causes.mts'
 import { EMBEDDED_SERVICES, type EmbeddedName } from '../service.mts'
-import { answers } from './answers.mts'
+import { answering, answersAll } from './answers.mts'
 import { adoptArchives, dropArchives } from './archives.mts'
 import { isFileError, unusable } from './data-dir.mts'
 import type { EmbeddedService, Installed } from './definition.mts'
@@ -86,21 +86,22 @@ async function startService(
   const earlier = readRecords(dataDir).find(({ name }) => name === service.name)
   if (earlier && isAlive(earlier)) {
     // It may be starting still, hang, or be about to end: it gets a fair time to answer before it is replaced.
-    const outcome = async () => ((await answers(service)) ? 'answers' : !isAlive(earlier) && 'gone')
+    const outcome = async () => ((await answersAll(service)) ? 'answers' : !isAlive(earlier) && 'gone')
     if ((await waitUntil(outcome, { timeoutMs: 10_000, pollMs: 100 })) === 'answers') {
       return { name: service.name, state: 'already running', tookMs: 0 }
     }
     await end(dataDir, earlier, STOP_TIMEOUT_MS[service.name] ?? 10_000)
   }
   // Another stack's service would be taken for ours: it may answer before ours finds its port taken.
-  if (await answers(service)) throw portHeld(service)
+  const [held] = await answering(service)
+  if (held !== undefined) throw portHeld(service, held)
   prepare(service)
   const startMs = performance.now()
   let record = launch(dataDir, service)
   launched.push(record)
   const ready = await waitUntil(
     async () => {
-      if (await answers(service)) return true
+      if (await answersAll(service)) return true
       if (isAlive(record)) return false
       const lines = lastLines(service.name === 'kafka' ? record.log : '', 60).join('\n')
       if (knownCause(lines)?.code !== 'KAFKA_NODE_EXISTS') throw failure(record, 'its process ended')
