@@ -21,8 +21,9 @@ import { verify, verifyChanged } from '../../scripts/lib/engines/embedded/instal
 import { readRecords } from '../../scripts/lib/engines/embedded/processes.mts'
 import { whileRunning } from '../../scripts/lib/engines/embedded/stack.mts'
 import type { EmbeddedName } from '../../scripts/lib/engines/service.mts'
-import { endStacks, failureOf, installed, newStack, pids, redisKey, start, stop } from '../support/embedded.mts'
-import { freePorts } from '../support/stack.mts'
+import { ROOT } from '../../scripts/lib/settings/settings.mts'
+import { BROKER, endStacks, failureOf, installed, newStack, pids, redisKey, start, stop } from '../support/embedded.mts'
+import { freePorts, KAFKA_MODE } from '../support/stack.mts'
 
 const failing = suite('embedded start that fails')
 const holder = createServer((socket) => socket.end())
@@ -47,30 +48,34 @@ interface Failing {
   line: RegExp
 }
 
-const kafka: EmbeddedName[] = ['zookeeper', 'kafka']
+/** The first Java machine of a start. */
+const FIRST =
+  KAFKA_MODE === 'kraft'
+    ? ({ name: 'kafka', port: 'KAFKA_CONTROLLER_PORT', heap: 'KAFKA_HEAP' } as const)
+    : ({ name: 'zookeeper', port: 'ZOOKEEPER_CLIENT_PORT', heap: 'ZOOKEEPER_HEAP' } as const)
 const port = (name: string, only: EmbeddedName[]): Failing => {
   const env = () => ({ [name]: taken })
   return { title: `${name} is taken`, only, env, code: 'PORT_TAKEN', line: /./ }
 }
 const failures: Failing[] = [
   port('REDIS_PORT', ['redis']),
-  port('ZOOKEEPER_CLIENT_PORT', kafka),
-  port('KAFKA_LISTENER_PORT', kafka),
-  port('KAFKA_INTERNAL_PORT', kafka),
+  port('KAFKA_LISTENER_PORT', BROKER),
+  port('KAFKA_INTERNAL_PORT', BROKER),
+  port(FIRST.port, BROKER),
   port('CLICKHOUSE_HTTP_PORT', ['clickhouse']),
   port('CLICKHOUSE_TCP_PORT', ['clickhouse']),
   {
     title: 'a Java heap is too small',
-    only: kafka,
+    only: BROKER,
     env: () => ({ KAFKA_HEAP: '1k' }),
     code: 'JAVA_HEAP',
     line: /Too small maximum heap/,
   },
-  { title: 'a Java heap runs full', only: kafka, env: () => ({ ZOOKEEPER_HEAP: '4m' }), code: 'JAVA_HEAP', line: /./ },
+  { title: 'a Java heap runs full', only: BROKER, env: () => ({ [FIRST.heap]: '4m' }), code: 'JAVA_HEAP', line: /./ },
   {
     title: 'a Java heap is too large',
-    only: kafka,
-    env: () => ({ ZOOKEEPER_HEAP: '99999g' }),
+    only: BROKER,
+    env: () => ({ [FIRST.heap]: '99999g' }),
     code: 'JAVA_MEMORY',
     line: /Could not reserve enough space/,
   },
@@ -93,10 +98,10 @@ for (const { title, only, env, code, line } of failures) {
 
 failing("takes no other stack's service for its own", async () => {
   const other = await newStack()
-  await start(other, ['redis', 'zookeeper', 'clickhouse'])
+  await start(other, ['redis', FIRST.name, 'clickhouse'])
   for (const [name, variable] of [
     ['redis', 'REDIS_PORT'],
-    ['zookeeper', 'ZOOKEEPER_CLIENT_PORT'],
+    [FIRST.name, FIRST.port],
     ['clickhouse', 'CLICKHOUSE_HTTP_PORT'],
   ] as const) {
     const settings = await newStack({ [variable]: String(other[variable]) })
@@ -104,7 +109,7 @@ failing("takes no other stack's service for its own", async () => {
     assert.equal([exitCode, code, subject], [1, 'PORT_TAKEN', name])
     assert.equal(readRecords(settings.EMBEDDED_DATA_DIR), [])
   }
-  assert.equal(Object.keys(pids(other)).sort(), ['clickhouse', 'redis', 'zookeeper'])
+  assert.equal(Object.keys(pids(other)).sort(), ['clickhouse', 'redis', FIRST.name].sort())
 })
 
 failing('leaves running what ran before', async () => {
@@ -116,9 +121,9 @@ failing('leaves running what ran before', async () => {
 })
 
 failing('keeps no class-data archive of a Java machine that did not get far', async () => {
-  const settings = await newStack({ ZOOKEEPER_CLIENT_PORT: taken })
+  const settings = await newStack({ [FIRST.port]: taken })
   const without = { ...installed, archives: { folder: mkdtempSync(path.join(tmpdir(), 'l2-archives-')), existing: [] } }
-  await failureOf(start(settings, ['zookeeper'], without))
+  await failureOf(start(settings, [FIRST.name], without))
   const run = readdirSync(path.join(settings.EMBEDDED_DATA_DIR, 'run'))
   assert.equal(
     run.filter((file) => file.endsWith('.jsa')),
@@ -136,39 +141,40 @@ failing('says so when a program cannot be run', async () => {
 
 failing('names the cause when two brokers share a folder', async () => {
   const settings = await newStack()
-  await start(settings, kafka)
+  await start(settings, BROKER)
   const file = path.join(settings.EMBEDDED_DATA_DIR, 'run', 'kafka.json')
   const record = readFileSync(file)
   rmSync(file)
-  const [KAFKA_LISTENER_PORT = 0, KAFKA_INTERNAL_PORT = 0] = await freePorts(2)
-  const second = { ...settings, KAFKA_LISTENER_PORT, KAFKA_INTERNAL_PORT }
-  assert.is((await failureOf(start(second, kafka))).code, 'KAFKA_DATA_IN_USE')
+  const [KAFKA_LISTENER_PORT = 0, KAFKA_INTERNAL_PORT = 0, KAFKA_CONTROLLER_PORT = 0] = await freePorts(3)
+  const second = { ...settings, KAFKA_LISTENER_PORT, KAFKA_INTERNAL_PORT, KAFKA_CONTROLLER_PORT }
+  assert.is((await failureOf(start(second, BROKER))).code, 'KAFKA_DATA_IN_USE')
   writeFileSync(file, record)
   await stop(settings)
 })
 
-failing('names the cause when Kafka meets another ZooKeeper, and starts when its own is back', async () => {
+const ofZookeeper = KAFKA_MODE === 'zookeeper' ? failing : failing.skip
+ofZookeeper('names the cause when Kafka meets another ZooKeeper, and starts when its own is back', async () => {
   const settings = await newStack()
   const data = path.join(settings.EMBEDDED_DATA_DIR, 'zookeeper')
-  await start(settings, kafka)
+  await start(settings, BROKER)
   await stop(settings)
   renameSync(data, `${data}.away`)
-  const { code, hint } = await failureOf(start(settings, kafka))
+  const { code, hint } = await failureOf(start(settings, BROKER))
   assert.is(code, 'KAFKA_CLUSTER_ID')
   assert.match(hint, `cd "${settings.EMBEDDED_DATA_DIR}/kafka"`)
   rmSync(data, { recursive: true })
   renameSync(`${data}.away`, data)
-  assert.equal(await start(settings, kafka), { zookeeper: 'started', kafka: 'started' })
+  assert.equal(await start(settings, BROKER), { zookeeper: 'started', kafka: 'started' })
   await stop(settings)
 })
 
-failing('shows why ZooKeeper cannot load its data, and does not call it ready', async () => {
+ofZookeeper('shows why ZooKeeper cannot load its data, and does not call it ready', async () => {
   const settings = await newStack()
   await start(settings, ['zookeeper'])
   await stop(settings)
   // As a power failure leaves it.
   writeFileSync(path.join(settings.EMBEDDED_DATA_DIR, 'zookeeper/datalog/version-2/log.fff'), '')
-  const { exitCode, subject, found } = await failureOf(start(settings, kafka))
+  const { exitCode, subject, found } = await failureOf(start(settings, BROKER))
   assert.equal([exitCode, subject], [1, 'zookeeper'])
   assert.match(found, /^its process ended; .*zookeeper\.log says\n.*EOFException/s)
   assert.equal(readRecords(settings.EMBEDDED_DATA_DIR), [])
@@ -176,8 +182,10 @@ failing('shows why ZooKeeper cannot load its data, and does not call it ready', 
 
 failing('shows why Kafka cannot load its data', async () => {
   const settings = await newStack()
-  mkdirSync(path.join(settings.EMBEDDED_DATA_DIR, 'kafka/lost+found'), { recursive: true })
-  const { exitCode, subject, found } = await failureOf(start(settings, kafka))
+  await start(settings, BROKER)
+  await stop(settings)
+  mkdirSync(path.join(settings.EMBEDDED_DATA_DIR, 'kafka/lost+found'))
+  const { exitCode, subject, found } = await failureOf(start(settings, BROKER))
   assert.equal([exitCode, subject], [1, 'kafka'])
   assert.match(found, /^its process ended; .*kafka\.log says\n.*'lost\+found' is not in the form of topic-partition/s)
 })
@@ -196,10 +204,10 @@ failing('ends the work of a start when a service ends meanwhile', async () => {
 
 failing('refuses paths that Java and Kafka would read as two', async () => {
   const jars = ['/home/a:b/x.jar']
-  const colon = await failureOf(start(await newStack(), kafka, { ...installed, jars }))
+  const colon = await failureOf(start(await newStack(), BROKER, { ...installed, jars }))
   assert.equal([colon.exitCode, colon.code, colon.subject], [2, 'PATH_SEPARATOR', jars[0]])
   const folder = mkdtempSync(path.join(tmpdir(), 'l2-a,b-'))
-  const comma = await failureOf(start(await newStack({ EMBEDDED_DATA_DIR: folder }), kafka))
+  const comma = await failureOf(start(await newStack({ EMBEDDED_DATA_DIR: folder }), BROKER))
   assert.equal([comma.exitCode, comma.code, comma.subject], [2, 'PATH_SEPARATOR', folder])
   assert.equal(readdirSync(folder), [])
 })
@@ -233,7 +241,8 @@ function fetched() {
 }
 
 checksums('hold for what is installed, by the pins of the repository', () => {
-  verify(path.dirname(path.dirname(installed.jars[0] as string)))
+  const pins = path.join(ROOT, 'embedded', KAFKA_MODE === 'kraft' ? 'kraft' : '', 'jars.sha256')
+  verify(path.dirname(path.dirname(installed.jars[0] as string)), readFileSync(pins, 'utf8'))
 })
 
 for (const [title, change, names] of [

@@ -18,7 +18,18 @@ import { bornAt, type ProcessRecord } from '../../scripts/lib/engines/embedded/p
 import type { EmbeddedName } from '../../scripts/lib/engines/service.mts'
 import { openCluster } from '../../scripts/lib/kafka/cluster.mts'
 import type { Settings } from '../../scripts/lib/settings/settings.mts'
-import { ALL, endStacks, failureOf, installed, newStack, pids, redisKey, start, stop } from '../support/embedded.mts'
+import {
+  ALL,
+  BROKER,
+  endStacks,
+  failureOf,
+  installed,
+  newStack,
+  pids,
+  redisKey,
+  start,
+  stop,
+} from '../support/embedded.mts'
 
 function signal(settings: Settings, name: NodeJS.Signals, ...services: EmbeddedName[]): void {
   const running = pids(settings)
@@ -49,17 +60,15 @@ life.after(endStacks)
 
 life('leaves alone what runs', async () => {
   const before = pids(full)
-  const running = 'already running'
-  assert.equal(await start(full), { zookeeper: running, kafka: running, clickhouse: running, redis: running })
+  assert.equal(await start(full), Object.fromEntries(ALL.map((name) => [name, 'already running'])))
   assert.equal(pids(full), before)
 })
 
 for (const killed of [
   ['redis'],
   ['clickhouse'],
-  ['zookeeper'],
-  ['kafka', 'zookeeper'],
   ['kafka'],
+  ...(BROKER.includes('zookeeper') ? [['zookeeper'], BROKER] : []),
 ] as EmbeddedName[][]) {
   life(`replaces ${killed.join(' and ')} after kill -9, and nothing else`, async () => {
     const before = pids(full)
@@ -78,8 +87,7 @@ life('replaces services that hang', async () => {
   await redisKey(full, 'kept')
   const before = pids(full)
   signal(full, 'SIGSTOP', ...ALL)
-  const states = await start(full)
-  assert.equal(Object.values(states), ['started', 'started', 'started', 'started'])
+  assert.equal(await start(full), Object.fromEntries(ALL.map((name) => [name, 'started'])))
   for (const name of ALL) {
     assert.is.not(pids(full)[name], before[name], name)
     assert.is(bornAt(before[name] as number), undefined, name)
@@ -224,15 +232,11 @@ life('runs in folders with letters beyond ASCII and backslashes, and writes nowh
   symlinkSync(path.dirname(installed.jars[0] as string), path.join(folder, 'järs'))
   const jars = installed.jars.map((jar) => path.join(folder, 'järs', path.basename(jar)))
   const archives = { folder: path.join(folder, 'archives'), existing: [] }
-  assert.equal(await start(settings, ['zookeeper', 'kafka'], { ...installed, jars, archives }), {
-    zookeeper: 'started',
-    kafka: 'started',
-  })
+  await start(settings, BROKER, { ...installed, jars, archives })
   await stop(settings)
   assert.equal(readdirSync(root), [path.basename(folder)])
   assert.equal(readdirSync(folder).sort(), ['dätä', 'järs'])
-  for (const file of ['zookeeper/data/version-2', 'zookeeper/datalog/version-2', 'kafka/meta.properties'])
-    assert.ok(existsSync(path.join(settings.EMBEDDED_DATA_DIR, file)), file)
+  for (const name of BROKER) assert.ok(existsSync(path.join(settings.EMBEDDED_DATA_DIR, name)), name)
   rmSync(root, { recursive: true })
 })
 
@@ -266,13 +270,13 @@ life('shares the class-data archives of its Java machines, across file systems t
     ? mkdtempSync('/dev/shm/l2-test-')
     : mkdtempSync(path.join(tmpdir(), 'l2-test-'))
   const settings = await newStack({ EMBEDDED_DATA_DIR: folder })
-  await start(settings, ['zookeeper'], archives())
+  await start(settings, BROKER, archives())
   await stop(settings)
   const from = archives()
-  await start(settings, ['zookeeper'], from)
-  assert.equal(from.archives.existing, ['zookeeper.jsa'])
-  const commandLine = readFileSync(`/proc/${pids(settings).zookeeper}/cmdline`, 'utf8').split('\0')
-  assert.ok(commandLine.includes(`-XX:SharedArchiveFile=${cache}/zookeeper.jsa`))
+  await start(settings, BROKER, from)
+  assert.equal(from.archives.existing.sort(), BROKER.map((name) => `${name}.jsa`).sort())
+  const commandLine = readFileSync(`/proc/${pids(settings).kafka}/cmdline`, 'utf8').split('\0')
+  assert.ok(commandLine.includes(`-XX:SharedArchiveFile=${cache}/kafka.jsa`))
   await stop(settings)
   rmSync(cache, { recursive: true })
 })
@@ -280,15 +284,19 @@ life('shares the class-data archives of its Java machines, across file systems t
 life('adopts no class-data archive of another Java', async () => {
   const [before, after] = [1, 2].map(() => mkdtempSync(path.join(tmpdir(), 'l2-archives-'))) as [string, string]
   const settings = await newStack()
-  await start(settings, ['zookeeper'], { ...installed, archives: { folder: before, existing: [] } })
+  await start(settings, BROKER, { ...installed, archives: { folder: before, existing: [] } })
   await stop(settings)
   const run = path.join(settings.EMBEDDED_DATA_DIR, 'run')
-  const written = () => readdirSync(run).filter((file) => file.endsWith('.jsa'))
-  assert.equal(written(), [`zookeeper.${path.basename(before)}.jsa`])
-  await start(settings, ['zookeeper'], { ...installed, archives: { folder: after, existing: [] } })
+  const written = () =>
+    readdirSync(run)
+      .filter((file) => file.endsWith('.jsa'))
+      .sort()
+  const of = (folder: string) => BROKER.map((name) => `${name}.${path.basename(folder)}.jsa`).sort()
+  assert.equal(written(), of(before))
+  await start(settings, BROKER, { ...installed, archives: { folder: after, existing: [] } })
   assert.equal([readdirSync(after), written()], [[], []])
   await stop(settings)
-  assert.equal(written(), [`zookeeper.${path.basename(after)}.jsa`])
+  assert.equal(written(), of(after))
   for (const folder of [before, after]) rmSync(folder, { recursive: true })
 })
 

@@ -7,7 +7,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { failedInitFile, knownCause } from '../../scripts/lib/engines/known-causes.mts'
 import { runFile } from '../support/command.mts'
-import { installed } from '../support/embedded.mts'
+import { ALL, installed } from '../support/embedded.mts'
 import { sharedStack } from '../support/stack.mts'
 
 const causes = suite('known causes')
@@ -66,7 +66,7 @@ causes('JAVA_VERSION: what Java says of an option that it does not know', async 
 
 causes('the logs of services that are well give none away', async () => {
   const stack = await sharedStack()
-  for (const name of ['zookeeper', 'kafka', 'clickhouse', 'redis']) {
+  for (const name of ALL) {
     const log = readFileSync(`${stack.settings.EMBEDDED_DATA_DIR}/logs/${name}.log`, 'utf8')
     assert.ok(log.length > 500, name)
     assert.is(knownCause(log), undefined, name)

@@ -20,7 +20,8 @@ import * as assert from 'uvu/assert'
 import type { Finding } from '../../scripts/lib/common/findings.mts'
 import { ROOT } from '../../scripts/lib/settings/settings.mts'
 import { type CommandOptions, type Outcome, runFile } from '../support/command.mts'
-import { freePorts, stackEnv } from '../support/stack.mts'
+import { ALL } from '../support/embedded.mts'
+import { freePorts, KAFKA_MODE, stackEnv } from '../support/stack.mts'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'l2 & copy '))
 const copy = path.join(folder, 'stack')
@@ -73,7 +74,13 @@ function isOpen(port: string | undefined): Promise<boolean> {
   })
 }
 
-const OPENED = ['ZOOKEEPER_CLIENT_PORT', 'KAFKA_LISTENER_PORT', 'CLICKHOUSE_HTTP_PORT', 'REDIS_PORT', 'KAFKA_UI_PORT']
+const OPENED = [
+  KAFKA_MODE === 'kraft' ? 'KAFKA_CONTROLLER_PORT' : 'ZOOKEEPER_CLIENT_PORT',
+  'KAFKA_LISTENER_PORT',
+  'CLICKHOUSE_HTTP_PORT',
+  'REDIS_PORT',
+  'KAFKA_UI_PORT',
+]
 const openPorts = async () => (await Promise.all(OPENED.map((name) => isOpen(env[name])))).filter(Boolean).length
 
 const bare = suite('commands in a fresh clone')
@@ -109,7 +116,7 @@ start('installs, starts, makes tables and topics, and says where everything is',
   const { exitCode, stdout, stderr } = await run('npm', ['start'])
   assert.is(exitCode, 0, stderr)
   assert.match(stderr, `Starting the embedded stack (no Docker engine answers); data in ${data}`)
-  for (const service of ['zookeeper', 'kafka', 'clickhouse', 'redis']) {
+  for (const service of ALL) {
     assert.match(stderr, new RegExp(`^  ${service} +ready in \\d+\\.\\d s$`, 'm'))
     assert.match(stdout, new RegExp(`^${service} +healthy +\\d+ ms  `, 'm'))
   }
@@ -138,10 +145,7 @@ start('leaves five topics and four tables to any client', async () => {
 })
 
 start('changes nothing the second time, and says so', async () => {
-  const records = () =>
-    ['zookeeper', 'kafka', 'clickhouse', 'redis'].map((name) =>
-      readFileSync(path.join(data, 'run', `${name}.json`), 'utf8'),
-    )
+  const records = () => ALL.map((name) => readFileSync(path.join(data, 'run', `${name}.json`), 'utf8'))
   const before = records()
   const { exitCode, stdout, stderr } = await run('npm', ['start'])
   assert.is(exitCode, 0, stderr)
@@ -156,8 +160,8 @@ start('prints one object with --json, from another directory and through a symli
   const { version, mode, wasRunning, findings, services } = JSON.parse(stdout)
   assert.equal([exitCode, version, mode, wasRunning, findings], [0, 1, 'embedded', true, []])
   const states = services.map(({ service, state }: { service: string; state: string }) => `${service} ${state}`)
-  const four = ['zookeeper healthy', 'kafka healthy', 'clickhouse healthy', 'redis healthy']
-  assert.equal(states, [...four, 'ui healthy'])
+  const zookeeper = KAFKA_MODE === 'kraft' ? 'zookeeper skipped' : 'zookeeper healthy'
+  assert.equal(states, [zookeeper, 'kafka healthy', 'clickhouse healthy', 'redis healthy', 'ui healthy'])
 })
 
 start('refuses --docker while the embedded stack holds the ports', async () => {
@@ -183,7 +187,8 @@ start('says once why a table or topic is not as declared', async () => {
 start('npm stop stops it and keeps the data; then there is nothing to stop', async () => {
   const first = await run('npm', ['stop'])
   assert.is(first.exitCode, 0, first.stderr)
-  assert.match(first.stdout, /Stopped, data kept:\n( {2}(zookeeper|kafka|clickhouse|redis|ui) +ended\n){5}$/)
+  const ended = new RegExp(`Stopped, data kept:\\n( {2}(${ALL.join('|')}|ui) +ended\\n){${ALL.length + 1}}$`)
+  assert.match(first.stdout, ended)
   assert.is(await openPorts(), 0)
   assert.ok(existsSync(path.join(data, 'redis')))
   const { exitCode, stopped, findings } = await json('stop.mts', [])

@@ -11,7 +11,9 @@ import type { EmbeddedName } from '../../scripts/lib/engines/service.mts'
 import { readSettings, type Settings } from '../../scripts/lib/settings/settings.mts'
 import { KAFKA_MODE, stackEnv } from './stack.mts'
 
-export const ALL: EmbeddedName[] = ['zookeeper', 'kafka', 'clickhouse', 'redis']
+/** What a broker takes. */
+export const BROKER: EmbeddedName[] = KAFKA_MODE === 'kraft' ? ['kafka'] : ['zookeeper', 'kafka']
+export const ALL: EmbeddedName[] = [...BROKER, 'clickhouse', 'redis']
 export const installed = await install(KAFKA_MODE, () => {})
 const stacks: Settings[] = []
 
