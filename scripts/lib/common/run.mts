@@ -50,7 +50,10 @@ export async function run(
   for (const stream of [running.child?.stdout, running.child?.stderr]) {
     stream?.on('data', (chunk: Buffer) => {
       bytes += chunk.length
-      if (bytes > maxBytes) kill(`more than ${maxBytes} bytes of output`)
+      if (bytes <= maxBytes) return
+      // To find its children takes a while, in which it could fill the memory.
+      stream.destroy()
+      kill(`more than ${maxBytes} bytes of output`)
     })
   }
   const { ok, exitCode, stdout, stderr } = await running
