@@ -1,11 +1,13 @@
 /** ZooKeeper's data older than Kafka's, as after a restored backup: no topic is usable, and every command says so. */
 import { cpSync, readdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Finding } from '../../scripts/lib/common/findings.mts'
+import { openCluster } from '../../scripts/lib/kafka/cluster.mts'
 import { runScript } from '../support/command.mts'
-import { endStacks, newStack, start, stop } from '../support/embedded.mts'
+import { BROKER, endStacks, newStack, start, stop } from '../support/embedded.mts'
 import { envOf } from '../support/faults.mts'
 
 const settings = await newStack()
@@ -70,6 +72,30 @@ test('no command calls topics good that no broker serves, and the way out keeps 
     status.topics.reduce((sum: number, { lag }: { lag: number }) => sum + lag, 0),
     500,
   )
+})
+
+test('a broker that knows none of its topics gets time to learn of them, however long it was waited for', async () => {
+  const own = await newStack()
+  const zookeeper = path.join(own.EMBEDDED_DATA_DIR, 'zookeeper')
+  await start(own, BROKER)
+  await stop(own)
+  cpSync(zookeeper, `${zookeeper}-older`, { recursive: true })
+  await start(own, BROKER)
+  const { exitCode } = await runScript('create-topics.mts', [], { env: envOf(own) })
+  assert.is(exitCode, 0)
+  await stop(own)
+  rmSync(zookeeper, { recursive: true })
+  cpSync(`${zookeeper}-older`, zookeeper, { recursive: true })
+
+  const said: string[] = []
+  const opening = openCluster(own, { timeoutMs: 10_000, waitMs: 120_000, log: (line) => said.push(line) })
+  // Longer than it gets.
+  await delay(16_000)
+  await start(own, BROKER)
+  const cluster = await opening
+  cluster.close()
+  assert.equal(cluster.metadata.topics, [])
+  assert.match(said.at(-1) ?? '', 'the broker does not know its topics yet')
 })
 
 test.run()

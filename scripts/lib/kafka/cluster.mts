@@ -84,16 +84,18 @@ export async function openCluster(
       ? networkCause(failures.get(servers[0] ?? ''))
       : servers.map((address) => `${address}: ${networkCause(failures.get(address))}`).join('; ')
   let reported = ''
-  const startedMs = performance.now()
-  const deadline = startedMs + waitMs
+  /** When a broker was first seen without topics. */
+  let topiclessMs = Number.POSITIVE_INFINITY
+  const deadline = performance.now() + waitMs
   const tryEach = async () => {
     signal?.throwIfAborted()
     for (const address of servers) {
       const attemptMs = Math.min(ATTEMPT_MS.max, Math.max(ATTEMPT_MS.min, deadline - performance.now()))
       try {
-        const topicless = performance.now() - startedMs > TOPICLESS_MS
-        return await openBroker(address, settings, attemptMs, topicless)
+        return await openBroker(address, settings, attemptMs, performance.now() - topiclessMs > TOPICLESS_MS)
       } catch (error) {
+        if (error instanceof Error && error.message === NO_TOPICS)
+          topiclessMs = Math.min(topiclessMs, performance.now())
         failures.set(address, error)
         if (isConnection(error) && !mistakes.has(address))
           mistakes.set(address, mistakeAt(address, settings, error, attemptMs))
