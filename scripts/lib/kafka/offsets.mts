@@ -1,5 +1,5 @@
 /** How far topics reach: the offsets of their first and last records. */
-import { waitUntil } from '../common/wait.mts'
+import { readUntil } from '../common/wait.mts'
 import type { Cluster } from './cluster.mts'
 import { errorName, metadata, type TopicMetadata } from './cluster-requests.mts'
 import { withRight } from './rights.mts'
@@ -111,8 +111,7 @@ export interface Ends {
 
 /** The named topics and where their partitions end, as soon as all report it, or as far as they did after `waitMs`. */
 export async function readEnds(cluster: Cluster, names: readonly string[], waitMs: number): Promise<Ends> {
-  let ends: Ends = { topics: [], high: new Map(), unread: new Map(), errors: new Map() }
-  const read = async () => {
+  const read = async (): Promise<Ends> => {
     // Leaders change, so they are read again too.
     const topics = (await cluster.send(metadata)).topics.filter(({ name }) => names.includes(name))
     const answers = await askLeaders(cluster, 'high', topics)
@@ -124,9 +123,7 @@ export async function readEnds(cluster: Cluster, names: readonly string[], waitM
     const unread = new Map(open.filter(([, indexes]) => indexes.length > 0))
     const refused = (name: string) => answers.find(({ topic, error }) => topic === name && error !== 'NONE')?.error
     const errors = new Map([...unread.keys()].map((name) => [name, refused(name) ?? 'LEADER_NOT_AVAILABLE']))
-    ends = { topics, high, unread, errors }
-    return ends.unread.size === 0
+    return { topics, high, unread, errors }
   }
-  await waitUntil(read, { timeoutMs: waitMs, pollMs: 50 })
-  return ends
+  return readUntil(read, ({ unread }) => unread.size === 0, { timeoutMs: waitMs, pollMs: 50 })
 }

@@ -1,5 +1,5 @@
 /** What a rebalance of topics would move, from where to where, and what an earlier one left. */
-import { waitUntil } from '../common/wait.mts'
+import { readUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import { type Metadata, metadata } from '../kafka/cluster-requests.mts'
 import { askController, BROKER_WAIT_MS } from '../kafka/controller.mts'
@@ -61,14 +61,9 @@ export async function readRebalance(
   declared: readonly DeclaredTopic[],
   only: readonly string[],
 ): Promise<RebalancePlan> {
-  let plan: RebalancePlan | undefined
-  const isSettled = async () => {
-    plan = await readOnce(cluster, declared, only)
-    return plan.unsafe.length === 0
-  }
+  const read = () => readOnce(cluster, declared, only)
   // What is moved has more copies until it has arrived, and the broker that is asked may hear of that later than the controller.
-  await waitUntil(isSettled, { timeoutMs: HEARD_MS, pollMs: 250 })
-  return plan as RebalancePlan
+  return readUntil(read, ({ unsafe }) => unsafe.length === 0, { timeoutMs: HEARD_MS, pollMs: 250 })
 }
 
 /** Milliseconds after which a broker has heard of what the controller says. */
