@@ -3,7 +3,7 @@ import type Decoder from 'kafkajs/src/protocol/decoder.js'
 import { grouped } from '../common/grouped.mts'
 import { errorName, type Outcome } from './cluster-requests.mts'
 import { isRefusal, NotAllowed, type Right } from './rights.mts'
-import { type Request, readStructures, writeArray, writeStructures } from './transport.mts'
+import { type Request, readStructures, writeStructures } from './transport.mts'
 
 export interface TopicPartition {
   topic: string
@@ -113,41 +113,5 @@ export const electPreferredLeaders = (partitions: readonly TopicPartition[], tim
   read: (from) => {
     from.forward(4)
     return { whole: refusal(from.readInt16(), null, 'Alter'), partitions: readOutcomes(from) }
-  },
-})
-
-/** Sets configuration keys of a topic, or of the one broker that is asked; null takes a key away. All others stay. */
-export interface ConfigEdit {
-  on: 'topic' | 'broker'
-  name: string
-  config: Record<string, string | null>
-}
-
-const TYPES = { topic: 2, broker: 4 } as const
-
-/** Edits configuration, answered in the same order. Throws {@link NotAllowed} where it may not. */
-export const editConfigs = (edits: readonly ConfigEdit[]): Request<Outcome[]> => ({
-  key: 44,
-  version: 0,
-  write: (to) =>
-    writeArray(to, edits, ({ on, name, config }) =>
-      writeArray(to.writeInt8(TYPES[on]).writeString(name), Object.entries(config), ([key, value]) =>
-        // 0 = SET, 1 = DELETE
-        to
-          .writeString(key)
-          .writeInt8(value === null ? 1 : 0)
-          .writeString(value),
-      ),
-    ).writeBoolean(false),
-  read: (from) => {
-    from.forward(4)
-    const outcomes = from.readArray(() => {
-      const [error, message] = [errorName(from.readInt16()), from.readString()]
-      const on = from.readInt8() === TYPES.topic ? 'topic' : 'cluster'
-      const name = from.readString() ?? ''
-      if (isRefusal(error)) throw new NotAllowed({ operation: 'AlterConfigs', on, names: on === 'topic' ? [name] : [] })
-      return { name, error, message }
-    })
-    return edits.map(({ name }) => outcomes.find((outcome) => outcome.name === name) ?? outcomes[0]) as Outcome[]
   },
 })

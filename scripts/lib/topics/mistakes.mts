@@ -1,5 +1,5 @@
 /** What is wrong with declared topics that only the cluster can find. */
-import { configError, error, type Finding, OpsError, unknown } from '../common/findings.mts'
+import { cannotTell, configError, error, type Finding, unknown } from '../common/findings.mts'
 import { readUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import type { Outcome } from '../kafka/cluster-requests.mts'
@@ -91,5 +91,5 @@ async function judged(cluster: Cluster, probes: NewTopic[], timeoutMs: number): 
   const open = errors(outcomes).find((code) => !JUDGED.includes(code))
   if (open === undefined) return outcomes
   const found = `no controller judges the configuration of topics within ${timeoutMs / 1000} s (${open})`
-  throw new OpsError(3, [unknown('KAFKA_CONTROLLER', 'kafka', { found, hint: 'npm run health' })])
+  throw cannotTell(unknown('KAFKA_CONTROLLER', 'kafka', { found, hint: 'npm run health' }))
 }
