@@ -18,5 +18,15 @@ export async function askController<T>(cluster: Cluster, request: Request<T>): P
   return cluster.sendTo(controllerId < 0 ? 'controller' : controllerId, request)
 }
 
+/** An answer as a whole that the controller of the next moment may give otherwise. */
+export class NotNow extends Error {}
+
+/** As {@link askController}. @throws {NotNow} when the answer as a whole is an error */
+export async function askWhole<T extends { whole: Outcome }>(cluster: Cluster, request: Request<T>): Promise<T> {
+  const answer = await askController(cluster, request)
+  if (answer.whole.error !== 'NONE') throw new NotNow(words(answer.whole))
+  return answer
+}
+
 /** Why the broker did not do it, in its own words where it has any. */
 export const words = ({ message, error }: Outcome): string => message || error

@@ -10,6 +10,9 @@ export interface TopicPartition {
   partition: number
 }
 
+/** `topic-partition`, as Kafka names it. */
+export const nameOf = ({ topic, partition }: TopicPartition): string => `${topic}-${partition}`
+
 /** A partition that is being moved. */
 export interface Reassignment extends TopicPartition {
   /** Brokers that hold copies or get one. */
@@ -42,7 +45,7 @@ const readOutcomes = (from: Decoder): Map<string, Outcome> => {
     return readStructures(from, (): [string, Outcome] => {
       const partition = from.readInt32()
       const outcome = { error: errorName(from.readInt16()), message: from.readUVarIntString() }
-      return [`${topic}-${partition}`, outcome]
+      return [nameOf({ topic, partition }), outcome]
     })
   })
   return new Map(outcomes.flat())

@@ -2,15 +2,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { cannotTell, OpsError, reason, unknown } from '../common/findings.mts'
 import { ASK_HEALTH, type Cluster, openCluster } from './cluster.mts'
-import type { Outcome } from './cluster-requests.mts'
+import { NotNow } from './controller.mts'
 import type { Servers } from './options.mts'
-
-/** An answer as a whole that the controller of the next moment may give otherwise. */
-export class NotNow extends Error {
-  constructor({ error, message }: Outcome) {
-    super(message || error)
-  }
-}
 
 export interface SteadyCluster {
   /** What `work` comes to; it is done again, by way of another broker, where one goes away, or the controller cannot say yet. */

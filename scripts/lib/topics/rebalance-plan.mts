@@ -2,10 +2,9 @@
 import { readUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import { type Metadata, metadata } from '../kafka/cluster-requests.mts'
-import { askController, BROKER_WAIT_MS } from '../kafka/controller.mts'
+import { askWhole, BROKER_WAIT_MS } from '../kafka/controller.mts'
 import { type LogDir, readLogDirs } from '../kafka/log-dirs.mts'
 import { listReassignments, type Reassignment, type TopicPartition } from '../kafka/placement-requests.mts'
-import { NotNow } from '../kafka/steady.mts'
 import { type ConfigValue, describeTopicConfigs } from '../kafka/topic-requests.mts'
 import { type DeclaredTopic, MIN_IN_SYNC } from './file.mts'
 import { type Move, type PlacedTopic, planPlacement } from './placement.mts'
@@ -120,9 +119,7 @@ const isChosen = (name: string, only: readonly string[]) => only.length === 0 ||
 
 /** Every partition of the cluster that is being moved. @throws {Error} when the controller cannot say */
 export async function readReassignments(cluster: Cluster): Promise<Reassignment[]> {
-  const { whole, moving } = await askController(cluster, listReassignments(BROKER_WAIT_MS))
-  if (whole.error !== 'NONE') throw new NotNow(whole)
-  return moving
+  return (await askWhole(cluster, listReassignments(BROKER_WAIT_MS))).moving
 }
 
 /** Partitions that another broker than the first of their copies leads, though that is in sync. */

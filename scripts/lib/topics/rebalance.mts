@@ -2,13 +2,14 @@
 import { onInterrupt } from '../command/interrupt.mts'
 import type { Finding } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
+import { nameOf } from '../kafka/placement-requests.mts'
 import { type SteadyCluster, steadyCluster } from '../kafka/steady.mts'
 import type { Settings } from '../settings/settings.mts'
 import type { DeclaredTopic } from './file.mts'
 import { rebalanceCommand } from './hint.mts'
 import { type RebalancePlan, readReassignments, readRebalance } from './rebalance-plan.mts'
 import { hindrances, leftFindings, summaries, summaryOf } from './rebalance-report.mts'
-import { arrival, cancel, elect, nameOf, submit, upIn } from './rebalance-steps.mts'
+import { arrival, cancel, elect, submit, upIn } from './rebalance-steps.mts'
 import { throttle, throttledCopies, unthrottle } from './throttle.mts'
 
 export interface RebalanceOptions {
