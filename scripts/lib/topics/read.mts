@@ -15,9 +15,8 @@ export async function readTopics(cluster: Cluster, names: readonly string[]): Pr
   const wanted = present.map(({ name }) => name).filter((name) => names.includes(name))
   const isOnTheWay = await readMoving(cluster, topics)
   const configs = wanted.length > 0 ? await cluster.send(describeTopicConfigs(wanted)) : new Map()
-  return present.map(({ name, id, partitions }) => ({
+  return present.map(({ name, partitions }) => ({
     name,
-    id,
     partitions: partitions.length,
     // A copy that is on its way is none yet: min.insync.replicas must not count on it.
     replication: Math.min(

@@ -3,7 +3,7 @@ import { error, type Finding, type Paint, warning } from '../common/findings.mts
 import { table } from '../common/table.mts'
 import type { DeclaredTopic } from './file.mts'
 import { createCommand, fileFlag, rebalanceCommand } from './hint.mts'
-import { CLEANUP_POLICY, changeCount, deletes, type TopicPlan, valueBefore } from './plan.mts'
+import { CLEANUP_POLICY, changedTopics, deletes, type TopicPlan, valueBefore } from './plan.mts'
 import type { RebalancePlan } from './rebalance-plan.mts'
 import { rebalanceCount, rebalanceText, renderRebalance } from './rebalance-report.mts'
 
@@ -35,23 +35,26 @@ export function renderPlan(plan: TopicPlan, paint: Paint): string {
   ])
 }
 
-interface Outcome {
+export interface Synced {
   clusterId: string
   brokers: number
   plan: TopicPlan
-  done: readonly string[]
-  placement?: RebalancePlan | undefined
-  moved?: readonly string[] | undefined
+  /** Changes made and proven, a line each. */
+  done: string[]
+  /** What a rebalance was to do, and a line a topic of what it did; undefined where none was asked for. */
+  placement?: RebalancePlan
+  moved?: string[]
+  findings: Finding[]
 }
 
 /** What came of a run, for people: the cluster, the plan, and what was done of it in so many seconds. */
 export function renderSynced(
-  { clusterId, brokers, plan, done, placement, moved = [] }: Outcome,
+  { clusterId, brokers, plan, done, placement, moved = [] }: Omit<Synced, 'findings'>,
   mode: 'apply' | 'plan' | 'check',
   seconds: number,
   paint: Paint,
 ): string {
-  const changes = changeCount(plan)
+  const changes = changedTopics(plan).size
   const text = [`Cluster ${clusterId}, brokers: ${brokers}`]
   if (mode !== 'check') text.push(renderPlan(plan, paint))
   const moves = placement ? rebalanceCount(placement) : 0
@@ -69,8 +72,8 @@ export function renderSynced(
 }
 
 /** Whether anything is to be changed. */
-export const wouldChange = ({ plan, placement }: Pick<Outcome, 'plan' | 'placement'>): boolean =>
-  changeCount(plan) > 0 || (placement !== undefined && rebalanceCount(placement) > 0)
+export const wouldChange = ({ plan, placement }: Pick<Synced, 'plan' | 'placement'>): boolean =>
+  changedTopics(plan).size > 0 || (placement !== undefined && rebalanceCount(placement) > 0)
 
 /** Partitions, replication and configuration in one line. */
 export function describeTopic({ partitions, replication, config }: DeclaredTopic): string {
