@@ -12,8 +12,9 @@ export const BROKERS_OWN = -1
 export const isLacking = ({ inSync, replicas }: Partition): boolean => inSync.length < replicas.length
 
 /**
- * How many brokers are up and named by partitions, and how many partitions lack what; findings of brokers that are down, and of partitions without a leader, without enough copies for acks=all, with a copy missing, or led by another
- * broker than the preferred one. Only what stops readers or writers is an error.
+ * How many brokers are up, and are named by partitions, and how many partitions lack what; with findings of brokers that are down, and of
+ * partitions without a leader, without enough copies for acks=all, with a copy missing, or led by another broker than the preferred one. Only
+ * what stops readers or writers is an error.
  * @param actual topics with their configuration: at least those of which a copy is missing
  */
 export function judgeReplicas(
