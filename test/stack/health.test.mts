@@ -710,7 +710,7 @@ alone('a service that ended for a known cause is reported with it', async () => 
   await use([])
   const { EMBEDDED_DATA_DIR: folder } = stack.settings
   const taken = String((stacks[0] as TestStack).settings.REDIS_PORT)
-  const launched = { command: installed.redisServer, args: ['--port', taken], env: {}, cwd: folder, stdin: '' }
+  const launched = { command: installed.redisServer, args: ['--port', taken], env: {} }
   const { log } = launch(folder, { name: 'redis', ...launched })
   await waitUntil(async () => lastLines(log, 9).join().includes('aborting'), { timeoutMs: 10_000, pollMs: 20 })
   const { findings } = await health(['--only', 'redis'])

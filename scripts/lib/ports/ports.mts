@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { configError, error, type Finding } from '../common/findings.mts'
 import { PROJECT } from '../engines/docker.mts'
-import { isAlive, readRecords } from '../engines/embedded/processes.mts'
+import { runningEmbedded } from '../engines/embedded/processes.mts'
 import { chooseMode, type StackMode } from '../engines/mode.mts'
 import { embeddedServicesOf } from '../engines/service.mts'
 import { isProduction } from '../settings/production.mts'
@@ -32,7 +32,7 @@ export async function readPortStates(settings: Settings, choice?: StackMode): Pr
   const [project, containers] = await Promise.all([projectOf(settings, mode), readContainerPorts()])
   refuseTwins(project.ports)
   // Read at each look: a start at the same time opens ports meanwhile, and records each process before.
-  const alive = () => readRecords(settings.EMBEDDED_DATA_DIR).filter(isAlive)
+  const alive = () => runningEmbedded(settings.EMBEDDED_DATA_DIR)
   // Undefined where the service runs and this user may not see whether it is the owner.
   const isOurs = (owner: Owner | undefined, service: string): boolean | undefined => {
     if (owner?.kind === 'container') return owner.project === project.name
