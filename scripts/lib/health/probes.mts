@@ -21,8 +21,8 @@ const PROBES: Record<ServiceName, (deep: boolean) => Promise<Ask>> = {
     await import('ioredis')
     return (await import('./redis.mts')).probeRedis
   },
-  'kafka-ui': async () => (await import('./kafka-ui.mts')).probeKafkaUi,
-  ui: async () => (await import('./ui.mts')).probeUi,
+  'kafka-ui': async () => (await import('./pages.mts')).probeKafkaUi,
+  ui: async () => (await import('./pages.mts')).probeUi,
   ingest: async () => {
     await import('@clickhouse/client')
     return (await import('./ingest.mts')).probeIngest
