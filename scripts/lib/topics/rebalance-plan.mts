@@ -76,7 +76,7 @@ async function readOnce(
   // In this order: what ends between the two is then a move to where it is already.
   const under = await readReassignments(cluster)
   const { brokers, topics } = await cluster.send(metadata)
-  const chosen = (name: string) => declared.some((topic) => topic.name === name) && isChosen(name, only)
+  const chosen = (name: string) => isChosen(name, declared, only)
   const moving = under.filter(({ topic }) => chosen(topic))
   const others = [...new Set(under.map(({ topic }) => topic).filter((name) => !chosen(name)))]
   const placed = placedTopics(topics, declared, only, moving)
@@ -115,7 +115,9 @@ async function readOnce(
 export const isThrottled = (config: ReadonlyMap<string, ConfigValue> | undefined): boolean =>
   THROTTLED.some((key) => Boolean(config?.get(key)?.value))
 
-const isChosen = (name: string, only: readonly string[]) => only.length === 0 || only.includes(name)
+/** Whether a topic is one of the declared, and of `only` where there are any. */
+export const isChosen = (name: string, declared: readonly DeclaredTopic[], only: readonly string[]): boolean =>
+  declared.some((topic) => topic.name === name) && (only.length === 0 || only.includes(name))
 
 /** Every partition of the cluster that is being moved. @throws {Error} when the controller cannot say */
 export async function readReassignments(cluster: Cluster): Promise<Reassignment[]> {

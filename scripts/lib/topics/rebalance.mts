@@ -7,7 +7,7 @@ import { type SteadyCluster, steadyCluster } from '../kafka/steady.mts'
 import type { Settings } from '../settings/settings.mts'
 import type { DeclaredTopic } from './file.mts'
 import { rebalanceCommand } from './hint.mts'
-import { type RebalancePlan, readReassignments, readRebalance } from './rebalance-plan.mts'
+import { isChosen, type RebalancePlan, readReassignments, readRebalance } from './rebalance-plan.mts'
 import { hindrances, leftFindings, summaries, summaryOf } from './rebalance-report.mts'
 import { arrival, cancel, elect, submit, upIn } from './rebalance-steps.mts'
 import { throttle, throttledCopies, unthrottle } from './throttle.mts'
@@ -75,7 +75,7 @@ export async function rebalance(settings: Settings, options: RebalanceOptions): 
       return throttled.length === 0 && (!arrived || moves.every((each) => refused.has(nameOf(each))))
     }
     if (quiet) await waitUntil(isSettled, { timeoutMs: SETTLE_MS, pollMs: 250 })
-    if (arrived) await elect(link, (name) => isChosen(name, options))
+    if (arrived) await elect(link, (name) => isChosen(name, declared, only))
     const after = await read()
     const outcome = { plan, after, refused, stopped: stopped() }
     return { plan, done: summaries(outcome), findings: [...hindered, ...leftFindings(outcome, timeoutMs, next)] }
@@ -84,9 +84,6 @@ export async function rebalance(settings: Settings, options: RebalanceOptions): 
     link.close()
   }
 }
-
-const isChosen = (name: string, { declared, only }: RebalanceOptions): boolean =>
-  only.length > 0 ? only.includes(name) : declared.some((topic) => topic.name === name)
 
 /** Throttles these copies; takes back what it can where not all of it is possible. */
 async function limit(link: SteadyCluster, copies: ReturnType<typeof throttledCopies>, bytesPerSecond: number) {
