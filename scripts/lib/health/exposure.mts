@@ -40,8 +40,8 @@ export function readableEnv(root = ROOT, env = process.env): Finding[] {
 }
 
 /** A folder of keys that others can enter. */
-function openFolder(root = ROOT): Finding[] {
-  if (!othersMode(path.join(root, 'certs'))) return []
+function openFolder(): Finding[] {
+  if (!othersMode(path.join(ROOT, 'certs'))) return []
   const found = 'other users of this machine can read the keys in it'
   return [warning('CERTS_READABLE', 'certs', { found, hint: 'chmod 700 certs' })]
 }

@@ -10,7 +10,7 @@ import type { Settings } from '../settings/settings.mts'
 import { findHolder, type Owner, overlaps, readContainerPorts } from './owner.mts'
 import { type Protocol, probe } from './probe.mts'
 import { type ComposeProject, knownPorts, type PublishedPort, portOf, readProject } from './published.mts'
-import { composeHint, exposedFindings, setHint, stateFindings } from './report.mts'
+import { composeHint, exposedFindings, setHint, stateFinding } from './report.mts'
 import { readSockets } from './sockets.mts'
 import type { PortState } from './state.mts'
 
@@ -59,7 +59,7 @@ export async function readPortStates(settings: Settings, choice?: StackMode): Pr
     mode,
     ports,
     findings: [
-      ...stateFindings(ports, mode, settings),
+      ...ports.flatMap((port) => stateFinding(port, mode, settings) ?? []),
       ...exposedFindings(project.ports, settings, mode === 'docker' && isProduction()),
     ],
   }

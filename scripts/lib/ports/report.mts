@@ -21,11 +21,7 @@ export const setHint = (variable: string, value: string): string =>
 export const composeHint = (service: string): string => `edit the ports of ${service} in the compose file`
 
 /** What stands in the way of a start in `mode`, and what only looks odd; nothing for a port that is free or ours. */
-export function stateFindings(ports: readonly PortState[], mode: StackMode, settings: Settings): Finding[] {
-  return ports.flatMap((port) => stateFinding(port, mode, settings) ?? [])
-}
-
-function stateFinding(port: PortState, mode: StackMode, settings: Settings): Finding | undefined {
+export function stateFinding(port: PortState, mode: StackMode, settings: Settings): Finding | undefined {
   const { state, service, address, owner, localhostOwner } = port
   const subject = `port ${port.port} (${service})`
   if (state === 'taken')
@@ -59,8 +55,7 @@ function takenHint({ service, variable, next, owner }: PortState): string {
   return `./scripts/check-ports.mts --write-env (sets ${variable}=${next}), or ${end}`
 }
 
-const LOOPBACK = /^(127\.|::1$)/
-export const isLoopback = (address: string): boolean => LOOPBACK.test(address)
+export const isLoopback = (address: string): boolean => /^(127\.|::1$)/.test(address)
 
 /** The passwords of the services that always have one. */
 const PASSWORDS: Record<string, 'CLICKHOUSE_PASSWORD' | 'REDIS_PASSWORD'> = {
