@@ -20,12 +20,11 @@ import type { DeclaredTopic } from '../../scripts/lib/topics/file.mts'
 import { clusterMistakes } from '../../scripts/lib/topics/mistakes.mts'
 import { planTopics } from '../../scripts/lib/topics/plan.mts'
 
-const partition = (index: number, leader = 1) => ({ index, leader, replicas: [1], inSync: [1], offline: [] })
+const partition = (index: number, leader = 1) => ({ index, leader, replicas: [1], inSync: [1] })
 const topic = {
   name: 't',
   id: 'b'.repeat(32),
   internal: false,
-  error: 'NONE',
   partitions: [partition(0), partition(1)],
 }
 const seen: Metadata = {

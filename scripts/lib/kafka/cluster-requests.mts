@@ -62,7 +62,6 @@ export interface Partition {
   leader: number
   replicas: number[]
   inSync: number[]
-  offline: number[]
 }
 
 export interface TopicMetadata {
@@ -70,7 +69,6 @@ export interface TopicMetadata {
   /** 32 hexadecimal digits, new for every topic made; all zeros from a broker without topic ids. */
   id: string
   internal: boolean
-  error: string
   partitions: Partition[]
 }
 
@@ -107,7 +105,7 @@ export const metadata: Request<Metadata> = {
     const clusterId = from.readUVarIntString() ?? ''
     const controllerId = from.readInt32()
     const topics = readStructures(from, () => {
-      const error = errorName(from.readInt16())
+      from.forward(2)
       const name = from.readUVarIntString() ?? ''
       const id = from.readBytes(16)?.toString('hex') ?? ''
       const internal = from.readBoolean()
@@ -116,10 +114,13 @@ export const metadata: Request<Metadata> = {
         const [index, leader] = [from.readInt32(), from.readInt32()]
         from.forward(4)
         const ids = () => from.readUVarIntArray(() => from.readInt32()) ?? []
-        return { index, leader, replicas: ids(), inSync: ids(), offline: ids() }
+        const [replicas, inSync] = [ids(), ids()]
+        // Offline ones: those of brokers that are down.
+        ids()
+        return { index, leader, replicas, inSync }
       })
       from.forward(4)
-      return { name, id, internal, error, partitions }
+      return { name, id, internal, partitions }
     })
     // A broker with ZooKeeper lists them in any order.
     return { clusterId, controllerId, brokers: brokers.sort((a, b) => a.id - b.id), topics }
