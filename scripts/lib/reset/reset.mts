@@ -10,18 +10,15 @@ import { clusterMistakes } from '../topics/mistakes.mts'
 import { planTopics } from '../topics/plan.mts'
 import { readTopics } from '../topics/read.mts'
 import { byPosition } from '../topics/yaml-source.mts'
-import { clearOffsets, destroyTopics, interrupted, recreateTopics } from './apply.mts'
+import { clearOffsets, destroyTopics, interrupted, type ResetOptions, recreateTopics } from './apply.mts'
 import { activeFindings, guardCluster, selectTopics } from './guard.mts'
-import type { ResetScope } from './hint.mts'
 import { proveReset } from './proof.mts'
 import { readGroupsOf, readSurvey, renderSurvey, type Survey } from './survey.mts'
 
-export interface ResetRequest extends ResetScope {
+export interface ResetRequest extends ResetOptions {
   yes: boolean
   force: boolean
   dryRun: boolean
-  timeoutMs: number
-  log: (line: string) => void
 }
 
 export interface ResetOutcome {
