@@ -1,10 +1,8 @@
 /** The states of ports as findings, and as lines for people. */
-import { readFileSync } from 'node:fs'
-import path from 'node:path'
 import { error, type Finding, type Paint, unknown, warning } from '../common/findings.mts'
 import { table } from '../common/table.mts'
 import type { StackMode } from '../engines/mode.mts'
-import { envFileName, parseEnvFile } from '../settings/env-file.mts'
+import { envFileName, readEnvEntries } from '../settings/env-file.mts'
 import { templateValues } from '../settings/production.mts'
 import { ROOT, type Settings } from '../settings/settings.mts'
 import { ownerText } from './owner.mts'
@@ -113,7 +111,7 @@ export interface PortChange {
 /** Warnings for other lines of .env, such as clients' addresses, that still name a port that was moved. Shows no values. */
 export function staleFindings(changes: readonly PortChange[]): Finding[] {
   const fileName = envFileName(process.env, ROOT)
-  const entries = parseEnvFile(readFileSync(path.resolve(ROOT, fileName), 'utf8'), fileName)
+  const entries = readEnvEntries(ROOT, fileName)
   return changes.flatMap(({ variable, from, to }) =>
     entries
       .filter(({ name, text }) => name !== variable && new RegExp(`(?<!\\d)${from}(?!\\d)`).test(text))
