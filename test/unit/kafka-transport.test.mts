@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert'
 import { networkCause, splitAddress } from '../../scripts/lib/common/tcp.mts'
 import { openKafkajs } from '../../scripts/lib/kafka/clients.mts'
 import { openCluster } from '../../scripts/lib/kafka/cluster.mts'
+import { errorName } from '../../scripts/lib/kafka/cluster-requests.mts'
 import { formatTime, listOffsets } from '../../scripts/lib/kafka/offsets.mts'
 import { createTopics, describeTopicConfigs } from '../../scripts/lib/kafka/topic-requests.mts'
 import {
@@ -19,6 +20,20 @@ import {
 } from '../../scripts/lib/kafka/transport.mts'
 
 const codec = suite('requests')
+
+codec('names errors as Kafka does, where kafkajs has an older name too', () => {
+  assert.equal([-1, 0, 3, 6, 36, 69, 86, 89, 12_345].map(errorName), [
+    'UNKNOWN_SERVER_ERROR',
+    'NONE',
+    'UNKNOWN_TOPIC_OR_PARTITION',
+    'NOT_LEADER_OR_FOLLOWER',
+    'TOPIC_ALREADY_EXISTS',
+    'GROUP_ID_NOT_FOUND',
+    'GROUP_SUBSCRIBED_TO_TOPIC',
+    'THROTTLING_QUOTA_EXCEEDED',
+    'ERROR_12345',
+  ])
+})
 
 codec('passes over tagged fields that it does not know', () => {
   // Two fields: tag 1 with 2 bytes, tag 200 with none.
