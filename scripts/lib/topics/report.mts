@@ -59,14 +59,14 @@ export function renderSynced(
   if (mode !== 'check') text.push(renderPlan(plan, paint))
   const moves = placement ? rebalanceCount(placement) : 0
   if (placement && mode !== 'check') text.push(renderRebalance(placement, paint))
-  if (changes === 0 && moves === 0) {
+  if (changes > 0 && mode === 'apply')
+    text.push(`Changed in ${seconds.toFixed(1)} s: ${done.length} of ${changes}`, ...done.map((line) => `  ${line}`))
+  else if (changes > 0) text.push(`Topics that ${mode === 'check' ? 'differ' : 'would change'}: ${changes}`)
+  else if (moves === 0) {
     const stuck = plan.impossible.some(({ what }) => what === 'partitions')
     const rest = plan.impossible.length > 0 ? 'Nothing that can be changed without --rebalance' : 'Nothing to do'
     text.push(stuck ? 'Nothing that can be changed' : rest)
-  } else if (changes === 0) text.push()
-  else if (mode === 'check') text.push(`Topics that differ: ${changes}`)
-  else if (mode === 'plan') text.push(`Topics that would change: ${changes}`)
-  else text.push(`Changed in ${seconds.toFixed(1)} s: ${done.length} of ${changes}`, ...done.map((line) => `  ${line}`))
+  }
   if (placement && moves > 0) text.push(...rebalanceText(placement, mode, moved))
   return text.filter(Boolean).join('\n')
 }
