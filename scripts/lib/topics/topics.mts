@@ -2,7 +2,7 @@
 import { configError, error } from '../common/findings.mts'
 import { openCluster } from '../kafka/cluster.mts'
 import { metadata } from '../kafka/cluster-requests.mts'
-import { TAKE_OVER_MS, unservedFindings } from '../kafka/serving.mts'
+import { TAKE_OVER_MS, unservedFindings } from '../kafka/offsets.mts'
 import type { Settings } from '../settings/settings.mts'
 import { applyTopicPlan } from './apply.mts'
 import { type DeclaredTopic, readTopicsFile } from './file.mts'
