@@ -12,7 +12,7 @@ import {
   type GroupDescription,
   listGroups,
 } from '../../scripts/lib/kafka/group-requests.mts'
-import { readLags } from '../../scripts/lib/kafka/lag.mts'
+import { lagsOf, readPositions } from '../../scripts/lib/kafka/lag.mts'
 import { rightMistake } from '../../scripts/lib/kafka/rights.mts'
 import { type Request, writeArray } from '../../scripts/lib/kafka/transport.mts'
 import { proveReset } from '../../scripts/lib/reset/proof.mts'
@@ -113,7 +113,8 @@ proof('does not hold for a partition without a leader', async () => {
   )
 })
 
-const lag = suite('readLags')
+const lag = suite('lagsOf what readPositions reads')
+const readLags = async (cluster: Cluster, waitMs: number) => lagsOf(await readPositions(cluster, waitMs))
 /** A group with one member that is assigned the topics, or with none. */
 const described = (state: string, topics: string[]): GroupDescription => ({
   error: 'NONE',

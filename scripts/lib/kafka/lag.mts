@@ -75,14 +75,10 @@ export interface Lags {
 }
 
 /**
- * The lag of every consumer group. Asks again for `waitMs` while the brokers are not ready to say; what is open then, `error` says.
+ * Every group, and how far it is in its partitions; those that are no consumers have none. Asks again for `waitMs` while the brokers are not
+ * ready to say; what is open then, `error` says.
  * @throws {OpsError} exit code 3, when a broker gives no answer
  */
-export async function readLags(cluster: Cluster, waitMs: number): Promise<Lags> {
-  return lagsOf(await readPositions(cluster, waitMs))
-}
-
-/** The same with every partition; of groups that are no consumers too, which have none. */
 export async function readPositions(cluster: Cluster, waitMs: number): Promise<Positions> {
   return readUntil(
     () => readOnce(cluster),
