@@ -80,8 +80,8 @@ codec('writes the bytes of the protocol’s own description', () => {
   assert.is(written(describeTopicConfigs(['ab'])), '00000001' + '02' + '0002' + '6162' + 'ffffffff' + '00')
   const topics = [{ name: 'a', partitions: 2, replication: 1, config: { k: 'v' } }]
   assert.is(
-    written(createTopics(topics, { validateOnly: true, timeoutMs: 5 })),
-    '00000001' + '000161' + '00000002' + '0001' + '00000000' + '00000001' + '00016b' + '000176' + '00000005' + '01',
+    written(createTopics(topics, { validateOnly: true })),
+    '00000001' + '000161' + '00000002' + '0001' + '00000000' + '00000001' + '00016b' + '000176' + '00001388' + '01',
   )
   const partition = '00000005' + 'ffffffff' + 'fffffffffffffffd' + '00'
   assert.is(written(listOffsets('newest', [{ name: 'a', partitions: [5] }])), `ffffffff0002026102${partition}0000`)

@@ -3,9 +3,6 @@ import type { Cluster } from './cluster.mts'
 import { metadata, type Outcome } from './cluster-requests.mts'
 import type { Request } from './transport.mts'
 
-/** Milliseconds the broker may take for an answer; it finishes the rest afterwards. */
-export const BROKER_WAIT_MS = 5_000
-
 /** Milliseconds between requests for the same change: long enough for a change of configuration to reach the broker's memory. */
 export const ASK_AGAIN_MS = 250
 

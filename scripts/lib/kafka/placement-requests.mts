@@ -3,7 +3,7 @@ import type Decoder from 'kafkajs/src/protocol/decoder.js'
 import { grouped } from '../common/grouped.mts'
 import { errorName, type Outcome } from './cluster-requests.mts'
 import { isRefusal, NotAllowed, type Right } from './rights.mts'
-import { type Request, readStructures, writeStructures } from './transport.mts'
+import { BROKER_WAIT_MS, type Request, readStructures, writeStructures } from './transport.mts'
 
 export interface TopicPartition {
   topic: string
@@ -57,13 +57,12 @@ const readOutcomes = (from: Decoder): Map<string, Outcome> => {
  */
 export const alterReassignments = (
   moves: readonly (TopicPartition & { to: readonly number[] | null })[],
-  timeoutMs: number,
 ): Request<Outcomes> => ({
   key: 45,
   version: 0,
   flexible: true,
   write: (to) =>
-    writeStructures(to.writeInt32(timeoutMs), byTopic(moves), ([topic, list]) =>
+    writeStructures(to.writeInt32(BROKER_WAIT_MS), byTopic(moves), ([topic, list]) =>
       writeStructures(to.writeUVarIntString(topic), list, ({ partition, to: replicas }) => {
         to.writeInt32(partition).writeUVarInt(replicas ? replicas.length + 1 : 0)
         for (const id of replicas ?? []) to.writeInt32(id)
@@ -79,12 +78,12 @@ export const alterReassignments = (
 })
 
 /** Every partition that is being moved. For the controller. */
-export const listReassignments = (timeoutMs: number): Request<{ whole: Outcome; moving: Reassignment[] }> => ({
+export const listReassignments: Request<{ whole: Outcome; moving: Reassignment[] }> = {
   key: 46,
   version: 0,
   flexible: true,
   // All topics; no tags.
-  write: (to) => to.writeInt32(timeoutMs).writeUVarInt(0).writeUVarInt(0),
+  write: (to) => to.writeInt32(BROKER_WAIT_MS).writeUVarInt(0).writeUVarInt(0),
   read: (from) => {
     from.forward(4)
     const whole = refusal(from.readInt16(), from.readUVarIntString(), 'Describe')
@@ -98,10 +97,10 @@ export const listReassignments = (timeoutMs: number): Request<{ whole: Outcome; 
     })
     return { whole, moving: topics.flat() }
   },
-})
+}
 
 /** Makes the first copy of each of these partitions its leader. For the controller. */
-export const electPreferredLeaders = (partitions: readonly TopicPartition[], timeoutMs: number): Request<Outcomes> => ({
+export const electPreferredLeaders = (partitions: readonly TopicPartition[]): Request<Outcomes> => ({
   key: 43,
   version: 2,
   flexible: true,
@@ -111,7 +110,7 @@ export const electPreferredLeaders = (partitions: readonly TopicPartition[], tim
       to.writeUVarIntString(topic).writeUVarInt(list.length + 1)
       for (const { partition } of list) to.writeInt32(partition)
     })
-      .writeInt32(timeoutMs)
+      .writeInt32(BROKER_WAIT_MS)
       .writeUVarInt(0),
   read: (from) => {
     from.forward(4)

@@ -2,7 +2,7 @@
 import type Decoder from 'kafkajs/src/protocol/decoder.js'
 import { errorName, type Outcome } from './cluster-requests.mts'
 import { isRefusal, NotAllowed, type Right, withRight } from './rights.mts'
-import { type Request, writeArray } from './transport.mts'
+import { BROKER_WAIT_MS, type Request, writeArray } from './transport.mts'
 
 /** The protocol's resource types. */
 const TYPES = { topic: 2, broker: 4 } as const
@@ -72,11 +72,11 @@ export interface NewTopic {
 
 /**
  * Creates topics, or with `validateOnly` only says whether it could. For the controller.
- * The broker answers when all are usable, or REQUEST_TIMED_OUT after `timeoutMs`, and then continues.
+ * The broker answers when all are usable, or REQUEST_TIMED_OUT, and then continues.
  */
 export const createTopics = (
-  topics: NewTopic[],
-  options: { validateOnly: boolean; timeoutMs: number },
+  topics: readonly NewTopic[],
+  { validateOnly }: { validateOnly: boolean },
 ): Request<Map<string, Outcome>> => ({
   key: 19,
   version: 4,
@@ -86,21 +86,18 @@ export const createTopics = (
       writeArray(to, [], () => {})
       writeArray(to, Object.entries(config), ([key, value]) => to.writeString(key).writeString(value))
     })
-      .writeInt32(options.timeoutMs)
-      .writeBoolean(options.validateOnly),
+      .writeInt32(BROKER_WAIT_MS)
+      .writeBoolean(validateOnly),
   read: readOutcomes('Create'),
 })
 
 /** Grows topics to so many partitions. For the controller. */
-export const createPartitions = (
-  topics: { name: string; to: number }[],
-  timeoutMs: number,
-): Request<Map<string, Outcome>> => ({
+export const createPartitions = (topics: { name: string; to: number }[]): Request<Map<string, Outcome>> => ({
   key: 37,
   version: 1,
   write: (to) =>
     writeArray(to, topics, (topic) => writeArray(to.writeString(topic.name).writeInt32(topic.to), null, () => {}))
-      .writeInt32(timeoutMs)
+      .writeInt32(BROKER_WAIT_MS)
       .writeBoolean(false),
   read: readOutcomes('Alter'),
 })
@@ -162,10 +159,10 @@ export const editConfigs = (edits: readonly ConfigEdit[]): Request<Map<string, O
  * Deletes topics with their records; answers with an error a topic. For the controller. It continues after the answer: names are free
  * again only when a topic of that name can be created.
  */
-export const deleteTopics = (names: string[], timeoutMs: number): Request<Map<string, string>> => ({
+export const deleteTopics = (names: string[]): Request<Map<string, string>> => ({
   key: 20,
   version: 3,
-  write: (to) => writeArray(to, names, (name) => to.writeString(name)).writeInt32(timeoutMs),
+  write: (to) => writeArray(to, names, (name) => to.writeString(name)).writeInt32(BROKER_WAIT_MS),
   read: (from) => {
     from.forward(4)
     return new Map(

@@ -6,7 +6,6 @@ import { error, type Finding, OpsError } from '../common/findings.mts'
 import { readUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import { metadata } from '../kafka/cluster-requests.mts'
-import { BROKER_WAIT_MS } from '../kafka/controller.mts'
 import { deleteGroupOffsets, findCoordinator } from '../kafka/group-requests.mts'
 import type { ConsumerGroup } from '../kafka/groups.mts'
 import { deleteTopics } from '../kafka/topic-requests.mts'
@@ -28,7 +27,7 @@ export async function destroyTopics(cluster: Cluster, names: string[], options: 
   if (names.length === 0) return []
   options.log(`Deleting ${names.join(', ')}`)
   const ids = new Map((await cluster.send(metadata)).topics.map(({ name, id }) => [name, id]))
-  const errors = await cluster.sendTo('controller', deleteTopics(names, BROKER_WAIT_MS))
+  const errors = await cluster.sendTo('controller', deleteTopics(names))
   const findings = [...errors].flatMap(([name, answer]) => {
     // Gone already, or on its way: the wait below decides.
     if (['NONE', 'UNKNOWN_TOPIC_OR_PARTITION', 'REQUEST_TIMED_OUT'].includes(answer)) return []

@@ -3,7 +3,7 @@ import { error, type Finding } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import type { Outcome } from '../kafka/cluster-requests.mts'
-import { ASK_AGAIN_MS, askController, BROKER_WAIT_MS, NOT_NOW, words } from '../kafka/controller.mts'
+import { ASK_AGAIN_MS, askController, NOT_NOW, words } from '../kafka/controller.mts'
 import { createPartitions, createTopics, setTopicConfigs } from '../kafka/topic-requests.mts'
 import { createCommand } from './hint.mts'
 import { changedTopics, narrowPlan, planTopics, type TopicPlan } from './plan.mts'
@@ -47,14 +47,13 @@ export async function applyTopicPlan(
   let askedAtMs = 0
   const carryOut = async (step: TopicPlan) => {
     askedAtMs = performance.now()
-    const options = { validateOnly: false, timeoutMs: BROKER_WAIT_MS }
     if (step.create.length > 0) {
-      const outcomes = await askController(cluster, createTopics(step.create, options))
+      const outcomes = await askController(cluster, createTopics(step.create, { validateOnly: false }))
       present = [...outcomes].flatMap(([name, { error }]) => (error === 'TOPIC_ALREADY_EXISTS' ? [name] : []))
       failures(outcomes, 'create')
     }
     const growing = step.grow.map(({ topic }) => ({ name: topic.name, to: topic.partitions }))
-    if (growing.length > 0) failures(await askController(cluster, createPartitions(growing, BROKER_WAIT_MS)), 'grow')
+    if (growing.length > 0) failures(await askController(cluster, createPartitions(growing)), 'grow')
     const configs = step.configure.map(({ topic, changes }) => ({
       name: topic.name,
       config: Object.fromEntries(changes.map(({ key, to }) => [key, to])),

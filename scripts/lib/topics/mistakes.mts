@@ -3,7 +3,7 @@ import { cannotTell, configError, error, type Finding, unknown } from '../common
 import { readUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import type { Outcome } from '../kafka/cluster-requests.mts'
-import { ASK_AGAIN_MS, askController, BROKER_WAIT_MS, NOT_NOW, words } from '../kafka/controller.mts'
+import { ASK_AGAIN_MS, askController, NOT_NOW, words } from '../kafka/controller.mts'
 import { isRefusal } from '../kafka/rights.mts'
 import { createTopics, type NewTopic } from '../kafka/topic-requests.mts'
 import { type DeclaredTopic, metricName } from './file.mts'
@@ -69,8 +69,7 @@ export async function clusterMistakes(
 
 /** @throws {OpsError} exit code 2, naming every topic that this login may not create: found out before anything is deleted or made */
 async function refuseWithoutRight(cluster: Cluster, topics: readonly NewTopic[]): Promise<void> {
-  const options = { validateOnly: true, timeoutMs: BROKER_WAIT_MS }
-  const outcomes = await askController(cluster, createTopics([...topics], options))
+  const outcomes = await askController(cluster, createTopics(topics, { validateOnly: true }))
   const names = topics.map(({ name }) => name).filter((name) => isRefusal(outcomes.get(name)?.error))
   if (names.length > 0) throw configError([cluster.lacks({ operation: 'Create', on: 'topic', names })])
 }
@@ -81,7 +80,7 @@ const UNNAMED = 'TOPIC_AUTHORIZATION_FAILED'
 const JUDGED = ['NONE', 'INVALID_CONFIG', 'INVALID_REQUEST', 'POLICY_VIOLATION', UNNAMED]
 /** What the controller says of topics that are not made; asks again while it cannot say. */
 async function judged(cluster: Cluster, probes: NewTopic[], timeoutMs: number): Promise<Map<string, Outcome>> {
-  const request = createTopics(probes, { validateOnly: true, timeoutMs: BROKER_WAIT_MS })
+  const request = createTopics(probes, { validateOnly: true })
   const errors = (of: Map<string, Outcome>) => probes.map(({ name }) => of.get(name)?.error ?? 'no answer')
   const outcomes = await readUntil(
     () => askController(cluster, request),

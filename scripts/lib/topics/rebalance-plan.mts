@@ -2,7 +2,7 @@
 import { readUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import { type Metadata, metadata } from '../kafka/cluster-requests.mts'
-import { askWhole, BROKER_WAIT_MS } from '../kafka/controller.mts'
+import { askWhole } from '../kafka/controller.mts'
 import { type LogDir, readLogDirs } from '../kafka/log-dirs.mts'
 import { listReassignments, type Reassignment, type TopicPartition } from '../kafka/placement-requests.mts'
 import { type ConfigValue, describeTopicConfigs } from '../kafka/topic-requests.mts'
@@ -121,7 +121,7 @@ export const isChosen = (name: string, declared: readonly DeclaredTopic[], only:
 
 /** Every partition of the cluster that is being moved. @throws {Error} when the controller cannot say */
 export async function readReassignments(cluster: Cluster): Promise<Reassignment[]> {
-  return (await askWhole(cluster, listReassignments(BROKER_WAIT_MS))).moving
+  return (await askWhole(cluster, listReassignments)).moving
 }
 
 /** Partitions that another broker than the first of their copies leads, though that is in sync. */

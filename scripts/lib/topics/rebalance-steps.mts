@@ -4,7 +4,7 @@ import { showProgress } from '../command/progress.mts'
 import { waitUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import { metadata, type Outcome } from '../kafka/cluster-requests.mts'
-import { ASK_AGAIN_MS, askWhole, BROKER_WAIT_MS, NOT_NOW } from '../kafka/controller.mts'
+import { ASK_AGAIN_MS, askWhole, NOT_NOW } from '../kafka/controller.mts'
 import { readLogDirs } from '../kafka/log-dirs.mts'
 import {
   alterReassignments,
@@ -26,7 +26,7 @@ export const upIn = async (cluster: Cluster): Promise<number[]> =>
   (await cluster.send(metadata)).brokers.map(({ id }) => id)
 
 const alter = (link: SteadyCluster, moves: Parameters<typeof alterReassignments>[0]): Promise<Outcomes> =>
-  link.use((cluster) => askWhole(cluster, alterReassignments(moves, BROKER_WAIT_MS)))
+  link.use((cluster) => askWhole(cluster, alterReassignments(moves)))
 
 /** Begins the moves. Returns those that Kafka refuses, with its reason. */
 export async function submit(
@@ -143,7 +143,7 @@ export async function elect(link: SteadyCluster, isChosen: (topic: string) => bo
       const { topics } = await cluster.send(metadata)
       const elections = electionsOf(topics.filter(({ name }) => isChosen(name)))
       if (elections.length === 0) return true
-      await askWhole(cluster, electPreferredLeaders(elections, BROKER_WAIT_MS))
+      await askWhole(cluster, electPreferredLeaders(elections))
       return false
     })
   await waitUntil(led, { timeoutMs: ELECTION_MS, pollMs: ASK_AGAIN_MS })
