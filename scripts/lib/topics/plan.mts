@@ -88,9 +88,7 @@ export function narrowPlan(plan: TopicPlan, names: readonly string[]): TopicPlan
 
 /** A plan beside a rebalance: that changes the numbers of copies, and what waits for them is changed after it. */
 export function withRebalance(plan: TopicPlan): TopicPlan {
-  const waiting = plan.impossible.flatMap(({ topic, later = [] }) =>
-    later.length > 0 ? [{ topic, changes: later }] : [],
-  )
+  const waiting = plan.impossible.flatMap(({ topic, later }) => (later ? [{ topic, changes: later }] : []))
   return {
     ...plan,
     configure: [...plan.configure, ...waiting],

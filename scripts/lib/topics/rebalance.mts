@@ -58,9 +58,8 @@ export async function rebalance(settings: Settings, options: RebalanceOptions): 
       asked = true
       log('Cancelling what has not arrived; press Ctrl-C again to leave it to the brokers')
     })
-    const copies = throttledCopies(plan.moves, plan.moving)
     const { bytesPerSecond = 0 } = options
-    const throttling = bytesPerSecond > 0 ? copies : new Map<string, never>()
+    const throttling = bytesPerSecond > 0 ? throttledCopies(plan.moves, plan.moving) : new Map<string, never>()
     if (throttling.size > 0) await limit(link, throttling, bytesPerSecond)
     if (plan.moves.length + plan.moving.length > 0) log(summaryOf(plan, bytesPerSecond))
     const refused = await submit(link, stopped() ? [] : plan.moves, timeoutMs)

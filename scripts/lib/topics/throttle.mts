@@ -16,7 +16,7 @@ const RATES = ['leader.replication.throttled.rate', 'follower.replication.thrott
 export function throttledCopies(
   moves: readonly Move[],
   moving: readonly Reassignment[],
-): Map<string, { [K in (typeof THROTTLED)[number]]: string }> {
+): Map<string, Record<string, string>> {
   const copies = new Map<string, [Set<string>, Set<string>]>()
   const note = (topic: string, partition: number, sources: readonly number[], targets: readonly number[]) => {
     const sets = copies.get(topic) ?? [new Set(), new Set()]
@@ -35,7 +35,7 @@ export function throttledCopies(
   return new Map(
     [...copies].map(([topic, [sources, targets]]) => [
       topic,
-      { [THROTTLED[0]]: [...sources].join(), [THROTTLED[1]]: [...targets].join() } as never,
+      { [THROTTLED[0]]: [...sources].join(), [THROTTLED[1]]: [...targets].join() },
     ]),
   )
 }
