@@ -7,7 +7,7 @@
 import { writeFileSync } from 'node:fs'
 import { runCommand } from '../scripts/lib/command/command.mts'
 import { onInterrupt } from '../scripts/lib/command/interrupt.mts'
-import { progressBar } from '../scripts/lib/command/progress.mts'
+import { showProgress } from '../scripts/lib/command/progress.mts'
 import { type Finding, OpsError } from '../scripts/lib/common/findings.mts'
 import { readSettings } from '../scripts/lib/settings/settings.mts'
 import { benchStorage } from './storage/bench.mts'
@@ -47,7 +47,7 @@ generated market, or Parquet files.`,
     const settings = readSettings()
     // The login may create no others.
     const prefix = `${settings.CLICKHOUSE_DB}_bench_${process.pid}`
-    const bar = progressBar(process.stderr)
+    const bar = showProgress(() => {})
     // The databases are dropped before it ends; a second Ctrl-C ends it at once.
     let interrupted = false
     onInterrupt(() => {

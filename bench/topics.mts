@@ -86,12 +86,9 @@ async function deleteAll(settings: Settings, topics: DeclaredTopic[]): Promise<v
   const cluster = await openCluster(settings, { timeoutMs: 30_000 })
   try {
     const names = topics.map(({ name }) => name)
-    await cluster.sendTo('controller', deleteTopics(names, 10_000))
+    await cluster.sendTo('controller', deleteTopics(names))
     const free = async () => {
-      const outcomes = await cluster.sendTo(
-        'controller',
-        createTopics(topics, { validateOnly: true, timeoutMs: 5_000 }),
-      )
+      const outcomes = await cluster.sendTo('controller', createTopics(topics, { validateOnly: true }))
       return names.every((name) => outcomes.get(name)?.error === 'NONE')
     }
     if (!(await waitUntil(free, { timeoutMs: 30_000, pollMs: 50 }))) throw new Error('Cannot delete the topics in 30 s')

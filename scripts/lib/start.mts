@@ -1,6 +1,6 @@
 /** What `npm start` does, step by step: choose Docker or embedded, start, tables, topics, health. */
 import { withClickHouse } from './clickhouse/client.mts'
-import { foreignTargets } from './command/target.mts'
+import { foreignTargets, strayClients } from './command/target.mts'
 import { configError, error, type Finding, OpsError, type Paint } from './common/findings.mts'
 import { run } from './common/run.mts'
 import { table } from './common/table.mts'
@@ -17,7 +17,6 @@ import { switchOn } from './ingest/switch.mts'
 import { LAG_LIMITS } from './kafka/lag-limits.mts'
 import { readPortStates } from './ports/ports.mts'
 import { syncSchema } from './schema/schema.mts'
-import { strayClients } from './settings/reach.mts'
 import { ROOT, reachable, type Settings } from './settings/settings.mts'
 import { syncTopics } from './topics/topics.mts'
 

@@ -710,7 +710,7 @@ alone('a service that ended for a known cause is reported with it', async () => 
   await use([])
   const { EMBEDDED_DATA_DIR: folder } = stack.settings
   const taken = String((stacks[0] as TestStack).settings.REDIS_PORT)
-  const launched = { command: installed.redisServer, args: ['--port', taken], env: {}, cwd: folder, stdin: '' }
+  const launched = { command: installed.redisServer, args: ['--port', taken], env: {} }
   const { log } = launch(folder, { name: 'redis', ...launched })
   await waitUntil(async () => lastLines(log, 9).join().includes('aborting'), { timeoutMs: 10_000, pollMs: 20 })
   const { findings } = await health(['--only', 'redis'])
@@ -800,12 +800,11 @@ function fakeDocker(state: Record<string, unknown>, percent: string): NodeJS.Pro
       ...state,
     },
   }
-  const stats = { Name: 'l2_redis', MemPerc: percent, MemUsage: '1.9GiB / 2GiB' }
   const answers = {
     ps: 'echo abc',
     inspect: `printf '%s' '${JSON.stringify([container])}'`,
     events: 'true',
-    stats: `printf '%s' '${JSON.stringify(stats)}'`,
+    stats: `printf 'l2_redis\\t%s\\t1.9GiB / 2GiB\\n' '${percent}'`,
     // The last seven lines, of which the end of a wait shows as many as are asked for.
     logs: 'seq -f "line %g" 1 7 | tail -n "$3"',
   }

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { waitUntil } from '../../scripts/lib/common/wait.mts'
+import { readUntil, waitUntil } from '../../scripts/lib/common/wait.mts'
 
 /** A clock that only sleeping and `busyMs` of each check move, and what happened by it. */
 function clock(busyMs = 0) {
@@ -115,6 +115,13 @@ wait('checks once without any time', async () => {
     undefined,
   )
   assert.equal(checks, [0])
+})
+
+wait('gives what was read last, good or not', async () => {
+  const { checks, check, ...time } = clock()
+  const read = check((index) => index)
+  assert.is(await readUntil(read, (value) => value === 9, { timeoutMs: 250, pollMs: 100, ...time }), 3)
+  assert.equal(checks, [0, 100, 200, 250])
 })
 
 wait('passes on what a check throws', async () => {

@@ -4,12 +4,11 @@ import { isMoved, type Move, planMoves, recordsMoved } from '../../scripts/lib/g
 import { renderMoves } from '../../scripts/lib/groups/report.mts'
 import type { Offsets } from '../../scripts/lib/kafka/offsets.mts'
 
-const partition = (index: number) => ({ index, leader: 1, replicas: [1], inSync: [1], offline: [] })
+const partition = (index: number) => ({ index, leader: 1, replicas: [1], inSync: [1] })
 const topic = (name: string, count: number) => ({
   name,
   id: '',
   internal: false,
-  error: 'NONE',
   partitions: Array.from({ length: count }, (_, index) => partition(count - 1 - index)),
 })
 const offsets = (all: Record<string, number>): Offsets =>

@@ -12,7 +12,7 @@ import {
   type GroupDescription,
   listGroups,
 } from '../../scripts/lib/kafka/group-requests.mts'
-import { readLags } from '../../scripts/lib/kafka/lag.mts'
+import { lagsOf, readPositions } from '../../scripts/lib/kafka/lag.mts'
 import { rightMistake } from '../../scripts/lib/kafka/rights.mts'
 import { type Request, writeArray } from '../../scripts/lib/kafka/transport.mts'
 import { proveReset } from '../../scripts/lib/reset/proof.mts'
@@ -20,12 +20,11 @@ import type { DeclaredTopic } from '../../scripts/lib/topics/file.mts'
 import { clusterMistakes } from '../../scripts/lib/topics/mistakes.mts'
 import { planTopics } from '../../scripts/lib/topics/plan.mts'
 
-const partition = (index: number, leader = 1) => ({ index, leader, replicas: [1], inSync: [1], offline: [] })
+const partition = (index: number, leader = 1) => ({ index, leader, replicas: [1], inSync: [1] })
 const topic = {
   name: 't',
   id: 'b'.repeat(32),
   internal: false,
-  error: 'NONE',
   partitions: [partition(0), partition(1)],
 }
 const seen: Metadata = {
@@ -114,7 +113,8 @@ proof('does not hold for a partition without a leader', async () => {
   )
 })
 
-const lag = suite('readLags')
+const lag = suite('lagsOf what readPositions reads')
+const readLags = async (cluster: Cluster, waitMs: number) => lagsOf(await readPositions(cluster, waitMs))
 /** A group with one member that is assigned the topics, or with none. */
 const described = (state: string, topics: string[]): GroupDescription => ({
   error: 'NONE',

@@ -1,7 +1,7 @@
 /** Pace, batches, mistakes and the merge of several recordings, by a clock and a sender of the test's own: no service is needed. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { progressBar, progressLines } from '../../scripts/lib/command/progress.mts'
+import { showProgress } from '../../scripts/lib/command/progress.mts'
 import { mergeRecordings } from '../../scripts/lib/replay/merge.mts'
 import type { Message } from '../../scripts/lib/replay/message.mts'
 import { play } from '../../scripts/lib/replay/play.mts'
@@ -132,9 +132,15 @@ playing('a bar is for terminals, and no faster than the eye', () => {
   const written: string[] = []
   const write = (text: string) => written.push(text)
   let clockMs = 0
-  progressBar({ isTTY: false, write }, () => clockMs).show(0.5, 'half')
+  const show = (isTTY: boolean) =>
+    showProgress(
+      () => {},
+      { isTTY, columns: 60, write },
+      () => clockMs,
+    )
+  show(false).show(0.5, 'half')
   assert.equal(written, [])
-  const bar = progressBar({ isTTY: true, columns: 60, write }, () => clockMs)
+  const bar = show(true)
   bar.show(0.5, 'half')
   clockMs = 99
   bar.show(0.6, 'more')
@@ -151,9 +157,9 @@ playing('off a terminal, a line every few seconds', () => {
   const logged: string[] = []
   let clockMs = 0
   const lines = (isTTY: boolean) =>
-    progressLines(
-      { isTTY },
+    showProgress(
       (line) => logged.push(line),
+      { isTTY, write: () => {} },
       () => clockMs,
     )
   const { show } = lines(false)

@@ -14,7 +14,6 @@ const actual = (
   defaults: Record<string, string | null> = {},
 ): ActualTopic => ({
   name,
-  id: '',
   partitions: 3,
   replication: 2,
   leaderless: 0,

@@ -56,10 +56,10 @@ const seen = (ids: number[], topics: Record<string, number[][]>): Metadata => ({
   controllerId: 1,
   brokers: ids.map((id) => ({ id, host: 'h', port: 1, rack: null })),
   topics: Object.entries(topics).map(([name, lists]) => ({
-    ...{ name, id: '', internal: false, error: 'NONE' },
+    ...{ name, id: '', internal: false },
     partitions: lists.map((replicas, index) => ({
       ...{ index, leader: replicas[0] ?? -1, replicas },
-      ...{ inSync: replicas, offline: [] },
+      ...{ inSync: replicas },
     })),
   })),
 })

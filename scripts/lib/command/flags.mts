@@ -130,8 +130,10 @@ export function parseFlags<O extends Record<string, OptionSpec>>(
     if (token.kind !== 'option') continue
     openList = undefined
     const option = Object.hasOwn(declared, token.name) ? declared[token.name] : undefined
-    if (!option) report(token.rawName, `unknown flag${meant(token.name, Object.keys(declared))}`)
-    else if (option.type === 'boolean') {
+    if (!option) {
+      const meant = nearest(token.name, Object.keys(declared))
+      report(token.rawName, `unknown flag${meant === undefined ? '' : `; did you mean --${meant}?`}`)
+    } else if (option.type === 'boolean') {
       if (token.value === undefined) values[token.name] = true
       else report(token.rawName, `the value "${token.value}"`, 'no value')
     } else if (!token.value || !/[^,]/.test(token.value) || (!token.inlineValue && token.value.startsWith('--'))) {
@@ -161,11 +163,6 @@ export function refuseTogether(given: Record<string, boolean>, hint: string): vo
   const flags = Object.keys(given).filter((flag) => given[flag])
   if (flags.length < 2) return
   throw configError([error('USAGE', flags.join(' '), { found: 'together', expected: 'one of them', hint })])
-}
-
-function meant(name: string, declared: string[]): string {
-  const flag = nearest(name, declared)
-  return flag === undefined ? '' : `; did you mean --${flag}?`
 }
 
 function splitNames(value: string): string[] {

@@ -1,8 +1,8 @@
-/** Before a command changes services of other machines: says which, and asks. */
+/** Where the settings lead to: what is not on this machine is named, and asked about, before a command changes it. */
 import { error, type Finding } from '../common/findings.mts'
 import { otherMachines, splitAddress } from '../common/tcp.mts'
 import { isProduction, PRODUCTION_FILE } from '../settings/production.mts'
-import type { Settings } from '../settings/settings.mts'
+import { reachable, type Settings } from '../settings/settings.mts'
 import { confirmWord, requireTerminal } from './confirm.mts'
 
 export type Target = 'kafka' | 'clickhouse' | 'redis'
@@ -88,4 +88,30 @@ export async function foreignTargets(settings: Settings, production = isProducti
       mistake(variable, `${hosts.join(', ')}, which is not this machine`),
     ),
   ]
+}
+
+/**
+ * A mistake for each variable that leads clients to this machine's loopback address while BIND_ADDRESS has the services listen at another
+ * one alone: they would start, and nobody would reach them.
+ */
+export function strayClients(settings: Settings): Finding[] {
+  const { BIND_ADDRESS: bind, KAFKA_BOOTSTRAP_SERVERS: servers } = settings
+  if (reachable(bind) === '127.0.0.1') return []
+  const isStray = (host: string) => /^(localhost|127\.[\d.]+)$/.test(host) && host !== bind
+  const hosts = {
+    KAFKA_ADVERTISED_HOST: [settings.KAFKA_ADVERTISED_HOST],
+    KAFKA_BOOTSTRAP_SERVERS: servers.map((server) => server.slice(0, server.lastIndexOf(':'))),
+    CLICKHOUSE_HOST: [settings.CLICKHOUSE_HOST],
+    REDIS_HOST: [settings.REDIS_HOST],
+  }
+  return Object.entries(hosts)
+    .filter(([, each]) => each.some(isStray))
+    .map(([variable, each]) => {
+      const value = variable === 'KAFKA_BOOTSTRAP_SERVERS' ? `${bind}:${settings.KAFKA_LISTENER_PORT}` : bind
+      return error('SETTING', variable, {
+        found: `${each.join(', ')}, where nothing listens with BIND_ADDRESS=${bind}`,
+        expected: bind,
+        hint: `edit .env: ${variable}=${value}`,
+      })
+    })
 }

@@ -9,21 +9,31 @@ export interface WaitOptions {
 }
 
 /**
- * The first value of `check` that is not undefined or false, or undefined when the deadline passed without one. Checks at
- * once and once more at the deadline; never sleeps past it. What `check` throws is passed on.
+ * What `read` gives as soon as `isGood` takes it, or what it gave last when the deadline passed. Reads at once and once more at the deadline;
+ * never sleeps past it. What `read` throws is passed on.
  */
-export async function waitUntil<T>(
-  check: () => Promise<T | undefined | false>,
+export async function readUntil<T>(
+  read: () => Promise<T>,
+  isGood: (value: T) => boolean,
   { timeoutMs, pollMs, now = performance.now.bind(performance), sleep = delay }: WaitOptions,
-): Promise<T | undefined> {
+): Promise<T> {
   const deadline = now() + timeoutMs
   for (;;) {
-    const value = await check()
-    if (value !== undefined && value !== false) return value
+    const value = await read()
+    if (isGood(value)) return value
     const leftMs = deadline - now()
-    if (leftMs <= 0) return undefined
+    if (leftMs <= 0) return value
     await sleep(Math.min(pollMs, leftMs))
   }
+}
+
+/** The first value of `check` that is not undefined or false, or undefined; waits as {@link readUntil}. */
+export async function waitUntil<T>(
+  check: () => Promise<T | undefined | false>,
+  options: WaitOptions,
+): Promise<T | undefined> {
+  const value = await readUntil(check, (each) => each !== undefined && each !== false, options)
+  return value === false ? undefined : value
 }
 
 /**

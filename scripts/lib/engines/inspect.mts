@@ -116,17 +116,12 @@ export interface Memory {
 
 /** Memory of the running containers by their names; empty when the engine does not say. It measures for 2 s. */
 export async function readMemory(timeoutMs: number): Promise<Map<string, Memory>> {
-  const { ok, stdout } = await ask(['docker', 'stats', '--no-stream', '--format', '{{json .}}'], timeoutMs)
-  const lines = ok ? stdout.split('\n').filter((line) => line.startsWith('{')) : []
+  const format = '{{.Name}}\t{{.MemPerc}}\t{{.MemUsage}}'
+  const { ok, stdout } = await ask(['docker', 'stats', '--no-stream', '--format', format], timeoutMs)
+  const lines = ok ? stdout.matchAll(/^(\S+)\t(\S+)\t(.+)$/gm) : []
   return new Map(
-    lines.flatMap((line) => {
-      try {
-        const { Name, MemPerc, MemUsage } = JSON.parse(line) as Record<'Name' | 'MemPerc' | 'MemUsage', string>
-        return [[Name, { percentOfLimit: Number.parseFloat(MemPerc), usage: MemUsage }]]
-      } catch {
-        // Half a line, of an engine that ended: the others count.
-        return []
-      }
+    Array.from(lines, ([, name = '', percent = '', usage = '']) => {
+      return [name, { percentOfLimit: Number.parseFloat(percent), usage }]
     }),
   )
 }

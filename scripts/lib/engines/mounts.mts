@@ -7,13 +7,13 @@ import { ROOT } from '../settings/settings.mts'
 const FOLDERS = ['clickhouse', 'kafka', 'redis', 'zookeeper']
 
 /** A finding when other users may not read these files, as after `git clone` with umask 077; none on macOS, whose engine maps users. */
-export function mountFindings(root = ROOT, platform = process.platform): Finding[] {
-  if (platform !== 'linux') return []
+export function mountFindings(): Finding[] {
+  if (process.platform !== 'linux') return []
   const closed = FOLDERS.flatMap((folder) => [
     folder,
-    ...readdirSync(path.join(root, folder), { recursive: true }).map((file) => path.join(folder, String(file))),
+    ...readdirSync(path.join(ROOT, folder), { recursive: true }).map((file) => path.join(folder, String(file))),
   ]).filter((file) => {
-    const stats = statSync(path.join(root, file))
+    const stats = statSync(path.join(ROOT, file))
     const needed = stats.isDirectory() ? 0o005 : 0o004
     return (stats.mode & needed) !== needed
   })

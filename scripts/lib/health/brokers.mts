@@ -11,26 +11,17 @@ export const BROKERS_OWN = -1
 /** A partition of which a copy is missing or behind. */
 export const isLacking = ({ inSync, replicas }: Partition): boolean => inSync.length < replicas.length
 
-/** A cluster's brokers that are up and those that its partitions name, and how many partitions lack what. */
-export interface Replicas {
-  brokers: number
-  knownBrokers: number
-  offline: number
-  underReplicated: number
-  underMinInSync: number
-  offPreferred: number
-}
-
 /**
- * Findings of brokers that are down, and of partitions without a leader, without enough copies for acks=all, with a copy missing, or led by another
- * broker than the preferred one. Only what stops readers or writers is an error.
+ * How many brokers are up, and are named by partitions, and how many partitions lack what; with findings of brokers that are down, and of
+ * partitions without a leader, without enough copies for acks=all, with a copy missing, or led by another broker than the preferred one. Only
+ * what stops readers or writers is an error.
  * @param actual topics with their configuration: at least those of which a copy is missing
  */
 export function judgeReplicas(
   { brokers, topics }: Pick<Metadata, 'brokers' | 'topics'>,
   actual: readonly ActualTopic[],
   hint: string,
-): { details: Replicas & Record<string, number>; findings: Finding[] } {
+) {
   const partitions = topics.flatMap(({ name, partitions: list }) => list.map((each) => ({ name, ...each })))
   const up = new Set(brokers.map(({ id }) => id))
   const down = [...new Set(partitions.flatMap(({ replicas }) => replicas))].filter((id) => !up.has(id))
@@ -68,20 +59,8 @@ export function judgeReplicas(
   return { details, findings }
 }
 
-/** What lies on a broker's disks. */
-export interface Disks {
-  broker: number
-  directories: number
-  /** Directories that the broker cannot use. */
-  offline: number
-  bytes: number
-}
-
-/** Findings of log directories that brokers cannot use: what lies there is lost or missing, though others may hold copies. */
-export function judgeLogDirs(
-  brokers: ReadonlyMap<number, readonly LogDir[]>,
-  hint: string,
-): { disks: (Disks & Record<string, number>)[]; findings: Finding[] } {
+/** Each broker's log directories, and findings of those that it cannot use: what lies there is lost or missing, though others may hold copies. */
+export function judgeLogDirs(brokers: ReadonlyMap<number, readonly LogDir[]>, hint: string) {
   const disks = [...brokers].map(([broker, dirs]) => ({
     broker,
     directories: dirs.length,
@@ -100,6 +79,6 @@ export function judgeLogDirs(
 }
 
 /** `1 broker`, `3 brokers`, `2 of 3 brokers`. */
-export function brokersText({ brokers, knownBrokers }: Pick<Replicas, 'brokers' | 'knownBrokers'>): string {
+export function brokersText({ brokers, knownBrokers }: { brokers: number; knownBrokers: number }): string {
   return `${brokers < knownBrokers ? `${brokers} of ` : ''}${knownBrokers} ${knownBrokers === 1 ? 'broker' : 'brokers'}`
 }

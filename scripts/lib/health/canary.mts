@@ -5,7 +5,7 @@ import { connectClickHouse, readRows } from '../clickhouse/client.mts'
 import { ingestStatements } from '../clickhouse/statements.mts'
 import { type DeferredEnd, deferEnd } from '../command/interrupt.mts'
 import { error, type Finding, reason } from '../common/findings.mts'
-import { waitUntil } from '../common/wait.mts'
+import { type WaitOptions, waitUntil } from '../common/wait.mts'
 import { dismissMembers } from '../ingest/groups.mts'
 import { type KafkajsClients, openKafkajs } from '../kafka/clients.mts'
 import type { Settings } from '../settings/settings.mts'
@@ -54,20 +54,23 @@ export async function probeCanary(settings: Settings, { timeoutMs, deep }: Probe
     // Every command fails with it too.
   })
   const id = `${Date.now()}_${randomBytes(4).toString('hex')}`
+  const way: Way = {
+    settings,
+    client,
+    kafka,
+    timeoutMs,
+    end,
+    cage: `${TABLE_PREFIX}${id}`,
+    topic: `${TOPIC_PREFIX}${id}`,
+  }
   try {
-    await removeLeftovers(settings, client, kafka, timeoutMs)
-    const [cage, topic] = [`${TABLE_PREFIX}${id}`, `${TOPIC_PREFIX}${id}`]
-    const ready = await hop('prepare', 'no topic and tables of its own that ClickHouse reads', () =>
-      prepare(settings, client, kafka, { topic, cage, timeoutMs, end }),
-    )
-    const sent = ready && (await hop('to kafka', 'no acknowledged message', () => send(kafka, topic)))
-    if (sent)
-      await hop('to clickhouse', 'no row in its table', () =>
-        arrive(client, cage, { timeoutMs: settings.INGEST_FLUSH_MS + timeoutMs, end }),
-      )
+    await removeLeftovers(way)
+    const ready = await hop('prepare', 'no topic and tables of its own that ClickHouse reads', () => prepare(way))
+    const sent = ready && (await hop('to kafka', 'no acknowledged message', () => send(way)))
+    if (sent) await hop('to clickhouse', 'no row in its table', () => arrive(way))
     const connected = await hop('connect to redis', 'no answer', () => redis.connect())
     if (connected) await hop('redis', 'no key set and read', () => throughRedis(redis, id))
-    await hop(CLEAN_UP, 'something stays behind', () => remove(settings, client, kafka, id, timeoutMs))
+    await hop(CLEAN_UP, 'something stays behind', () => remove(way))
   } finally {
     redis.disconnect()
     await Promise.all([client.close(), kafka.close()])
@@ -77,8 +80,19 @@ export async function probeCanary(settings: Settings, { timeoutMs, deep }: Probe
   return { summary: summary.join(', ') || 'lost', details: hops, findings }
 }
 
+/** What one canary works with: clients, and what the names of its tables begin with, and its topic. */
+interface Way {
+  settings: Settings
+  client: ClickHouseClient
+  kafka: KafkajsClients
+  timeoutMs: number
+  end: DeferredEnd
+  cage: string
+  topic: string
+}
+
 /** The statements of the trades' way, made for tables and a topic of its own. */
-function canaryStatements(settings: Settings, topic: string, cage: string): string[] {
+function canaryStatements({ settings, topic, cage }: Way): string[] {
   const own = (sql: string) =>
     sql
       .replaceAll('ingest_trades', cage)
@@ -95,26 +109,19 @@ function canaryStatements(settings: Settings, topic: string, cage: string): stri
   ]
 }
 
-async function prepare(
-  settings: Settings,
-  client: ClickHouseClient,
-  kafka: KafkajsClients,
-  { topic, cage, timeoutMs, end }: { topic: string; cage: string; timeoutMs: number; end: DeferredEnd },
-): Promise<void> {
+async function prepare(way: Way): Promise<void> {
+  const { client, kafka, topic, cage, timeoutMs } = way
   const admin = await kafka.admin()
   await admin.createTopics({
     topics: [{ topic, numPartitions: 1, replicationFactor: BROKERS_OWN }],
     waitForLeaders: true,
   })
-  for (const query of canaryStatements(settings, topic, cage)) await client.command({ query })
+  for (const query of canaryStatements(way)) await client.command({ query })
   const query = `SELECT 1 FROM system.kafka_consumers WHERE table = '${cage}_queue' AND length(assignments.topic) > 0`
-  if (!(await waitUntil(async () => end.asked() || any(client, query), { timeoutMs: 2 * timeoutMs, pollMs: 50 })))
-    throw new Error(
-      `ClickHouse does not read the topic after ${(2 * timeoutMs) / 1000} s${await complaint(client, cage)}`,
-    )
+  await hasRow(way, query, 'ClickHouse does not read the topic', { timeoutMs: 2 * timeoutMs, pollMs: 50 })
 }
 
-async function send(kafka: KafkajsClients, topic: string): Promise<void> {
+async function send({ kafka, topic }: Way): Promise<void> {
   const producer = await kafka.producer()
   const value = JSON.stringify({
     symbol: SYMBOL,
@@ -126,18 +133,15 @@ async function send(kafka: KafkajsClients, topic: string): Promise<void> {
   await producer.send({ topic, acks: -1, messages: [{ key: SYMBOL, value }] })
 }
 
-async function arrive(
-  client: ClickHouseClient,
-  cage: string,
-  { timeoutMs, end }: { timeoutMs: number; end: DeferredEnd },
-): Promise<void> {
-  const query = `SELECT 1 FROM ${cage}_rows WHERE symbol = '${SYMBOL}' AND price = toDecimal64('1.00000001', 8)`
-  if (!(await waitUntil(async () => end.asked() || any(client, query), { timeoutMs, pollMs: 10 })))
-    throw new Error(`not there after ${timeoutMs / 1000} s${await complaint(client, cage)}`)
+async function arrive(way: Way): Promise<void> {
+  const query = `SELECT 1 FROM ${way.cage}_rows WHERE symbol = '${SYMBOL}' AND price = toDecimal64('1.00000001', 8)`
+  await hasRow(way, query, 'not there', { timeoutMs: way.settings.INGEST_FLUSH_MS + way.timeoutMs, pollMs: 10 })
 }
 
-async function any(client: ClickHouseClient, query: string): Promise<boolean> {
-  return (await readRows(client, query)).length > 0
+/** Waits until a query has a row, or a signal came. @throws {Error} with `missing` and what the consumer said, when it has none in time */
+async function hasRow({ client, cage, end }: Way, query: string, missing: string, wait: WaitOptions): Promise<void> {
+  if (await waitUntil(async () => end.asked() || (await readRows(client, query)).length > 0, wait)) return
+  throw new Error(`${missing} after ${wait.timeoutMs / 1000} s${await complaint(client, cage)}`)
 }
 
 /** What the consumer said last, for a finding; '' when it said nothing. */
@@ -157,15 +161,9 @@ async function throughRedis(redis: Redis, id: string): Promise<void> {
 }
 
 /** Deletes what one canary made; Kafka tables first, so that nothing reads what is going. */
-async function remove(
-  settings: Settings,
-  client: ClickHouseClient,
-  kafka: KafkajsClients,
-  id: string,
-  timeoutMs: number,
-): Promise<void> {
-  await dropTables(client, `startsWith(name, '${TABLE_PREFIX}${id}')`)
-  const [admin, topic] = [await kafka.admin(), `${TOPIC_PREFIX}${id}`]
+async function remove({ settings, client, kafka, timeoutMs, cage, topic }: Way): Promise<void> {
+  await dropTables(client, `startsWith(name, '${cage}')`)
+  const admin = await kafka.admin()
   // Its group has the topic's name.
   await dismissMembers(settings, [topic], timeoutMs)
   if ((await admin.listTopics()).includes(topic)) await admin.deleteTopics({ topics: [topic] })
@@ -173,12 +171,7 @@ async function remove(
 }
 
 /** Deletes what canaries made that were killed before they could; groups too whose topic an earlier canary has deleted already. */
-async function removeLeftovers(
-  settings: Settings,
-  client: ClickHouseClient,
-  kafka: KafkajsClients,
-  timeoutMs: number,
-): Promise<void> {
+async function removeLeftovers({ settings, client, kafka, timeoutMs }: Way): Promise<void> {
   await dropTables(
     client,
     `match(name, '^${TABLE_PREFIX}\\\\d+_') AND metadata_modification_time < now() - ${LEFTOVER_MS / 1000}`,

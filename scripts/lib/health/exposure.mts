@@ -7,7 +7,7 @@ import type { StackMode } from '../engines/mode.mts'
 import { knownPorts, readProject } from '../ports/published.mts'
 import { exposedFindings, isLoopback } from '../ports/report.mts'
 import { endWords, readCertificates } from '../secrets/certificates.mts'
-import { envFileName, parseEnvFile, readEnvText } from '../settings/env-file.mts'
+import { envFileName, readEnvEntries } from '../settings/env-file.mts'
 import { isSecret } from '../settings/environment.mts'
 import { isProduction, templateValues } from '../settings/production.mts'
 import { ROOT, type Settings } from '../settings/settings.mts'
@@ -31,7 +31,7 @@ export function readableEnv(root = ROOT, env = process.env): Finding[] {
   const fileName = envFileName(env, root)
   if (((othersMode(path.resolve(root, fileName)) ?? 0) & 0o044) === 0) return []
   const published = templateValues(root)
-  const own = parseEnvFile(readEnvText(root, fileName) ?? '', fileName).filter(
+  const own = readEnvEntries(root, fileName).filter(
     ({ name, text }) => isSecret(name) && text !== '' && text !== published.get(name),
   )
   if (own.length === 0) return []
@@ -40,8 +40,8 @@ export function readableEnv(root = ROOT, env = process.env): Finding[] {
 }
 
 /** A folder of keys that others can enter. */
-function openFolder(root = ROOT): Finding[] {
-  if (!othersMode(path.join(root, 'certs'))) return []
+function openFolder(): Finding[] {
+  if (!othersMode(path.join(ROOT, 'certs'))) return []
   const found = 'other users of this machine can read the keys in it'
   return [warning('CERTS_READABLE', 'certs', { found, hint: 'chmod 700 certs' })]
 }

@@ -4,11 +4,11 @@ import { logHint } from '../engines/logs.mts'
 import { openKafkajs } from '../kafka/clients.mts'
 import { type Cluster, openCluster } from '../kafka/cluster.mts'
 import { describeQuorum, metadata } from '../kafka/cluster-requests.mts'
-import { readLags } from '../kafka/lag.mts'
+import { lagsOf, readPositions } from '../kafka/lag.mts'
 import { lagFindings } from '../kafka/lag-findings.mts'
 import { type LogDir, readLogDirs } from '../kafka/log-dirs.mts'
+import { unservedFindings } from '../kafka/offsets.mts'
 import { isRefusal } from '../kafka/rights.mts'
-import { unservedFindings } from '../kafka/serving.mts'
 import type { Settings } from '../settings/settings.mts'
 import { readDeclaredTopics } from '../topics/file.mts'
 import { planTopics, withoutShortening } from '../topics/plan.mts'
@@ -117,7 +117,7 @@ async function checkQuorum(
 
 /** Every consumer group's lag, null where it is not known, and the records by which what it committed lies above the ends of partitions. */
 async function checkGroups(cluster: Cluster, options: ProbeOptions, findings: Finding[]) {
-  const lags = await readLags(cluster, options.timeoutMs / 2)
+  const lags = lagsOf(await readPositions(cluster, options.timeoutMs / 2))
   findings.push(...lagFindings(lags, options))
   return lags.groups.map(({ group, error: failure, lag, uncommitted, ahead }) => ({
     group,

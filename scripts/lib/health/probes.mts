@@ -6,26 +6,29 @@ import type { Probe, ProbeOptions } from './probe.mts'
 
 export type Ask = (settings: Settings, options: ProbeOptions) => Promise<Probe>
 
-/** Probes and the clients that they use, imported only when they are asked for: a client costs up to 0.1 s. */
+/**
+ * Probes and the clients that they use, imported only when they are asked for: a client costs up to 0.1 s. In the order in which services are
+ * asked: what takes longest to answer, then what takes least of our own time to ask.
+ */
 const PROBES: Record<ServiceName, (deep: boolean) => Promise<Ask>> = {
-  zookeeper: async () => (await import('./zookeeper.mts')).probeZookeeper,
-  kafka: async (deep) => {
-    if (deep) await import('kafkajs')
-    return (await import('./kafka.mts')).probeKafka
-  },
   clickhouse: async () => {
     await import('@clickhouse/client')
     return (await import('./clickhouse.mts')).probeClickHouse
   },
+  zookeeper: async () => (await import('./zookeeper.mts')).probeZookeeper,
   redis: async () => {
     await import('ioredis')
     return (await import('./redis.mts')).probeRedis
   },
-  'kafka-ui': async () => (await import('./kafka-ui.mts')).probeKafkaUi,
-  ui: async () => (await import('./ui.mts')).probeUi,
+  'kafka-ui': async () => (await import('./pages.mts')).probeKafkaUi,
+  ui: async () => (await import('./pages.mts')).probeUi,
   ingest: async () => {
     await import('@clickhouse/client')
     return (await import('./ingest.mts')).probeIngest
+  },
+  kafka: async (deep) => {
+    if (deep) await import('kafkajs')
+    return (await import('./kafka.mts')).probeKafka
   },
   canary: async () => {
     await import('@clickhouse/client')
@@ -45,19 +48,7 @@ export async function importProbes(services: readonly ServiceName[], deep: boole
   return asks
 }
 
-/** Who is asked first: what takes longest to answer, then what takes least of our own time to ask. */
-const TURNS: readonly ServiceName[] = [
-  'clickhouse',
-  'zookeeper',
-  'redis',
-  'kafka-ui',
-  'ui',
-  'ingest',
-  'kafka',
-  'canary',
-]
-
 /** Comes back when it is the service's turn: between two of them what has been answered is read. */
 export async function inTurn(service: ServiceName): Promise<void> {
-  for (let turns = TURNS.indexOf(service); turns > 0; turns--) await setImmediate()
+  for (let turns = Object.keys(PROBES).indexOf(service); turns > 0; turns--) await setImmediate()
 }

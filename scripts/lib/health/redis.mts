@@ -52,15 +52,13 @@ export async function probeRedis(settings: Settings, options: ProbeOptions): Pro
   }
 }
 
-const target = (settings: Settings) => ({
-  ...{ service: 'redis' as const, host: settings.REDIS_HOST, port: settings.REDIS_PORT },
-  ...{ secure: settings.REDIS_TLS === 'true', on: 'REDIS_TLS=true', off: 'REDIS_TLS=false' },
-  ...{ hostVariable: 'REDIS_HOST', caVariable: 'REDIS_CA_CERT' },
-})
-
 /** A mistake about TLS. A plain Redis waits for the rest of the line that it takes the first bytes of TLS for, so it is asked in its own words. */
 async function unlike(settings: Settings, failure: unknown, timeoutMs: number) {
-  const place = target(settings)
+  const place = {
+    ...{ service: 'redis' as const, host: settings.REDIS_HOST, port: settings.REDIS_PORT },
+    ...{ secure: settings.REDIS_TLS === 'true', on: 'REDIS_TLS=true', off: 'REDIS_TLS=false' },
+    ...{ hostVariable: 'REDIS_HOST', caVariable: 'REDIS_CA_CERT' },
+  }
   const mistake = await tlsMistake(place, failure, timeoutMs)
   if (mistake || !place.secure) return mistake
   const answer = await exchange(place, 'PING\r\n', (received) => received.includes('\n'), timeoutMs / 4).catch(reason)

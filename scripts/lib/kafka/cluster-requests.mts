@@ -1,4 +1,5 @@
 /** What the scripts ask Kafka about the cluster. */
+import { inner } from './options.mts'
 import { type Request, readStructures } from './transport.mts'
 
 /** What the broker answered about one topic: `NONE` is success; `message` holds its own words, if it had any. */
@@ -7,54 +8,22 @@ export interface Outcome {
   message: string | null
 }
 
-/** The protocol's error codes that our requests meet. @see https://kafka.apache.org/protocol#protocol_error_codes */
+/** Errors of the protocol for which kafkajs has an older name than Kafka, or none. @see https://kafka.apache.org/protocol#protocol_error_codes */
 const ERRORS: Record<number, string> = {
   [-1]: 'UNKNOWN_SERVER_ERROR',
   0: 'NONE',
-  1: 'OFFSET_OUT_OF_RANGE',
-  2: 'CORRUPT_MESSAGE',
-  3: 'UNKNOWN_TOPIC_OR_PARTITION',
-  5: 'LEADER_NOT_AVAILABLE',
   6: 'NOT_LEADER_OR_FOLLOWER',
-  7: 'REQUEST_TIMED_OUT',
-  8: 'BROKER_NOT_AVAILABLE',
-  9: 'REPLICA_NOT_AVAILABLE',
-  13: 'NETWORK_EXCEPTION',
   14: 'COORDINATOR_LOAD_IN_PROGRESS',
   15: 'COORDINATOR_NOT_AVAILABLE',
   16: 'NOT_COORDINATOR',
-  17: 'INVALID_TOPIC_EXCEPTION',
-  25: 'UNKNOWN_MEMBER_ID',
-  29: 'TOPIC_AUTHORIZATION_FAILED',
-  30: 'GROUP_AUTHORIZATION_FAILED',
-  31: 'CLUSTER_AUTHORIZATION_FAILED',
-  33: 'UNSUPPORTED_SASL_MECHANISM',
-  34: 'ILLEGAL_SASL_STATE',
-  35: 'UNSUPPORTED_VERSION',
-  36: 'TOPIC_ALREADY_EXISTS',
-  37: 'INVALID_PARTITIONS',
-  38: 'INVALID_REPLICATION_FACTOR',
-  39: 'INVALID_REPLICA_ASSIGNMENT',
-  40: 'INVALID_CONFIG',
-  41: 'NOT_CONTROLLER',
-  42: 'INVALID_REQUEST',
-  44: 'POLICY_VIOLATION',
-  56: 'KAFKA_STORAGE_ERROR',
-  60: 'REASSIGNMENT_IN_PROGRESS',
-  68: 'NON_EMPTY_GROUP',
-  69: 'GROUP_ID_NOT_FOUND',
-  73: 'TOPIC_DELETION_DISABLED',
-  74: 'FENCED_LEADER_EPOCH',
-  75: 'UNKNOWN_LEADER_EPOCH',
-  78: 'OFFSET_NOT_AVAILABLE',
-  80: 'PREFERRED_LEADER_NOT_AVAILABLE',
-  84: 'ELECTION_NOT_NEEDED',
-  85: 'NO_REASSIGNMENT_IN_PROGRESS',
-  86: 'GROUP_SUBSCRIBED_TO_TOPIC',
   89: 'THROTTLING_QUOTA_EXCEEDED',
 }
 
-export const errorName = (code: number): string => ERRORS[code] ?? `ERROR_${code}`
+/** Kafka's name of an error. */
+export function errorName(code: number): string {
+  const known = () => inner('kafkajs/src/protocol/error.js').errorCodes as { code: number; type: string }[]
+  return ERRORS[code] ?? known().find((each) => each.code === code)?.type ?? `ERROR_${code}`
+}
 
 export interface Partition {
   index: number
@@ -62,7 +31,6 @@ export interface Partition {
   leader: number
   replicas: number[]
   inSync: number[]
-  offline: number[]
 }
 
 export interface TopicMetadata {
@@ -70,7 +38,6 @@ export interface TopicMetadata {
   /** 32 hexadecimal digits, new for every topic made; all zeros from a broker without topic ids. */
   id: string
   internal: boolean
-  error: string
   partitions: Partition[]
 }
 
@@ -107,7 +74,7 @@ export const metadata: Request<Metadata> = {
     const clusterId = from.readUVarIntString() ?? ''
     const controllerId = from.readInt32()
     const topics = readStructures(from, () => {
-      const error = errorName(from.readInt16())
+      from.forward(2)
       const name = from.readUVarIntString() ?? ''
       const id = from.readBytes(16)?.toString('hex') ?? ''
       const internal = from.readBoolean()
@@ -116,10 +83,13 @@ export const metadata: Request<Metadata> = {
         const [index, leader] = [from.readInt32(), from.readInt32()]
         from.forward(4)
         const ids = () => from.readUVarIntArray(() => from.readInt32()) ?? []
-        return { index, leader, replicas: ids(), inSync: ids(), offline: ids() }
+        const [replicas, inSync] = [ids(), ids()]
+        // Offline ones: those of brokers that are down.
+        ids()
+        return { index, leader, replicas, inSync }
       })
       from.forward(4)
-      return { name, id, internal, error, partitions }
+      return { name, id, internal, partitions }
     })
     // A broker with ZooKeeper lists them in any order.
     return { clusterId, controllerId, brokers: brokers.sort((a, b) => a.id - b.id), topics }

@@ -1,5 +1,5 @@
 /** The way to Kafka for what the scripts ask it themselves. It has deadlines, and turns failures into findings that name the cause. */
-import { configError, type Finding, OpsError, unknown } from '../common/findings.mts'
+import { cannotTell, configError, type Finding, type OpsError, unknown } from '../common/findings.mts'
 import { networkCause, splitAddress } from '../common/tcp.mts'
 import { waitUntil } from '../common/wait.mts'
 import { type Metadata, metadata } from './cluster-requests.mts'
@@ -30,7 +30,7 @@ export function unreachable(address: string, failure: unknown, timeoutMs: number
     ? `${address} refuses for ${timeoutMs / 1000} s (${answered})`
     : `no answer from ${address} within ${timeoutMs / 1000} s (${cause})`
   const wayOut = hint ?? (answered ? `${ASK_HEALTH} --only kafka` : hintFor(address, cause))
-  return new OpsError(3, [unknown('KAFKA_UNREACHABLE', 'kafka', { found, hint: wayOut })], failure)
+  return cannotTell(unknown('KAFKA_UNREACHABLE', 'kafka', { found, hint: wayOut }), failure)
 }
 
 /** What a broker answered instead of doing it, in kafkajs's words; undefined for what is no answer of a broker. */

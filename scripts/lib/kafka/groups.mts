@@ -1,5 +1,5 @@
 /** Kafka's consumer groups: who is in them, what they read, and what they have committed. */
-import { waitUntil } from '../common/wait.mts'
+import { readUntil } from '../common/wait.mts'
 import { ASK_HEALTH, type Cluster, unreachable } from './cluster.mts'
 import { metadata } from './cluster-requests.mts'
 import {
@@ -106,12 +106,8 @@ export async function readSettledGroups(
   timeoutMs: number,
   ids?: readonly string[],
 ): Promise<GroupReading[]> {
-  let reading: GroupsReading = { error: 'NONE', groups: [] }
-  const settled = async () => {
-    reading = await readGroups(cluster, ids)
-    return !isPassing(reading)
-  }
-  await waitUntil(settled, { timeoutMs, pollMs: 200 })
+  const read = () => readGroups(cluster, ids)
+  const reading = await readUntil(read, (each) => !isPassing(each), { timeoutMs, pollMs: 200 })
   const open = reading.groups.find(({ error }) => error !== 'NONE')
   const cause = reading.error === 'NONE' ? open && `group ${open.id}: ${open.error}` : `groups: ${reading.error}`
   if (cause) throw unreachable(servers.join(','), new Error(cause), timeoutMs, ASK_HEALTH)

@@ -1,5 +1,5 @@
 /** How far consumer groups are behind. */
-import { waitUntil } from '../common/wait.mts'
+import { readUntil } from '../common/wait.mts'
 import type { Cluster } from './cluster.mts'
 import { metadata, type TopicMetadata } from './cluster-requests.mts'
 import { type GroupReading, isPassing, readGroups } from './groups.mts'
@@ -75,29 +75,23 @@ export interface Lags {
 }
 
 /**
- * The lag of every consumer group. Asks again for `waitMs` while the brokers are not ready to say; what is open then, `error` says.
+ * Every group, and how far it is in its partitions; those that are no consumers have none. Asks again for `waitMs` while the brokers are not
+ * ready to say; what is open then, `error` says.
  * @throws {OpsError} exit code 3, when a broker gives no answer
  */
-export async function readLags(cluster: Cluster, waitMs: number): Promise<Lags> {
-  return lagsOf(await readPositions(cluster, waitMs))
-}
-
-/** The same with every partition, of all groups or those with the given ids; of groups that are no consumers too, which have none. */
-export async function readPositions(cluster: Cluster, waitMs: number, ids?: readonly string[]): Promise<Positions> {
-  let positions: Positions = { error: 'NONE', groups: [] }
-  const settled = async () => {
-    positions = await readOnce(cluster, ids)
-    return !isPassing(positions)
-  }
-  await waitUntil(settled, { timeoutMs: waitMs, pollMs: 100 })
-  return positions
+export async function readPositions(cluster: Cluster, waitMs: number): Promise<Positions> {
+  return readUntil(
+    () => readOnce(cluster),
+    (read) => !isPassing(read),
+    { timeoutMs: waitMs, pollMs: 100 },
+  )
 }
 
 /** Other protocols, such as Connect's, commit elsewhere. */
 const isConsumer = ({ protocol }: Pick<GroupReading, 'protocol'>) => protocol === 'consumer' || protocol === ''
 
-async function readOnce(cluster: Cluster, ids: readonly string[] | undefined): Promise<Positions> {
-  const { error, groups } = await readGroups(cluster, ids)
+async function readOnce(cluster: Cluster): Promise<Positions> {
+  const { error, groups } = await readGroups(cluster)
   const names = new Set(groups.filter(isConsumer).flatMap(topicsOf))
   // Topics that are gone leave nothing to read.
   const topics = (await cluster.send(metadata)).topics.filter(({ name }) => names.has(name))

@@ -1,6 +1,7 @@
-/** How far topics reach: the offsets of their first and last records. */
-import { waitUntil } from '../common/wait.mts'
-import type { Cluster } from './cluster.mts'
+/** How far topics reach: the offsets of their first and last records, and which partitions do not say. */
+import { error, type Finding } from '../common/findings.mts'
+import { readUntil } from '../common/wait.mts'
+import { ASK_HEALTH, type Cluster } from './cluster.mts'
 import { errorName, metadata, type TopicMetadata } from './cluster-requests.mts'
 import { withRight } from './rights.mts'
 import { type Request, readStructures } from './transport.mts'
@@ -111,8 +112,7 @@ export interface Ends {
 
 /** The named topics and where their partitions end, as soon as all report it, or as far as they did after `waitMs`. */
 export async function readEnds(cluster: Cluster, names: readonly string[], waitMs: number): Promise<Ends> {
-  let ends: Ends = { topics: [], high: new Map(), unread: new Map(), errors: new Map() }
-  const read = async () => {
+  const read = async (): Promise<Ends> => {
     // Leaders change, so they are read again too.
     const topics = (await cluster.send(metadata)).topics.filter(({ name }) => names.includes(name))
     const answers = await askLeaders(cluster, 'high', topics)
@@ -124,9 +124,29 @@ export async function readEnds(cluster: Cluster, names: readonly string[], waitM
     const unread = new Map(open.filter(([, indexes]) => indexes.length > 0))
     const refused = (name: string) => answers.find(({ topic, error }) => topic === name && error !== 'NONE')?.error
     const errors = new Map([...unread.keys()].map((name) => [name, refused(name) ?? 'LEADER_NOT_AVAILABLE']))
-    ends = { topics, high, unread, errors }
-    return ends.unread.size === 0
+    return { topics, high, unread, errors }
   }
-  await waitUntil(read, { timeoutMs: waitMs, pollMs: 50 })
-  return ends
+  return readUntil(read, ({ unread }) => unread.size === 0, { timeoutMs: waitMs, pollMs: 50 })
+}
+
+/** Milliseconds that a leader gets to take its partitions over: after a start or an election it refuses them for a moment. */
+export const TAKE_OVER_MS = 10_000
+
+/**
+ * The finding of partitions of the named topics whose leader refuses them for `waitMs`, with its error, as metadata does not say; none when
+ * all are served. Partitions without any leader are another finding's.
+ * @throws {OpsError} exit code 3, when a broker does not answer
+ */
+export async function unservedFindings(cluster: Cluster, names: readonly string[], waitMs: number): Promise<Finding[]> {
+  const { topics, unread, errors } = await readEnds(cluster, names, waitMs)
+  const refused = topics.flatMap(({ name, partitions }) =>
+    partitions
+      .filter(({ index, leader }) => leader >= 0 && unread.get(name)?.includes(index))
+      .map(({ index }) => ({ name, partition: `${name}-${index}` })),
+  )
+  const [first] = refused
+  if (!first) return []
+  const some = refused.slice(0, 5).map(({ partition }) => partition)
+  const found = `${refused.length} refused by their leader (${errors.get(first.name)}): ${some.join(', ')}${refused.length > some.length ? ', …' : ''}`
+  return [error('KAFKA_NOT_SERVED', 'kafka partitions', { found, hint: `${ASK_HEALTH} --only kafka` })]
 }

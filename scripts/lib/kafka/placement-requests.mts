@@ -3,12 +3,15 @@ import type Decoder from 'kafkajs/src/protocol/decoder.js'
 import { grouped } from '../common/grouped.mts'
 import { errorName, type Outcome } from './cluster-requests.mts'
 import { isRefusal, NotAllowed, type Right } from './rights.mts'
-import { type Request, readStructures, writeArray, writeStructures } from './transport.mts'
+import { BROKER_WAIT_MS, type Request, readStructures, writeStructures } from './transport.mts'
 
 export interface TopicPartition {
   topic: string
   partition: number
 }
+
+/** `topic-partition`, as Kafka names it. */
+export const nameOf = ({ topic, partition }: TopicPartition): string => `${topic}-${partition}`
 
 /** A partition that is being moved. */
 export interface Reassignment extends TopicPartition {
@@ -42,7 +45,7 @@ const readOutcomes = (from: Decoder): Map<string, Outcome> => {
     return readStructures(from, (): [string, Outcome] => {
       const partition = from.readInt32()
       const outcome = { error: errorName(from.readInt16()), message: from.readUVarIntString() }
-      return [`${topic}-${partition}`, outcome]
+      return [nameOf({ topic, partition }), outcome]
     })
   })
   return new Map(outcomes.flat())
@@ -54,13 +57,12 @@ const readOutcomes = (from: Decoder): Map<string, Outcome> => {
  */
 export const alterReassignments = (
   moves: readonly (TopicPartition & { to: readonly number[] | null })[],
-  timeoutMs: number,
 ): Request<Outcomes> => ({
   key: 45,
   version: 0,
   flexible: true,
   write: (to) =>
-    writeStructures(to.writeInt32(timeoutMs), byTopic(moves), ([topic, list]) =>
+    writeStructures(to.writeInt32(BROKER_WAIT_MS), byTopic(moves), ([topic, list]) =>
       writeStructures(to.writeUVarIntString(topic), list, ({ partition, to: replicas }) => {
         to.writeInt32(partition).writeUVarInt(replicas ? replicas.length + 1 : 0)
         for (const id of replicas ?? []) to.writeInt32(id)
@@ -76,12 +78,12 @@ export const alterReassignments = (
 })
 
 /** Every partition that is being moved. For the controller. */
-export const listReassignments = (timeoutMs: number): Request<{ whole: Outcome; moving: Reassignment[] }> => ({
+export const listReassignments: Request<{ whole: Outcome; moving: Reassignment[] }> = {
   key: 46,
   version: 0,
   flexible: true,
   // All topics; no tags.
-  write: (to) => to.writeInt32(timeoutMs).writeUVarInt(0).writeUVarInt(0),
+  write: (to) => to.writeInt32(BROKER_WAIT_MS).writeUVarInt(0).writeUVarInt(0),
   read: (from) => {
     from.forward(4)
     const whole = refusal(from.readInt16(), from.readUVarIntString(), 'Describe')
@@ -95,10 +97,10 @@ export const listReassignments = (timeoutMs: number): Request<{ whole: Outcome; 
     })
     return { whole, moving: topics.flat() }
   },
-})
+}
 
 /** Makes the first copy of each of these partitions its leader. For the controller. */
-export const electPreferredLeaders = (partitions: readonly TopicPartition[], timeoutMs: number): Request<Outcomes> => ({
+export const electPreferredLeaders = (partitions: readonly TopicPartition[]): Request<Outcomes> => ({
   key: 43,
   version: 2,
   flexible: true,
@@ -108,46 +110,10 @@ export const electPreferredLeaders = (partitions: readonly TopicPartition[], tim
       to.writeUVarIntString(topic).writeUVarInt(list.length + 1)
       for (const { partition } of list) to.writeInt32(partition)
     })
-      .writeInt32(timeoutMs)
+      .writeInt32(BROKER_WAIT_MS)
       .writeUVarInt(0),
   read: (from) => {
     from.forward(4)
     return { whole: refusal(from.readInt16(), null, 'Alter'), partitions: readOutcomes(from) }
-  },
-})
-
-/** Sets configuration keys of a topic, or of the one broker that is asked; null takes a key away. All others stay. */
-export interface ConfigEdit {
-  on: 'topic' | 'broker'
-  name: string
-  config: Record<string, string | null>
-}
-
-const TYPES = { topic: 2, broker: 4 } as const
-
-/** Edits configuration, answered in the same order. Throws {@link NotAllowed} where it may not. */
-export const editConfigs = (edits: readonly ConfigEdit[]): Request<Outcome[]> => ({
-  key: 44,
-  version: 0,
-  write: (to) =>
-    writeArray(to, edits, ({ on, name, config }) =>
-      writeArray(to.writeInt8(TYPES[on]).writeString(name), Object.entries(config), ([key, value]) =>
-        // 0 = SET, 1 = DELETE
-        to
-          .writeString(key)
-          .writeInt8(value === null ? 1 : 0)
-          .writeString(value),
-      ),
-    ).writeBoolean(false),
-  read: (from) => {
-    from.forward(4)
-    const outcomes = from.readArray(() => {
-      const [error, message] = [errorName(from.readInt16()), from.readString()]
-      const on = from.readInt8() === TYPES.topic ? 'topic' : 'cluster'
-      const name = from.readString() ?? ''
-      if (isRefusal(error)) throw new NotAllowed({ operation: 'AlterConfigs', on, names: on === 'topic' ? [name] : [] })
-      return { name, error, message }
-    })
-    return edits.map(({ name }) => outcomes.find((outcome) => outcome.name === name) ?? outcomes[0]) as Outcome[]
   },
 })

@@ -1,16 +1,9 @@
 /** A cluster for work that takes longer than a broker may live. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { OpsError, reason, unknown } from '../common/findings.mts'
+import { cannotTell, OpsError, reason, unknown } from '../common/findings.mts'
 import { ASK_HEALTH, type Cluster, openCluster } from './cluster.mts'
-import type { Outcome } from './cluster-requests.mts'
+import { NotNow } from './controller.mts'
 import type { Servers } from './options.mts'
-
-/** An answer as a whole that the controller of the next moment may give otherwise. */
-export class NotNow extends Error {
-  constructor({ error, message }: Outcome) {
-    super(message || error)
-  }
-}
 
 export interface SteadyCluster {
   /** What `work` comes to; it is done again, by way of another broker, where one goes away, or the controller cannot say yet. */
@@ -53,5 +46,5 @@ export function steadyCluster(
 
 function silent(failure: Error, timeoutMs: number): OpsError {
   const found = `no controller answers within ${timeoutMs / 1000} s (${reason(failure)})`
-  return new OpsError(3, [unknown('KAFKA_CONTROLLER', 'kafka', { found, hint: ASK_HEALTH })], failure)
+  return cannotTell(unknown('KAFKA_CONTROLLER', 'kafka', { found, hint: ASK_HEALTH }), failure)
 }

@@ -2,10 +2,10 @@
 import type Decoder from 'kafkajs/src/protocol/decoder.js'
 import { errorName, type Outcome } from './cluster-requests.mts'
 import { isRefusal, NotAllowed, type Right, withRight } from './rights.mts'
-import { type Request, writeArray } from './transport.mts'
+import { BROKER_WAIT_MS, type Request, writeArray } from './transport.mts'
 
-/** The protocol's resource type of a topic. */
-const TOPIC = 2
+/** The protocol's resource types. */
+const TYPES = { topic: 2, broker: 4 } as const
 
 export interface ConfigValue {
   value: string | null
@@ -18,9 +18,9 @@ export const describeTopicConfigs = (names: string[]): Request<Map<string, Map<s
   key: 32,
   version: 1,
   write: (to) =>
-    writeArray(to, names, (name) => writeArray(to.writeInt8(TOPIC).writeString(name), null, () => {})).writeBoolean(
-      false,
-    ),
+    writeArray(to, names, (name) =>
+      writeArray(to.writeInt8(TYPES.topic).writeString(name), null, () => {}),
+    ).writeBoolean(false),
   read: (from) => {
     from.forward(4)
     const topics = from.readArray(() => {
@@ -72,11 +72,11 @@ export interface NewTopic {
 
 /**
  * Creates topics, or with `validateOnly` only says whether it could. For the controller.
- * The broker answers when all are usable, or REQUEST_TIMED_OUT after `timeoutMs`, and then continues.
+ * The broker answers when all are usable, or REQUEST_TIMED_OUT, and then continues.
  */
 export const createTopics = (
-  topics: NewTopic[],
-  options: { validateOnly: boolean; timeoutMs: number },
+  topics: readonly NewTopic[],
+  { validateOnly }: { validateOnly: boolean },
 ): Request<Map<string, Outcome>> => ({
   key: 19,
   version: 4,
@@ -86,62 +86,83 @@ export const createTopics = (
       writeArray(to, [], () => {})
       writeArray(to, Object.entries(config), ([key, value]) => to.writeString(key).writeString(value))
     })
-      .writeInt32(options.timeoutMs)
-      .writeBoolean(options.validateOnly),
+      .writeInt32(BROKER_WAIT_MS)
+      .writeBoolean(validateOnly),
   read: readOutcomes('Create'),
 })
 
 /** Grows topics to so many partitions. For the controller. */
-export const createPartitions = (
-  topics: { name: string; to: number }[],
-  timeoutMs: number,
-): Request<Map<string, Outcome>> => ({
+export const createPartitions = (topics: { name: string; to: number }[]): Request<Map<string, Outcome>> => ({
   key: 37,
   version: 1,
   write: (to) =>
     writeArray(to, topics, (topic) => writeArray(to.writeString(topic.name).writeInt32(topic.to), null, () => {}))
-      .writeInt32(timeoutMs)
+      .writeInt32(BROKER_WAIT_MS)
       .writeBoolean(false),
   read: readOutcomes('Alter'),
 })
 
-/**
- * Sets single configuration keys of topics and leaves all others as they are: unlike AlterConfigs, which kafkajs sends and which
- * resets every key it is not given.
- */
-export const setTopicConfigs = (
-  topics: { name: string; config: Record<string, string> }[],
-): Request<Map<string, Outcome>> => ({
+/** What configuration keys of a topic, or of the one broker that is asked, become; null takes a key away. */
+export interface ConfigEdit {
+  on: keyof typeof TYPES
+  name: string
+  config: Record<string, string | null>
+}
+
+/** Edits single configuration keys and leaves all others: unlike AlterConfigs, which kafkajs sends and which resets every key it is not given. */
+const alterConfigs = <T,>(
+  edits: readonly ConfigEdit[],
+  answer: (on: keyof typeof TYPES, name: string, outcome: Outcome) => T,
+): Request<Map<string, T>> => ({
   key: 44,
   version: 0,
   write: (to) =>
-    writeArray(to, topics, ({ name, config }) =>
-      writeArray(to.writeInt8(TOPIC).writeString(name), Object.entries(config), ([key, value]) =>
-        // 0 = SET
-        to.writeString(key).writeInt8(0).writeString(value),
+    writeArray(to, edits, ({ on, name, config }) =>
+      writeArray(to.writeInt8(TYPES[on]).writeString(name), Object.entries(config), ([key, value]) =>
+        // 0 = SET, 1 = DELETE
+        to
+          .writeString(key)
+          .writeInt8(value === null ? 1 : 0)
+          .writeString(value),
       ),
     ).writeBoolean(false),
   read: (from) => {
     from.forward(4)
     return new Map(
       from.readArray(() => {
-        const [error, message] = [errorName(from.readInt16()), from.readString()]
-        from.readInt8()
-        const name = from.readString() ?? ''
-        return [name, outcomeOf(error, message, 'AlterConfigs', name)]
+        const outcome = { error: errorName(from.readInt16()), message: from.readString() }
+        const [on, name] = [from.readInt8() === TYPES.topic ? 'topic' : 'broker', from.readString() ?? ''] as const
+        return [name, answer(on, name, outcome)]
       }),
     )
   },
 })
 
+/** Sets configuration keys of topics; what became of each. */
+export const setTopicConfigs = (
+  topics: { name: string; config: Record<string, string> }[],
+): Request<Map<string, Outcome>> =>
+  alterConfigs(
+    topics.map((topic) => ({ on: 'topic', ...topic })),
+    (_, name, { error, message }) => outcomeOf(error, message, 'AlterConfigs', name),
+  )
+
+/** Edits configuration; what became of each topic or broker. Throws {@link NotAllowed} where it may not. */
+export const editConfigs = (edits: readonly ConfigEdit[]): Request<Map<string, Outcome>> =>
+  alterConfigs(edits, (on, name, outcome) => {
+    const right = on === 'topic' ? { on, names: [name] } : { on: 'cluster' as const, names: [] }
+    if (isRefusal(outcome.error)) throw new NotAllowed({ operation: 'AlterConfigs', ...right })
+    return outcome
+  })
+
 /**
  * Deletes topics with their records; answers with an error a topic. For the controller. It continues after the answer: names are free
  * again only when a topic of that name can be created.
  */
-export const deleteTopics = (names: string[], timeoutMs: number): Request<Map<string, string>> => ({
+export const deleteTopics = (names: string[]): Request<Map<string, string>> => ({
   key: 20,
   version: 3,
-  write: (to) => writeArray(to, names, (name) => to.writeString(name)).writeInt32(timeoutMs),
+  write: (to) => writeArray(to, names, (name) => to.writeString(name)).writeInt32(BROKER_WAIT_MS),
   read: (from) => {
     from.forward(4)
     return new Map(

@@ -17,6 +17,9 @@ export interface Request<T> {
   read: (from: Decoder) => T
 }
 
+/** Milliseconds that a broker may take to answer a change; it finishes the rest afterwards. */
+export const BROKER_WAIT_MS = 5_000
+
 /** Writes an array: its length, then each item; null for none at all, which often means every. */
 export function writeArray<T>(to: Encoder, items: readonly T[] | null, write: (item: T) => unknown): Encoder {
   to.writeInt32(items?.length ?? -1)

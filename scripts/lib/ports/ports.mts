@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { configError, error, type Finding } from '../common/findings.mts'
 import { PROJECT } from '../engines/docker.mts'
-import { isAlive, readRecords } from '../engines/embedded/processes.mts'
+import { runningEmbedded } from '../engines/embedded/processes.mts'
 import { chooseMode, type StackMode } from '../engines/mode.mts'
 import { embeddedServicesOf } from '../engines/service.mts'
 import { isProduction } from '../settings/production.mts'
@@ -10,7 +10,7 @@ import type { Settings } from '../settings/settings.mts'
 import { findHolder, type Owner, overlaps, readContainerPorts } from './owner.mts'
 import { type Protocol, probe } from './probe.mts'
 import { type ComposeProject, knownPorts, type PublishedPort, portOf, readProject } from './published.mts'
-import { composeHint, exposedFindings, setHint, stateFindings } from './report.mts'
+import { composeHint, exposedFindings, setHint, stateFinding } from './report.mts'
 import { readSockets } from './sockets.mts'
 import type { PortState } from './state.mts'
 
@@ -32,7 +32,7 @@ export async function readPortStates(settings: Settings, choice?: StackMode): Pr
   const [project, containers] = await Promise.all([projectOf(settings, mode), readContainerPorts()])
   refuseTwins(project.ports)
   // Read at each look: a start at the same time opens ports meanwhile, and records each process before.
-  const alive = () => readRecords(settings.EMBEDDED_DATA_DIR).filter(isAlive)
+  const alive = () => runningEmbedded(settings.EMBEDDED_DATA_DIR)
   // Undefined where the service runs and this user may not see whether it is the owner.
   const isOurs = (owner: Owner | undefined, service: string): boolean | undefined => {
     if (owner?.kind === 'container') return owner.project === project.name
@@ -59,7 +59,7 @@ export async function readPortStates(settings: Settings, choice?: StackMode): Pr
     mode,
     ports,
     findings: [
-      ...stateFindings(ports, mode, settings),
+      ...ports.flatMap((port) => stateFinding(port, mode, settings) ?? []),
       ...exposedFindings(project.ports, settings, mode === 'docker' && isProduction()),
     ],
   }

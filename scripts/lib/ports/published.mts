@@ -48,8 +48,8 @@ const PLAIN_PORTS = [8123, 9000, 6379]
 const LOCAL: readonly string[] = ['zookeeper', 'kafka-ui']
 
 /** The address at which this machine reaches ZooKeeper and Kafka UI. */
-export const localAddress = (settings: Settings, production = isProduction()): string =>
-  production ? '127.0.0.1' : reachable(settings.BIND_ADDRESS)
+export const localAddress = (settings: Settings): string =>
+  isProduction() ? '127.0.0.1' : reachable(settings.BIND_ADDRESS)
 
 /** The port of a setting, on BIND_ADDRESS. */
 export function portOf(settings: Settings, service: ServiceName, variable: PortVariable): PublishedPort {

@@ -1,10 +1,8 @@
 /** The states of ports as findings, and as lines for people. */
-import { readFileSync } from 'node:fs'
-import path from 'node:path'
 import { error, type Finding, type Paint, unknown, warning } from '../common/findings.mts'
 import { table } from '../common/table.mts'
 import type { StackMode } from '../engines/mode.mts'
-import { envFileName, parseEnvFile } from '../settings/env-file.mts'
+import { envFileName, readEnvEntries } from '../settings/env-file.mts'
 import { templateValues } from '../settings/production.mts'
 import { ROOT, type Settings } from '../settings/settings.mts'
 import { ownerText } from './owner.mts'
@@ -21,11 +19,7 @@ export const setHint = (variable: string, value: string): string =>
 export const composeHint = (service: string): string => `edit the ports of ${service} in the compose file`
 
 /** What stands in the way of a start in `mode`, and what only looks odd; nothing for a port that is free or ours. */
-export function stateFindings(ports: readonly PortState[], mode: StackMode, settings: Settings): Finding[] {
-  return ports.flatMap((port) => stateFinding(port, mode, settings) ?? [])
-}
-
-function stateFinding(port: PortState, mode: StackMode, settings: Settings): Finding | undefined {
+export function stateFinding(port: PortState, mode: StackMode, settings: Settings): Finding | undefined {
   const { state, service, address, owner, localhostOwner } = port
   const subject = `port ${port.port} (${service})`
   if (state === 'taken')
@@ -59,8 +53,7 @@ function takenHint({ service, variable, next, owner }: PortState): string {
   return `./scripts/check-ports.mts --write-env (sets ${variable}=${next}), or ${end}`
 }
 
-const LOOPBACK = /^(127\.|::1$)/
-export const isLoopback = (address: string): boolean => LOOPBACK.test(address)
+export const isLoopback = (address: string): boolean => /^(127\.|::1$)/.test(address)
 
 /** The passwords of the services that always have one. */
 const PASSWORDS: Record<string, 'CLICKHOUSE_PASSWORD' | 'REDIS_PASSWORD'> = {
@@ -118,7 +111,7 @@ export interface PortChange {
 /** Warnings for other lines of .env, such as clients' addresses, that still name a port that was moved. Shows no values. */
 export function staleFindings(changes: readonly PortChange[]): Finding[] {
   const fileName = envFileName(process.env, ROOT)
-  const entries = parseEnvFile(readFileSync(path.resolve(ROOT, fileName), 'utf8'), fileName)
+  const entries = readEnvEntries(ROOT, fileName)
   return changes.flatMap(({ variable, from, to }) =>
     entries
       .filter(({ name, text }) => name !== variable && new RegExp(`(?<!\\d)${from}(?!\\d)`).test(text))

@@ -3,10 +3,9 @@
  * gone is created, one that is there is deleted first, so a run after one that was killed finishes its work.
  */
 import { error, type Finding, OpsError } from '../common/findings.mts'
-import { waitUntil } from '../common/wait.mts'
+import { readUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import { metadata } from '../kafka/cluster-requests.mts'
-import { BROKER_WAIT_MS } from '../kafka/controller.mts'
 import { deleteGroupOffsets, findCoordinator } from '../kafka/group-requests.mts'
 import type { ConsumerGroup } from '../kafka/groups.mts'
 import { deleteTopics } from '../kafka/topic-requests.mts'
@@ -28,7 +27,7 @@ export async function destroyTopics(cluster: Cluster, names: string[], options: 
   if (names.length === 0) return []
   options.log(`Deleting ${names.join(', ')}`)
   const ids = new Map((await cluster.send(metadata)).topics.map(({ name, id }) => [name, id]))
-  const errors = await cluster.sendTo('controller', deleteTopics(names, BROKER_WAIT_MS))
+  const errors = await cluster.sendTo('controller', deleteTopics(names))
   const findings = [...errors].flatMap(([name, answer]) => {
     // Gone already, or on its way: the wait below decides.
     if (['NONE', 'UNKNOWN_TOPIC_OR_PARTITION', 'REQUEST_TIMED_OUT'].includes(answer)) return []
@@ -37,15 +36,13 @@ export async function destroyTopics(cluster: Cluster, names: string[], options: 
     return [error('RESET_NOT_DELETED', name, { found: `Kafka refused to delete it: ${answer}`, hint })]
   })
   const refused = new Set(findings.map(({ subject }) => subject))
-  let left: string[] = []
-  const gone = async () => {
+  const stillThere = async () => {
     // One of the same name but with another id was made meanwhile, by a producer on a broker that lets them.
     const { topics } = await cluster.send(metadata)
     const present = new Map(topics.map(({ name, id }) => [name, id]))
-    left = names.filter((name) => !refused.has(name) && present.has(name) && present.get(name) === ids.get(name))
-    return left.length === 0
+    return names.filter((name) => !refused.has(name) && present.has(name) && present.get(name) === ids.get(name))
   }
-  await waitUntil(gone, { timeoutMs: options.timeoutMs, pollMs: 50 })
+  const left = await readUntil(stillThere, ({ length }) => length === 0, { timeoutMs: options.timeoutMs, pollMs: 50 })
   const late = left.map((name) => {
     const found = `still there ${options.timeoutMs / 1000} s after its deletion`
     return error('RESET_NOT_DELETED', name, { found, hint: resetCommand(options, [name]) })

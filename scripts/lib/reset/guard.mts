@@ -6,17 +6,11 @@ import type { ConsumerGroup } from '../kafka/groups.mts'
 import { fileFlag } from '../topics/hint.mts'
 import { isIngest, type ResetScope, resetCommand, withoutReaders } from './hint.mts'
 
-export interface Selection {
+interface Selection extends Pick<ResetScope, 'only' | 'all' | 'file'> {
   /** Every declared topic. */
   declared: readonly string[]
   /** Topics of the cluster, Kafka's internal ones left out. */
   present: readonly string[]
-  /** Only these; all for none. */
-  only: readonly string[]
-  /** Topics that are not declared, too. */
-  all: boolean
-  /** Path of the declaration, for the hints, if it is another than kafka/topics.yml. */
-  file?: string | undefined
 }
 
 /**

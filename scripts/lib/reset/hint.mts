@@ -3,10 +3,12 @@ import { fileFlag } from '../topics/hint.mts'
 
 /** What a run of the reset is to reset. */
 export interface ResetScope {
+  /** Only these topics; all for none. */
   only: readonly string[]
+  /** Topics that are not declared, too. */
   all: boolean
   /** Path of the declaration; kafka/topics.yml unless given. */
-  file?: string
+  file?: string | undefined
   clusterId?: string
 }
 

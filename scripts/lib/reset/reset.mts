@@ -10,18 +10,15 @@ import { clusterMistakes } from '../topics/mistakes.mts'
 import { planTopics } from '../topics/plan.mts'
 import { readTopics } from '../topics/read.mts'
 import { byPosition } from '../topics/yaml-source.mts'
-import { clearOffsets, destroyTopics, interrupted, recreateTopics } from './apply.mts'
+import { clearOffsets, destroyTopics, interrupted, type ResetOptions, recreateTopics } from './apply.mts'
 import { activeFindings, guardCluster, selectTopics } from './guard.mts'
-import type { ResetScope } from './hint.mts'
 import { proveReset } from './proof.mts'
 import { readGroupsOf, readSurvey, renderSurvey, type Survey } from './survey.mts'
 
-export interface ResetRequest extends ResetScope {
+export interface ResetRequest extends ResetOptions {
   yes: boolean
   force: boolean
   dryRun: boolean
-  timeoutMs: number
-  log: (line: string) => void
 }
 
 export interface ResetOutcome {
@@ -59,7 +56,9 @@ export async function resetKafka(settings: Settings, request: ResetRequest): Pro
     log(text)
     if (exitCodeOf(active) !== 0) return { findings: active, survey }
     if (!yes) {
-      const answer = await confirmWord(`${question(survey)} Type "${WORD}" to go on [No]: `, WORD)
+      const records = count.format(survey.topics.reduce((sum, topic) => sum + topic.records, 0))
+      const question = `This destroys ${records} records in ${survey.topics.length} topics, for good.`
+      const answer = await confirmWord(`${question} Type "${WORD}" to go on [No]: `, WORD)
       if (!answer) return { findings: [], text: 'Declined: nothing was changed', survey, declined: true }
       // Minutes may have gone by since the survey.
       const since = activeFindings(await readGroupsOf(cluster, settings, names, timeoutMs), force, request)
@@ -122,11 +121,6 @@ async function carryOut(
     ...uncleared,
     ...(await proveReset(cluster, made, survey.topics, groups, options.timeoutMs, options)),
   ]
-}
-
-function question({ topics }: Survey): string {
-  const records = topics.reduce((sum, topic) => sum + topic.records, 0)
-  return `This destroys ${count.format(records)} records in ${topics.length} topics, for good.`
 }
 
 /** Until the returned function is called, Ctrl-C ends the process with `message` and exit code 1. */

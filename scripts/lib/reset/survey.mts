@@ -60,7 +60,7 @@ export async function readSurvey(
       name,
       id,
       declared: declaredNames.includes(name),
-      records: sum(counted.map((key) => (high.get(key)?.offset ?? 0) - (low.get(key)?.offset ?? 0))),
+      records: counted.reduce((sum, key) => sum + (high.get(key)?.offset ?? 0) - (low.get(key)?.offset ?? 0), 0),
       bytes: sizes.get(name) ?? 0,
       ...(timesMs.length > 0 ? { newestMs: Math.max(...timesMs) } : {}),
       uncounted: keys.length - counted.length,
@@ -89,8 +89,6 @@ export async function readGroupsOf(
       .map(({ id, state, members, subscribed, committed }) => ({ id, state, members, subscribed, committed }))
   )
 }
-
-const sum = (numbers: number[]): number => numbers.reduce((total, each) => total + each, 0)
 
 /** Bytes as people read them, to at least three digits: 1,536 → "1.50 KB" (of 1,024). */
 export function formatBytes(bytes: number): string {

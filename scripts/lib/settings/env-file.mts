@@ -104,7 +104,7 @@ export function envFileName(env: NodeJS.ProcessEnv, root: string): string {
  * The text of a .env file of `root`; undefined when there is no .env.
  * @throws {OpsError} exit code 2, when what is there cannot be read as text, or another file than .env is not there
  */
-export function readEnvText(root: string, fileName: string): string | undefined {
+function readEnvText(root: string, fileName: string): string | undefined {
   try {
     const text = readTextFile(path.resolve(root, fileName))
     if (text === undefined && !['.env', '.env.template'].includes(fileName)) throw new Error('no such file')
@@ -114,6 +114,10 @@ export function readEnvText(root: string, fileName: string): string | undefined 
     throw configError([error('ENV_UNREADABLE', fileName, { found, expected, hint: `ls -lL ${fileName}` })])
   }
 }
+
+/** The assignments of a .env file of `root`; none when there is no .env. @throws {OpsError} as both of {@link readEnvText} and {@link parseEnvFile} */
+export const readEnvEntries = (root: string, fileName: string): EnvEntry[] =>
+  parseEnvFile(readEnvText(root, fileName) ?? '', fileName)
 
 /**
  * `content` with other values for some names. Everything else, comments and order too, stays as it is; a name that is not

@@ -1,6 +1,6 @@
 /** The variables in force by name: the shell's, .env's and .env.template's, as Docker Compose reads them. */
 import { configError, error, type Finding, reason } from '../common/findings.mts'
-import { envFileName, parseEnvFile, readEnvText } from './env-file.mts'
+import { envFileName, readEnvEntries } from './env-file.mts'
 import { interpolate } from './interpolate.mts'
 
 /** A value in force, and where it comes from: the shell, or file and line. */
@@ -44,7 +44,7 @@ export function lookupFor(env: NodeJS.ProcessEnv, root: string): ValueLookup {
 function readEnvFile(root: string, fileName: string, outer: ValueLookup): Map<string, Value> {
   const values = new Map<string, Value>()
   const wrong: Finding[] = []
-  for (const { name, text, literal, origin, ambiguity } of parseEnvFile(readEnvText(root, fileName) ?? '', fileName)) {
+  for (const { name, text, literal, origin, ambiguity } of readEnvEntries(root, fileName)) {
     try {
       const filled = literal ? text : interpolate(text, (other) => (outer(other) ?? values.get(other))?.text)
       values.set(name, { text: filled, origin, ambiguity })

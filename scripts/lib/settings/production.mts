@@ -1,7 +1,5 @@
 /** Whether Docker Compose reads docker-compose.prod.yml, and which passwords are still the published ones. */
-import { readFileSync } from 'node:fs'
-import path from 'node:path'
-import { parseEnvFile } from './env-file.mts'
+import { readEnvEntries } from './env-file.mts'
 import { composeLookup } from './environment.mts'
 import { ROOT } from './settings.mts'
 
@@ -14,9 +12,4 @@ export const isProduction = (env: NodeJS.ProcessEnv = process.env, root = ROOT):
 
 /** What .env.template says, by variable, without references filled in: published passwords have none. */
 export const templateValues = (root = ROOT): Map<string, string> =>
-  new Map(
-    parseEnvFile(readFileSync(path.join(root, '.env.template'), 'utf8'), '.env.template').map(({ name, text }) => [
-      name,
-      text,
-    ]),
-  )
+  new Map(readEnvEntries(root, '.env.template').map(({ name, text }) => [name, text]))

@@ -77,13 +77,9 @@ export const redisBytes: Reader<number> = (text) => {
   return !decimal ? bytes : Number(decimal[1]) * 1000 ** ' kmg'.indexOf(decimal[2]?.toLowerCase() ?? ' ')
 }
 
+export const kafkaMode = oneOf('zookeeper', 'kraft')
 /** Who keeps Kafka's metadata: ZooKeeper (Kafka 3.9), or the broker itself (Kafka 4, KRaft). */
-export type KafkaMode = 'zookeeper' | 'kraft'
-
-export const kafkaMode: Reader<KafkaMode> = (text) => {
-  if (text !== 'zookeeper' && text !== 'kraft') throw new RangeError('zookeeper or kraft')
-  return text
-}
+export type KafkaMode = ReturnType<typeof kafkaMode>
 
 export const bootstrapServers: Reader<string[]> = (text) => {
   const servers = text.split(',').map((server) => server.trim())

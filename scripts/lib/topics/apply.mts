@@ -3,10 +3,10 @@ import { error, type Finding } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import type { Outcome } from '../kafka/cluster-requests.mts'
-import { ASK_AGAIN_MS, askController, BROKER_WAIT_MS, NOT_NOW, words } from '../kafka/controller.mts'
+import { ASK_AGAIN_MS, askController, NOT_NOW, words } from '../kafka/controller.mts'
 import { createPartitions, createTopics, setTopicConfigs } from '../kafka/topic-requests.mts'
 import { createCommand } from './hint.mts'
-import { changeCount, narrowPlan, planTopics, type TopicPlan } from './plan.mts'
+import { changedTopics, narrowPlan, planTopics, type TopicPlan } from './plan.mts'
 import { readTopics } from './read.mts'
 
 export interface Applied {
@@ -31,9 +31,8 @@ export async function applyTopicPlan(
   plan: TopicPlan,
   { timeoutMs, log, file }: { timeoutMs: number; log: (line: string) => void; file?: string | undefined },
 ): Promise<Applied> {
-  const declared = [...plan.create, ...[...plan.grow, ...plan.configure].map(({ topic }) => topic)]
-  const names = [...new Set(declared.map(({ name }) => name))]
-  const touched = names.flatMap((name) => declared.find((topic) => topic.name === name) ?? [])
+  const touched = changedTopics(plan)
+  const names = [...touched.keys()]
   if (names.length === 0) return { done: [], findings: [] }
   const failed = new Map<string, Finding>()
   /** Topics that cannot be created because they are there. */
@@ -48,14 +47,13 @@ export async function applyTopicPlan(
   let askedAtMs = 0
   const carryOut = async (step: TopicPlan) => {
     askedAtMs = performance.now()
-    const options = { validateOnly: false, timeoutMs: BROKER_WAIT_MS }
     if (step.create.length > 0) {
-      const outcomes = await askController(cluster, createTopics(step.create, options))
+      const outcomes = await askController(cluster, createTopics(step.create, { validateOnly: false }))
       present = [...outcomes].flatMap(([name, { error }]) => (error === 'TOPIC_ALREADY_EXISTS' ? [name] : []))
       failures(outcomes, 'create')
     }
     const growing = step.grow.map(({ topic }) => ({ name: topic.name, to: topic.partitions }))
-    if (growing.length > 0) failures(await askController(cluster, createPartitions(growing, BROKER_WAIT_MS)), 'grow')
+    if (growing.length > 0) failures(await askController(cluster, createPartitions(growing)), 'grow')
     const configs = step.configure.map(({ topic, changes }) => ({
       name: topic.name,
       config: Object.fromEntries(changes.map(({ key, to }) => [key, to])),
@@ -73,10 +71,10 @@ export async function applyTopicPlan(
     async () => {
       const actual = await readTopics(cluster, names)
       const open = names.filter((name) => !failed.has(name))
-      left = narrowPlan(planTopics(touched, actual), open)
+      left = narrowPlan(planTopics([...touched.values()], actual), open)
       if (open.length === 0) return true
       leaderless = actual.filter(({ name, leaderless: n }) => n > 0 && open.includes(name)).map(({ name }) => name)
-      if (changeCount(left) === 0) return leaderless.length === 0
+      if (changedTopics(left).size === 0) return leaderless.length === 0
       // Idempotent, so what has not taken effect is asked for again: a topic whose deletion was still under way is created so, and one that a
       // producer made meanwhile gets what is declared.
       if (performance.now() - askedAtMs >= ASK_AGAIN_MS) await carryOut(left)
@@ -84,16 +82,13 @@ export async function applyTopicPlan(
     },
     { timeoutMs, pollMs: 50 },
   )
-  const late = new Set([...notYet(left), ...leaderless].filter((name) => !failed.has(name)))
+  const late = new Set([...changedTopics(left).keys(), ...leaderless].filter((name) => !failed.has(name)))
   const findings = [
     ...failed.values(),
     ...[...late].map((name) => unproven(name, present.includes(name), timeoutMs, file)),
   ]
   return { done: summaries(plan, (name) => !failed.has(name) && !late.has(name)), findings }
 }
-
-const notYet = ({ create, grow, configure }: TopicPlan): string[] =>
-  [...create, ...[...grow, ...configure].map(({ topic }) => topic)].map(({ name }) => name)
 
 function unproven(name: string, isPresent: boolean, timeoutMs: number, file: string | undefined): Finding {
   const hint = `${createCommand(name, file)} --timeout ${Math.ceil((2 * timeoutMs) / 1000)}`

@@ -1,11 +1,10 @@
 /** The declaration of the topics that a cluster has: kafka/topics.yml, written from what is there. */
 import type { ConfigValue } from '../kafka/topic-requests.mts'
-import { DURATION } from './file.mts'
+import { DURATION, HOURS } from './file.mts'
 import type { ActualTopic } from './plan.mts'
 
 const HOUR_MS = 3_600_000
-/** Keys that a declaration has fields of its own for, in hours. */
-const HOURS: Record<string, string> = { 'retention.ms': 'retentionHours', 'segment.ms': 'segmentHours' }
+const FIELDS = new Map<string, string>(HOURS.map(([field, key]) => [key, field]))
 
 /**
  * A declaration of these topics, of which a plan is empty. Values of the topics themselves are declared; those of the broker stand in a
@@ -42,7 +41,7 @@ function renderTopic({ name, partitions, replication, config }: ActualTopic): st
   const own = [...config].filter(([, { own: isOwn }]) => isOwn).sort(([a], [b]) => (a < b ? -1 : 1))
   const inHours = own.flatMap(([key, value]) => {
     const hours = hoursOf(key, value)
-    return hours === undefined ? [] : [`    ${HOURS[key]}: ${hours}`]
+    return hours === undefined ? [] : [`    ${FIELDS.get(key)}: ${hours}`]
   })
   const others = own.filter(([key, value]) => hoursOf(key, value) === undefined)
   return [
@@ -60,7 +59,7 @@ function hoursOf(key: string, { value }: ConfigValue): string | undefined {
   const ms = Number(value)
   const hours = String(ms / HOUR_MS)
   const isExact = ms > 0 && /^\d+(\.\d{1,3})?$/.test(hours) && Math.round(Number(hours) * HOUR_MS) === ms
-  return key in HOURS && isExact && Number(hours) <= DURATION.max ? hours : undefined
+  return FIELDS.has(key) && isExact && Number(hours) <= DURATION.max ? hours : undefined
 }
 
 /** A text as a scalar of YAML in which no variable begins; plain where it can only be read as itself. */

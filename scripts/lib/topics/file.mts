@@ -39,11 +39,12 @@ const FIELDS = [
   'config',
 ] as const
 export const MIN_IN_SYNC = 'min.insync.replicas'
-const HOURS = [
+/** Fields in hours, and Kafka's keys that they stand for. */
+export const HOURS = [
   ['retentionHours', 'retention.ms'],
   ['segmentHours', 'segment.ms'],
 ] as const
-/** Fields of ours, and Kafka's keys that they stand for. */
+/** All fields of ours that stand for keys of Kafka. */
 const OWN_FIELDS = [...HOURS, ['minInsyncReplicas', MIN_IN_SYNC]] as const
 /** Of the last, 100 years as for KAFKA_LOG_RETENTION_HOURS; of the first, more than a broker carries (Kafka advises 4,000). */
 const PARTITIONS = { min: 1, max: 10_000, whole: true }

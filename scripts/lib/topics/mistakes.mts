@@ -1,9 +1,9 @@
 /** What is wrong with declared topics that only the cluster can find. */
-import { configError, error, type Finding, OpsError, unknown } from '../common/findings.mts'
-import { waitUntil } from '../common/wait.mts'
+import { cannotTell, configError, error, type Finding, unknown } from '../common/findings.mts'
+import { readUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import type { Outcome } from '../kafka/cluster-requests.mts'
-import { ASK_AGAIN_MS, askController, BROKER_WAIT_MS, NOT_NOW, words } from '../kafka/controller.mts'
+import { ASK_AGAIN_MS, askController, NOT_NOW, words } from '../kafka/controller.mts'
 import { isRefusal } from '../kafka/rights.mts'
 import { createTopics, type NewTopic } from '../kafka/topic-requests.mts'
 import { type DeclaredTopic, metricName } from './file.mts'
@@ -69,8 +69,7 @@ export async function clusterMistakes(
 
 /** @throws {OpsError} exit code 2, naming every topic that this login may not create: found out before anything is deleted or made */
 async function refuseWithoutRight(cluster: Cluster, topics: readonly NewTopic[]): Promise<void> {
-  const options = { validateOnly: true, timeoutMs: BROKER_WAIT_MS }
-  const outcomes = await askController(cluster, createTopics([...topics], options))
+  const outcomes = await askController(cluster, createTopics(topics, { validateOnly: true }))
   const names = topics.map(({ name }) => name).filter((name) => isRefusal(outcomes.get(name)?.error))
   if (names.length > 0) throw configError([cluster.lacks({ operation: 'Create', on: 'topic', names })])
 }
@@ -81,15 +80,15 @@ const UNNAMED = 'TOPIC_AUTHORIZATION_FAILED'
 const JUDGED = ['NONE', 'INVALID_CONFIG', 'INVALID_REQUEST', 'POLICY_VIOLATION', UNNAMED]
 /** What the controller says of topics that are not made; asks again while it cannot say. */
 async function judged(cluster: Cluster, probes: NewTopic[], timeoutMs: number): Promise<Map<string, Outcome>> {
-  let outcomes = new Map<string, Outcome>()
-  const errors = () => probes.map(({ name }) => outcomes.get(name)?.error ?? 'no answer')
-  const ask = async () => {
-    outcomes = await askController(cluster, createTopics(probes, { validateOnly: true, timeoutMs: BROKER_WAIT_MS }))
-    return !errors().some((code) => NOT_NOW.includes(code))
-  }
-  await waitUntil(ask, { timeoutMs, pollMs: ASK_AGAIN_MS })
-  const open = errors().find((code) => !JUDGED.includes(code))
+  const request = createTopics(probes, { validateOnly: true })
+  const errors = (of: Map<string, Outcome>) => probes.map(({ name }) => of.get(name)?.error ?? 'no answer')
+  const outcomes = await readUntil(
+    () => askController(cluster, request),
+    (answer) => !errors(answer).some((code) => NOT_NOW.includes(code)),
+    { timeoutMs, pollMs: ASK_AGAIN_MS },
+  )
+  const open = errors(outcomes).find((code) => !JUDGED.includes(code))
   if (open === undefined) return outcomes
   const found = `no controller judges the configuration of topics within ${timeoutMs / 1000} s (${open})`
-  throw new OpsError(3, [unknown('KAFKA_CONTROLLER', 'kafka', { found, hint: 'npm run health' })])
+  throw cannotTell(unknown('KAFKA_CONTROLLER', 'kafka', { found, hint: 'npm run health' }))
 }

@@ -4,8 +4,6 @@ import { type DeclaredTopic, MIN_IN_SYNC } from './file.mts'
 
 export interface ActualTopic {
   name: string
-  /** New for every topic made. */
-  id: string
   partitions: number
   /** Of the partition that has the fewest copies. */
   replication: number
@@ -90,9 +88,7 @@ export function narrowPlan(plan: TopicPlan, names: readonly string[]): TopicPlan
 
 /** A plan beside a rebalance: that changes the numbers of copies, and what waits for them is changed after it. */
 export function withRebalance(plan: TopicPlan): TopicPlan {
-  const waiting = plan.impossible.flatMap(({ topic, later = [] }) =>
-    later.length > 0 ? [{ topic, changes: later }] : [],
-  )
+  const waiting = plan.impossible.flatMap(({ topic, later }) => (later ? [{ topic, changes: later }] : []))
   return {
     ...plan,
     configure: [...plan.configure, ...waiting],
@@ -151,10 +147,9 @@ const hours = (ms: number): string =>
   ms === Number.POSITIVE_INFINITY ? 'for ever' : `${Number((ms / 3_600_000).toPrecision(ms < 3_600_000 ? 2 : 6))} h`
 const bytes = (count: number): string => (count === Number.POSITIVE_INFINITY ? 'all' : `${count} B`)
 
-/** How many topics the plan would change; what cannot be changed does not count. */
-export function changeCount({ create, grow, configure }: TopicPlan): number {
-  return new Set([...create, ...[...grow, ...configure].map(({ topic }) => topic)].map(({ name }) => name)).size
-}
+/** The topics that the plan would change, each once, by name; what cannot be changed is none. */
+export const changedTopics = ({ create, grow, configure }: TopicPlan): ReadonlyMap<string, DeclaredTopic> =>
+  new Map([...create, ...[...grow, ...configure].map(({ topic }) => topic)].map((topic) => [topic.name, topic]))
 
 /**
  * Whether Kafka reads two texts as the same value: it trims lists, does not mind the case of booleans, and writes 0.50 as 0.5.

@@ -2,7 +2,7 @@
 import { OpsError } from '../common/findings.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import { type Metadata, metadata, type Partition } from '../kafka/cluster-requests.mts'
-import { askController, BROKER_WAIT_MS } from '../kafka/controller.mts'
+import { askController } from '../kafka/controller.mts'
 import { listReassignments } from '../kafka/placement-requests.mts'
 import { describeTopicConfigs } from '../kafka/topic-requests.mts'
 import type { DeclaredTopic } from './file.mts'
@@ -15,9 +15,8 @@ export async function readTopics(cluster: Cluster, names: readonly string[]): Pr
   const wanted = present.map(({ name }) => name).filter((name) => names.includes(name))
   const isOnTheWay = await readMoving(cluster, topics)
   const configs = wanted.length > 0 ? await cluster.send(describeTopicConfigs(wanted)) : new Map()
-  return present.map(({ name, id, partitions }) => ({
+  return present.map(({ name, partitions }) => ({
     name,
-    id,
     partitions: partitions.length,
     // A copy that is on its way is none yet: min.insync.replicas must not count on it.
     replication: Math.min(
@@ -39,7 +38,7 @@ async function readMoving(cluster: Cluster, topics: Metadata['topics']): Promise
   const partitions = topics.flatMap((topic) => topic.partitions)
   if (!partitions.some((each) => each.replicas.some((id) => isBehind(each, id)))) return () => false
   try {
-    const { whole, moving } = await askController(cluster, listReassignments(BROKER_WAIT_MS))
+    const { whole, moving } = await askController(cluster, listReassignments)
     if (whole.error === 'NONE')
       return (topic, { index }, id) =>
         moving.some((each) => each.topic === topic && each.partition === index && each.adding.includes(id))

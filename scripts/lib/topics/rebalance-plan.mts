@@ -1,11 +1,10 @@
 /** What a rebalance of topics would move, from where to where, and what an earlier one left. */
-import { waitUntil } from '../common/wait.mts'
+import { readUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import { type Metadata, metadata } from '../kafka/cluster-requests.mts'
-import { askController, BROKER_WAIT_MS } from '../kafka/controller.mts'
+import { askWhole } from '../kafka/controller.mts'
 import { type LogDir, readLogDirs } from '../kafka/log-dirs.mts'
 import { listReassignments, type Reassignment, type TopicPartition } from '../kafka/placement-requests.mts'
-import { NotNow } from '../kafka/steady.mts'
 import { type ConfigValue, describeTopicConfigs } from '../kafka/topic-requests.mts'
 import { type DeclaredTopic, MIN_IN_SYNC } from './file.mts'
 import { type Move, type PlacedTopic, planPlacement } from './placement.mts'
@@ -61,14 +60,9 @@ export async function readRebalance(
   declared: readonly DeclaredTopic[],
   only: readonly string[],
 ): Promise<RebalancePlan> {
-  let plan: RebalancePlan | undefined
-  const isSettled = async () => {
-    plan = await readOnce(cluster, declared, only)
-    return plan.unsafe.length === 0
-  }
+  const read = () => readOnce(cluster, declared, only)
   // What is moved has more copies until it has arrived, and the broker that is asked may hear of that later than the controller.
-  await waitUntil(isSettled, { timeoutMs: HEARD_MS, pollMs: 250 })
-  return plan as RebalancePlan
+  return readUntil(read, ({ unsafe }) => unsafe.length === 0, { timeoutMs: HEARD_MS, pollMs: 250 })
 }
 
 /** Milliseconds after which a broker has heard of what the controller says. */
@@ -82,7 +76,7 @@ async function readOnce(
   // In this order: what ends between the two is then a move to where it is already.
   const under = await readReassignments(cluster)
   const { brokers, topics } = await cluster.send(metadata)
-  const chosen = (name: string) => declared.some((topic) => topic.name === name) && isChosen(name, only)
+  const chosen = (name: string) => isChosen(name, declared, only)
   const moving = under.filter(({ topic }) => chosen(topic))
   const others = [...new Set(under.map(({ topic }) => topic).filter((name) => !chosen(name)))]
   const placed = placedTopics(topics, declared, only, moving)
@@ -121,13 +115,13 @@ async function readOnce(
 export const isThrottled = (config: ReadonlyMap<string, ConfigValue> | undefined): boolean =>
   THROTTLED.some((key) => Boolean(config?.get(key)?.value))
 
-const isChosen = (name: string, only: readonly string[]) => only.length === 0 || only.includes(name)
+/** Whether a topic is one of the declared, and of `only` where there are any. */
+export const isChosen = (name: string, declared: readonly DeclaredTopic[], only: readonly string[]): boolean =>
+  declared.some((topic) => topic.name === name) && (only.length === 0 || only.includes(name))
 
 /** Every partition of the cluster that is being moved. @throws {Error} when the controller cannot say */
 export async function readReassignments(cluster: Cluster): Promise<Reassignment[]> {
-  const { whole, moving } = await askController(cluster, listReassignments(BROKER_WAIT_MS))
-  if (whole.error !== 'NONE') throw new NotNow(whole)
-  return moving
+  return (await askWhole(cluster, listReassignments)).moving
 }
 
 /** Partitions that another broker than the first of their copies leads, though that is in sync. */

@@ -3,6 +3,7 @@ import { error, type Finding, type Paint, warning } from '../common/findings.mts
 import { table } from '../common/table.mts'
 import type { Outcome } from '../kafka/cluster-requests.mts'
 import { words } from '../kafka/controller.mts'
+import { nameOf } from '../kafka/placement-requests.mts'
 import { rebalanceCommand } from './hint.mts'
 import type { ActualTopic } from './plan.mts'
 import { isThrottled, type RebalancePlan } from './rebalance-plan.mts'
@@ -101,15 +102,12 @@ interface Ended {
   stopped: boolean
 }
 
-const names = (list: readonly { topic: string; partition: number }[]) =>
-  list.map(({ topic, partition }) => `${topic}-${partition}`)
-
 /** What was done and seen in the cluster, a line a topic. */
 export function summaries({ plan, after }: Ended): string[] {
-  const open = new Set(names([...after.moves, ...after.moving]))
-  const moved = new Set(names([...plan.moving, ...plan.moves]).filter((name) => !open.has(name)))
-  const behind = new Set(names(after.elections))
-  const elected = new Set(names(plan.elections).filter((name) => !behind.has(name)))
+  const open = new Set([...after.moves, ...after.moving].map(nameOf))
+  const moved = new Set([...plan.moving, ...plan.moves].map(nameOf).filter((name) => !open.has(name)))
+  const behind = new Set(after.elections.map(nameOf))
+  const elected = new Set(plan.elections.map(nameOf).filter((name) => !behind.has(name)))
   return [...topicsOf(plan)].flatMap((topic) => {
     const count = (of: Set<string>) => [...of].filter((name) => name.replace(/-\d+$/, '') === topic).length
     const parts = [
@@ -126,8 +124,8 @@ export function leftFindings({ plan, after, refused, stopped }: Ended, timeoutMs
   const findings = [...refused].map(([name, outcome]) =>
     error('TOPIC_NOT_MOVED', name, { found: `Kafka could not move it: ${words(outcome)}`, hint: next }),
   )
-  const [left, under] = [after.moves.filter((each) => !refused.has(names([each])[0] ?? '')), after.moving]
-  const all = new Set(names([...plan.moves, ...plan.moving])).size
+  const [left, under] = [after.moves.filter((each) => !refused.has(nameOf(each))), after.moving]
+  const all = new Set([...plan.moves, ...plan.moving].map(nameOf)).size
   if (stopped && left.length + under.length > 0) {
     const found = `stopped: ${left.length + under.length} of ${all} partitions are where they were`
     findings.push(error('REBALANCE_STOPPED', 'kafka partitions', { found, hint: next }))
@@ -141,13 +139,13 @@ export function leftFindings({ plan, after, refused, stopped }: Ended, timeoutMs
     const hint = isDown ? `start what is down, then: ${next}` : next
     findings.push(error('REBALANCE_UNDER_WAY', 'kafka partitions', { found, hint }))
   } else if (left.length > 0) {
-    const found = `not as planned: ${names(left).slice(0, 5).join(', ')}`
+    const found = `not as planned: ${left.map(nameOf).slice(0, 5).join(', ')}`
     findings.push(error('TOPIC_NOT_MOVED', 'kafka partitions', { found, hint: next }))
   }
   if (under.length === 0 && after.throttled.length > 0)
     findings.push(...after.throttled.map((name) => throttled(name, next)))
   if (!stopped && after.elections.length > 0) {
-    const found = `${after.elections.length}: ${names(after.elections).slice(0, 5).join(', ')}`
+    const found = `${after.elections.length}: ${after.elections.map(nameOf).slice(0, 5).join(', ')}`
     const subject = 'kafka partitions led by another broker than the preferred one'
     findings.push(warning('KAFKA_LEADERS', subject, { found, hint: next }))
   }

@@ -4,15 +4,16 @@ import { showProgress } from '../command/progress.mts'
 import { waitUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import { metadata, type Outcome } from '../kafka/cluster-requests.mts'
-import { ASK_AGAIN_MS, askController, BROKER_WAIT_MS, NOT_NOW } from '../kafka/controller.mts'
+import { ASK_AGAIN_MS, askWhole, NOT_NOW } from '../kafka/controller.mts'
 import { readLogDirs } from '../kafka/log-dirs.mts'
 import {
   alterReassignments,
   electPreferredLeaders,
+  nameOf,
   type Outcomes,
   type TopicPartition,
 } from '../kafka/placement-requests.mts'
-import { NotNow, type SteadyCluster } from '../kafka/steady.mts'
+import type { SteadyCluster } from '../kafka/steady.mts'
 import { bytesAt, electionsOf, readReassignments, sizeOf } from './rebalance-plan.mts'
 
 /** A partition on its way, and the brokers that get a copy. */
@@ -20,19 +21,12 @@ export interface UnderWay extends TopicPartition {
   adding: readonly number[]
 }
 
-export const nameOf = ({ topic, partition }: TopicPartition): string => `${topic}-${partition}`
-
 /** Ids of the brokers that are up. */
 export const upIn = async (cluster: Cluster): Promise<number[]> =>
   (await cluster.send(metadata)).brokers.map(({ id }) => id)
 
-async function alter(link: SteadyCluster, moves: Parameters<typeof alterReassignments>[0]): Promise<Outcomes> {
-  return link.use(async (cluster) => {
-    const outcomes = await askController(cluster, alterReassignments(moves, BROKER_WAIT_MS))
-    if (outcomes.whole.error !== 'NONE') throw new NotNow(outcomes.whole)
-    return outcomes
-  })
-}
+const alter = (link: SteadyCluster, moves: Parameters<typeof alterReassignments>[0]): Promise<Outcomes> =>
+  link.use((cluster) => askWhole(cluster, alterReassignments(moves)))
 
 /** Begins the moves. Returns those that Kafka refuses, with its reason. */
 export async function submit(
@@ -149,8 +143,7 @@ export async function elect(link: SteadyCluster, isChosen: (topic: string) => bo
       const { topics } = await cluster.send(metadata)
       const elections = electionsOf(topics.filter(({ name }) => isChosen(name)))
       if (elections.length === 0) return true
-      const { whole } = await askController(cluster, electPreferredLeaders(elections, BROKER_WAIT_MS))
-      if (whole.error !== 'NONE') throw new NotNow(whole)
+      await askWhole(cluster, electPreferredLeaders(elections))
       return false
     })
   await waitUntil(led, { timeoutMs: ELECTION_MS, pollMs: ASK_AGAIN_MS })

@@ -2,13 +2,14 @@
 import { onInterrupt } from '../command/interrupt.mts'
 import type { Finding } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
+import { nameOf } from '../kafka/placement-requests.mts'
 import { type SteadyCluster, steadyCluster } from '../kafka/steady.mts'
 import type { Settings } from '../settings/settings.mts'
 import type { DeclaredTopic } from './file.mts'
 import { rebalanceCommand } from './hint.mts'
-import { type RebalancePlan, readReassignments, readRebalance } from './rebalance-plan.mts'
+import { isChosen, type RebalancePlan, readReassignments, readRebalance } from './rebalance-plan.mts'
 import { hindrances, leftFindings, summaries, summaryOf } from './rebalance-report.mts'
-import { arrival, cancel, elect, nameOf, submit, upIn } from './rebalance-steps.mts'
+import { arrival, cancel, elect, submit, upIn } from './rebalance-steps.mts'
 import { throttle, throttledCopies, unthrottle } from './throttle.mts'
 
 export interface RebalanceOptions {
@@ -57,9 +58,8 @@ export async function rebalance(settings: Settings, options: RebalanceOptions): 
       asked = true
       log('Cancelling what has not arrived; press Ctrl-C again to leave it to the brokers')
     })
-    const copies = throttledCopies(plan.moves, plan.moving)
     const { bytesPerSecond = 0 } = options
-    const throttling = bytesPerSecond > 0 ? copies : new Map<string, never>()
+    const throttling = bytesPerSecond > 0 ? throttledCopies(plan.moves, plan.moving) : new Map<string, never>()
     if (throttling.size > 0) await limit(link, throttling, bytesPerSecond)
     if (plan.moves.length + plan.moving.length > 0) log(summaryOf(plan, bytesPerSecond))
     const refused = await submit(link, stopped() ? [] : plan.moves, timeoutMs)
@@ -74,7 +74,7 @@ export async function rebalance(settings: Settings, options: RebalanceOptions): 
       return throttled.length === 0 && (!arrived || moves.every((each) => refused.has(nameOf(each))))
     }
     if (quiet) await waitUntil(isSettled, { timeoutMs: SETTLE_MS, pollMs: 250 })
-    if (arrived) await elect(link, (name) => isChosen(name, options))
+    if (arrived) await elect(link, (name) => isChosen(name, declared, only))
     const after = await read()
     const outcome = { plan, after, refused, stopped: stopped() }
     return { plan, done: summaries(outcome), findings: [...hindered, ...leftFindings(outcome, timeoutMs, next)] }
@@ -83,9 +83,6 @@ export async function rebalance(settings: Settings, options: RebalanceOptions): 
     link.close()
   }
 }
-
-const isChosen = (name: string, { declared, only }: RebalanceOptions): boolean =>
-  only.length > 0 ? only.includes(name) : declared.some((topic) => topic.name === name)
 
 /** Throttles these copies; takes back what it can where not all of it is possible. */
 async function limit(link: SteadyCluster, copies: ReturnType<typeof throttledCopies>, bytesPerSecond: number) {

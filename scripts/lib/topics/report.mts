@@ -3,7 +3,7 @@ import { error, type Finding, type Paint, warning } from '../common/findings.mts
 import { table } from '../common/table.mts'
 import type { DeclaredTopic } from './file.mts'
 import { createCommand, fileFlag, rebalanceCommand } from './hint.mts'
-import { CLEANUP_POLICY, changeCount, deletes, type TopicPlan, valueBefore } from './plan.mts'
+import { CLEANUP_POLICY, changedTopics, deletes, type TopicPlan, valueBefore } from './plan.mts'
 import type { RebalancePlan } from './rebalance-plan.mts'
 import { rebalanceCount, rebalanceText, renderRebalance } from './rebalance-report.mts'
 
@@ -35,42 +35,45 @@ export function renderPlan(plan: TopicPlan, paint: Paint): string {
   ])
 }
 
-interface Outcome {
+export interface Synced {
   clusterId: string
   brokers: number
   plan: TopicPlan
-  done: readonly string[]
-  placement?: RebalancePlan | undefined
-  moved?: readonly string[] | undefined
+  /** Changes made and proven, a line each. */
+  done: string[]
+  /** What a rebalance was to do, and a line a topic of what it did; undefined where none was asked for. */
+  placement?: RebalancePlan
+  moved?: string[]
+  findings: Finding[]
 }
 
 /** What came of a run, for people: the cluster, the plan, and what was done of it in so many seconds. */
 export function renderSynced(
-  { clusterId, brokers, plan, done, placement, moved = [] }: Outcome,
+  { clusterId, brokers, plan, done, placement, moved = [] }: Omit<Synced, 'findings'>,
   mode: 'apply' | 'plan' | 'check',
   seconds: number,
   paint: Paint,
 ): string {
-  const changes = changeCount(plan)
+  const changes = changedTopics(plan).size
   const text = [`Cluster ${clusterId}, brokers: ${brokers}`]
   if (mode !== 'check') text.push(renderPlan(plan, paint))
   const moves = placement ? rebalanceCount(placement) : 0
   if (placement && mode !== 'check') text.push(renderRebalance(placement, paint))
-  if (changes === 0 && moves === 0) {
+  if (changes > 0 && mode === 'apply')
+    text.push(`Changed in ${seconds.toFixed(1)} s: ${done.length} of ${changes}`, ...done.map((line) => `  ${line}`))
+  else if (changes > 0) text.push(`Topics that ${mode === 'check' ? 'differ' : 'would change'}: ${changes}`)
+  else if (moves === 0) {
     const stuck = plan.impossible.some(({ what }) => what === 'partitions')
     const rest = plan.impossible.length > 0 ? 'Nothing that can be changed without --rebalance' : 'Nothing to do'
     text.push(stuck ? 'Nothing that can be changed' : rest)
-  } else if (changes === 0) text.push()
-  else if (mode === 'check') text.push(`Topics that differ: ${changes}`)
-  else if (mode === 'plan') text.push(`Topics that would change: ${changes}`)
-  else text.push(`Changed in ${seconds.toFixed(1)} s: ${done.length} of ${changes}`, ...done.map((line) => `  ${line}`))
+  }
   if (placement && moves > 0) text.push(...rebalanceText(placement, mode, moved))
   return text.filter(Boolean).join('\n')
 }
 
 /** Whether anything is to be changed. */
-export const wouldChange = ({ plan, placement }: Pick<Outcome, 'plan' | 'placement'>): boolean =>
-  changeCount(plan) > 0 || (placement !== undefined && rebalanceCount(placement) > 0)
+export const wouldChange = ({ plan, placement }: Pick<Synced, 'plan' | 'placement'>): boolean =>
+  changedTopics(plan).size > 0 || (placement !== undefined && rebalanceCount(placement) > 0)
 
 /** Partitions, replication and configuration in one line. */
 export function describeTopic({ partitions, replication, config }: DeclaredTopic): string {

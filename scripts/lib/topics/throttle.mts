@@ -1,9 +1,10 @@
 /** Bounds what brokers copy while partitions move, so that producers and consumers keep their share of the network and disks. */
-import { type Finding, OpsError, unknown } from '../common/findings.mts'
+import { cannotTell, unknown } from '../common/findings.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import type { Outcome } from '../kafka/cluster-requests.mts'
 import { askController, words } from '../kafka/controller.mts'
-import { type ConfigEdit, editConfigs, type Reassignment } from '../kafka/placement-requests.mts'
+import type { Reassignment } from '../kafka/placement-requests.mts'
+import { type ConfigEdit, editConfigs } from '../kafka/topic-requests.mts'
 import type { Move } from './placement.mts'
 
 /** Keys of a topic: the copies, as `partition:broker`, that are read and written no faster than the rate of their broker. */
@@ -15,7 +16,7 @@ const RATES = ['leader.replication.throttled.rate', 'follower.replication.thrott
 export function throttledCopies(
   moves: readonly Move[],
   moving: readonly Reassignment[],
-): Map<string, { [K in (typeof THROTTLED)[number]]: string }> {
+): Map<string, Record<string, string>> {
   const copies = new Map<string, [Set<string>, Set<string>]>()
   const note = (topic: string, partition: number, sources: readonly number[], targets: readonly number[]) => {
     const sets = copies.get(topic) ?? [new Set(), new Set()]
@@ -34,7 +35,7 @@ export function throttledCopies(
   return new Map(
     [...copies].map(([topic, [sources, targets]]) => [
       topic,
-      { [THROTTLED[0]]: [...sources].join(), [THROTTLED[1]]: [...targets].join() } as never,
+      { [THROTTLED[0]]: [...sources].join(), [THROTTLED[1]]: [...targets].join() },
     ]),
   )
 }
@@ -75,16 +76,13 @@ async function editTopics(cluster: Cluster, edits: ConfigEdit[]): Promise<void> 
 async function editBrokers(cluster: Cluster, brokers: readonly number[], rate: string | null): Promise<void> {
   const config = Object.fromEntries(RATES.map((key) => [key, rate]))
   const edits = brokers.map((id) => cluster.sendTo(id, editConfigs([{ on: 'broker', name: String(id), config }])))
-  refuseFailure('brokers', (await Promise.all(edits)).flat())
+  for (const outcomes of await Promise.all(edits)) refuseFailure('brokers', outcomes)
 }
 
-function refuseFailure(what: string, outcomes: readonly Outcome[]): void {
-  const failure = outcomes.find(({ error }) => error !== 'NONE')
-  if (failure) throw new OpsError(3, [throttleFinding(what, words(failure))])
+function refuseFailure(what: string, outcomes: ReadonlyMap<string, Outcome>): void {
+  const failure = [...outcomes.values()].find(({ error }) => error !== 'NONE')
+  if (!failure) return
+  const found = `Kafka did not change the throttle of replication: ${words(failure)}`
+  const hint = 'run it again: it removes what is left of throttles'
+  throw cannotTell(unknown('REBALANCE_THROTTLE', `kafka ${what}`, { found, hint }))
 }
-
-const throttleFinding = (what: string, cause: string): Finding =>
-  unknown('REBALANCE_THROTTLE', `kafka ${what}`, {
-    found: `Kafka did not change the throttle of replication: ${cause}`,
-    hint: 'run it again: it removes what is left of throttles',
-  })

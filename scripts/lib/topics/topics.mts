@@ -1,18 +1,17 @@
 /** What create-topics does, from the file to the proof; `npm start` does the same in its own process. */
-import { configError, error, type Finding } from '../common/findings.mts'
+import { configError, error } from '../common/findings.mts'
 import { openCluster } from '../kafka/cluster.mts'
 import { metadata } from '../kafka/cluster-requests.mts'
-import { TAKE_OVER_MS, unservedFindings } from '../kafka/serving.mts'
+import { TAKE_OVER_MS, unservedFindings } from '../kafka/offsets.mts'
 import type { Settings } from '../settings/settings.mts'
 import { applyTopicPlan } from './apply.mts'
 import { type DeclaredTopic, readTopicsFile } from './file.mts'
 import { fileFlag } from './hint.mts'
 import { clusterMistakes } from './mistakes.mts'
-import { laterPlan, narrowPlan, type TopicPlan, withoutShortening, withRebalance } from './plan.mts'
+import { laterPlan, narrowPlan, withoutShortening, withRebalance } from './plan.mts'
 import { readTopicPlan } from './read.mts'
 import { rebalance } from './rebalance.mts'
-import type { RebalancePlan } from './rebalance-plan.mts'
-import { growthWarnings, impossibleFindings, planFindings, shorteningWarnings } from './report.mts'
+import { growthWarnings, impossibleFindings, planFindings, type Synced, shorteningWarnings } from './report.mts'
 import { unevenFindings } from './uneven.mts'
 import { byPosition } from './yaml-source.mts'
 
@@ -30,18 +29,6 @@ export interface SyncOptions {
   /** To wait for the broker, and again for the changes to take effect. */
   timeoutMs: number
   log: (line: string) => void
-}
-
-export interface Synced {
-  clusterId: string
-  brokers: number
-  plan: TopicPlan
-  /** Changes made and proven, a line each. */
-  done: string[]
-  /** What a rebalance was to do, and a line a topic of what it did; undefined where none was asked for. */
-  placement?: RebalancePlan
-  moved?: string[]
-  findings: Finding[]
 }
 
 /**

@@ -34,7 +34,6 @@ export function clickhouse(settings: Settings, installed: Installed): EmbeddedSe
       L2_CLICKHOUSE_FILES: settings.CLICKHOUSE_EXTRA_GRANTS.some((source) => OF_FILES.includes(source)) ? 'all' : 'own',
       L2_KAFKA_BROKERS: `${host}:${settings.KAFKA_INTERNAL_PORT}`,
     },
-    cwd: dataDir,
     login: basicLogin(settings.CLICKHOUSE_USER, settings.CLICKHOUSE_PASSWORD),
     stdin: JSON.stringify({
       L2_CLICKHOUSE_PASSWORD_SHA256: sha256(settings.CLICKHOUSE_PASSWORD),

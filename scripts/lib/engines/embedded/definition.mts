@@ -21,12 +21,12 @@ export interface EmbeddedService extends Launch {
   host: string
   ports: number[]
   /** Files to write before the start, by path: `text`, after the contents of the shared file `base` if there is one. */
-  files: Record<string, { base?: string; text: string }>
+  files?: Record<string, { base?: string; text: string }>
   /** Links to make before the start: path of the link, and the shared file it leads to. */
-  links: Record<string, string>
-  folders: string[]
+  links?: Record<string, string>
+  folders?: string[]
   /** Folders to delete before the start. */
-  leftovers: string[]
+  leftovers?: string[]
   /** The header that logs in over HTTP, where one is needed to ask whether it serves. */
   login?: string
   /** Longest time to its first answer, in ms. */

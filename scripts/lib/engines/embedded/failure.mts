@@ -1,9 +1,10 @@
-/** Why a service did not start, as findings. */
+/** Why a service did not start, or gives no answer, by its log. */
 import path from 'node:path'
-import { error, OpsError } from '../../common/findings.mts'
-import { knownCause } from '../known-causes.mts'
+import { error, type Finding, OpsError } from '../../common/findings.mts'
+import { isSilent, knownCause } from '../known-causes.mts'
+import type { ServiceName } from '../service.mts'
 import type { EmbeddedService } from './definition.mts'
-import { lastLines, type ProcessRecord } from './processes.mts'
+import { lastLines, type ProcessRecord, readRecords } from './processes.mts'
 
 /** The finding of a port on which another service answers. */
 export function portHeld({ name, host }: EmbeddedService, port: number): OpsError {
@@ -28,4 +29,24 @@ function errorLines(lines: readonly string[]): string[] {
   const exceptions = lines.filter((line) => /^(Caused by: )?[\w.$]+(Exception|Error)\b/.test(line))
   const errors = lines.filter((line) => /\b(ERROR|FATAL)\b|<(Error|Fatal)>/.test(line))
   return [...new Set([...exceptions, ...errors])]
+}
+
+/** Adds to the finding of a service that gives no answer, or refuses what it has, what its log says: a known cause, or the last line. */
+export function explainByLog(
+  { service, findings }: { service: ServiceName; findings: readonly Finding[] },
+  dataDir: string,
+): void {
+  const silent = findings.find((finding) => isSilent(finding) && finding.severity === 'error')
+  if (!silent) return
+  // Without a record it was stopped, and its log is about an earlier life.
+  const record = readRecords(dataDir).find(({ name }) => name === service)
+  const log = record ? lastLines(record.log, 5000) : []
+  const cause = knownCause(log.join('\n'), dataDir)
+  if (cause) {
+    silent.code = cause.code
+    silent.found += `; its log shows ${cause.cause}`
+    silent.hint = cause.hint
+  } else if (log.length > 0) {
+    silent.found += `; its log ends with "${log.at(-1)?.slice(0, 200)}"`
+  }
 }

@@ -66,8 +66,6 @@ export function zookeeper(settings: Settings, installed: Installed): EmbeddedSer
       config,
     ],
     env: JAVA_ENV,
-    cwd: dataDir,
-    stdin: '',
     files: {
       // Of two equal keys the later one holds.
       [config]: {
@@ -82,7 +80,6 @@ export function zookeeper(settings: Settings, installed: Installed): EmbeddedSer
         ].join('\n'),
       },
     },
-    links: {},
     folders: [data, logs, temporaryFolder(settings, 'zookeeper')],
     leftovers: [temporaryFolder(settings, 'zookeeper')],
     startTimeoutMs: 30_000,
@@ -129,7 +126,6 @@ const zookeeperProperties = (settings: Settings) => ({
 })
 
 export function kafka(settings: Settings, installed: Installed): EmbeddedService {
-  const dataDir = settings.EMBEDDED_DATA_DIR
   const logs = kafkaFolder(settings)
   const local = reachable(settings.BIND_ADDRESS)
   const overrides = {
@@ -152,10 +148,6 @@ export function kafka(settings: Settings, installed: Installed): EmbeddedService
       ...Object.entries(overrides).flatMap(([key, value]) => ['--override', `${key}=${value}`]),
     ],
     env: JAVA_ENV,
-    cwd: dataDir,
-    stdin: '',
-    files: {},
-    links: {},
     folders: [logs, temporaryFolder(settings, 'kafka')],
     leftovers: [temporaryFolder(settings, 'kafka')],
     startTimeoutMs: 90_000,

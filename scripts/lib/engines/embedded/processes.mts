@@ -32,9 +32,8 @@ export interface Launch {
   command: string
   args: string[]
   env: NodeJS.ProcessEnv
-  cwd: string
   /** Written to its standard input, which is then closed. */
-  stdin: string
+  stdin?: string
 }
 
 const runFolder = (dataDir: string) => path.join(dataDir, 'run')
@@ -101,21 +100,17 @@ function parseRecord(text: string): { pid?: number; born?: string } {
   }
 }
 
-/** The services of a data folder that run now, with their log files. */
-export function runningEmbedded(dataDir: string): { name: string; pid: number; log: string }[] {
-  return readRecords(dataDir)
-    .filter(isAlive)
-    .map(({ name, pid }) => ({ name, pid, log: logFile(dataDir, name) }))
-}
+/** Those of a data folder that run now. */
+export const runningEmbedded = (dataDir: string): ProcessRecord[] => readRecords(dataDir).filter(isAlive)
 
-/** Starts a process that survives this one, its output in its log file, and records it. */
-export function launch(dataDir: string, { name, command, args, env, cwd, stdin }: Launch): ProcessRecord {
+/** Starts a process in the data folder that survives this one, its output in its log file, and records it. */
+export function launch(dataDir: string, { name, command, args, env, stdin }: Launch): ProcessRecord {
   const log = logFile(dataDir, name)
   mkdirSync(path.dirname(log), { recursive: true })
   mkdirSync(runFolder(dataDir), { recursive: true })
   if (existsSync(log)) renameSync(log, `${log}.1`)
   const output = openSync(log, 'a')
-  const child = spawn(command, args, { cwd, env, detached: true, stdio: ['pipe', output, output] })
+  const child = spawn(command, args, { cwd: dataDir, env, detached: true, stdio: ['pipe', output, output] })
   closeSync(output)
   // A command that cannot be run looks like a process that has ended; the log has the reason.
   child.on('error', (error) => writeFileSync(log, `${error.message}\n`))

@@ -32,12 +32,6 @@ function ui(settings: Settings): EmbeddedService {
     args: [shared('scripts/ui.mts'), '--no-open', '--port', String(port)],
     // The settings of this start, whatever its shell, .env and --env-file were; and the Node.js that runs it.
     env: { PATH: `${path.dirname(process.execPath)}:${process.env.PATH ?? ''}`, ...variablesOf(settings) },
-    cwd: settings.EMBEDDED_DATA_DIR,
-    stdin: '',
-    files: {},
-    links: {},
-    folders: [],
-    leftovers: [],
     startTimeoutMs: 60_000,
   }
 }
@@ -63,13 +57,9 @@ function redis(settings: Settings, installed: Installed): EmbeddedService {
       '-',
     ],
     env: {},
-    cwd: dataDir,
     // Through standard input, so that no command line shows it.
     stdin: `requirepass "${settings.REDIS_PASSWORD.replace(/["\\]/g, '\\$&')}"\n`,
-    files: {},
-    links: {},
     folders: [data],
-    leftovers: [],
     startTimeoutMs: 60_000,
   }
 }

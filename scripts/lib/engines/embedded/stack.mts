@@ -120,13 +120,13 @@ async function startService(
 }
 
 function prepare(service: EmbeddedService): void {
-  for (const folder of service.leftovers) rmSync(folder, { recursive: true, force: true })
-  for (const folder of service.folders) mkdirSync(folder, { recursive: true })
-  for (const [link, target] of Object.entries(service.links)) {
+  for (const folder of service.leftovers ?? []) rmSync(folder, { recursive: true, force: true })
+  for (const folder of service.folders ?? []) mkdirSync(folder, { recursive: true })
+  for (const [link, target] of Object.entries(service.links ?? {})) {
     rmSync(link, { force: true })
     symlinkSync(target, link)
   }
-  for (const [file, { base, text }] of Object.entries(service.files)) {
+  for (const [file, { base, text }] of Object.entries(service.files ?? {})) {
     writeFileSync(file, (base ? readFileSync(base, 'utf8') : '') + text)
   }
 }
