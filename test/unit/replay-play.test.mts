@@ -2,6 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { progressBar, progressLines } from '../../scripts/lib/command/progress.mts'
+import type { Message } from '../../scripts/lib/replay/message.mts'
 import { play } from '../../scripts/lib/replay/play.mts'
 import { type Entry, mergeRecordings, type Recording } from '../../scripts/lib/replay/recording.mts'
 
