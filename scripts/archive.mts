@@ -5,7 +5,7 @@
  * question. Run again after an interruption, it finishes.
  */
 import { runCommand } from './lib/command/command.mts'
-import { longTimeout, refuseTogether, usage } from './lib/command/flags.mts'
+import { longTimeout, refuseTogether } from './lib/command/flags.mts'
 
 const NAME = 'npm run archive --'
 
@@ -41,13 +41,7 @@ If it is interrupted, the next run finishes it; npm run restore brings days back
     const { keep, yes, 'dry-run': dryRun, before, timeout } = options
     refuseTogether({ '--keep': keep, '--yes': yes, '--dry-run': dryRun }, `${NAME} --help`)
     const { checkFlags, renderDays, renderQuestion } = await import('./lib/archive/report.mts')
-    const mistake = (flag: string, found: string, expected: string) => usage(NAME, flag, found, expected)
-    const { name, folder } = checkFlags(mistake, {
-      name: options.table,
-      folder: ['--to', options.to],
-      days: [['--before', before]],
-    })
-    const { placeOf } = await import('./lib/s3/address.mts')
+    const { name, folder } = checkFlags(NAME, options.table, ['--to', options.to], [['--before', before]])
     const { archiveTable } = await import('./lib/archive/archive.mts')
     const { confirmWord, requireTerminal } = await import('./lib/command/confirm.mts')
     const { nameRemote } = await import('./lib/command/target.mts')
@@ -58,7 +52,7 @@ If it is interrupted, the next run finishes it; npm run restore brings days back
     const archived = await archiveTable(settings, {
       table: name,
       before: before as string,
-      folder: placeOf(folder),
+      folder,
       dryRun,
       timeoutMs: timeout * 1000,
       log,

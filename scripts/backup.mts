@@ -2,7 +2,7 @@
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /** Backs the whole market database up through ClickHouse's own BACKUP, proves it by reading it back, and takes it to a folder. */
 import { runCommand } from './lib/command/command.mts'
-import { longTimeout, usage } from './lib/command/flags.mts'
+import { longTimeout } from './lib/command/flags.mts'
 
 const NAME = 'npm run backup --'
 
@@ -28,9 +28,8 @@ If it is interrupted, run it again; npm run restore -- --backup brings a backup 
     3: 'could not tell: ClickHouse or the S3 server gives no answer, or another backup or restore runs',
   },
   run: async ({ options: { to, 'dry-run': dryRun, timeout }, log }) => {
-    const { placeOf } = await import('./lib/s3/address.mts')
     const { checkFolder } = await import('./lib/archive/report.mts')
-    const folder = placeOf(checkFolder((...found) => usage(NAME, ...found), '--to', to))
+    const folder = checkFolder(NAME, '--to', to)
     const { backUp } = await import('./lib/backup/backup.mts')
     const { renderBackup } = await import('./lib/backup/report.mts')
     const { readSettings } = await import('./lib/settings/settings.mts')

@@ -6,7 +6,7 @@
  * It warns of a shorter retention or another cleanup.policy, which make the broker delete records.
  */
 import { runCommand } from './lib/command/command.mts'
-import { refuseTogether, usage } from './lib/command/flags.mts'
+import { longTimeout, refuseTogether, usage } from './lib/command/flags.mts'
 import { configError } from './lib/common/findings.mts'
 
 const NAME = './scripts/create-topics.mts'
@@ -39,12 +39,11 @@ A shorter retention or another cleanup.policy makes the broker delete records: -
     },
     file: { type: 'string', value: 'PATH', help: 'read this file instead of kafka/topics.yml' },
     timeout: {
-      type: 'number',
-      value: 'SECONDS',
-      min: 1,
+      ...longTimeout(
+        60,
+        'how long to wait for the broker, and for the changes to take effect; of --rebalance: while nothing moves',
+      ),
       max: 3600,
-      default: 60,
-      help: 'how long to wait for the broker, and for the changes to take effect; of --rebalance: while nothing moves',
     },
   },
   example: './scripts/create-topics.mts --dry-run --only iqfeed.l2.raw',

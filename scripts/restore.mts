@@ -1,36 +1,10 @@
 #!/bin/sh
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /** Brings archived days of a market table back, or a whole database from a backup: verified, and adds nothing that is there already. */
-import { type Report, runCommand } from './lib/command/command.mts'
-import { longTimeout, refuseTogether, usage } from './lib/command/flags.mts'
+import { runCommand } from './lib/command/command.mts'
+import { longTimeout, refuseTogether } from './lib/command/flags.mts'
 
 const NAME = 'npm run restore --'
-
-interface BackupOptions {
-  table: string | undefined
-  from: string | undefined
-  day: string[]
-  'dry-run': boolean
-  timeout: number
-}
-
-async function restoreBackup(
-  backup: string,
-  { table, day, from, 'dry-run': dryRun, timeout }: BackupOptions,
-  log: (line: string) => void,
-): Promise<Report> {
-  refuseTogether({ '--backup': true, '--table': table !== undefined, '--day': day.length > 0 }, `${NAME} --help`)
-  const { checkFolder } = await import('./lib/archive/report.mts')
-  const folder = checkFolder((...found) => usage(NAME, ...found), '--from', from)
-  const { placeOf } = await import('./lib/s3/address.mts')
-  const { renderRestored } = await import('./lib/backup/report.mts')
-  const { restoreDatabase } = await import('./lib/backup/restore.mts')
-  const { readSettings } = await import('./lib/settings/settings.mts')
-  const request = { folder: placeOf(folder), backup, dryRun, timeoutMs: timeout * 1000, log }
-  const restored = await restoreDatabase(readSettings(), request)
-  const { name, tables, findings } = restored
-  return { findings, text: renderRestored(restored), data: { backup: name, tables } }
-}
 
 await runCommand({
   name: NAME,
@@ -58,26 +32,27 @@ With --backup it brings a whole database back that npm run backup took, into tab
     3: 'could not tell: ClickHouse or the S3 server gives no answer, or another backup or restore runs',
   },
   run: async ({ options, log }) => {
-    if (options.backup !== undefined) return restoreBackup(options.backup, options, log)
-    const { yes, 'dry-run': dryRun, day, timeout } = options
-    const { checkFlags, renderRestored } = await import('./lib/archive/report.mts')
-    const mistake = (flag: string, found: string, expected: string) => usage(NAME, flag, found, expected)
+    const { backup, table, from, yes, 'dry-run': dryRun, day, timeout } = options
+    const { checkFlags, checkFolder, renderRestored } = await import('./lib/archive/report.mts')
+    const { readSettings } = await import('./lib/settings/settings.mts')
+    if (backup !== undefined) {
+      refuseTogether({ '--backup': true, '--table': table !== undefined, '--day': day.length > 0 }, `${NAME} --help`)
+      const folder = checkFolder(NAME, '--from', from)
+      const { renderRestored } = await import('./lib/backup/report.mts')
+      const { restoreDatabase } = await import('./lib/backup/restore.mts')
+      const request = { folder, backup, dryRun, timeoutMs: timeout * 1000, log }
+      const restored = await restoreDatabase(readSettings(), request)
+      const { name, tables, findings } = restored
+      return { findings, text: renderRestored(restored), data: { backup: name, tables } }
+    }
     const days = day.map((each): [string, string] => ['--day', each])
-    const { name, folder } = checkFlags(mistake, { name: options.table, folder: ['--from', options.from], days })
-    const { placeOf } = await import('./lib/s3/address.mts')
+    const { name, folder } = checkFlags(NAME, table, ['--from', from], days)
     const { restoreDays } = await import('./lib/archive/restore.mts')
     const { DECLINED, mayChange } = await import('./lib/command/target.mts')
-    const { readSettings } = await import('./lib/settings/settings.mts')
     const settings = readSettings()
     if (!dryRun && !(await mayChange(settings, ['clickhouse'], { yes, command: NAME, log }))) return DECLINED
-    const restored = await restoreDays(settings, {
-      table: name,
-      folder: placeOf(folder),
-      days: day,
-      dryRun,
-      timeoutMs: timeout * 1000,
-      log,
-    })
+    const request = { table: name, folder, days: day, dryRun, timeoutMs: timeout * 1000, log }
+    const restored = await restoreDays(settings, request)
     const text = `${name}\n${renderRestored(restored.days)}`
     return { findings: restored.findings, text, data: { table: name, days: restored.days } }
   },

@@ -2,10 +2,9 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { showProgress } from '../../scripts/lib/command/progress.mts'
-import { mergeRecordings } from '../../scripts/lib/replay/merge.mts'
 import type { Message } from '../../scripts/lib/replay/message.mts'
 import { play } from '../../scripts/lib/replay/play.mts'
-import type { Entry, Recording } from '../../scripts/lib/replay/recording.mts'
+import { type Entry, mergeRecordings, type Recording } from '../../scripts/lib/replay/recording.mts'
 
 const playing = suite('play')
 

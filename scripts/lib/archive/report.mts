@@ -1,8 +1,9 @@
 /** What archive and restore say. */
+import { usage } from '../command/flags.mts'
 import { count } from '../common/count.mts'
 import { configError, type Finding, reason } from '../common/findings.mts'
 import { table } from '../common/table.mts'
-import { isS3, parseS3 } from '../s3/address.mts'
+import { isS3, parseS3, placeOf } from '../s3/address.mts'
 import type { Archived } from './archive.mts'
 import type { Partition } from './drop.mts'
 import type { RestoredDay } from './restore.mts'
@@ -51,56 +52,44 @@ export function renderRestored(days: readonly RestoredDay[]): string {
   )
 }
 
-/** Makes a finding of a wrong flag. */
-type Usage = (flag: string, found: string, expected: string) => Finding
-
 /**
- * The flags that both commands have, checked.
+ * The flags that archive and restore have, checked; the folder as `placeOf` has it.
  * @throws {OpsError} exit code 2, naming each that is missing or wrong
  */
 export function checkFlags(
-  usage: Usage,
-  {
-    name,
-    folder,
-    days,
-  }: {
-    name?: string | undefined
-    folder: [flag: string, value?: string | undefined]
-    days: [flag: string, value?: string | undefined][]
-  },
+  command: string,
+  name: string | undefined,
+  [flag, value = '']: [flag: string, value?: string | undefined],
+  days: [flag: string, value?: string | undefined][],
 ): { name: TableName; folder: string } {
   const wrong: Finding[] = []
-  const tables = TABLES.join(', ')
   if (!TABLES.some((table) => table === name))
-    wrong.push(usage('--table', name === undefined ? 'no table' : `"${name}"`, tables))
-  const [flag, value = ''] = folder
-  wrong.push(...folderMistakes(usage, flag, value))
-  for (const [flag, day] of days) {
-    if (day === undefined) wrong.push(usage(flag, 'no day', 'a day such as 2026-11-25'))
-    else if (!isDay(day)) wrong.push(usage(flag, `"${day}"`, 'a day such as 2026-11-25'))
-  }
+    wrong.push(usage(command, '--table', name === undefined ? 'no table' : `"${name}"`, TABLES.join(', ')))
+  wrong.push(...folderMistakes(command, flag, value))
+  for (const [flag, day] of days)
+    if (day === undefined || !isDay(day))
+      wrong.push(usage(command, flag, day === undefined ? 'no day' : `"${day}"`, 'a day such as 2026-11-25'))
   if (wrong.length > 0) throw configError(wrong)
-  return { name: name as TableName, folder: value }
+  return { name: name as TableName, folder: placeOf(value) }
 }
 
-/** @throws {OpsError} exit code 2 for none, and for an address of anything but S3 */
-export function checkFolder(usage: Usage, flag: string, value = ''): string {
-  const wrong = folderMistakes(usage, flag, value)
+/** As `placeOf` has it. @throws {OpsError} exit code 2 for none, and for an address of anything but S3 */
+export function checkFolder(command: string, flag: string, value = ''): string {
+  const wrong = folderMistakes(command, flag, value)
   if (wrong.length > 0) throw configError(wrong)
-  return value
+  return placeOf(value)
 }
 
-function folderMistakes(usage: Usage, flag: string, value: string): Finding[] {
+function folderMistakes(command: string, flag: string, value: string): Finding[] {
   const expected = 'a folder or s3://BUCKET/PREFIX'
-  if (value === '') return [usage(flag, 'no folder', expected)]
+  if (value === '') return [usage(command, flag, 'no folder', expected)]
   if (!/^\w+:\/\//.test(value)) return []
-  if (!isS3(value)) return [usage(flag, `"${value}"`, expected)]
+  if (!isS3(value)) return [usage(command, flag, `"${value}"`, expected)]
   try {
     parseS3(value)
     return []
   } catch (failure) {
-    return [usage(flag, `"${value}"`, reason(failure))]
+    return [usage(command, flag, `"${value}"`, reason(failure))]
   }
 }
 

@@ -66,21 +66,17 @@ function lookOf(before: Reading, after: Reading): Look {
  */
 export async function readLooks(settings: Settings, options: LookOptions, show?: (look: Look) => void): Promise<Look> {
   const cluster = await openCluster(settings, options)
-  let end: () => void = () => {}
-  let isEnded = false
-  const ended = new Promise<void>((resolve) => {
-    end = () => {
-      isEnded = true
-      resolve()
-    }
-  })
+  const ended = new AbortController()
+  const end = () => ended.abort()
   const release = show ? onInterrupt(end) : undefined
   if (show) process.stdout.once('error', end)
   try {
     let before = await readOnce(cluster, options)
     for (;;) {
-      await Promise.race([delay(options.intervalMs), ended])
-      if (isEnded) return { groups: [], findings: [] }
+      await delay(options.intervalMs, undefined, { signal: ended.signal }).catch(() => {
+        // Ended while it waited.
+      })
+      if (ended.signal.aborted) return { groups: [], findings: [] }
       const after = await readOnce(cluster, options)
       const look = lookOf(before, after)
       if (!show) return look

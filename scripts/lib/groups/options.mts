@@ -1,5 +1,5 @@
 /** The flags of consumer-groups, and what they ask for. */
-import { type OptionSpec, refuseTogether, usage, type ValuesOf } from '../command/flags.mts'
+import { longTimeout, type OptionSpec, refuseTogether, usage, type ValuesOf } from '../command/flags.mts'
 import { configError, type Finding } from '../common/findings.mts'
 import { parseStart, START_FORMS } from '../kafka/start.mts'
 import type { ResetRequest } from './reset.mts'
@@ -20,14 +20,7 @@ export const OPTIONS = {
   topic: { type: 'list', value: 'TOPIC', help: 'with reset: only these topics' },
   'dry-run': { type: 'boolean', help: 'with reset: show what would move and change nothing' },
   yes: { type: 'boolean', help: 'with reset: do not ask; needed where there is no terminal' },
-  timeout: {
-    type: 'number',
-    value: 'SECONDS',
-    min: 1,
-    max: 3600,
-    default: 30,
-    help: 'how long to wait for the broker, and for each answer',
-  },
+  timeout: { ...longTimeout(30, 'how long to wait for the broker, and for each answer'), max: 3600 },
 } as const satisfies Record<string, OptionSpec>
 
 export type Asked =

@@ -1,5 +1,5 @@
 /** The flags of tail-topic, and what they ask for. */
-import { type OptionSpec, refuseTogether, usage, type ValuesOf } from '../command/flags.mts'
+import { longTimeout, type OptionSpec, refuseTogether, usage, type ValuesOf } from '../command/flags.mts'
 import { configError, type Finding } from '../common/findings.mts'
 import { parseStart, START_FORMS } from '../kafka/start.mts'
 import { parseWhere } from './filter.mts'
@@ -24,14 +24,7 @@ export const OPTIONS = {
     help: 'only JSON messages with this value in this field; a.b is field b of object a',
   },
   partition: { type: 'number', value: 'N', min: 0, max: 1e6, whole: true, help: 'only this partition' },
-  timeout: {
-    type: 'number',
-    value: 'SECONDS',
-    min: 1,
-    max: 3600,
-    default: 30,
-    help: 'how long to wait for the broker, and for each answer',
-  },
+  timeout: { ...longTimeout(30, 'how long to wait for the broker, and for each answer'), max: 3600 },
 } as const satisfies Record<string, OptionSpec>
 
 /**

@@ -1,5 +1,6 @@
 /** What a recording is, whatever its format: messages in the order of the file, and mistakes in place of lines that are none. */
 import { configError, error, reason } from '../common/findings.mts'
+import { mergeByTime } from '../common/merge.mts'
 import type { Kind } from './fields.mts'
 import type { Context, Message } from './message.mts'
 
@@ -79,3 +80,10 @@ export async function* usable(
   const hint = 'docs/ingest.md describes what a line may hold'
   throw configError([error('REPLAY_LINES', file, { found, hint })])
 }
+
+/** The entries of all recordings by time. Mistakes come when they are met. */
+export const mergeRecordings = (recordings: readonly Recording[]): AsyncGenerator<Entry[]> =>
+  mergeByTime(
+    recordings.map(({ entries }) => entries),
+    (entry) => ('message' in entry ? entry.message.timeUs : Number.NEGATIVE_INFINITY),
+  )

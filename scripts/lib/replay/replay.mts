@@ -2,6 +2,7 @@
 
 import { onInterrupt } from '../command/interrupt.mts'
 import { showProgress } from '../command/progress.mts'
+import { count } from '../common/count.mts'
 import { type ExitCode, type Finding, OpsError, type Paint, warning } from '../common/findings.mts'
 import { table } from '../common/table.mts'
 import { zoneOf } from '../common/time.mts'
@@ -9,9 +10,8 @@ import type { Settings } from '../settings/settings.mts'
 import { type Kind, TOPICS } from './fields.mts'
 import { openRecordings } from './files.mts'
 import { generateMarket } from './market.mts'
-import { mergeRecordings } from './merge.mts'
 import { type Pace, type Played, play } from './play.mts'
-import type { Entry } from './recording.mts'
+import { type Entry, mergeRecordings } from './recording.mts'
 import { openSender } from './sender.mts'
 
 export interface ReplayOptions {
@@ -147,13 +147,11 @@ function total({ topics }: Played, which: 'sent' | 'acknowledged' | 'bytes'): nu
   return [...topics.values()].reduce((sum, topic) => sum + topic[which], 0)
 }
 
-const count = new Intl.NumberFormat('en-GB', { maximumFractionDigits: 0 })
-
 function summaryOf(played: Played): string {
   const acknowledged = total(played, 'acknowledged')
   const perSecond = played.seconds > 0 ? acknowledged / played.seconds : 0
   const lines = played.mistakes > 0 ? `, ${count.format(played.mistakes)} lines not usable` : ''
-  return `${count.format(acknowledged)} messages, ${count.format(perSecond)}/s${lines}`
+  return `${count.format(acknowledged)} messages, ${count.format(Math.round(perSecond))}/s${lines}`
 }
 
 function dataOf(played: Played): Record<string, unknown> {
