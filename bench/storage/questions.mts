@@ -26,6 +26,12 @@ const VIEWED = { hot: 1.3, merged: 1.5 }
 
 const POSITION = 'bitOr(bitShiftLeft(toUInt128(toUnixTimestamp64Micro(timestamp)), 64), sequence)'
 const last = (column: string) => `argMax(${column}, ${POSITION})`
+/** What bars show, of trades in the order of time. */
+const OHLCV =
+  'argMin(price, timestamp), max(price), min(price), argMax(price, timestamp), sum(size) AS volume, sum(price * size) / volume, count()'
+const BAR = 'open, high, low, close, volume, vwap, trades'
+/** Shares of the market order. */
+const ORDER = 500
 
 /** The questions about `subject`. */
 export function questionsAbout({ symbol, from, to, at }: Subject): Question[] {
@@ -36,6 +42,14 @@ export function questionsAbout({ symbol, from, to, at }: Subject): Question[] {
     FROM (SELECT symbol, timestamp, price FROM ${trades} WHERE ${during('timestamp')}) AS t
     ASOF JOIN (SELECT symbol, timestamp, bid, ask FROM ${quotes} WHERE ${during('timestamp')}) AS q
     ON t.symbol = q.symbol AND t.timestamp >= q.timestamp`
+  const days = `since = '${from} 00:00:00', until = '${to} 00:00:00'`
+  const view = (name: string, more = '') => `${name}(symbol = '${symbol}', ${days}${more})`
+  /** Entries of the book at the moment, by side `s`, price `p` and size `n`. */
+  const entries = `
+    SELECT side AS s, ${last('operation')} AS o, ${last('price')} AS p, toFloat64(${last('size')}) AS n FROM market_l2
+    WHERE ${of} AND timestamp >= '${from} 00:00:00' AND timestamp <= '${at}'
+    GROUP BY side, order_id, if(order_id = 0, market_maker, ''), if(order_id = 0 AND market_maker = '', price, 0)
+    HAVING o != 'delete' AND n > 0`
   const bySymbol =
     'SELECT symbol, count(), sum(size), min(price), max(price), max(timestamp) FROM market_l2 GROUP BY symbol ORDER BY symbol'
   return [
@@ -47,19 +61,15 @@ export function questionsAbout({ symbol, from, to, at }: Subject): Question[] {
     },
     {
       name: 'day of minute bars',
-      shipped: `SELECT minute, open, high, low, close, volume, vwap, trades FROM market_bars WHERE ${during('minute')} ORDER BY minute`,
-      plain: `SELECT toStartOfMinute(timestamp) AS minute, argMin(price, timestamp), max(price), min(price), argMax(price, timestamp), sum(size) AS volume, sum(price * size) / volume, count() FROM market_ticks WHERE ${during('timestamp')} GROUP BY minute ORDER BY minute`,
+      shipped: `SELECT minute, ${BAR} FROM market_bars WHERE ${during('minute')} ORDER BY minute`,
+      plain: `SELECT toStartOfMinute(timestamp) AS minute, ${OHLCV} FROM market_ticks WHERE ${during('timestamp')} GROUP BY minute ORDER BY minute`,
       atMost: VIEWED,
     },
     {
       name: 'book top 10 at a moment',
       shipped: `SELECT side, price, size FROM market_book(symbol = '${symbol}', since = '${from} 00:00:00', at = '${at}') WHERE level < 10 ORDER BY toString(side), level`,
       plain: `
-        SELECT side, p AS price, sum(s) AS size FROM (
-          SELECT side, ${last('operation')} AS o, ${last('price')} AS p, ${last('size')} AS s FROM market_l2
-          WHERE ${of} AND timestamp >= '${from} 00:00:00' AND timestamp <= '${at}'
-          GROUP BY side, order_id, if(order_id = 0, market_maker, ''), if(order_id = 0 AND market_maker = '', price, 0)
-        ) WHERE o != 'delete' AND s > 0 GROUP BY side, p
+        SELECT s AS side, p AS price, sum(n) AS size FROM (${entries}) GROUP BY side, p
         ORDER BY side, if(side = 'bid', -toFloat64(p), toFloat64(p)) LIMIT 10 BY side`,
       atMost: READ,
     },
@@ -76,6 +86,68 @@ export function questionsAbout({ symbol, from, to, at }: Subject): Question[] {
       atMost: READ,
     },
     { name: 'aggregate by symbol', shipped: bySymbol, plain: bySymbol, atMost: READ },
+    {
+      name: 'spread and aggressor by minute',
+      shipped: `
+        SELECT toStartOfMinute(timestamp) AS minute, avg(spread_bps), sumIf(size, aggressor = 'buy'), sumIf(size, aggressor = 'sell')
+        FROM ${view('market_tbbo')} GROUP BY minute ORDER BY minute`,
+      // Rounded, as in binary fractions a trade at mid is beside it.
+      plain: `
+        SELECT toStartOfMinute(timestamp) AS minute, avg((a - b) / mid * 10000), sumIf(size, lean > 0), sumIf(size, lean < 0)
+        FROM (
+          SELECT timestamp, size, a, b, (a + b) / 2 AS mid, round(toFloat64(price) - mid, 6) AS lean
+          FROM (SELECT symbol, timestamp, price, size FROM market_ticks WHERE ${during('timestamp')}) AS t
+          ASOF LEFT JOIN (
+            SELECT symbol, timestamp, toNullable(toFloat64(bid)) AS b, toNullable(toFloat64(ask)) AS a
+            FROM market_l1 WHERE ${during('timestamp')}
+          ) AS q ON t.symbol = q.symbol AND t.timestamp >= q.timestamp
+        ) GROUP BY minute ORDER BY minute`,
+      atMost: VIEWED,
+    },
+    {
+      name: 'bars of 10 seconds',
+      shipped: `SELECT time, ${BAR} FROM ${view('market_interval_bars', ', seconds = 10')} ORDER BY time`,
+      plain: `SELECT toStartOfInterval(timestamp, INTERVAL 10 SECOND) AS time, ${OHLCV} FROM market_ticks WHERE ${during('timestamp')} GROUP BY time ORDER BY time`,
+      atMost: VIEWED,
+    },
+    {
+      name: 'hourly bars from 09:30',
+      shipped: `SELECT time, ${BAR} FROM ${view('market_session_bars', ", seconds = 3600, hours = 'regular'")} ORDER BY time`,
+      plain: `
+        SELECT toTimeZone(toStartOfHour(toDateTime(timestamp, 'America/New_York') - 1800) + 1800, 'UTC') AS time, ${OHLCV}
+        FROM market_ticks WHERE ${during('timestamp')}
+          AND formatDateTime(timestamp, '%H:%i', 'America/New_York') >= '09:30' AND toHour(timestamp, 'America/New_York') < 16
+        GROUP BY time ORDER BY time`,
+      atMost: VIEWED,
+    },
+    {
+      name: 'top of book by minute',
+      shipped: `SELECT time, bid, ask FROM ${view('market_bbo', ', seconds = 60')} ORDER BY time`,
+      plain: `
+        SELECT toStartOfMinute(timestamp) + 60 AS time, argMax(bid, timestamp) AS bid, argMax(ask, timestamp) AS ask
+        FROM market_l1 WHERE ${during('timestamp')} GROUP BY time
+        ORDER BY time WITH FILL TO toDateTime('${to} 00:01:00') STEP 60 INTERPOLATE (bid, ask)`,
+      atMost: VIEWED,
+    },
+    {
+      name: 'imbalance by minute',
+      shipped: `SELECT toStartOfMinute(timestamp) AS minute, avg(imbalance), avg(weighted_mid) FROM market_quotes WHERE ${during('timestamp')} GROUP BY minute ORDER BY minute`,
+      plain: `
+        SELECT toStartOfMinute(timestamp) AS minute, avg((toFloat64(bid_size) - ask_size) / (bid_size + ask_size)),
+          avg((bid * ask_size + ask * bid_size) / nullIf(bid_size + ask_size, 0))
+        FROM market_l1 WHERE ${during('timestamp')} GROUP BY minute ORDER BY minute`,
+      atMost: VIEWED,
+    },
+    {
+      name: 'what a market order would pay',
+      shipped: `SELECT filled, average_price FROM market_order_cost(symbol = '${symbol}', since = '${from} 00:00:00', at = '${at}', side = 'buy', size = ${ORDER})`,
+      plain: `
+        SELECT sum(taken), sum(toFloat64(p) * taken) / sum(taken) FROM (
+          SELECT p, greatest(least(n, ${ORDER} + n - sum(n) OVER (ORDER BY p ROWS UNBOUNDED PRECEDING)), 0) AS taken
+          FROM (${entries}) WHERE s = 'ask'
+        )`,
+      atMost: READ,
+    },
   ]
 }
 

@@ -15,6 +15,8 @@ FROM
         LIMIT 1 BY
             timestamp, tick_id, price, size, conditions, tick_id = 0 AND correction = 'delete',
             if(tick_id = 0, sequence, 0), if(tick_id = 0 AND sequence = 0, ingestion_time, toDateTime64(0, 3, 'UTC'))
+        -- Without buffers: they read ahead in every part, up to all trades of the symbol.
+        SETTINGS read_in_order_use_buffering = 0
     )
     WHERE correction != 'delete'
     ORDER BY timestamp DESC

@@ -2,8 +2,8 @@
 -- forward and back, so that bars of an hour begin at 08:30, 09:30, 10:30; the first of a day begins at midnight, however short that makes
 -- it. A bar lasts its seconds on the clock that never jumps: a day has 23 or 25 hours where New York changes to or from summer time, and
 -- no bar mixes the hour that comes twice. A bar of 86,400 is the day from midnight to midnight. `hours`: 'all', or 'regular' for trades from
--- 09:30 to before 16:00 alone; holidays and early closes are not known here. As in market_interval_bars, which it adds up by
--- minute or else by second, all bars that begin from `since` to before `until`, each whole.
+-- 09:30 to before 16:00 alone; holidays and early closes are not known here. Added up as in
+-- market_interval_bars by minute or else by second: all bars that begin from `since` to before `until`, each whole.
 CREATE VIEW IF NOT EXISTS market_session_bars AS
 SELECT
     -- New York's date, and where the bar begins, in UTC.
@@ -13,31 +13,76 @@ SELECT
     max(highest) AS high,
     min(lowest) AS low,
     argMax(last, piece) AS close,
-    toFloat64(sum(toDecimal128(toString(shares), 8) AS exact_shares)) AS volume,
+    toFloat64(sum(shares)) AS volume,
     sum(paid) AS notional,
-    notional / nullIf(sum(exact_shares), 0) AS vwap,
+    notional / nullIf(sum(shares), 0) AS vwap,
     sum(count) AS trades
 FROM
 (
     SELECT
-        toDateTime(time, 'America/New_York') AS piece,
+        toDateTime(begun, 'America/New_York') AS piece,
         toStartOfDay(piece) AS midnight,
         -- 09:30 is 34,200 seconds after midnight, less or more what the clock jumped since.
         midnight + 34200 + timezoneOffset(midnight) - timezoneOffset(midnight + 34200) AS opening,
         toInt64(toUnixTimestamp(piece)) - toInt64(toUnixTimestamp(opening)) AS elapsed,
-        open AS first,
-        high AS highest,
-        low AS lowest,
-        close AS last,
-        volume AS shares,
-        notional AS paid,
-        trades AS count
-    FROM market_interval_bars(
-        symbol = {symbol:String},
-        since = {since:DateTime64(6, 'UTC')},
-        -- The longest day has an hour more.
-        until = {until:DateTime64(6, 'UTC')} + toIntervalSecond({seconds:UInt32} + 3600),
-        seconds = if({seconds:UInt32} % 60 = 0, 60, 1))
+        first,
+        highest,
+        lowest,
+        last,
+        shares,
+        paid,
+        count
+    FROM
+    (
+        -- The halves of market_interval_bars, of minutes or else of seconds: a view inside this one takes twice as long to plan. The longest
+        -- day has an hour more.
+        -- Equal scalars are evaluated once, before either half reads: both see the same buckets.
+        WITH (SELECT groupArray(bucket) FROM market_rollup_state FINAL WHERE rollup = 'bars' AND computed_at <= inserted_at + INTERVAL 10 SECOND) AS stale
+        SELECT
+            minute AS begun,
+            open AS first,
+            high AS highest,
+            low AS lowest,
+            close AS last,
+            toDecimal128(toString(volume), 8) AS shares,
+            notional AS paid,
+            toUInt64(trades) AS count
+        FROM market_bars_1m FINAL
+        WHERE {seconds:UInt32} % 60 = 0
+            AND symbol = {symbol:String}
+            AND minute >= toDateTime({since:DateTime64(6, 'UTC')}, 'UTC')
+            AND minute < toDateTime({until:DateTime64(6, 'UTC')}, 'UTC') + {seconds:UInt32} + 3600
+            AND trades > 0
+            AND toStartOfFiveMinutes(minute) NOT IN arraySort(stale)
+        UNION ALL
+        WITH (SELECT groupArray(bucket) FROM market_rollup_state FINAL WHERE rollup = 'bars' AND computed_at <= inserted_at + INTERVAL 10 SECOND) AS stale
+        SELECT
+            toDateTime(intDiv(toUnixTimestamp(timestamp), if({seconds:UInt32} % 60 = 0, 60, 1) AS length) * length, 'UTC') AS begun,
+            argMin(price, position),
+            max(price),
+            min(price),
+            argMax(price, position),
+            sum(toDecimal128(toString(size), 8) AS exact_size),
+            CAST(sum(toDecimal128(price, 8) * exact_size) AS Decimal(38, 8)),
+            count()
+        FROM market_ticks FINAL
+        WHERE symbol = {symbol:String}
+            AND timestamp >= {since:DateTime64(6, 'UTC')}
+            AND timestamp < {until:DateTime64(6, 'UTC')} + toIntervalSecond({seconds:UInt32} + 3600)
+            AND ({seconds:UInt32} % 60 != 0 OR toStartOfFiveMinutes(timestamp) IN arraySort(stale))
+            AND correction != 'delete'
+            AND (timestamp, tick_id, price, size, conditions) NOT IN
+            (
+                SELECT timestamp, tick_id, price, size, conditions
+                FROM market_ticks
+                WHERE symbol = {symbol:String}
+                    AND timestamp >= {since:DateTime64(6, 'UTC')}
+                    AND timestamp < {until:DateTime64(6, 'UTC')} + toIntervalSecond({seconds:UInt32} + 3600)
+                    AND correction = 'delete'
+                    AND tick_id != 0
+            )
+        GROUP BY begun
+    )
     WHERE {hours:Enum8('all' = 0, 'regular' = 1)} = 'all' OR (elapsed >= 0 AND elapsed < 23400)
 )
 GROUP BY day, time

@@ -64,6 +64,12 @@ bench('measures all three schemas, which answer the same, and leaves nothing', a
         'ASOF trades × quotes',
         'spread by minute',
         'aggregate by symbol',
+        'spread and aggressor by minute',
+        'bars of 10 seconds',
+        'hourly bars from 09:30',
+        'top of book by minute',
+        'imbalance by minute',
+        'what a market order would pay',
       ].map((name) => [name, []]),
     )
   assert.match(readFileSync(svg, 'utf8'), /^<svg .*aggregate by symbol.*<\/svg>\n$/s)

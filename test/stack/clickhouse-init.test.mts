@@ -341,6 +341,22 @@ bars('and the last trades take trades of one microsecond in the order of the fee
   await check()
 })
 
+bars('and the last trades are found without a look at all of a symbol', async () => {
+  for (const hour of [10, 11, 12, 13]) {
+    const times = `toDateTime64('2026-01-05 ${hour}:00:00', 6, 'UTC') + toIntervalMillisecond(number * 20)`
+    const select = `SELECT 'LONG', ${times}, 10 + number % 7, 1, number + 1 FROM numbers(150000)`
+    await client.command({ query: `INSERT INTO market_ticks (symbol, timestamp, price, size, tick_id) ${select}` })
+  }
+  const query = "SELECT toUInt32(tick_id) FROM market_last_trades(symbol = 'LONG', trades = 10)"
+  const clickhouse_settings = { wait_end_of_query: 1 as const }
+  const answer = await client.query({ query, format: 'JSONCompactEachRow', clickhouse_settings })
+  const latest = Array.from({ length: 10 }, (_, index) => [150_000 - index])
+  assert.equal(await answer.json<unknown[]>(), latest)
+  const { read_rows } = JSON.parse(String(answer.response_headers['x-clickhouse-summary']))
+  // A few thousand of each part.
+  assert.ok(Number(read_rows) < 300_000, read_rows)
+})
+
 bars('add up sizes exactly: fractions as decimals, whole ones to the last', async () => {
   await insert('market_ticks', [
     trade('SUMS', '30:01', 1.5, 0.1, 1),
