@@ -82,25 +82,52 @@ function through(chunks: Chunks, unpack: NodeJS.ReadWriteStream): Chunks {
 }
 
 /** Node.js has zstd from 22.15 and 23.8 on. */
-const createZstd = (zlib as { createZstdDecompress?: () => NodeJS.ReadWriteStream }).createZstdDecompress
+const createZstd = (zlib as { createZstdDecompress?: () => zlib.Gunzip }).createZstdDecompress
 
-/** Compressed bytes that the library takes at once: the most that they can unpack to is 128 kB for every 4 of them. */
+/** Compressed bytes that are unpacked at once: the most that they can unpack to is 128 kB for every 4 of them. */
 const ZSTD_STEP = 4096
 
 async function* unzstd(chunks: Chunks): Chunks {
-  if (createZstd) {
-    yield* through(chunks, createZstd())
-    return
-  }
-  const { Decompress } = await import('fzstd')
   const ready: Uint8Array[] = []
-  const stream = new Decompress((piece) => ready.push(piece))
+  const unpack = await (createZstd ? nativeZstd(createZstd, ready) : zstdOfLibrary(ready))
   for await (const chunk of chunks) {
     for (let at = 0; at < chunk.length; at += ZSTD_STEP) {
-      stream.push(chunk.subarray(at, at + ZSTD_STEP))
+      await unpack.push(chunk.subarray(at, at + ZSTD_STEP))
       yield* ready.splice(0)
     }
   }
-  stream.push(new Uint8Array(0), true)
+  await unpack.end()
   yield* ready
+}
+
+interface Unpack {
+  push: (bytes: Uint8Array) => Promise<void> | void
+  end: () => Promise<void> | void
+}
+
+/** It verifies no checksums. */
+async function zstdOfLibrary(ready: Uint8Array[]): Promise<Unpack> {
+  const { Decompress } = await import('fzstd')
+  const stream = new Decompress((piece) => ready.push(piece))
+  return { push: (bytes) => stream.push(bytes), end: () => stream.push(new Uint8Array(0), true) }
+}
+
+/** Node's own ends with a frame that others follow, as if they were not there: each is unpacked by a stream of its own. */
+function nativeZstd(create: () => zlib.Gunzip, ready: Uint8Array[]): Unpack {
+  let stream: zlib.Gunzip | undefined
+  const given = (work: (stream: zlib.Gunzip, done: () => void) => void): Promise<void> =>
+    new Promise((resolve, reject) => {
+      stream ??= create().on('data', (piece: Uint8Array) => ready.push(piece))
+      stream.removeAllListeners('end').removeAllListeners('error').once('end', resolve).once('error', reject)
+      work(stream, resolve)
+    })
+  const push = async (bytes: Uint8Array): Promise<void> => {
+    const before = stream?.bytesWritten ?? 0
+    await given((to, done) => to.write(bytes, done))
+    const taken = (stream?.bytesWritten ?? 0) - before
+    if (taken === bytes.length) return
+    stream = undefined
+    await push(bytes.subarray(taken))
+  }
+  return { push, end: () => given((to) => to.end()) }
 }

@@ -80,7 +80,7 @@ export async function applyTopicPlan(
       if (performance.now() - askedAtMs >= ASK_AGAIN_MS) await carryOut(left)
       return false
     },
-    { timeoutMs, pollMs: 50 },
+    { timeoutMs, pollMs: 20 },
   )
   const late = new Set([...changedTopics(left).keys(), ...leaderless].filter((name) => !failed.has(name)))
   const findings = [
