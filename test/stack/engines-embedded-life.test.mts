@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import { bornAt, type ProcessRecord } from '../../scripts/lib/engines/embedded/processes.mts'
 import type { EmbeddedName } from '../../scripts/lib/engines/service.mts'
 import { openCluster } from '../../scripts/lib/kafka/cluster.mts'
@@ -87,6 +88,9 @@ life('replaces services that hang', async () => {
   await redisKey(full, 'kept')
   const before = pids(full)
   signal(full, 'SIGSTOP', ...ALL)
+  // Until its first thread has taken the signal, others may answer.
+  const isHalted = (name: EmbeddedName) => /\) T /.test(readFileSync(`/proc/${before[name]}/stat`, 'utf8'))
+  assert.ok(await waitUntil(async () => ALL.every(isHalted), { timeoutMs: 10_000, pollMs: 10 }))
   assert.equal(await start(full), Object.fromEntries(ALL.map((name) => [name, 'started'])))
   for (const name of ALL) {
     assert.is.not(pids(full)[name], before[name], name)
