@@ -115,11 +115,17 @@ async function zstdOfLibrary(ready: Uint8Array[]): Promise<Unpack> {
 /** Node's own ends with a frame that others follow, as if they were not there: each is unpacked by a stream of its own. */
 function nativeZstd(create: () => zlib.Gunzip, ready: Uint8Array[]): Unpack {
   let stream: zlib.Gunzip | undefined
+  let settle: { done: () => void; fail: (failure: Error) => void }
+  const open = () =>
+    create()
+      .on('data', (piece: Uint8Array) => ready.push(piece))
+      .on('end', () => settle.done())
+      .on('error', (failure) => settle.fail(failure))
   const given = (work: (stream: zlib.Gunzip, done: () => void) => void): Promise<void> =>
-    new Promise((resolve, reject) => {
-      stream ??= create().on('data', (piece: Uint8Array) => ready.push(piece))
-      stream.removeAllListeners('end').removeAllListeners('error').once('end', resolve).once('error', reject)
-      work(stream, resolve)
+    new Promise((done, fail) => {
+      settle = { done, fail }
+      stream ??= open()
+      work(stream, done)
     })
   const push = async (bytes: Uint8Array): Promise<void> => {
     const before = stream?.bytesWritten ?? 0
