@@ -11,8 +11,8 @@ SELECT
     quote.4 AS bid_size,
     quote.5 AS ask_size,
     -- As market_l1's, of the samples alone.
-    if((bid_size > 0 AND ask_size > 0) OR (bid_size = 0 AND ask_size = 0 AND bid > 0 AND ask > 0), ask - bid, NULL) AS spread,
-    if((bid_size > 0 AND ask_size > 0) OR (bid_size = 0 AND ask_size = 0 AND bid > 0 AND ask > 0), (toDecimal128(bid, 9) + ask) / 2, NULL) AS mid
+    if(((bid_size > 0 AND ask_size > 0) OR (bid_size = 0 AND ask_size = 0 AND bid > 0 AND ask > 0)) AS two_sided, ask - bid, NULL) AS spread,
+    if(two_sided, (toDecimal128(bid, 9) + ask) / 2, NULL) AS mid
 FROM
 (
     SELECT
