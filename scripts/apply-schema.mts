@@ -6,7 +6,7 @@
  * deletes rows only past a retention setting and with consent.
  */
 import { runCommand } from './lib/command/command.mts'
-import { longTimeout, refuseTogether } from './lib/command/flags.mts'
+import { refuseTogether, timeoutFlag } from './lib/command/flags.mts'
 
 await runCommand({
   name: './scripts/apply-schema.mts',
@@ -25,7 +25,7 @@ Loses nothing; rows past a retention are deleted only with your consent. Reports
       type: 'boolean',
       help: 'do not ask before rows past a retention setting are deleted, or a target that is not on this machine is changed',
     },
-    timeout: longTimeout(
+    timeout: timeoutFlag(
       60,
       'deadline of each statement; copying continues for as long as the server answers within it',
     ),

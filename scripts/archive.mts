@@ -5,7 +5,7 @@
  * question. Run again after an interruption, it finishes.
  */
 import { runCommand } from './lib/command/command.mts'
-import { longTimeout, refuseTogether } from './lib/command/flags.mts'
+import { refuseTogether, timeoutFlag } from './lib/command/flags.mts'
 
 const NAME = 'npm run archive --'
 
@@ -28,7 +28,7 @@ If it is interrupted, the next run finishes it; npm run restore brings days back
       help: 'do not ask before proven partitions are dropped; needed where there is no terminal',
     },
     'dry-run': { type: 'boolean', help: 'show what would be written and dropped, and change nothing' },
-    timeout: longTimeout(3600, 'for each query, and for each file'),
+    timeout: timeoutFlag(3600, 'for each query, and for each file'),
   },
   example: 'npm run archive -- --table market_l2 --before 2026-11-01 --to ../archive',
   exitCodes: {

@@ -2,7 +2,7 @@
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /** Backs the whole market database up through ClickHouse's own BACKUP, proves it by reading it back, and takes it to a folder. */
 import { runCommand } from './lib/command/command.mts'
-import { longTimeout } from './lib/command/flags.mts'
+import { timeoutFlag } from './lib/command/flags.mts'
 
 const NAME = 'npm run backup --'
 
@@ -18,7 +18,7 @@ If it is interrupted, run it again; npm run restore -- --backup brings a backup 
       help: 'the folder of the backups: DIR/NAME, named after database and time (UTC); or s3://BUCKET/PREFIX',
     },
     'dry-run': { type: 'boolean', help: 'show what would be backed up and the room that it takes, and change nothing' },
-    timeout: longTimeout(3600, 'for each query, for writing, and for reading each table back'),
+    timeout: timeoutFlag(3600, 'for each query, for writing, and for reading each table back'),
   },
   example: 'npm run backup -- --to ../backups',
   exitCodes: {

@@ -6,7 +6,7 @@
  * It warns of a shorter retention or another cleanup.policy, which make the broker delete records.
  */
 import { runCommand } from './lib/command/command.mts'
-import { longTimeout, refuseTogether, usage } from './lib/command/flags.mts'
+import { refuseTogether, timeoutFlag, usage } from './lib/command/flags.mts'
 import { configError } from './lib/common/findings.mts'
 
 const NAME = './scripts/create-topics.mts'
@@ -38,13 +38,11 @@ A shorter retention or another cleanup.policy makes the broker delete records: -
       help: 'with --rebalance: each broker copies at most N MiB a second, in and out',
     },
     file: { type: 'string', value: 'PATH', help: 'read this file instead of kafka/topics.yml' },
-    timeout: {
-      ...longTimeout(
-        60,
-        'how long to wait for the broker, and for the changes to take effect; of --rebalance: while nothing moves',
-      ),
-      max: 3600,
-    },
+    timeout: timeoutFlag(
+      60,
+      'how long to wait for the broker, and for the changes to take effect; of --rebalance: while nothing moves',
+      3600,
+    ),
   },
   example: './scripts/create-topics.mts --dry-run --only iqfeed.l2.raw',
   exitCodes: {

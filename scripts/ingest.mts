@@ -6,7 +6,7 @@
  * the messages that could not be read, sends them again, or deletes them after a question.
  */
 import { runCommand } from './lib/command/command.mts'
-import { longTimeout, refuseTogether, usage } from './lib/command/flags.mts'
+import { refuseTogether, timeoutFlag, usage } from './lib/command/flags.mts'
 import { configError } from './lib/common/findings.mts'
 
 const NAME = './scripts/ingest.mts'
@@ -26,7 +26,7 @@ program of yours that writes the same tables, every row would be stored twice.`,
     replay: { type: 'boolean', help: 'with rejects: send them to their topics again, once their cause is fixed' },
     clear: { type: 'boolean', help: 'with rejects: delete them; asks first' },
     yes: { type: 'boolean', help: 'do not ask, neither for --clear nor for a target that is not on this machine' },
-    timeout: { ...longTimeout(30, 'how long to wait for each answer, and until all partitions are read'), max: 600 },
+    timeout: timeoutFlag(30, 'how long to wait for each answer, and until all partitions are read', 600),
   },
   example: './scripts/ingest.mts on',
   exitCodes: {

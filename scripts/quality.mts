@@ -2,7 +2,7 @@
 //usr/bin/env true; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /** Looks through the market tables for rows that cannot be right. Changes nothing. */
 import { runCommand } from './lib/command/command.mts'
-import { longTimeout, usage } from './lib/command/flags.mts'
+import { timeoutFlag, usage } from './lib/command/flags.mts'
 import { configError } from './lib/common/findings.mts'
 
 await runCommand({
@@ -12,7 +12,7 @@ symbols that ended early, book entries that never left. Each with a count, a sam
   options: {
     symbol: { type: 'string', value: 'S', help: 'only this symbol (default: all)' },
     day: { type: 'string', value: 'YYYY-MM-DD', help: 'only this day, UTC (default: all)' },
-    timeout: longTimeout(600, 'for the query of each table'),
+    timeout: timeoutFlag(600, 'for the query of each table'),
   },
   example: 'npm run quality -- --symbol SPY --day 2026-11-25',
   exitCodes: {

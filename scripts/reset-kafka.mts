@@ -5,7 +5,7 @@
  * Shows what will be lost and asks first. Run again after an interruption, it finishes.
  */
 import { runCommand } from './lib/command/command.mts'
-import { longTimeout } from './lib/command/flags.mts'
+import { timeoutFlag } from './lib/command/flags.mts'
 
 await runCommand({
   name: './scripts/reset-kafka.mts',
@@ -27,7 +27,7 @@ If it is interrupted, the next run finishes it.`,
       value: 'ID',
       help: 'the cluster to reset; needed for brokers on other machines',
     },
-    timeout: { ...longTimeout(60, 'how long to wait for the broker, and for each step'), max: 3600 },
+    timeout: timeoutFlag(60, 'how long to wait for the broker, and for each step', 3600),
   },
   example: './scripts/reset-kafka.mts --only iqfeed.l2.raw --dry-run',
   exitCodes: {

@@ -2,7 +2,7 @@
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /** Brings archived days of a market table back, or a whole database from a backup: verified, and adds nothing that is there already. */
 import { runCommand } from './lib/command/command.mts'
-import { longTimeout, refuseTogether } from './lib/command/flags.mts'
+import { refuseTogether, timeoutFlag } from './lib/command/flags.mts'
 
 const NAME = 'npm run restore --'
 
@@ -22,7 +22,7 @@ With --backup it brings a whole database back that npm run backup took, into tab
     day: { type: 'list', value: 'DAY', help: 'only these days, such as 2026-11-25 (default: all that are archived)' },
     yes: { type: 'boolean', help: 'do not ask before a target that is not on this machine is changed' },
     'dry-run': { type: 'boolean', help: 'show what would be restored, and change nothing' },
-    timeout: longTimeout(3600, 'for each query, and for each piece of a file'),
+    timeout: timeoutFlag(3600, 'for each query, and for each piece of a file'),
   },
   example: 'npm run restore -- --table market_l2 --from ../archive --day 2026-10-05',
   exitCodes: {

@@ -15,9 +15,9 @@ export type OptionSpec = { help: string; hidden?: true; short?: string } & (
   | { type: 'number'; value: string; min: number; max: number; whole?: true; default?: number }
 )
 
-/** --timeout of a command whose work may take hours, in seconds. */
-export const longTimeout = (seconds: number, help: string) =>
-  ({ type: 'number', value: 'SECONDS', min: 1, max: 86_400, default: seconds, help }) as const
+/** --timeout in seconds: its default, and the most it may be, a day unless given, for work that may take hours. */
+export const timeoutFlag = (seconds: number, help: string, max = 86_400) =>
+  ({ type: 'number', value: 'SECONDS', min: 1, max, default: seconds, help }) as const
 
 type ValueOf<O extends OptionSpec> = O extends { type: 'boolean' }
   ? boolean

@@ -1,5 +1,5 @@
 /** The flags of consumer-groups, and what they ask for. */
-import { longTimeout, type OptionSpec, refuseTogether, usage, type ValuesOf } from '../command/flags.mts'
+import { type OptionSpec, refuseTogether, timeoutFlag, usage, type ValuesOf } from '../command/flags.mts'
 import { configError, type Finding } from '../common/findings.mts'
 import { parseStart, START_FORMS } from '../kafka/start.mts'
 import type { ResetRequest } from './reset.mts'
@@ -20,7 +20,7 @@ export const OPTIONS = {
   topic: { type: 'list', value: 'TOPIC', help: 'with reset: only these topics' },
   'dry-run': { type: 'boolean', help: 'with reset: show what would move and change nothing' },
   yes: { type: 'boolean', help: 'with reset: do not ask; needed where there is no terminal' },
-  timeout: { ...longTimeout(30, 'how long to wait for the broker, and for each answer'), max: 3600 },
+  timeout: timeoutFlag(30, 'how long to wait for the broker, and for each answer', 3600),
 } as const satisfies Record<string, OptionSpec>
 
 export type Asked =

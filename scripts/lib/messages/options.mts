@@ -1,5 +1,5 @@
 /** The flags of tail-topic, and what they ask for. */
-import { longTimeout, type OptionSpec, refuseTogether, usage, type ValuesOf } from '../command/flags.mts'
+import { type OptionSpec, refuseTogether, timeoutFlag, usage, type ValuesOf } from '../command/flags.mts'
 import { configError, type Finding } from '../common/findings.mts'
 import { parseStart, START_FORMS } from '../kafka/start.mts'
 import { parseWhere } from './filter.mts'
@@ -24,7 +24,7 @@ export const OPTIONS = {
     help: 'only JSON messages with this value in this field; a.b is field b of object a',
   },
   partition: { type: 'number', value: 'N', min: 0, max: 1e6, whole: true, help: 'only this partition' },
-  timeout: { ...longTimeout(30, 'how long to wait for the broker, and for each answer'), max: 3600 },
+  timeout: timeoutFlag(30, 'how long to wait for the broker, and for each answer', 3600),
 } as const satisfies Record<string, OptionSpec>
 
 /**

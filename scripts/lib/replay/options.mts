@@ -1,5 +1,5 @@
 /** The flags of `npm run replay`, and what they ask for. */
-import { longTimeout, type OptionSpec, refuseTogether, usage, type ValuesOf } from '../command/flags.mts'
+import { type OptionSpec, refuseTogether, timeoutFlag, usage, type ValuesOf } from '../command/flags.mts'
 import { configError, type Finding } from '../common/findings.mts'
 import { isZone } from '../common/time.mts'
 import { KINDS, type Kind } from './fields.mts'
@@ -59,7 +59,7 @@ export const OPTIONS = {
     max: 4_294_967_295,
     help: 'seed of the generator; the same seed gives the same data (default 1)',
   },
-  timeout: { ...longTimeout(120, 'how long to wait while Kafka does not answer'), max: 3600 },
+  timeout: timeoutFlag(120, 'how long to wait while Kafka does not answer', 3600),
 } as const satisfies Record<string, OptionSpec>
 
 /**
