@@ -6,7 +6,7 @@ import type { ClickHouseClient } from '@clickhouse/client'
 import { insertStream } from '../../scripts/lib/clickhouse/client.mts'
 import { usage } from '../../scripts/lib/command/flags.mts'
 import { configError } from '../../scripts/lib/common/findings.mts'
-import { generateMarket } from '../../scripts/lib/replay/market.mts'
+import { generateMarket } from '../../scripts/lib/replay/synthetic.mts'
 
 export const TABLES = ['market_ticks', 'market_l1', 'market_l2'] as const
 export type TableName = (typeof TABLES)[number]

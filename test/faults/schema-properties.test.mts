@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { parseCreate, splitOutside } from '../../scripts/lib/schema/text.mts'
+import { parseCreate, splitOutside } from '../../scripts/lib/schema/ddl.mts'
 import { holds, textOf } from '../support/property.mts'
 
 const PIECES = ['a', ' ', ', ', "'", '`', '\\', '(', ')', '[', ']', '{', '}', '--']

@@ -13,11 +13,11 @@ import {
   listGroups,
 } from '../../scripts/lib/kafka/group-requests.mts'
 import { lagsOf, readPositions } from '../../scripts/lib/kafka/lag.mts'
-import { rightMistake } from '../../scripts/lib/kafka/rights.mts'
+import { rightMistake } from '../../scripts/lib/kafka/permissions.mts'
 import { type Request, writeArray } from '../../scripts/lib/kafka/transport.mts'
-import { proveReset } from '../../scripts/lib/reset/proof.mts'
+import { proveReset } from '../../scripts/lib/reset/verification.mts'
+import { clusterMistakes } from '../../scripts/lib/topics/cluster-mistakes.mts'
 import type { DeclaredTopic } from '../../scripts/lib/topics/file.mts'
-import { clusterMistakes } from '../../scripts/lib/topics/mistakes.mts'
 import { planTopics } from '../../scripts/lib/topics/plan.mts'
 
 const partition = (index: number, leader = 1) => ({ index, leader, replicas: [1], inSync: [1] })

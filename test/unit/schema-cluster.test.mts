@@ -2,8 +2,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { clusterStatements, mergePlans, onCluster } from '../../scripts/lib/schema/cluster.mts'
+import { parseCreate } from '../../scripts/lib/schema/ddl.mts'
 import type { SchemaPlan } from '../../scripts/lib/schema/plan.mts'
-import { parseCreate } from '../../scripts/lib/schema/text.mts'
 
 const cluster = (...statements: string[]) =>
   clusterStatements(

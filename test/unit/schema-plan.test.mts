@@ -1,9 +1,9 @@
 /** Reading CREATE statements and planning, without a server. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { parseCreate, splitOutside } from '../../scripts/lib/schema/ddl.mts'
 import { planSchema, UNFILLED } from '../../scripts/lib/schema/plan.mts'
 import { impossibleSchemaFindings, renderSchemaPlan, schemaFindings } from '../../scripts/lib/schema/report.mts'
-import { parseCreate, splitOutside } from '../../scripts/lib/schema/text.mts'
 
 const TABLE =
   "CREATE TABLE IF NOT EXISTS t (a UInt64 CODEC(Delta, ZSTD(1)), `b` Enum8('x,y' = 0, ')' = 1) DEFAULT 'x,y', c String ALIAS if(a = 0, 'ORDER BY ', ''), INDEX i a TYPE minmax GRANULARITY 1, PROJECTION p (SELECT a, count() GROUP BY a)) ENGINE = MergeTree PARTITION BY toDate(a) ORDER BY (a, b) SETTINGS x = 1, y = 'z'"

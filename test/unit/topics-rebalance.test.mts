@@ -2,6 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Metadata } from '../../scripts/lib/kafka/cluster-requests.mts'
 import type { DeclaredTopic } from '../../scripts/lib/topics/file.mts'
+import { unevenFindings } from '../../scripts/lib/topics/imbalance.mts'
 import { electionsOf, placedTopics, type RebalancePlan } from '../../scripts/lib/topics/rebalance-plan.mts'
 import {
   bytesToCopy,
@@ -14,7 +15,6 @@ import {
   summaryOf,
 } from '../../scripts/lib/topics/rebalance-report.mts'
 import { throttledCopies } from '../../scripts/lib/topics/throttle.mts'
-import { unevenFindings } from '../../scripts/lib/topics/uneven.mts'
 
 const plain = (_: unknown, text: string) => text
 const declare = (name: string, replication: number): DeclaredTopic => ({

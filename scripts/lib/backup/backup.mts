@@ -9,13 +9,21 @@ import { deferEnd } from '../command/interrupt.mts'
 import { configError, error, type Finding, OpsError } from '../common/findings.mts'
 import { readObjects } from '../ingest/state.mts'
 import type { Settings } from '../settings/settings.mts'
+import { lockBackups, needRoom, sum } from './disk-space.mts'
 import type { Manifest } from './manifest.mts'
 import { nameOf } from './name.mts'
-import { findPlace, type Place, refuseRemote, withFolder } from './place.mts'
-import { compareParts, type DataTable, fullName, type Part, readParts, readTables, restoreCopy } from './proof.mts'
-import { lockBackups, needRoom, sum } from './room.mts'
 import { dropScratch, runOnServer, tidyServer, type Work } from './server.mts'
-import { openShelf, type Shelf } from './shelf.mts'
+import { findPlace, type Place, refuseRemote, withFolder } from './server-dir.mts'
+import { openShelf, type Shelf } from './store.mts'
+import {
+  compareParts,
+  type DataTable,
+  fullName,
+  type Part,
+  readParts,
+  readTables,
+  restoreCopy,
+} from './verification.mts'
 
 export interface BackupRequest {
   /** As `placeOf` has it. */

@@ -1,8 +1,8 @@
 /** The manifest of a backup, written last: DIR/NAME/manifest.json, beside what the server wrote in DIR/NAME/data. Without it there is no backup. */
 import { configError, error, OpsError } from '../common/findings.mts'
 import { isNameOf } from './name.mts'
-import type { DataTable, Definition, Part } from './proof.mts'
-import type { Shelf } from './shelf.mts'
+import type { Shelf } from './store.mts'
+import type { DataTable, Definition, Part } from './verification.mts'
 
 export interface Manifest {
   version: 1

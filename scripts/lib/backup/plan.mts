@@ -5,7 +5,7 @@ import { type Column, isEqual } from '../clickhouse/fingerprint.mts'
 import { PREFIX } from '../clickhouse/statements.mts'
 import { error, type Finding } from '../common/findings.mts'
 import type { Manifest } from './manifest.mts'
-import { fullName, type Part, readColumns, readParts } from './proof.mts'
+import { fullName, type Part, readColumns, readParts } from './verification.mts'
 
 type Table = Manifest['tables'][number]
 

@@ -2,8 +2,8 @@
 import { count } from '../common/count.mts'
 import { table } from '../common/table.mts'
 import type { BackedUp } from './backup.mts'
+import { mebibytes } from './disk-space.mts'
 import type { Restored } from './restore.mts'
-import { mebibytes } from './room.mts'
 
 /** A line a table. */
 export function renderBackup({ name, tables, bytes }: BackedUp): string {

@@ -7,7 +7,7 @@ import { ANY_SIZE } from '../clickhouse/sql.mts'
 import { showProgress } from '../command/progress.mts'
 import { cannotTell, error, OpsError, unknown } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
-import type { Place } from './place.mts'
+import type { Place } from './server-dir.mts'
 
 /** What a run works with. */
 export interface Work {

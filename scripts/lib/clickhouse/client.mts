@@ -7,7 +7,7 @@ import { cannotTell, configError, error, type Finding, OpsError, reason, unknown
 import { networkCause } from '../common/tcp.mts'
 import { tlsMistake } from '../common/tls.mts'
 import type { Settings } from '../settings/settings.mts'
-import { boundExchanges, type Exchanges } from './exchange.mts'
+import { boundExchanges, type Exchanges } from './response-limits.mts'
 
 /**
  * A client for the market database, logged in as CLICKHOUSE_USER, and what bounds its exchanges. Close both when done.

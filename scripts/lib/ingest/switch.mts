@@ -11,8 +11,8 @@ import { readEnds } from '../kafka/offsets.mts'
 import type { Settings } from '../settings/settings.mts'
 import { type Consumer, countRead, readConsumers, SETTLE_MS } from './consumers.mts'
 import { dismissMembers, refuseOthers } from './groups.mts'
-import { checkNeeds } from './needs.mts'
 import { type Queue, queuesOf } from './queues.mts'
+import { checkNeeds } from './requirements.mts'
 import { type IngestState, judgeObjects, RESTART, readObjects } from './state.mts'
 
 export interface SwitchOptions {

@@ -4,7 +4,7 @@ import { configError } from '../common/findings.mts'
 import { inTime } from '../common/wait.mts'
 import { unreachable } from './cluster.mts'
 import { kafkaOptions, ownSockets, type Servers, withCode } from './options.mts'
-import { rightMistake } from './rights.mts'
+import { rightMistake } from './permissions.mts'
 
 /** Connected clients of kafkajs; `close` ends all that were handed out. Each connects within the deadline or throws exit code 3. */
 export interface KafkajsClients {

@@ -5,7 +5,7 @@ import { waitUntil } from '../common/wait.mts'
 import { type Metadata, metadata } from './cluster-requests.mts'
 import { describeLogDirs } from './log-dirs.mts'
 import type { Servers } from './options.mts'
-import { NotAllowed, type Right, rightMistake } from './rights.mts'
+import { NotAllowed, type Right, rightMistake } from './permissions.mts'
 import { connectWire, type Request, type Wire } from './transport.mts'
 
 /** What to do about a broker that has a fault but not a wrong address. */
@@ -122,7 +122,7 @@ const isConnection = (failure: unknown): boolean => !['connection refused', 'tim
 
 /** What in the settings keeps the broker at `address` from taking the connection, if they do. Only failures pay for the import. */
 const mistakeAt = async (address: string, ...failed: [settings: Servers, failure: unknown, timeoutMs: number]) =>
-  (await import('./login.mts')).loginMistake(splitAddress(address), ...failed)
+  (await import('./connection-failure.mts')).loginMistake(splitAddress(address), ...failed)
 
 /** Milliseconds that a broker may take to learn of its topics; one that knows none after that has a ZooKeeper that lost them. */
 const TOPICLESS_MS = 15_000

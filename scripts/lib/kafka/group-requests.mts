@@ -1,6 +1,6 @@
 /** What the scripts ask Kafka about consumer groups. All but the first two are for the group's coordinator. */
 import { errorName } from './cluster-requests.mts'
-import { type Right, withRight } from './rights.mts'
+import { type Right, withRight } from './permissions.mts'
 import { type Request, writeArray } from './transport.mts'
 
 /** The id of the broker that keeps a group's offsets, or the error that says why there is none. */

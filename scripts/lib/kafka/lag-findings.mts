@@ -1,6 +1,6 @@
 /** What is wrong with how far consumer groups are. */
 import { error, type Finding, unknown, warning } from '../common/findings.mts'
-import { quoted } from '../common/quote.mts'
+import { quoted } from '../common/shell-quote.mts'
 import type { Lags } from './lag.mts'
 import type { LagLimits } from './lag-limits.mts'
 

@@ -3,7 +3,7 @@ import { error, type Finding } from '../common/findings.mts'
 import { readUntil } from '../common/wait.mts'
 import { ASK_HEALTH, type Cluster } from './cluster.mts'
 import { errorName, metadata, type TopicMetadata } from './cluster-requests.mts'
-import { withRight } from './rights.mts'
+import { withRight } from './permissions.mts'
 import { type Request, readStructures } from './transport.mts'
 
 /**

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
 import type { ISocketFactory, KafkaConfig } from 'kafkajs'
 import type { Settings } from '../settings/settings.mts'
-import { tokenProvider } from './token.mts'
+import { tokenProvider } from './oauth-token.mts'
 
 /** Which brokers, and how to connect to them; without the rest plainly. */
 export type Servers = Pick<Settings, 'KAFKA_BOOTSTRAP_SERVERS'> &

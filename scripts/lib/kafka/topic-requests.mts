@@ -1,7 +1,7 @@
 /** What the scripts ask Kafka about topics, and to change in them. */
 import type Decoder from 'kafkajs/src/protocol/decoder.js'
 import { errorName, type Outcome } from './cluster-requests.mts'
-import { isRefusal, NotAllowed, type Right, withRight } from './rights.mts'
+import { isRefusal, NotAllowed, type Right, withRight } from './permissions.mts'
 import { BROKER_WAIT_MS, type Request, writeArray } from './transport.mts'
 
 /** The protocol's resource types. */

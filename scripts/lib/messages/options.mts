@@ -1,7 +1,7 @@
 /** The flags of tail-topic, and what they ask for. */
 import { type OptionSpec, refuseTogether, timeoutFlag, usage, type ValuesOf } from '../command/flags.mts'
 import { configError, type Finding } from '../common/findings.mts'
-import { parseStart, START_FORMS } from '../kafka/start.mts'
+import { parseStart, START_FORMS } from '../kafka/start-position.mts'
 import { parseWhere } from './filter.mts'
 import type { TailRequest } from './tail.mts'
 

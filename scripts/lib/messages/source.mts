@@ -4,7 +4,7 @@ import { nearest, suggestion } from '../common/nearest.mts'
 import { ASK_HEALTH, type Cluster } from '../kafka/cluster.mts'
 import type { TopicMetadata } from '../kafka/cluster-requests.mts'
 import { readEnds, readOffsets } from '../kafka/offsets.mts'
-import { readStarts, type Start } from '../kafka/start.mts'
+import { readStarts, type Start } from '../kafka/start-position.mts'
 
 export interface Range {
   partition: number

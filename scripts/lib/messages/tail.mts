@@ -2,7 +2,7 @@
 import type { Finding } from '../common/findings.mts'
 import { mergeByTime } from '../common/merge.mts'
 import { openCluster } from '../kafka/cluster.mts'
-import type { Start } from '../kafka/start.mts'
+import type { Start } from '../kafka/start-position.mts'
 import type { Settings } from '../settings/settings.mts'
 import { isWanted, type Where } from './filter.mts'
 import { followTopic } from './follow.mts'

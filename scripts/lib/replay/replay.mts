@@ -9,10 +9,10 @@ import { zoneOf } from '../common/time.mts'
 import type { Settings } from '../settings/settings.mts'
 import { type Kind, TOPICS } from './fields.mts'
 import { openRecordings } from './files.mts'
-import { generateMarket } from './market.mts'
 import { type Pace, type Played, play } from './play.mts'
 import { type Entry, mergeRecordings } from './recording.mts'
 import { openSender } from './sender.mts'
+import { generateMarket } from './synthetic.mts'
 
 export interface ReplayOptions {
   files: readonly string[]

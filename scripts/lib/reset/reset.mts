@@ -5,15 +5,15 @@ import { count } from '../common/count.mts'
 import { configError, exitCodeOf, type Finding } from '../common/findings.mts'
 import { type Cluster, openCluster } from '../kafka/cluster.mts'
 import type { Settings } from '../settings/settings.mts'
+import { clusterMistakes } from '../topics/cluster-mistakes.mts'
 import { type DeclaredTopic, readDeclaredTopics } from '../topics/file.mts'
-import { clusterMistakes } from '../topics/mistakes.mts'
 import { planTopics } from '../topics/plan.mts'
 import { readTopics } from '../topics/read.mts'
 import { byPosition } from '../topics/yaml-source.mts'
 import { clearOffsets, destroyTopics, interrupted, type ResetOptions, recreateTopics } from './apply.mts'
 import { activeFindings, guardCluster, selectTopics } from './guard.mts'
-import { proveReset } from './proof.mts'
 import { readGroupsOf, readSurvey, renderSurvey, type Survey } from './survey.mts'
+import { proveReset } from './verification.mts'
 
 export interface ResetRequest extends ResetOptions {
   yes: boolean

@@ -5,7 +5,7 @@ import { readRows, withClickHouse } from '../clickhouse/client.mts'
 import { cannotTell, error, type Finding, reason, unknown } from '../common/findings.mts'
 import type { Settings } from '../settings/settings.mts'
 import { onCluster } from './cluster.mts'
-import type { ViewText } from './text.mts'
+import type { ViewText } from './ddl.mts'
 
 /** Deadline of an INSERT SELECT as a whole: a day. What ends it is a server that no longer answers. */
 const COPY_MS = 86_400_000

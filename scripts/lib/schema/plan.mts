@@ -1,5 +1,5 @@
 /** Compares declared with live tables and views: what to create, to change, and what cannot be changed. Does no I/O. */
-import type { ColumnText, ObjectText, TableText, ViewText } from './text.mts'
+import type { ColumnText, ObjectText, TableText, ViewText } from './ddl.mts'
 
 /** A declared object: the statement of its file, and the same taken apart. */
 export interface Declared {

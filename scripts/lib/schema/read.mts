@@ -4,8 +4,8 @@ import { readRows } from '../clickhouse/client.mts'
 import { ingestStatements, initStatements } from '../clickhouse/statements.mts'
 import type { Settings } from '../settings/settings.mts'
 import { clusterStatements, mergePlans } from './cluster.mts'
+import { parseCreate } from './ddl.mts'
 import { type Declared, planSchema, type SchemaPlan } from './plan.mts'
-import { parseCreate } from './text.mts'
 
 /** The tables that a retention setting governs, and the column that says how old a row is. */
 const RETENTION = {

@@ -5,9 +5,9 @@ import { dropTable } from '../clickhouse/sql.mts'
 import { initStatements } from '../clickhouse/statements.mts'
 import { reason } from '../common/findings.mts'
 import type { Settings } from '../settings/settings.mts'
+import { parseCreate, type TableText } from './ddl.mts'
 import { withTtl } from './read.mts'
 import { commentOf, rebuildError, type State, saveState, shortHash, token } from './rebuild-state.mts'
-import { parseCreate, type TableText } from './text.mts'
 
 /** What a copy is made from. */
 export interface Origin {

@@ -8,7 +8,7 @@ import { refuseCluster } from '../clickhouse/cluster.mts'
 import { ANY_SIZE, dropTable } from '../clickhouse/sql.mts'
 import { configError, error, OpsError } from '../common/findings.mts'
 import type { Settings } from '../settings/settings.mts'
-import { copyPieces, estimate, type Work } from './fill.mts'
+import { readSchemaPlan } from './read.mts'
 import {
   blocksOf,
   isOther,
@@ -20,9 +20,9 @@ import {
   readPartitions,
   readSource,
   rowsIn,
-} from './pieces.mts'
-import { readSchemaPlan } from './read.mts'
+} from './rebuild-chunks.mts'
 import { createCopy, type Origin, readOrigin } from './rebuild-copy.mts'
+import { copyPieces, estimate, type Work } from './rebuild-fill.mts'
 import { dropStaging, moveFilled, readState, rebuildError, type State, saveState, takeOver } from './rebuild-state.mts'
 
 type RebuildOptions = Pick<Work, 'timeoutMs' | 'log'>

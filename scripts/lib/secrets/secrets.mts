@@ -10,7 +10,7 @@ import { envFileName, writeEnvValues } from '../settings/env-file.mts'
 import { lookupFor } from '../settings/environment.mts'
 import { templateValues } from '../settings/production.mts'
 import { ROOT } from '../settings/settings.mts'
-import { type AuthorityPlan, makeCertificates, type Piece, planAuthority } from './authority.mts'
+import { type AuthorityPlan, makeCertificates, type Piece, planAuthority } from './certificate-authority.mts'
 import { type Line, leftFindings, planLines } from './plan.mts'
 
 export interface SecretsOptions {

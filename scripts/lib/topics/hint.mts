@@ -1,6 +1,6 @@
 /** Commands about topics as hints name them. */
 import path from 'node:path'
-import { quoted } from '../common/quote.mts'
+import { quoted } from '../common/shell-quote.mts'
 import { ROOT } from '../settings/settings.mts'
 
 /** How messages and hints name a declaration: relative to the repository, where hinted commands run, or absolute outside it. */

@@ -1,5 +1,5 @@
 /** Which brokers should hold the copies of each partition, and lead it. */
-import { type Item, spread } from './spread.mts'
+import { type Item, spread } from './min-cost-flow.mts'
 
 export interface PlacedPartition {
   index: number

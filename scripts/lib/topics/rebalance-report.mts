@@ -3,7 +3,7 @@ import { error, type Finding, type Paint, warning } from '../common/findings.mts
 import { table } from '../common/table.mts'
 import type { Outcome } from '../kafka/cluster-requests.mts'
 import { words } from '../kafka/controller.mts'
-import { nameOf } from '../kafka/placement-requests.mts'
+import { nameOf } from '../kafka/reassignment-requests.mts'
 import { rebalanceCommand } from './hint.mts'
 import type { ActualTopic } from './plan.mts'
 import { isThrottled, type RebalancePlan } from './rebalance-plan.mts'

@@ -12,8 +12,8 @@ import {
   nameOf,
   type Outcomes,
   type TopicPartition,
-} from '../kafka/placement-requests.mts'
-import type { SteadyCluster } from '../kafka/steady.mts'
+} from '../kafka/reassignment-requests.mts'
+import type { SteadyCluster } from '../kafka/retrying-cluster.mts'
 import { bytesAt, electionsOf, readReassignments, sizeOf } from './rebalance-plan.mts'
 
 /** A partition on its way, and the brokers that get a copy. */

@@ -3,7 +3,7 @@ import { cannotTell, unknown } from '../common/findings.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import type { Outcome } from '../kafka/cluster-requests.mts'
 import { askController, words } from '../kafka/controller.mts'
-import type { Reassignment } from '../kafka/placement-requests.mts'
+import type { Reassignment } from '../kafka/reassignment-requests.mts'
 import { type ConfigEdit, editConfigs } from '../kafka/topic-requests.mts'
 import type { Move } from './placement.mts'
 

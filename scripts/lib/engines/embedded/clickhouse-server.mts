@@ -6,7 +6,7 @@ import { closeSync, constants, openSync, readFileSync, rmSync, writeFileSync } f
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { confine, startAgain } from './confine.mts'
+import { confine, startAgain } from './landlock.mts'
 
 const [libraries = '', config = '', data = ''] = process.argv.slice(2)
 const require = createRequire(path.join(libraries, 'package.json'))

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { confinementFindings } from '../../scripts/lib/engines/embedded/confine.mts'
+import { confinementFindings } from '../../scripts/lib/engines/embedded/landlock.mts'
 
 const confinement = suite('confinementFindings')
 

@@ -5,9 +5,9 @@ import path from 'node:path'
 import { error, type Finding, OpsError } from '../common/findings.mts'
 import { lock } from '../engines/embedded/lock.mts'
 import type { Settings } from '../settings/settings.mts'
-import type { Place } from './place.mts'
-import type { DataTable } from './proof.mts'
-import type { Shelf } from './shelf.mts'
+import type { Place } from './server-dir.mts'
+import type { Shelf } from './store.mts'
+import type { DataTable } from './verification.mts'
 
 /** Keeps two backups or restores of this machine's stack apart. */
 export const lockBackups = ({ EMBEDDED_DATA_DIR: dataDir }: Settings): (() => void) =>

@@ -6,14 +6,14 @@ import { hostname } from 'node:os'
 import path from 'node:path'
 import { nameFile } from '../archive/store.mts'
 import { configError, error, OpsError, reason } from '../common/findings.mts'
-import { quoted } from '../common/quote.mts'
+import { quoted } from '../common/shell-quote.mts'
 import { readTextFile } from '../common/text-file.mts'
 import { isS3 } from '../s3/address.mts'
 import { type Bucket, openBucket } from '../s3/bucket.mts'
 import type { Settings } from '../settings/settings.mts'
 import { isNameOf } from './name.mts'
-import { digestOf, withFolder } from './place.mts'
 import { interrupted } from './server.mts'
+import { digestOf, withFolder } from './server-dir.mts'
 
 export interface Shelf {
   /** As the command line names it. */

@@ -2,7 +2,7 @@
 import type Decoder from 'kafkajs/src/protocol/decoder.js'
 import { grouped } from '../common/grouped.mts'
 import { errorName, type Outcome } from './cluster-requests.mts'
-import { isRefusal, NotAllowed, type Right } from './rights.mts'
+import { isRefusal, NotAllowed, type Right } from './permissions.mts'
 import { BROKER_WAIT_MS, type Request, readStructures, writeStructures } from './transport.mts'
 
 export interface TopicPartition {

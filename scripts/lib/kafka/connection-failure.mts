@@ -2,8 +2,8 @@
 import { error, type Finding, reason } from '../common/findings.mts'
 import { tlsMistake, withoutTls } from '../common/tls.mts'
 import { errorName } from './cluster-requests.mts'
+import { TokenRefused } from './oauth-token.mts'
 import type { Servers } from './options.mts'
-import { TokenRefused } from './token.mts'
 import { connectWire, type Request } from './transport.mts'
 
 /** Which mechanisms a broker offers; none where it takes no login. For a connection that has not logged in. */

@@ -16,7 +16,7 @@ import {
   rowsIn,
   rowsOf,
   type Source,
-} from './pieces.mts'
+} from './rebuild-chunks.mts'
 import { moveFilled, rebuildError, renewStaging, type State, saveState } from './rebuild-state.mts'
 
 /** A rebuild under way. */

@@ -1,9 +1,9 @@
 /** The generated market: its messages as they are made. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { generateMarket } from '../../scripts/lib/replay/market.mts'
 import type { Pace } from '../../scripts/lib/replay/play.mts'
 import { marketStartMs } from '../../scripts/lib/replay/replay.mts'
+import { generateMarket } from '../../scripts/lib/replay/synthetic.mts'
 
 const MARKET = { symbols: 5, rate: 1_000, startMs: 1_795_428_000_000, seed: 7 }
 

@@ -1,7 +1,7 @@
 /** How a rebuild takes a table apart. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { isOther, markOf, planPieces } from '../../scripts/lib/schema/pieces.mts'
+import { isOther, markOf, planPieces } from '../../scripts/lib/schema/rebuild-chunks.mts'
 
 const partition = (id: string, rows: number, from: string[] = []) => ({ id, value: '', rows, from })
 

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { parseStart, type Start } from '../../scripts/lib/kafka/start.mts'
+import { parseStart, type Start } from '../../scripts/lib/kafka/start-position.mts'
 
 const NOW_MS = Date.UTC(2026, 10, 23, 14, 30)
 const time = (timeMs: number): Start => ({ kind: 'time', timeMs })
