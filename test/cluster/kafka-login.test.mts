@@ -171,20 +171,20 @@ const WRONG: [string, Listener, NodeJS.ProcessEnv, string, string][] = [
 
 const wrong = suite('a wrong login')
 for (const [what, listener, values, finding, hint] of WRONG) {
-  wrong(`is named: ${what}`, async () => {
+  wrong(`reports ${what}`, async () => {
     assert.equal(await health(listener, values), { exitCode: 1, findings: [finding], hints: [hint] })
     const plan = await told('create-topics.mts', ['--dry-run', '--timeout', '20'], envOf(listener, values))
     assert.equal(plan, { exitCode: 2, findings: [finding], hints: [hint] })
   })
 }
 
-wrong('is not blamed for a broker that is not there', async () => {
+wrong('is not reported if the broker is down', async () => {
   const env = envOf('login', { ...SECURE, KAFKA_BOOTSTRAP_SERVERS: '127.0.0.1:1' })
   const { findings } = await told('health-check.mts', ['--only', 'kafka'], env)
   assert.equal(findings, ['NO_ANSWER kafka: no answer from HERE (connection refused)'])
 })
 
-wrong('is not blamed for an advertised address where nothing is', async () => {
+wrong('is not reported if nothing listens at the advertised address', async () => {
   const { findings } = await health('astray', SECURE)
   assert.is(findings[0], 'KAFKA_ADVERTISED kafka broker 1: advertised 127.0.0.1:1, where no broker answers')
 })
@@ -215,7 +215,7 @@ const RAW = ['iqfeed.trades.raw', 'iqfeed.quotes.raw', 'iqfeed.l2.raw']
 const env = envOf('login', SECURE)
 
 const rights = suite('a login without a right')
-rights('is told which ACL is missing, one after the other', async () => {
+rights('learns which ACL is missing, one after the other', async () => {
   const all = 'iqfeed.l2.raw iqfeed.trades.raw iqfeed.quotes.raw trading.signals market.features'
   const flags = all.split(' ').map((name) => `--topic ${name}`)
   const create = {
@@ -251,7 +251,7 @@ rights('is told which ACL is missing, one after the other', async () => {
 rights.run()
 
 const right = suite('a right login')
-right('lets every command do its work with the rights that docs/targets.md names', async () => {
+right('can run every command with the permissions in docs/targets.md', async () => {
   for (const operation of ['Alter', 'AlterConfigs', 'Write', 'Delete', 'Read'] as const) await grant('topic', operation)
   for (const operation of ['Describe', 'Delete'] as const) await grant('group', operation)
   const file = path.join(folder, 'target.env')
@@ -277,7 +277,7 @@ for (const [what, listener, values] of [
   ['SCRAM-SHA-256', 'login', { ...SECURE, KAFKA_SASL_MECHANISM: 'SCRAM-SHA-256' }],
   ['SCRAM without TLS', 'plainLogin', { ...LOGIN, KAFKA_SECURITY_PROTOCOL: 'SASL_PLAINTEXT' }],
 ] as const) {
-  right(`is one with ${what}`, async () => {
+  right(`works with ${what}`, async () => {
     const { findings } = await health(listener, values)
     // Who comes without SASL may see no topics.
     assert.equal(
@@ -287,7 +287,7 @@ for (const [what, listener, values] of [
   })
 }
 
-right('that loses a right in a replay is told which, and has lost nothing', async () => {
+right('that loses a permission during a replay: the finding names it, and nothing acknowledged is lost', async () => {
   const stored = () =>
     asAdmin(async (admin) => {
       const offsets = await Promise.all(RAW.map((topic) => admin.fetchTopicOffsets(topic)))
@@ -310,7 +310,7 @@ right('that loses a right in a replay is told which, and has lost nothing', asyn
   assert.equal((await told('replay.mts', REPLAY, env)).exitCode, 0)
 })
 
-right('is one with a token of an endpoint, which may also refuse', async () => {
+right('works with a token from an endpoint, and reports an endpoint that refuses', async () => {
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
   const nowS = Math.floor(Date.now() / 1000)
   const token = `${part({ alg: 'none' })}.${part({ sub: 'l2', iat: nowS, exp: nowS + 600 })}.`

@@ -124,7 +124,7 @@ for (const [file, jars] of [
   ['docker-compose.yml', zookeeper.jars],
   ['docker-compose.kraft.yml', kraft.jars],
 ] as const) {
-  kafka(`takes the login over TLS, and nothing else, with the command of ${file}`, async () => {
+  kafka(`accepts the login over TLS and nothing else, with the command of ${file}`, async () => {
     if (file === 'docker-compose.yml')
       await startEmbedded({ ...settings, KAFKA_MODE: 'zookeeper' }, zookeeper, () => {}, ['zookeeper'])
     const values = { KAFKA_MODE: file === 'docker-compose.yml' ? 'zookeeper' : 'kraft' }
@@ -153,7 +153,7 @@ for (const [file, jars] of [
   })
 }
 
-kafka('refuses a password that its configuration would read otherwise', () => {
+kafka('refuses a password that its configuration would misread', () => {
   for (const password of ['a"b', 'a b', 'a\\b', 'ä', '']) {
     const { status, stdout } = spawnSync('bash', kafkaCommand('docker-compose.yml', []), {
       encoding: 'utf8',
@@ -165,7 +165,7 @@ kafka('refuses a password that its configuration would read otherwise', () => {
 kafka.run()
 
 const redis = suite('Redis of docker-compose.prod.yml')
-redis('takes the password over TLS', async () => {
+redis('accepts the password over TLS', async () => {
   const data = folder('redis-data')
   const file = path.join(data, 'redis.conf')
   const rewrite = (text: string) =>
@@ -184,7 +184,7 @@ redis('takes the password over TLS', async () => {
 redis.run()
 
 const clickhouse = suite('ClickHouse of docker-compose.prod.yml')
-clickhouse('takes its configuration, and the password over https with its certificate', async () => {
+clickhouse('accepts its configuration, and the password over HTTPS with its certificate', async () => {
   // The library reads it, but opens no TLS port: a TLS end before its plain one has the certificate here.
   const own = path.join(settings.EMBEDDED_DATA_DIR, 'run/clickhouse/config.d')
   mkdirSync(own, { recursive: true })
@@ -210,7 +210,7 @@ clickhouse('takes its configuration, and the password over https with its certif
   }
 })
 
-clickhouse('publishes the ports of its configuration, and mounts the file that it names', () => {
+clickhouse('publishes the configured ports and mounts the named file', () => {
   const config = read('clickhouse/config.d/production.xml')
   const texts = (tag: string) => [...config.matchAll(new RegExp(`<${tag}>([^<]+)<`, 'g'))].map(([, text]) => text)
   const { ports, volumes } = compose('docker-compose.prod.yml').clickhouse

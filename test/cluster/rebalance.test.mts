@@ -118,7 +118,7 @@ const replay = runScript('replay.mts', ['--generate', '--rate', '300', '--count'
   },
 })
 
-rebalance('moves a share to a broker that joins, only when asked', async () => {
+rebalance('moves a share to a new broker only when asked', async () => {
   await brokers.start(3)
   // All brokers hear of it in their own time.
   const known = async () => (await topics(['--dry-run'])).report.brokers === 3
@@ -161,7 +161,7 @@ rebalance('refuses a throttle without a rebalance', async () => {
   assert.equal([exitCode, codes], [2, ['error USAGE']])
 })
 
-rebalance('leaves the number of copies until it is asked, and takes back at Ctrl-C what has not arrived', async () => {
+rebalance('keeps the replication factor until asked, and Ctrl-C cancels unfinished moves', async () => {
   const plain = await topics([], THREE)
   assert.equal([plain.exitCode, plain.codes], [1, TOPICS.map(() => 'error TOPIC_REPLICATION')])
   assert.is((await kafka.config('iqfeed.l2.raw'))['min.insync.replicas'], undefined)
@@ -174,7 +174,7 @@ rebalance('leaves the number of copies until it is asked, and takes back at Ctrl
   assert.ok(report.placement.moves.length > 0)
 })
 
-rebalance('goes on after a kill, and leaves no throttle', async () => {
+rebalance('resumes after a kill and leaves no throttle', async () => {
   const slow = ['--rebalance', '--throttle-mb', '0.05']
   const killed = await runScript('create-topics.mts', slow, {
     env: signalAt({ ...env, ...THREE }, `${SUBMITTED}:SIGKILL`),
@@ -195,7 +195,7 @@ rebalance('goes on after a kill, and leaves no throttle', async () => {
   assert.equal((await healthWith()).codes, [])
 })
 
-rebalance('is whole again after the broker that is the controller failed', async () => {
+rebalance('completes after the controller failed', async () => {
   const failed = await controller()
   await brokers.kill(failed)
   const codes = ['warning KAFKA_BROKERS_DOWN', 'warning KAFKA_UNDER_REPLICATED']
@@ -212,7 +212,7 @@ rebalance('is whole again after the broker that is the controller failed', async
   assert.equal((await healthWith()).codes, [])
 })
 
-rebalance('has lost nothing that was acknowledged', async () => {
+rebalance('has lost nothing acknowledged', async () => {
   process.kill(replayPid, 'SIGINT')
   const { exitCode, stdout, stderr } = await replay
   assert.is(exitCode, 1, stderr)

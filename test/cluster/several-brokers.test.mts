@@ -40,13 +40,13 @@ const QUORUM = KAFKA_MODE === 'kraft' ? ', KRaft quorum of 1' : ''
 
 const brokers = suite('three brokers')
 
-brokers('refuse more copies than brokers, with the line of each topic', async () => {
+brokers('refuse more replicas than brokers, with the line of each topic', async () => {
   const { exitCode, report } = await run('create-topics.mts', ['--dry-run'], { KAFKA_REPLICATION_FACTOR: '4' })
   assert.equal([exitCode, report.findings.length, report.findings[0].code], [2, 5, 'TOPIC_REPLICATION'])
   assert.is(report.findings[0].expected, 'at most 3, the number of brokers')
 })
 
-brokers('take topics with three copies, a canary, and a reset', async () => {
+brokers('serve topics with three replicas, a canary and a reset', async () => {
   assert.equal((await run('create-topics.mts', [])).codes, [])
   const { exitCode, report, codes } = await health('--deep')
   assert.equal([exitCode, codes], [0, []])
@@ -58,7 +58,7 @@ brokers('take topics with three copies, a canary, and a reset', async () => {
   assert.equal((await healthWith()).codes, [])
 })
 
-brokers('serve with one down, and refuse writes with two', async () => {
+brokers('serve with one broker down, and refuse writes with two down', async () => {
   await kill(3)
   const one = await healthWith('warning KAFKA_BROKERS_DOWN', 'warning KAFKA_UNDER_REPLICATED')
   assert.equal([one.exitCode, one.codes], [0, ['warning KAFKA_BROKERS_DOWN', 'warning KAFKA_UNDER_REPLICATED']])
@@ -71,14 +71,14 @@ brokers('serve with one down, and refuse writes with two', async () => {
   assert.match(two.report.findings[1].found, /^40: .*; what is sent with acks=all is refused$/)
 })
 
-brokers('are named while they do not lead what they should', async () => {
+brokers('are reported while leaders are not the preferred ones', async () => {
   await start(2, 3)
   const { exitCode, codes, report } = await healthWith('warning KAFKA_LEADERS')
   assert.equal([exitCode, codes], [0, ['warning KAFKA_LEADERS']])
   assert.equal(report.services[0].details.underReplicated, 0)
 })
 
-brokers('are named with a disk that failed', async () => {
+brokers('are reported when a disk fails', async () => {
   await kill(3)
   const folder = folderOf(3)
   // A file where a directory should be is a disk that cannot be read, to root too.

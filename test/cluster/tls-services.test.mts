@@ -118,7 +118,7 @@ const OF_REDIS = { ca: 'REDIS_CA_CERT', host: 'REDIS_HOST', tls: 'REDIS_TLS' }
 
 const https = suite('ClickHouse over https')
 for (const [what, end, tls, found, hint] of WRONG) {
-  https(`names ${what}`, async () => {
+  https(`reports ${what}`, async () => {
     const secure = tls === 'no' ? {} : tls === 'yes' ? SECURE : { CLICKHOUSE_SECURE: 'true' }
     // CLICKHOUSE_PORT equal to the stack's own port would mean 8443.
     const values = end === 'plain' ? { ...secure, CLICKHOUSE_HTTP_PORT: '1' } : secure
@@ -132,13 +132,13 @@ for (const [what, end, tls, found, hint] of WRONG) {
   })
 }
 
-https('names a refused login', async () => {
+https('reports a refused login', async () => {
   const { exitCode, findings } = await askClickHouse('server', { ...SECURE, CLICKHOUSE_PASSWORD: 'wrong-horse' })
   const login = 'login as l2_user (CLICKHOUSE_USER, CLICKHOUSE_PASSWORD) refused'
   assert.equal([exitCode, findings], [1, [`CLICKHOUSE_AUTH ${login}`]])
 })
 
-https('lets every command do its work', async () => {
+https('serves every command', async () => {
   const values = { ...SECURE, CLICKHOUSE_PORT: String(clickhouse.server) }
   for (const [script, args] of [
     ['apply-schema.mts', []],
@@ -151,14 +151,14 @@ https.run()
 
 const rediss = suite('Redis over TLS')
 for (const [what, end, tls, found, hint] of WRONG) {
-  rediss(`names ${what}`, async () => {
+  rediss(`reports ${what}`, async () => {
     const secure = tls === 'no' ? {} : tls === 'yes' ? REDISS : { REDIS_TLS: 'true' }
     const findings = [`REDIS_TLS ${found}`]
     assert.equal(await askRedis(end, secure), { exitCode: 1, findings, hints: [hint(OF_REDIS)] })
   })
 }
 
-rediss('takes an ACL user, and names a refused one and a missing right', async () => {
+rediss('accepts an ACL user, and reports a refused user and a missing permission', async () => {
   const admin = new Redis({ port: REDIS_PORT })
   await admin.call('ACL', 'SETUSER', 'trader', 'on', '>correct-horse', '~*', '+@all')
   await admin.call('ACL', 'SETUSER', 'reader', 'on', '>correct-horse', '~*', '+ping')

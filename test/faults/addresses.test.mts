@@ -44,7 +44,7 @@ for (const value of [
   })
 }
 
-test('clients that look elsewhere than the services listen are named before anything starts', async () => {
+test('settings whose clients connect elsewhere than the services listen are refused before anything starts', async () => {
   assert.equal(await told('start.mts', ['--embedded'], { BIND_ADDRESS: '127.0.0.2', REDIS_HOST: '127.0.0.2' }), [
     'exit 2',
     'SETTING KAFKA_ADVERTISED_HOST: 127.0.0.1, where nothing listens with BIND_ADDRESS=127.0.0.2',
@@ -53,7 +53,7 @@ test('clients that look elsewhere than the services listen are named before anyt
   ])
 })
 
-test('a stack at one address of the machine starts, once its clients look there', async () => {
+test('a stack on one address of the machine starts once its clients connect there', async () => {
   const own = Object.values(networkInterfaces()).flatMap((all) => all ?? [])
   const address = own.find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? '127.0.0.2'
   const hosts = {

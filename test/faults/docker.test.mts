@@ -64,7 +64,7 @@ const COMMANDS: [script: string, args: string[], codes: number[]][] = [
 const test = suite('Docker that lies')
 
 for (const [what, text] of Object.entries(INSPECTED)) {
-  test(`inspect answers ${what}`, async () => {
+  test(`docker inspect returns ${what}`, async () => {
     const docker = dockerOf({ ...VERSION, 'ps -aq': 'echo abc', inspect: says(text), '*': 'echo text' })
     for (const [script, args, codes] of COMMANDS) judge(`${script} ${args}`, await run(script, args, docker), codes)
   })
@@ -75,13 +75,13 @@ for (const [what, text] of Object.entries({
   'null services': '{"name":"l2","services":null}',
   'null ports': '{"name":"l2","services":{"redis":{"ports":null},"kafka":null}}',
 })) {
-  test(`compose config answers ${what}`, async () => {
+  test(`docker compose config returns ${what}`, async () => {
     const docker = dockerOf({ ...VERSION, 'compose config': says(text), 'ps -aq': 'true', '*': 'echo text' })
     judge('check-ports', await run('check-ports.mts', ['--docker'], docker), [0, 1, 2, 3])
   })
 }
 
-test('nothing at all, a failure without a word, or text for everything', async () => {
+test('docker prints nothing, fails silently, or prints text for everything', async () => {
   for (const script of ['true', 'false', 'echo text', 'yes', 'kill -9 $$', 'echo "$*"; exit 1']) {
     const docker = dockerOf({ '*': script })
     for (const [name, args, codes] of COMMANDS) judge(`${script}: ${name}`, await run(name, args, docker), codes)
@@ -90,7 +90,7 @@ test('nothing at all, a failure without a word, or text for everything', async (
   }
 })
 
-test('a docker that hangs keeps no command beyond its deadline', async () => {
+test('a hanging docker delays no command beyond its deadline', async () => {
   const asked = projectFolder()
   const docker = dockerOf({ '*': `echo "$*" >> ${asked}/log; exec sleep 300` })
   for (const [script, args, codes] of COMMANDS) judge(`${script} ${args}`, await run(script, args, docker), codes)

@@ -74,7 +74,7 @@ kafka('every command ends by its deadline with a finding', async () => {
   assert.ok(asked > chosen.length / 5, `only ${asked} of ${chosen.length} cases met their request`)
 })
 
-kafka('a leader that refuses its partitions leaves the lag unknown', async () => {
+kafka('a leader that refuses its partitions makes the lag unknown', async () => {
   const refuse = (frame: Buffer) => {
     const bytes = Buffer.from(frame)
     // Each partition's answer of ListOffsets version 7: index, error 0, no time, then the offset: error 6 is NOT_LEADER_OR_FOLLOWER.
@@ -128,7 +128,7 @@ const ports = {
 } as const
 
 for (const [lie, accept] of Object.entries(SERVERS)) {
-  others(`a server that ${lie} is no healthy service`, async () => {
+  others(`a server that ${lie} is not healthy`, async () => {
     await inPairs(['zookeeper', 'kafka', 'clickhouse', 'redis'] as const, async (service) => {
       const fake = await serve(accept)
       const env =

@@ -126,7 +126,7 @@ load.before(async () => {
   assert.is((await ingest.ingest(['on'])).exitCode, 0)
 })
 
-load(`${FAULTS} faults lose and double nothing of ${MESSAGES} messages`, async () => {
+load(`${FAULTS} faults neither lose nor duplicate any of ${MESSAGES} messages`, async () => {
   const seconds = FAULTS * FAULT_S
   const rate = String(Math.ceil(MESSAGES / seconds))
   const args = [

@@ -61,7 +61,7 @@ const NAMES = [
 ]
 
 for (const name of isLong ? NAMES : NAMES.filter((_, index) => index % 2 === 1 || index === NAMES.length - 1)) {
-  places(`a clone under ${name.slice(0, 40)} starts, serves and stops, or is refused in a line`, async () => {
+  places(`a clone under ${name.slice(0, 40)} starts, serves and stops, or is refused in one line`, async () => {
     const folder = cloneAt(name)
     const env = await envIn(folder)
     const started = await run(folder, 'start.mts', ['--embedded'], env)
@@ -95,7 +95,7 @@ const COMMANDS: [script: string, ...args: string[]][] = [
   ['stop.mts'],
 ]
 
-places('no HOME, and nothing else in the environment either', async () => {
+places('without HOME, and with an empty environment', async () => {
   const { PATH, ...rest } = await envIn(base)
   const own = Object.entries(rest).filter(([name]) => !(name in process.env))
   for (const [script, ...args] of COMMANDS) {
@@ -104,7 +104,7 @@ places('no HOME, and nothing else in the environment either', async () => {
   }
 })
 
-places('a working directory that is gone', async () => {
+places('in a deleted working directory', async () => {
   const env = await envIn(base)
   for (const [script, ...args] of COMMANDS) {
     const gone = mkdtempSync(path.join(base, 'gone-'))
@@ -120,13 +120,13 @@ places('a working directory that is gone', async () => {
   }
 })
 
-places('a temporary folder that is not there', async () => {
+places('with a missing temporary folder', async () => {
   const env = await envIn(base, { TMPDIR: '/nonexistent/tmp' })
   for (const [script, ...args] of COMMANDS)
     judge(script, await runFile(path.join(ROOT, 'scripts', script), args, { env, timeoutMs: 60_000 }), [0, 1, 3])
 })
 
-places('a clone and data that this user may not write', async () => {
+places('with a read-only clone and data folder', async () => {
   // Root may write everything: there, a file in the folder's place has the same effect.
   const folder = cloneAt('read only')
   const data = path.join(folder, 'held')
@@ -138,7 +138,7 @@ places('a clone and data that this user may not write', async () => {
   for (const each of ['scripts', '.']) chmodSync(path.join(folder, each), 0o755)
 })
 
-places('memory too small for Java, and for ClickHouse', async () => {
+places('with too little memory for Java, and for ClickHouse', async () => {
   const folder = cloneAt('small')
   // A heap that no machine has, and one that no JVM runs in.
   for (const heap of ['9999g', '1k']) {

@@ -55,7 +55,7 @@ const names = Object.keys(COMMANDS) as Name[]
 const all = names.flatMap((first, index) => names.slice(index).map((second): [Name, Name] => [first, second]))
 
 for (const pair of isLong ? all : PAIRS) {
-  races(`${pair.join(' and ')}: one waits or refuses, and the end is right`, async () => {
+  races(`${pair.join(' and ')} at the same time: one waits or refuses, and the final state is right`, async () => {
     judge('start', await run('start'), [0])
     const lagMs = Math.floor(random() * 400)
     const outcomes = await Promise.all(pair.map((name, index) => delay(index * lagMs).then(() => run(name))))
@@ -74,7 +74,7 @@ for (const pair of isLong ? all : PAIRS) {
 const kills = suite('commands killed')
 
 for (const name of names) {
-  kills(`${name} killed at random moments finishes when it is run again`, async () => {
+  kills(`${name} killed at random moments completes when run again`, async () => {
     // As long as it takes by itself: what is begun in the last moments is killed too.
     const startMs = performance.now()
     if (name === 'start') judge('stop', await run('stop'), [0])

@@ -19,7 +19,7 @@ function unlessRefused<T>(read: () => T): T | undefined {
 
 const csv = suite('CSV')
 
-csv('gives back the values that were written', () => {
+csv('returns the values that were written', () => {
   const value = fc.tuple(fc.oneof(fc.string(), textOf(['"', ',', ' ', 'a'], 5)), fc.boolean())
   const written = ([text, quoted]: [string, boolean]) =>
     quoted || /[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
@@ -33,7 +33,7 @@ csv('gives back the values that were written', () => {
   )
 })
 
-csv('of any text is values that read the same again, or refused', () => {
+csv('from any text yields values that parse the same again, or is refused', () => {
   holds(
     fc.property(textOf(['"', '"', ',', 'a', ' '], 12), (line) => {
       const values = unlessRefused(() => parseCsvLine(line))
@@ -48,7 +48,7 @@ const times = suite('message times')
 const FIRST = Date.UTC(1970, 0, 2)
 const LAST = Date.UTC(2106, 1, 7) - 1
 
-times('are microseconds since 1970, in every form and offset', () => {
+times('are microseconds since 1970, in every form and with every offset', () => {
   const forms = fc.record({
     ms: fc.integer({ min: FIRST, max: LAST }),
     micros: fc.nat(999),
@@ -74,7 +74,7 @@ times('are microseconds since 1970, in every form and offset', () => {
   )
 })
 
-times('of any text are within their bounds or refused', () => {
+times('from any text are in range or refused', () => {
   const pieces = [
     '19',
     '20',
@@ -110,7 +110,7 @@ times('of any text are within their bounds or refused', () => {
   )
 })
 
-times('of days that no month has are refused', () => {
+times('on days that do not exist are refused', () => {
   holds(
     fc.property(
       fc.integer({ min: 1971, max: 2105 }),
@@ -128,7 +128,7 @@ times.run()
 
 const lines = suite('lines of JSON')
 
-lines('are a message with their own digits, or refused', () => {
+lines('become a message with their own digits, or are refused', () => {
   const decimal = fc
     .tuple(fc.nat(99_999), fc.nat(99_999_999))
     .map(([whole, part]) => `${whole}.${String(part).padStart(8, '0')}`)
@@ -145,7 +145,7 @@ lines('are a message with their own digits, or refused', () => {
   )
 })
 
-lines('of any JSON are a message of valid JSON, or refused', () => {
+lines('from any JSON become a message of valid JSON, or are refused', () => {
   const key = fc.constantFrom(
     'symbol',
     'timestamp',

@@ -29,7 +29,7 @@ const whole = fc.letrec<{ text: string; piece: string }>((tie) => ({
   ),
 })).text
 
-splitting('splits at separators outside quotes and brackets, and at no others', () => {
+splitting('splits only at separators outside quotes and brackets', () => {
   holds(
     fc.property(fc.array(whole, { minLength: 1, maxLength: 5 }), (parts) =>
       assert.equal(splitOutside(parts.join(', '), ', '), parts),
@@ -67,7 +67,7 @@ const table = fc.record({
 
 const creating = suite('parseCreate')
 
-creating('gives the parts of every table', () => {
+creating('returns the parts of every table', () => {
   holds(
     fc.property(table, fc.boolean(), ({ name, columns, engine, partition, order, settings }, qualified) => {
       const list = columns
@@ -92,7 +92,7 @@ creating('gives the parts of every table', () => {
   )
 })
 
-creating('of any text is an object, or refused as no statement of its kind', () => {
+creating('of any text returns an object, or refuses a statement of another kind', () => {
   const pieces = [
     ...PIECES,
     'ENGINE = ',

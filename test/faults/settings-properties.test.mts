@@ -43,7 +43,7 @@ const content = fc
 
 const envFiles = suite('.env')
 
-envFiles('of any text are read or refused with exit code 2, with lines that are there', () => {
+envFiles('with any text is read, or refused with exit code 2 and existing line numbers', () => {
   holds(
     fc.property(content, (text) => {
       for (const { origin } of entriesOf(text) ?? []) {
@@ -54,7 +54,7 @@ envFiles('of any text are read or refused with exit code 2, with lines that are 
   )
 })
 
-envFiles('give what dotenv makes of them, where programs agree', () => {
+envFiles('is read as by dotenv where programs agree', () => {
   holds(
     fc.property(content, (text) => {
       const entries = entriesOf(text)
@@ -67,7 +67,7 @@ envFiles('give what dotenv makes of them, where programs agree', () => {
   )
 })
 
-envFiles('change in the one value that is set', () => {
+envFiles('changes only in the value that is set', () => {
   const name = fc.constantFrom('A', 'B', 'C', '__proto__')
   const value = fc.oneof(
     fc.nat().map(String),
@@ -93,7 +93,7 @@ envFiles('change in the one value that is set', () => {
   )
 })
 
-envFiles('show no value in any refusal', () => {
+envFiles('shows no value in any refusal', () => {
   const pieces = ['S3cr3t', '${', '}', '$', ':-', ':?', '?', '+', '{', "'", '"', '\\', ' ', '#', '@', '${B}']
   holds(
     fc.property(textOf(pieces, 12), (value) => {
@@ -113,7 +113,7 @@ envFiles('show no value in any refusal', () => {
   )
 })
 
-envFiles('of values that double in each line end', () => {
+envFiles('with values that double on each line ends quickly', () => {
   const lines = Array.from({ length: 60 }, (_, index) => `V${index + 1}=\${V${index}}\${V${index}}`)
   assert.throws(
     () => composeLookup({}, projectFolder({ '.env': `V0=xx\n${lines.join('\n')}\n` })),
@@ -174,7 +174,7 @@ const references = fc.letrec<{ text: Reference; piece: Reference; reference: Ref
 
 const filled = suite('interpolation')
 
-filled('means what each of its references means', () => {
+filled('replaces each reference by its meaning', () => {
   holds(
     fc.property(references.text, ({ written, value }) => {
       if (value === undefined)
@@ -185,7 +185,7 @@ filled('means what each of its references means', () => {
   )
 })
 
-filled('gives any text back whose dollar signs are doubled', () => {
+filled('returns any text whose dollar signs are doubled', () => {
   holds(
     fc.property(fc.string({ unit: 'binary' }), (text) =>
       assert.is(interpolate(text.replaceAll('$', '$$$$'), lookup), text),
@@ -193,7 +193,7 @@ filled('gives any text back whose dollar signs are doubled', () => {
   )
 })
 
-filled('of any text ends in a text, or in an error that repeats none of it', () => {
+filled('of any text returns text, or an error that repeats none of it', () => {
   const pieces = ['S3cr3t', '${', '{', '}', '$', '$$', 'SET', ':', '-', '?', '+', '\n']
   holds(
     fc.property(textOf(pieces, 15), (text) => {
@@ -211,7 +211,7 @@ filled.run()
 
 const settings = suite('values of settings')
 
-settings('are read or refused as out of range, whatever they are', () => {
+settings('are read or refused as out of range', () => {
   const text = fc.oneof(
     fc.string({ unit: 'binary' }),
     textOf(
@@ -253,7 +253,7 @@ settings('are read or refused as out of range, whatever they are', () => {
   }
 })
 
-settings('read sizes as so many times their unit', () => {
+settings('read sizes with their unit', () => {
   const units = { '': 0, b: 0, k: 1, kb: 1, M: 2, mb: 2, g: 3, GB: 3 }
   holds(
     fc.property(
@@ -271,7 +271,7 @@ settings('read sizes as so many times their unit', () => {
 /** An IPv6 address in brackets, as URLs have it. */
 const bracketed = (host: string) => (host.includes(':') && !host.startsWith('[') ? `[${host}]` : host)
 
-settings('read every host and address, and none that is no part of a URL', () => {
+settings('accept every host and address, and nothing that cannot be part of a URL', () => {
   const host = fc.oneof(
     fc.domain(),
     fc.ipV4(),
@@ -306,7 +306,7 @@ settings('read lists of servers as their parts', () => {
   )
 })
 
-settings('come from the shell, else .env, else the template', () => {
+settings('come from the shell, then .env, then the template', () => {
   const value = fc.option(fc.constantFrom('', '1', '2'), { nil: undefined })
   holds(
     fc.property(value, value, value, (shell, own, template) => {

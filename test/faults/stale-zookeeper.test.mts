@@ -27,7 +27,7 @@ async function told(
 const test = suite('ZooKeeper older than Kafka')
 test.after(endStacks)
 
-test('no command calls topics good that no broker serves, and the way out keeps the records', async () => {
+test('no command reports topics as good that no broker serves, and the fix keeps the records', async () => {
   await start(settings)
   assert.is((await told('create-topics.mts', [])).exitCode, 0)
   assert.is((await runScript('replay.mts', ['--generate', '--fast', '--count', '500'], { env })).exitCode, 0)
@@ -74,7 +74,7 @@ test('no command calls topics good that no broker serves, and the way out keeps 
   )
 })
 
-test('a broker that knows none of its topics gets time to learn of them, however long it was waited for', async () => {
+test('a broker without topics gets time to learn of them, however long the wait was before', async () => {
   const own = await newStack()
   const zookeeper = path.join(own.EMBEDDED_DATA_DIR, 'zookeeper')
   await start(own, BROKER)

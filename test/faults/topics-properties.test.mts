@@ -28,7 +28,7 @@ const topics = fc.uniqueArray(topic, { maxLength: 4, selector: (each) => metricN
 
 const files = suite('topics.yml')
 
-files('gives what was written, in any style of YAML', () => {
+files('returns what was written, in any YAML style', () => {
   const styles = fc.record({
     defaultStringType: fc.constantFrom('PLAIN' as const, 'QUOTE_DOUBLE' as const, 'QUOTE_SINGLE' as const),
     collectionStyle: fc.constantFrom('any' as const, 'flow' as const),
@@ -100,7 +100,7 @@ const PIECES = [
 ]
 const SOUND = 'topics:\n  - name: a.b\n    partitions: 3\n    replication: 1\n    config: { x: 1 }\n'
 
-files('of any text are read, or refused with lines and columns that are there', () => {
+files('with any text is read, or refused with existing lines and columns', () => {
   const mutated = fc
     .tuple(fc.nat(SOUND.length), fc.nat(9), textOf(PIECES, 4))
     .map(([at, length, text]) => SOUND.slice(0, at) + text + SOUND.slice(at + length))
@@ -124,7 +124,7 @@ files('of any text are read, or refused with lines and columns that are there', 
   )
 })
 
-files('show no text in a wrong place, and no password', () => {
+files('shows no misplaced text and no password', () => {
   const secret = fc.constantFrom(
     'S3cr3t',
     '${REDIS_PASSWORD}',

@@ -77,7 +77,7 @@ const empty = async () => {
 const trips = suite('archive and restore')
 trips.before.each(empty)
 
-trips('bring all tables back to the bit, with what the views answer', async () => {
+trips('restore all tables exactly, with the same view results', async () => {
   const [day, next] = ['2026-01-05', '2026-01-06']
   const common = { symbol: 'SPY', ingestion_time: `${day} 14:30:01.123`, source: 'test' }
   const trade = (second: number, price: string, size: number, more: object = {}) => ({
@@ -172,7 +172,7 @@ trips('bring all tables back to the bit, with what the views answer', async () =
 /** More than two row groups. */
 const MANY = 600_000
 
-trips('take a day in pieces, sorted by symbol and time', async () => {
+trips('process a day in chunks, sorted by symbol and time', async () => {
   await client.command({
     query: `INSERT INTO market_l2 (symbol, timestamp, side, price, size, order_id, sequence, ingestion_time)
             SELECT concat('S', toString(number % 7)), toDateTime64('2026-01-05 09:00:00', 6, 'UTC') + toIntervalMicrosecond(number * 50001),
@@ -219,7 +219,7 @@ guards.before.each(async () => {
 })
 const ALL = { '2026-01-05': 2, '2026-01-06': 1, '2026-01-07': 1 }
 
-guards('drops nothing on No, and what it named on the word', async () => {
+guards('drops nothing on No, and drops what it named on the confirmation word', async () => {
   const to = newFolder()
   const args = ['--table', 'market_l2', '--before', '2026-01-07', '--to', to]
   const no = await runOnTerminal('archive.mts', args, env, { question: /Type "drop"/, keys: '\r' })
@@ -235,7 +235,7 @@ guards('drops nothing on No, and what it named on the word', async () => {
   assert.equal(await held('market_l2'), { '2026-01-07': 1 })
 })
 
-guards('refuses without a terminal and without --yes, and writes nothing then', async () => {
+guards('refuses without a terminal and --yes, and writes nothing', async () => {
   const to = newFolder()
   const { exitCode, stderr, codes } = await archive('market_l2', '2026-01-07', to)
   assert.equal([exitCode, codes], [2, ['CONFIRM']], stderr)
@@ -243,7 +243,7 @@ guards('refuses without a terminal and without --yes, and writes nothing then', 
   assert.equal(await held('market_l2'), ALL)
 })
 
-guards('shows with --dry-run, writes with --keep, and drops nothing with either', async () => {
+guards('reports with --dry-run, writes with --keep, and drops nothing with either', async () => {
   const to = newFolder()
   const due = { '2026-01-05': 'due', '2026-01-06': 'due' }
   assert.equal((await archive('market_l2', '2026-01-07', to, '--dry-run')).states, due)
@@ -266,32 +266,35 @@ guards('drops a month only when all of its days are archived', async () => {
   assert.equal(await held('market_metrics'), { '2026-01-01': 1, '2026-01-02': 1 })
 })
 
-guards('keeps a partition that a row came to after the proof, and drops it with the row archived', async () => {
-  const to = newFolder()
-  const request = { table: 'market_l2', before: '2026-01-06', folder: to, dryRun: false, timeoutMs: 60_000 } as const
-  const late = event('2026-01-05 09:00:00', 9)
-  const { findings, partitions } = await archiveTable(settings, {
-    ...request,
-    log: () => {},
-    mayDrop: async () => {
-      await insert('market_l2', [late])
-      return true
-    },
-  })
-  assert.equal(
-    findings.map(({ code }) => code),
-    ['ARCHIVE_ROWS_ARRIVED'],
-  )
-  assert.is(partitions[0]?.state, 'kept')
-  assert.equal(await held('market_l2'), { ...ALL, '2026-01-05': 3 })
-  assert.equal(await scratchTables(), [])
-  const again = await archive('market_l2', '2026-01-06', to, '--yes')
-  assert.equal([again.exitCode, again.states, again.dropped], [0, { '2026-01-05': 'written' }, ['20260105']])
-  await restore('market_l2', to)
-  assert.equal(await held('market_l2'), { ...ALL, '2026-01-05': 3 })
-})
+guards(
+  'keeps a partition that received a row after the verification, and drops it once the row is archived',
+  async () => {
+    const to = newFolder()
+    const request = { table: 'market_l2', before: '2026-01-06', folder: to, dryRun: false, timeoutMs: 60_000 } as const
+    const late = event('2026-01-05 09:00:00', 9)
+    const { findings, partitions } = await archiveTable(settings, {
+      ...request,
+      log: () => {},
+      mayDrop: async () => {
+        await insert('market_l2', [late])
+        return true
+      },
+    })
+    assert.equal(
+      findings.map(({ code }) => code),
+      ['ARCHIVE_ROWS_ARRIVED'],
+    )
+    assert.is(partitions[0]?.state, 'kept')
+    assert.equal(await held('market_l2'), { ...ALL, '2026-01-05': 3 })
+    assert.equal(await scratchTables(), [])
+    const again = await archive('market_l2', '2026-01-06', to, '--yes')
+    assert.equal([again.exitCode, again.states, again.dropped], [0, { '2026-01-05': 'written' }, ['20260105']])
+    await restore('market_l2', to)
+    assert.equal(await held('market_l2'), { ...ALL, '2026-01-05': 3 })
+  },
+)
 
-guards('refuses to write over days that the table no longer has', async () => {
+guards('does not overwrite archived days that the table no longer has', async () => {
   const to = newFolder()
   await archive('market_l2', '2026-01-06', to, '--yes')
   await insert('market_l2', [event('2026-01-05 09:00:00', 9)])
@@ -306,7 +309,7 @@ guards('refuses to write over days that the table no longer has', async () => {
   assert.equal((await restore('market_l2', to)).days[0]?.rows, 3)
 })
 
-guards('refuses to restore between rows of the same day that are archived', async () => {
+guards('does not restore a day that has only some of its archived rows', async () => {
   const to = newFolder()
   await archive('market_l2', '2026-01-06', to, '--yes')
   await insert('market_l2', [event('2026-01-05 10:00:00', 1), event('2026-01-05 09:00:00', 9)])
@@ -315,7 +318,7 @@ guards('refuses to restore between rows of the same day that are archived', asyn
   assert.equal(await held('market_l2'), ALL)
 })
 
-guards('goes on after it was killed, while it wrote and while it dropped', async () => {
+guards('resumes after it was killed, while writing and while dropping', async () => {
   const [before, to] = [await dump('market_l2'), newFolder()]
   const killed = async (at: RegExp) => {
     const args = ['--table', 'market_l2', '--before', '2026-01-07', '--to', to, '--yes']
@@ -348,7 +351,7 @@ guards('goes on after it was killed, while it wrote and while it dropped', async
   assert.equal(await dump('market_l2'), before)
 })
 
-guards('puts back what was on its way out', async () => {
+guards('moves back a partition that was being dropped', async () => {
   const before = await dump('market_l2')
   await client.command({ query: 'CREATE TABLE archive_out_market_l2_0123abcd AS market_l2' })
   await client.command({
@@ -364,7 +367,7 @@ guards('puts back what was on its way out', async () => {
   assert.equal(await scratchTables(), [])
 })
 
-guards('takes no damaged file for an archived day, and restores none', async () => {
+guards('treats a damaged file as not archived, and does not restore it', async () => {
   const to = newFolder()
   await archive('market_l2', '2026-01-06', to, '--keep')
   const file = path.join(to, 'market_l2/2026-01-05.parquet')
@@ -393,7 +396,7 @@ guards('keeps the bars of trades that were not rolled up yet', async () => {
   assert.equal(await dump('market_bars'), before)
 })
 
-guards('takes columns of your own along, and refuses a table without them', async () => {
+guards('includes custom columns, and refuses a table without them', async () => {
   await client.command({ query: 'ALTER TABLE market_l2 ADD COLUMN note String' })
   await insert('market_l2', [event('2026-01-05 09:00:00', 9, { note: 'of my own' })])
   const [before, to] = [await dump('market_l2'), newFolder()]
@@ -417,7 +420,7 @@ guards('restores nothing that a retention would delete again', async () => {
   assert.equal([exitCode, codes], [1, ['RESTORE_EXPIRED']])
 })
 
-guards('refuses a table, a day and a folder that are none', async () => {
+guards('refuses an unknown table, an invalid day and a missing folder', async () => {
   const usage = (...args: string[]) => command('archive', [...args, '--yes'])
   assert.equal((await usage()).codes, ['USAGE', 'USAGE', 'USAGE'])
   const wrong = await usage('--table', 'market_bars_1m', '--before', '2026-02-30', '--to', 'gs://bucket/archive')

@@ -140,7 +140,7 @@ const before = await answers()
 
 const trips = suite('backup and restore of a database')
 
-trips('bring everything back after the database is gone, into empty tables, and under another name', async () => {
+trips('restore everything after the database was dropped, into empty tables, and under another name', async () => {
   for (const [question, answer] of Object.entries(before)) assert.not.match(answer, /^0 /, question)
   const to = newFolder()
   const planned = await command('backup', ['--to', to, '--dry-run'])
@@ -187,7 +187,7 @@ trips('bring everything back after the database is gone, into empty tables, and 
   await drop(other)
 })
 
-trips('go on after a kill at any moment, and leave nothing behind', async () => {
+trips('resume after a kill at any moment, and leave nothing behind', async () => {
   const to = newFolder()
   const killedAt = (line: string): CommandOptions => ({
     watch: (stderr, pid) => {
@@ -225,7 +225,7 @@ trips('go on after a kill at any moment, and leave nothing behind', async () => 
   assert.equal(await leftovers(to), [])
 })
 
-trips('take turns', async () => {
+trips('run one at a time', async () => {
   const to = newFolder()
   let stopped = 0
   const first = backUp(to, {
@@ -246,7 +246,7 @@ trips('take turns', async () => {
   assert.is((await first).exitCode, 0)
 })
 
-trips('hold a moment of every table while rows arrive, and all of what stood still', async () => {
+trips('capture a moment of every table while rows arrive, and all unchanged data', async () => {
   const live = '2026-02-02'
   const count = async (name: string) =>
     (
@@ -298,7 +298,7 @@ trips('hold a moment of every table while rows arrive, and all of what stood sti
   await fill()
 })
 
-trips('make bars and latest quotes again that are of another moment than their rows', async () => {
+trips('recompute bars and latest quotes that do not match their rows', async () => {
   await run('TRUNCATE TABLE {db}.market_bars_1m')
   await run('TRUNCATE TABLE {db}.market_l1_latest')
   assert.match((await answers()).market_bars ?? '', /^0 /)
@@ -342,7 +342,7 @@ const edit = (change: (manifest: Manifest) => void) =>
 const other = `${database}_other`
 const exists = async () => (await rows(`SELECT 1 FROM databases WHERE name = '${other}'`)).length > 0
 
-refusals('without the right, which is off by default', async () => {
+refusals('without the privilege, which is off by default', async () => {
   const plain = await startStack(['clickhouse'])
   try {
     await applyInitFiles(plain.settings)
@@ -353,7 +353,7 @@ refusals('without the right, which is off by default', async () => {
   }
 })
 
-refusals('a backup that is damaged, unproven, or not there', async () => {
+refusals('a backup that is damaged, unverified or missing', async () => {
   const damaged = changed((folder) => {
     const file = readdirSync(path.join(folder, 'data'), { recursive: true, encoding: 'utf8' })
       .map((each) => path.join(folder, 'data', each))
@@ -382,7 +382,7 @@ refusals('a backup that is damaged, unproven, or not there', async () => {
   assert.not.ok(await exists())
 })
 
-refusals('rows that are not those of the manifest, before any is in a table', async () => {
+refusals('rows that differ from the manifest, before any is in a table', async () => {
   const wrong = edit(({ tables }) => {
     const part = tables.find((table) => table.name === 'market_l1')?.partitions[0]
     if (part) part.checksum = '1'
@@ -426,7 +426,7 @@ refusals('while the built-in ingest is on, whose tables are in no backup', async
   }
 })
 
-refusals('to call a backup whole that lacks rows', async () => {
+refusals('to call an incomplete backup complete', async () => {
   await run('CREATE TABLE {db}.own_join (a UInt8) ENGINE = Join(ANY, LEFT, a)')
   const made = await backUp(newFolder())
   await run('DROP TABLE {db}.own_join SYNC')
@@ -462,14 +462,14 @@ refusals('a wrong folder, flag or server, and an empty database', async () => {
   assert.equal((await backUp(kept, { env: environment(other) })).codes, ['CLICKHOUSE_DATABASE'])
 })
 
-refusals('a disk without room', () => {
+refusals('a disk without enough free space', () => {
   const disk = (free: number) =>
     roomFindings([{ subject: 'disk', free, need: 1024 ** 3 }]).map(({ found, expected }) => [found, expected])
   assert.equal(disk(2 * 1024 ** 3), [])
   assert.equal(disk(1024 ** 3), [['1024 MiB free', '1076 MiB']])
 })
 
-refusals('a copy that differs from what stood still, or is not between before and after', () => {
+refusals('a copy that differs from unchanged data, or whose counts are out of range', () => {
   const part = (rows: number, checksum: string) => [{ partition: 'p', rows, checksum }]
   const compare = (before: number, after: number, copy: number, checksum = String(copy)) => {
     const parts = {

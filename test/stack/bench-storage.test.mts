@@ -23,7 +23,7 @@ const left = () =>
 
 const comparing = suite('difference')
 
-comparing('is none but for rounding', () => {
+comparing('ignores rounding only', () => {
   assert.is(difference([['a', 1.00000001]], [['a', 1]]), undefined)
   assert.is(difference([['a', 2]], [['a', 1]]), '2 in row 1, column 2, not 1')
   assert.is(difference([['a']], [['b']]), '"a" in row 1, column 1, not "b"')
@@ -32,7 +32,7 @@ comparing('is none but for rounding', () => {
 
 const bench = suite('bench-storage')
 
-bench('measures all three schemas, which answer the same, and leaves nothing', async () => {
+bench('measures all three schemas, which return the same, and leaves nothing', async () => {
   const svg = path.join(folder, 'chart.svg')
   const { exitCode, stdout, stderr } = await runFile(
     BENCH,
@@ -76,7 +76,7 @@ bench('measures all three schemas, which answer the same, and leaves nothing', a
   assert.equal(await left(), [])
 })
 
-bench('names every Parquet file that is missing, and leaves nothing', async () => {
+bench('names every missing Parquet file and leaves nothing', async () => {
   const { exitCode, stdout } = await runFile(BENCH, ['--data', folder, '--json'], { env: stack.env })
   const { findings } = JSON.parse(stdout)
   assert.equal([exitCode, findings.length, findings[0].code], [2, 3, 'USAGE'])

@@ -51,7 +51,7 @@ const OWN =
 /** Privileges that no database confines. */
 const GLOBAL = 'CREATE TEMPORARY TABLE, CREATE TEMPORARY VIEW, CREATE ARBITRARY TEMPORARY TABLE, KAFKA'
 
-grants('are these and no others, by every privilege that the server knows', async () => {
+grants('are exactly these, by every privilege that the server knows', async () => {
   const privileges = await lines(
     "SELECT privilege, ifNull(toString(level), '') FROM system.privileges WHERE level IS NOT NULL AND privilege NOT IN ('SOURCES', 'READ', 'WRITE', 'NONE', 'ALL')",
   )
@@ -73,7 +73,7 @@ grants('are these and no others, by every privilege that the server knows', asyn
 })
 
 grants(
-  'reach databases that begin with the name of its own, system and information_schema to read, and nothing else',
+  'cover databases that begin with its name, reading system and information_schema, and nothing else',
   async () => {
     assert.is(await ask(`CREATE DATABASE ${DB}_second`), 'done')
     assert.is(await ask(`CREATE TABLE ${DB}_second.t (a Int8) ENGINE = MergeTree ORDER BY a`), 'done')
@@ -97,11 +97,14 @@ grants(
   },
 )
 
-grants('let it see and kill queries of its own alone: the one that keeps the embedded server up goes on', async () => {
-  assert.not.match(await ask('SELECT user FROM system.processes'), /default/)
-  assert.is(await ask("KILL QUERY WHERE user = 'default' SYNC"), 'done')
-  assert.is(await ask('SELECT 1'), '1')
-})
+grants(
+  'let it see and kill only its own queries: the one that keeps the embedded server running continues',
+  async () => {
+    assert.not.match(await ask('SELECT user FROM system.processes'), /default/)
+    assert.is(await ask("KILL QUERY WHERE user = 'default' SYNC"), 'done')
+    assert.is(await ask('SELECT 1'), '1')
+  },
+)
 grants.run()
 
 const sources = suite('sources of CLICKHOUSE_USER')
@@ -222,7 +225,7 @@ const ENGINES =
   'AggregatingMergeTree Buffer CoalescingMergeTree CollapsingMergeTree GenerateRandom Join Kafka Log Memory Merge MergeTree Null ' +
   'ReplacingMergeTree Set StripeLog SummingMergeTree TinyLog VersionedCollapsingMergeTree'
 
-sources('every table engine keeps its data in the server, or reads Kafka, or is refused', async () => {
+sources('every table engine stores its data in the server, reads Kafka, or is refused', async () => {
   const engines = await lines('SELECT name FROM system.table_engines ORDER BY name')
   assert.ok(engines.length > 60)
   const open: string[] = []
@@ -247,43 +250,46 @@ sources('every database engine but Atomic and Memory is refused', async () => {
   assert.equal(open, ['Atomic', 'Memory'])
 })
 
-sources('no other way leads to a file of the machine: function, INFILE, format, disk, dictionary, backup', async () => {
-  await ask('CREATE TABLE line (l String) ENGINE = MergeTree ORDER BY l')
-  const local = `disk(type = local, path = '${folder}/disk/')`
-  const attempts = [
-    `SELECT file('${secret}')`,
-    "SELECT file('/etc/passwd')",
-    `SELECT * FROM url('file://${secret}', 'LineAsString')`,
-    `INSERT INTO FUNCTION file('${secret}', 'TSVRaw', 'l String') SELECT 'appended'`,
-    `INSERT INTO FUNCTION url('file://${secret}', 'TSVRaw', 'l String') SELECT 'appended'`,
-    `CREATE TABLE t (l String) ENGINE = File(TSV, '${secret}')`,
-    `CREATE TABLE t (l String) ENGINE = FileLog('${folder}', 'LineAsString')`,
-    `CREATE TABLE t AS file('${secret}', 'LineAsString', 'l String')`,
-    `CREATE VIEW t AS SELECT * FROM file('${secret}', 'LineAsString', 'l String')`,
-    `INSERT INTO line FROM INFILE '${secret}' FORMAT LineAsString`,
-    `SELECT 1 INTO OUTFILE '${folder}/out.txt' FORMAT TSV`,
-    `SELECT 1 FORMAT Template SETTINGS format_template_row = '${secret}'`,
-    `SELECT 1 FORMAT Template SETTINGS format_template_resultset = '${secret}'`,
-    `SELECT 1 FORMAT Protobuf SETTINGS format_schema = '${secret}:M'`,
-    `CREATE TABLE t (l String) ENGINE = MergeTree ORDER BY l SETTINGS disk = ${local}`,
-    `CREATE TABLE t (l String) ENGINE = Log SETTINGS disk = ${local}`,
-    "CREATE TABLE t (l String) ENGINE = MergeTree ORDER BY l SETTINGS disk = disk(type = web, endpoint = 'http://127.0.0.1:1/')",
-    "ALTER TABLE line MODIFY SETTING disk = disk(type = web, endpoint = 'http://127.0.0.1:1/')",
-    "CREATE DICTIONARY d (a String) PRIMARY KEY a SOURCE(EXECUTABLE(command 'id' format 'TSV')) LAYOUT(COMPLEX_KEY_HASHED()) LIFETIME(0)",
-    "CREATE DICTIONARY d (a String) PRIMARY KEY a SOURCE(HTTP(url 'http://127.0.0.1:1/' format 'TSV')) LAYOUT(COMPLEX_KEY_HASHED()) LIFETIME(0)",
-    "SELECT * FROM format(AvroConfluent, 'a String', unhex('0000000001')) SETTINGS format_avro_schema_registry_url = 'http://127.0.0.1:1/'",
-    `BACKUP TABLE line TO File('${folder}/backup')`,
-    `RESTORE TABLE line FROM File('${folder}/backup')`,
-    `CREATE DATABASE ${DB}_files ENGINE = Filesystem('${folder}')`,
-    `ATTACH TABLE t FROM '${folder}' (l String) ENGINE = MergeTree ORDER BY l`,
-  ]
-  for (const query of attempts) assert.match(await ask(query), /^\d+$/, query)
-  assert.is(await ask('SELECT count() FROM line'), '0')
-  assert.is(readFileSync(secret, 'utf8'), 'not yours\n')
-  assert.not.ok(existsSync(path.join(folder, 'out.txt')) || existsSync(path.join(folder, 'disk')))
-  // Its own environment it can read, so no password and no hash of one may stand in it.
-  assert.is(await ask("SELECT match(file('/proc/self/environ'), '(?i)pass|sha256|secure')"), '0')
-})
+sources(
+  'no other feature reads a file of the machine: function, INFILE, format, disk, dictionary, backup',
+  async () => {
+    await ask('CREATE TABLE line (l String) ENGINE = MergeTree ORDER BY l')
+    const local = `disk(type = local, path = '${folder}/disk/')`
+    const attempts = [
+      `SELECT file('${secret}')`,
+      "SELECT file('/etc/passwd')",
+      `SELECT * FROM url('file://${secret}', 'LineAsString')`,
+      `INSERT INTO FUNCTION file('${secret}', 'TSVRaw', 'l String') SELECT 'appended'`,
+      `INSERT INTO FUNCTION url('file://${secret}', 'TSVRaw', 'l String') SELECT 'appended'`,
+      `CREATE TABLE t (l String) ENGINE = File(TSV, '${secret}')`,
+      `CREATE TABLE t (l String) ENGINE = FileLog('${folder}', 'LineAsString')`,
+      `CREATE TABLE t AS file('${secret}', 'LineAsString', 'l String')`,
+      `CREATE VIEW t AS SELECT * FROM file('${secret}', 'LineAsString', 'l String')`,
+      `INSERT INTO line FROM INFILE '${secret}' FORMAT LineAsString`,
+      `SELECT 1 INTO OUTFILE '${folder}/out.txt' FORMAT TSV`,
+      `SELECT 1 FORMAT Template SETTINGS format_template_row = '${secret}'`,
+      `SELECT 1 FORMAT Template SETTINGS format_template_resultset = '${secret}'`,
+      `SELECT 1 FORMAT Protobuf SETTINGS format_schema = '${secret}:M'`,
+      `CREATE TABLE t (l String) ENGINE = MergeTree ORDER BY l SETTINGS disk = ${local}`,
+      `CREATE TABLE t (l String) ENGINE = Log SETTINGS disk = ${local}`,
+      "CREATE TABLE t (l String) ENGINE = MergeTree ORDER BY l SETTINGS disk = disk(type = web, endpoint = 'http://127.0.0.1:1/')",
+      "ALTER TABLE line MODIFY SETTING disk = disk(type = web, endpoint = 'http://127.0.0.1:1/')",
+      "CREATE DICTIONARY d (a String) PRIMARY KEY a SOURCE(EXECUTABLE(command 'id' format 'TSV')) LAYOUT(COMPLEX_KEY_HASHED()) LIFETIME(0)",
+      "CREATE DICTIONARY d (a String) PRIMARY KEY a SOURCE(HTTP(url 'http://127.0.0.1:1/' format 'TSV')) LAYOUT(COMPLEX_KEY_HASHED()) LIFETIME(0)",
+      "SELECT * FROM format(AvroConfluent, 'a String', unhex('0000000001')) SETTINGS format_avro_schema_registry_url = 'http://127.0.0.1:1/'",
+      `BACKUP TABLE line TO File('${folder}/backup')`,
+      `RESTORE TABLE line FROM File('${folder}/backup')`,
+      `CREATE DATABASE ${DB}_files ENGINE = Filesystem('${folder}')`,
+      `ATTACH TABLE t FROM '${folder}' (l String) ENGINE = MergeTree ORDER BY l`,
+    ]
+    for (const query of attempts) assert.match(await ask(query), /^\d+$/, query)
+    assert.is(await ask('SELECT count() FROM line'), '0')
+    assert.is(readFileSync(secret, 'utf8'), 'not yours\n')
+    assert.not.ok(existsSync(path.join(folder, 'out.txt')) || existsSync(path.join(folder, 'disk')))
+    // Its own environment it can read, so no password and no hash of one may stand in it.
+    assert.is(await ask("SELECT match(file('/proc/self/environ'), '(?i)pass|sha256|secure')"), '0')
+  },
+)
 
 sources('CLICKHOUSE_EXTRA_GRANTS opens what it names', async () => {
   const open = await startStack(['clickhouse'], { CLICKHOUSE_DB: DB, CLICKHOUSE_EXTRA_GRANTS: 'FILE, URL' })
@@ -343,7 +349,7 @@ logins('CLICKHOUSE_READONLY_USER reads the database and system, and changes noth
   assert.is(await ask('SELECT 1', { user: 'reader', password: 'l2_secure_pass' }), '516')
 })
 
-logins('nobody logs in as `default`, whose one session is the server’s own', async () => {
+logins('nobody can log in as `default`, whose only session belongs to the server', async () => {
   // USER_SESSION_LIMIT_EXCEEDED.
   for (const query of ['SELECT 1', 'SYSTEM STOP LISTEN HTTP'])
     assert.is(await ask(query, { user: 'default', password: '' }), '700', query)
@@ -366,7 +372,7 @@ function status(method: string, target: string, headers: Record<string, string>)
 const post = (headers: Record<string, string>) => status('POST', `/?${LOGIN}`, headers)
 const get = (headers: Record<string, string>) => status('GET', `/?${LOGIN}&query=SELECT%201`, headers)
 
-pages('of other sites are refused, whatever they send', async () => {
+pages('from other sites are refused, whatever they send', async () => {
   for (const Origin of [
     'http://evil.example',
     'null',
@@ -388,7 +394,7 @@ pages('of other sites are refused, whatever they send', async () => {
   }
 })
 
-pages('of the server’s own are served, and so are programs, by every name of this machine', async () => {
+pages('from its own pages and from programs are served, under every name of this machine', async () => {
   for (const name of ['127.0.0.1', 'localhost'])
     assert.is(await post({ Host: `${name}:${port}`, Origin: `http://${name}:${port}` }), 200, name)
   for (const Host of [

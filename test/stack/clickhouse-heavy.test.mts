@@ -51,7 +51,7 @@ const QUERIES: [name: string, query: string][] = [
   ['an INSERT of as many rows', insert(ROWS, 'again')],
 ]
 for (const [name, query] of QUERIES) {
-  heavy(`${name} ends while parts merge`, async () => {
+  heavy(`${name} completes while parts merge`, async () => {
     for (let part = 0; part < 3; part++) await client.command({ query: insert(100_000, `part ${part} for ${name}`) })
     const merging = client.command({ query: 'OPTIMIZE TABLE market_ticks FINAL' })
     await client.command({ query })
@@ -59,14 +59,14 @@ for (const [name, query] of QUERIES) {
   })
 }
 
-heavy('nothing was lost or doubled', async () => {
+heavy('nothing was lost or duplicated', async () => {
   const query = 'SELECT toUInt32(count()) AS n FROM market_ticks FINAL'
   const [row] = await (await client.query({ query, format: 'JSONEachRow' })).json<{ n: number }>()
   // Rows of one tick id are one trade, but for tick id 0, which is none: one row of each of the inserts.
   assert.is(row?.n, ROWS - 1 + 2 + QUERIES.length * 3)
 })
 
-heavy('a query that finds no room is reported by health-check, with what to raise', async () => {
+heavy('a query that runs out of memory is reported by health-check, with what to raise', async () => {
   const query =
     'SELECT DISTINCT tick_id, price, timestamp, size FROM market_ticks FORMAT Null SETTINGS max_memory_usage = 20000000'
   const code = await client.command({ query }).then(

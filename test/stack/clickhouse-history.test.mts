@@ -73,7 +73,7 @@ async function send(table: string, day: number): Promise<void> {
 /** Buckets whose roll-up is not done. */
 const stale = () => stack.count('market_rollup_state FINAL', 'computed_at <= inserted_at + INTERVAL 10 SECOND')
 
-history('is stored and rolled up, and nothing is refused for memory', async () => {
+history('is stored and rolled up without running out of memory', async () => {
   const live = runScript('replay.mts', ['--generate', '--rate', String(RATE), '--count', String(COUNT), '--json'], {
     env: stack.stack.env,
   })
@@ -93,7 +93,7 @@ history('is stored and rolled up, and nothing is refused for memory', async () =
   assert.equal(await stack.rows(refused), [])
 })
 
-history('answers each question', async () => {
+history('answers each query', async () => {
   const day = dayOf(1)
   const of = `symbol = 'S7' AND timestamp >= '${day} 00:00:00' AND timestamp < '${dayOf(2)} 00:00:00'`
   const count = async (query: string) => Number((await stack.rows(query))[0]?.[0])

@@ -41,7 +41,7 @@ const trade = (symbol: string, time: string, price: number, size: number, tick_i
 
 const writers = suite('existing inserts')
 
-writers('of trades by name: JSONEachRow and Native, and the same comes back', async () => {
+writers('of trades by column name, in JSONEachRow and Native, return the same rows', async () => {
   const row = {
     symbol: 'AAPL',
     timestamp: '2026-01-05 14:30:00.123456',
@@ -77,7 +77,7 @@ async function native(table: string, columns: [string, unknown][]): Promise<void
   done.stream.resume()
 }
 
-writers('of order book events: words or numbers for side and operation', async () => {
+writers('of order book events accept words or numbers for side and operation', async () => {
   const event = { timestamp: '2026-01-05T14:30:00.5', symbol: 'SIDE', price: 10, size: 1 }
   await insert('market_l2', [
     { ...event, side: 'bid', operation: 'update' },
@@ -99,7 +99,7 @@ writers('of order book events: words or numbers for side and operation', async (
   ])
 })
 
-writers('of quotes: spread and mid are computed, exactly, and missing while a side is', async () => {
+writers('of quotes: spread and mid are exact, and NULL while a side is missing', async () => {
   const quote = { timestamp: '2026-01-05T14:30:00Z', bid_size: 100, ask_size: 200, source: 'iqfeed' }
   await insert('market_l1', [
     { ...quote, symbol: 'MID', bid: '10.00000001', ask: '10.00000002' },
@@ -114,7 +114,7 @@ writers('of quotes: spread and mid are computed, exactly, and missing while a si
 })
 
 writers(
-  'of quotes at and below 0: a side is there that has a size, and where no sizes are sent, a price above 0',
+  'of quotes at and below 0: a side with a size exists; without sizes, a side with a price above 0 does',
   async () => {
     const quote = { timestamp: '2026-01-05T14:30:00Z', source: 'iqfeed' }
     const quotes: [symbol: string, values: object, spread: string | null, mid: string | null][] = [
@@ -141,7 +141,7 @@ writers(
   },
 )
 
-writers('of sizes with a fraction, in JSON and in Native; whole ones stay numbers', async () => {
+writers('of fractional sizes, in JSON and Native; whole ones stay numbers', async () => {
   const row = { symbol: 'FRAC', timestamp: '2026-01-05 14:30:00', price: '91234.5' }
   await insert('market_ticks', [
     { ...row, size: 0.001, tick_id: 1 },
@@ -153,7 +153,7 @@ writers('of sizes with a fraction, in JSON and in Native; whole ones stay number
   assert.equal((await rows(sizes)).flat(), [0.001, 100, 1703.1, 7])
 })
 
-writers('partitions stay few: by month, order book events by day', async () => {
+writers('partitions stay few: monthly, daily for order book events', async () => {
   const days = 'SELECT number AS day FROM numbers(40)'
   await client.command({
     query: `INSERT INTO market_ticks (symbol, timestamp, price, size) SELECT concat('S', toString(day % 7)), toDateTime64('2025-01-01 12:00:00', 6, 'UTC') + INTERVAL day DAY, 1, 1 FROM (${days})`,
@@ -166,7 +166,7 @@ writers('partitions stay few: by month, order book events by day', async () => {
   assert.equal(await rows(`SELECT ${count('market_ticks')}, ${count('market_l2')}`), [[2, 40]])
 })
 
-writers('rows are compressed as LZ4 first, better once they are 12 hours old, and none is lost by it', async () => {
+writers('rows are compressed with LZ4 first, better after 12 hours, and none is lost', async () => {
   for (const [table, values, cold] of [
     ['market_ticks', 'price, size', 'ZSTD(15)'],
     ['market_l1', 'bid, bid_size', 'ZSTD(7)'],
@@ -195,7 +195,7 @@ writers('rows are compressed as LZ4 first, better once they are 12 hours old, an
 
 const once = suite('what is repeated counts once')
 
-once('a batch with the same token, in every table and in what is computed from it', async () => {
+once('a batch with the same token, in every table and in the views computed from it', async () => {
   const trades = [trade('TOKN', '30:01', 10, 100, 0), trade('TOKN', '30:01', 10, 100, 0, { conditions: '01' })]
   const event = {
     symbol: 'TOKN',
@@ -218,7 +218,7 @@ once('a batch with the same token, in every table and in what is computed from i
   assert.equal(await rows("SELECT sum(trades) FROM market_bars WHERE symbol = 'TOKN'"), [[4]])
 })
 
-once('a trade or a quote that comes again in another batch', async () => {
+once('a trade or quote that is repeated in another batch', async () => {
   const quote = {
     symbol: 'AGIN',
     timestamp: '2026-01-05T14:30:00Z',
@@ -243,7 +243,7 @@ once('a trade or a quote that comes again in another batch', async () => {
   assert.equal(await rows("SELECT count() FROM market_l1 FINAL WHERE symbol = 'AGIN'"), [[3]])
 })
 
-once('but trades that only look alike are kept: another tick id, place in the feed or receive time', async () => {
+once('but similar trades are kept: another tick id, sequence or receive time', async () => {
   const alike = (rest: object) =>
     trade('LIKE', '30:00', 10, 100, 0, { ingestion_time: '2026-01-05T14:30:00.001Z', ...rest })
   await insert('market_ticks', [
@@ -264,7 +264,7 @@ const bars = suite('market_bars')
 const BARS = (symbol: string) =>
   `SELECT formatDateTime(minute, '%H:%i'), open, high, low, close, volume, toString(vwap), trades FROM market_bars WHERE symbol = '${symbol}' ORDER BY minute`
 
-bars('are right at once, after corrections, and after the roll-up', async () => {
+bars('are right immediately, after corrections, and after the roll-up', async () => {
   await insert('market_ticks', [
     // Out of order: the first and the last trade are those of the exchange's time.
     trade('BARS', '30:03', 9, 50, 3),
@@ -317,7 +317,7 @@ bars('are right at once, after corrections, and after the roll-up', async () => 
   assert.equal(await rows("SELECT count() FROM market_ticks WHERE symbol = 'BARS'"), [[11]])
 })
 
-bars('and the last trades take trades of one microsecond in the order of the feed', async () => {
+bars('and the last trades order trades of one microsecond as in the feed', async () => {
   const inOrder = (symbol: string, prices: number[], tickIds: number[]) =>
     prices.map((price, index) => trade(symbol, '30:00', price, 1, tickIds[index] ?? 0, { sequence: index + 1 }))
   await insert('market_ticks', inOrder('FEED', [11, 10, 12, 11.5], []))
@@ -341,7 +341,7 @@ bars('and the last trades take trades of one microsecond in the order of the fee
   await check()
 })
 
-bars('and the last trades are found without a look at all of a symbol', async () => {
+bars('and the last trades are found without reading all rows of a symbol', async () => {
   for (const hour of [10, 11, 12, 13]) {
     const times = `toDateTime64('2026-01-05 ${hour}:00:00', 6, 'UTC') + toIntervalMillisecond(number * 20)`
     const select = `SELECT 'LONG', ${times}, 10 + number % 7, 1, number + 1 FROM numbers(150000)`
@@ -357,7 +357,7 @@ bars('and the last trades are found without a look at all of a symbol', async ()
   assert.ok(Number(read_rows) < 300_000, read_rows)
 })
 
-bars('add up sizes exactly: fractions as decimals, whole ones to the last', async () => {
+bars('sum sizes exactly: fractions as decimals, whole ones to the last digit', async () => {
   await insert('market_ticks', [
     trade('SUMS', '30:01', 1.5, 0.1, 1),
     trade('SUMS', '30:02', 1.5, 0.2, 2),
@@ -378,7 +378,7 @@ bars('add up sizes exactly: fractions as decimals, whole ones to the last', asyn
   assert.equal(await rows(query), expected)
 })
 
-bars('have what an INSERT stored that broke, and no VWAP where nothing was traded', async () => {
+bars('include rows of a failed INSERT, and have no VWAP where nothing was traded', async () => {
   const select =
     "SELECT 'BRKN', toDateTime64('2026-01-05 16:00:00', 6, 'UTC') + number / 100, 1, throwIf(number >= 9000), number FROM numbers(10000)"
   const settings = 'max_block_size = 1000, min_insert_block_size_rows = 1000, max_threads = 1'
@@ -441,7 +441,7 @@ bars('agree with the trades while writers and the roll-up race', async () => {
 
 const latest = suite('market_l1_latest')
 
-latest('is the quote with the latest time, whatever comes late or again', async () => {
+latest('is the quote with the latest time, whatever arrives late or twice', async () => {
   const quote = (time: string, bid: number, sequence = 0) => ({
     symbol: 'LAST',
     timestamp: `2026-01-05T14:30:0${time}Z`,
@@ -461,7 +461,7 @@ latest('is the quote with the latest time, whatever comes late or again', async 
   assert.equal(found, [['2026-01-05 14:30:02.000000', 12, 13, 1, 12.5]])
 })
 
-latest('is that of each symbol, where one has its last quote at a time of which another has an old one', async () => {
+latest('is that of each symbol, even if another symbol has an older quote at the same time', async () => {
   const quote = (symbol: string, second: number, bid: number) => ({
     symbol,
     timestamp: `2026-01-05T14:31:0${second}Z`,
@@ -522,7 +522,7 @@ async function moments(symbol: string, events: ReturnType<typeof event>[], expec
   known.push([symbol, expected])
 }
 
-book('by price: updates, deletions, a late event of the past', async () => {
+book('by price: updates, deletes, a late event in the past', async () => {
   await moments(
     'PRCE',
     [
@@ -561,7 +561,7 @@ book('by price: updates, deletions, a late event of the past', async () => {
   )
 })
 
-book('by market maker: one quote a side, the next replaces it; makers at one price add up', async () => {
+book('by market maker: one quote a side, replaced by the next; makers at one price add up', async () => {
   const by = (market_maker: string) => ({ market_maker })
   await moments(
     'MAKR',
@@ -598,7 +598,7 @@ book('a clear that names a market maker empties the whole book', async () => {
   )
 })
 
-book('by order: an update moves it, a deletion needs no price; a clear empties the book', async () => {
+book('by order: an update moves it, a delete needs no price, a clear empties the book', async () => {
   const order = (order_id: number) => ({ order_id })
   await moments(
     'ORDR',
@@ -626,7 +626,7 @@ book('by order: an update moves it, a deletion needs no price; a clear empties t
   )
 })
 
-book('by level: a delete takes away what the last event of that side and level put there', async () => {
+book('by level: a delete removes what the last event of that side and level added', async () => {
   const gone = (second: number, side: string, level: number) => event(second, side, 0, 0, 'delete_level', { level })
   await moments(
     'LEVL',
@@ -680,7 +680,7 @@ book('by level: a delete takes away what the last event of that side and level p
   )
 })
 
-book('the same once it is rolled up, and exact again when an event comes late', async () => {
+book('the same after the roll-up, and exact again after a late event', async () => {
   await rollUp(client, 'book')
   for (const [symbol, expected] of known) {
     const [minutes] = await rows(`SELECT uniqExact(minute) FROM market_book_1m WHERE symbol = '${symbol}'`)
@@ -705,7 +705,7 @@ documented('has examples that run', async () => {
   for (const sql of examples) await (sql.startsWith('INSERT') ? client.command({ query: sql }) : rows(sql))
 })
 
-documented('deletes a generated market as docs/ingest.md says', async () => {
+documented('deletes synthetic data as docs/ingest.md describes', async () => {
   const text = readFileSync(path.join(ROOT, 'docs', 'ingest.md'), 'utf8')
   const [, bySource = '', sources = '', bySymbol = '', symbols = ''] =
     /`(DELETE FROM … WHERE source = [^`]+)` for (.+?), and `(DELETE FROM … WHERE symbol [^`]+)` for\n?(.+?)\.\n/s.exec(

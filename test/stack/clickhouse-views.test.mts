@@ -83,7 +83,7 @@ known('of market_quotes: imbalance and weighted mid, and neither while a side ha
   ])
 })
 
-known('of market_tbbo: the quote that each trade met, its spread in basis points, and who crossed it', async () => {
+known('of market_tbbo: the quote of each trade, its spread in basis points, and the aggressor', async () => {
   const of = (range: string) =>
     rows(
       `SELECT toString(timestamp), toString(price), toString(quoted_at), toString(bid), toString(spread_bps), aggressor FROM market_tbbo(symbol = 'TBBO', ${range}) ORDER BY timestamp`,
@@ -141,7 +141,7 @@ known('of market_bbo: the last quote before the end of each interval, carried fo
 const BARS =
   'toString(time), toString(open), toString(high), toString(low), toString(close), toString(volume), toString(vwap), trades'
 
-known('of market_interval_bars: whole bars that begin in the range', async () => {
+known('of market_interval_bars: complete bars that begin in the range', async () => {
   const of = (since: string, until: string, seconds: number) =>
     rows(
       `SELECT ${BARS} FROM market_interval_bars(symbol = 'TBBO', since = '2026-01-05 ${since}', until = '2026-01-05 ${until}', seconds = ${seconds}) ORDER BY time`,
@@ -163,7 +163,7 @@ known('of market_interval_bars: whole bars that begin in the range', async () =>
   assert.equal(await of('15:00:00', '16:00:00', 60), [])
 })
 
-known('of market_session_bars: days of New York that have 23 and 25 hours, and bars from 09:30', async () => {
+known('of market_session_bars: New York days of 23 and 25 hours, and bars from 09:30', async () => {
   // A trade every ten minutes, on a Sunday that changes the clock and on the days beside it.
   for (const [symbol, first] of [
     ['MAR', '2026-03-07 05:00:00'],
@@ -221,7 +221,7 @@ known('of market_session_bars: days of New York that have 23 and 25 hours, and b
   assert.match(String(await of('MAR', march, 60, 'extended').catch(String)), "Unknown element 'extended'")
 })
 
-known('of market_order_cost: what each side of the book gives, and what a thin one can', async () => {
+known('of market_order_cost: the cost on each side of the book, and on a thin one', async () => {
   const event = (side: string, price: number, size: number, sequence: number) => ({
     symbol: 'COST',
     timestamp: '2026-01-05 14:30:00',
@@ -462,7 +462,7 @@ async function compareBars(): Promise<void> {
   }
 }
 
-random('has the same bars, from the trades, from the roll-up, and from both', async () => {
+random('has the same bars from the trades, from the roll-up, and from both', async () => {
   await compareBars()
   await rollUp(client, 'bars')
   await compareBars()
@@ -477,7 +477,7 @@ random('has the same bars, from the trades, from the roll-up, and from both', as
   await compareBars()
 })
 
-random('pays the same for an order', async () => {
+random('has the same cost of an order', async () => {
   const sizes = samplesOf(fc.constantFrom(500, 1_000, 2_500, 100_000), 400)
   const book = sizes.map((shares, index) => ({
     ask: index % 2 === 0,

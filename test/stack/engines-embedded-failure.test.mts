@@ -82,7 +82,7 @@ const failures: Failing[] = [
 ]
 
 for (const { title, only, env, code, line } of failures) {
-  failing(`says so when ${title}, and leaves nothing running`, async () => {
+  failing(`reports that ${title}, and leaves nothing running`, async () => {
     const settings = await newStack(env())
     const finding = await failureOf(start(settings, only))
     assert.equal([finding.exitCode, finding.severity, finding.code], [1, 'error', code])
@@ -96,7 +96,7 @@ for (const { title, only, env, code, line } of failures) {
   })
 }
 
-failing("takes no other stack's service for its own", async () => {
+failing('does not mistake another stack’s service for its own', async () => {
   const other = await newStack()
   await start(other, ['redis', FIRST.name, 'clickhouse'])
   for (const [name, variable] of [
@@ -112,7 +112,7 @@ failing("takes no other stack's service for its own", async () => {
   assert.equal(Object.keys(pids(other)).sort(), ['clickhouse', 'redis', FIRST.name].sort())
 })
 
-failing('leaves running what ran before', async () => {
+failing('leaves services running that ran before', async () => {
   const settings = await newStack({ CLICKHOUSE_TCP_PORT: taken })
   await start(settings, ['redis'])
   const before = pids(settings)
@@ -120,7 +120,7 @@ failing('leaves running what ran before', async () => {
   assert.equal(pids(settings), before)
 })
 
-failing('keeps no class-data archive of a Java machine that did not get far', async () => {
+failing('keeps no class-data archive of a JVM that failed early', async () => {
   const settings = await newStack({ [FIRST.port]: taken })
   const without = { ...installed, archives: { folder: mkdtempSync(path.join(tmpdir(), 'l2-archives-')), existing: [] } }
   await failureOf(start(settings, [FIRST.name], without))
@@ -132,14 +132,14 @@ failing('keeps no class-data archive of a Java machine that did not get far', as
   rmSync(without.archives.folder, { recursive: true })
 })
 
-failing('says so when a program cannot be run', async () => {
+failing('reports a program that cannot be run', async () => {
   const settings = await newStack()
   const { code, found } = await failureOf(start(settings, ['redis'], { ...installed, redisServer: '/no/redis-server' }))
   assert.is(code, 'SERVICE_START')
   assert.match(found, 'spawn /no/redis-server ENOENT')
 })
 
-failing('names the cause when two brokers share a folder', async () => {
+failing('names the cause if two brokers share a folder', async () => {
   const settings = await newStack()
   await start(settings, BROKER)
   const file = path.join(settings.EMBEDDED_DATA_DIR, 'run', 'kafka.json')
@@ -190,7 +190,7 @@ failing('shows why Kafka cannot load its data', async () => {
   assert.match(found, /^its process ended; .*kafka\.log says\n.*'lost\+found' is not in the form of topic-partition/s)
 })
 
-failing('ends the work of a start when a service ends meanwhile', async () => {
+failing('stops starting when a service ends in the meantime', async () => {
   const settings = await newStack()
   await start(settings, ['redis'])
   const never = new Promise<never>(() => {})
@@ -202,7 +202,7 @@ failing('ends the work of a start when a service ends meanwhile', async () => {
   assert.match(found, /^its process ended after it was ready; .*redis\.log ends with\n/)
 })
 
-failing('refuses paths that Java and Kafka would read as two', async () => {
+failing('refuses paths that Java and Kafka would split in two', async () => {
   const jars = ['/home/a:b/x.jar']
   const colon = await failureOf(start(await newStack(), BROKER, { ...installed, jars }))
   assert.equal([colon.exitCode, colon.code, colon.subject], [2, 'PATH_SEPARATOR', jars[0]])
@@ -212,7 +212,7 @@ failing('refuses paths that Java and Kafka would read as two', async () => {
   assert.equal(readdirSync(folder), [])
 })
 
-failing('names the cause when the append-only file is damaged, in the middle or at its end', async () => {
+failing('names the cause if the append-only file is damaged, in the middle or at its end', async () => {
   const settings = await newStack()
   await start(settings, ['redis'])
   await redisKey(settings, 'kept')
@@ -240,7 +240,7 @@ function fetched() {
   return { folder, pins: `${pins.join('\n')}\n` }
 }
 
-checksums('hold for what is installed, by the pins of the repository', () => {
+checksums('match what is installed, by the pins of the repository', () => {
   const pins = path.join(ROOT, 'embedded', KAFKA_MODE === 'kraft' ? 'kraft' : '', 'jars.sha256')
   verify(path.dirname(path.dirname(installed.jars[0] as string)), readFileSync(pins, 'utf8'))
 })
@@ -260,7 +260,7 @@ for (const [title, change, names] of [
     rmSync(folder, { recursive: true })
   })
 
-  checksums(`notice ${title} after they held`, async () => {
+  checksums(`detect ${title} after they matched`, async () => {
     const { folder, pins } = fetched()
     for (let start = 1; start <= 2; start++) verifyChanged(folder, pins)
     change(folder)

@@ -60,7 +60,7 @@ embedded(
   },
 )
 
-embedded('formats again what a formatting that was cut off left, and nothing else', async () => {
+embedded('formats again after an interrupted formatting, and never otherwise', async () => {
   const settings = await newStack({ KAFKA_MODE: 'kraft' })
   mkdirSync(`${folderOf(settings)}.new/half`, { recursive: true })
   mkdirSync(folderOf(settings))
@@ -77,7 +77,7 @@ embedded('formats again what a formatting that was cut off left, and nothing els
   assert.equal([files(), pids(settings)], [before, {}])
 })
 
-embedded('refuses data of the other mode, either way, and changes nothing', async () => {
+embedded('refuses data of the other mode in both directions, and changes nothing', async () => {
   const withZookeeper = await newStack({ KAFKA_MODE: 'zookeeper' })
   assert.equal(await start(withZookeeper, [...BROKER], zookeeper), { zookeeper: 'started', kafka: 'started' })
   await stop(withZookeeper)
@@ -230,7 +230,7 @@ function runCommand(data: string): [exitCode: number | null, output: string] {
   return [status, `${stdout}${stderr}`]
 }
 
-compose('formats an empty volume once, and again what was cut off, and lets data of KRaft mode be', () => {
+compose('formats an empty volume once, and again after an interruption, and keeps KRaft data', () => {
   const data = projectFolder()
   const metaFile = path.join(data, 'meta.properties')
   const [exitCode, output] = runCommand(data)

@@ -59,7 +59,7 @@ life.before(async () => {
 
 life.after(endStacks)
 
-life('leaves alone what runs', async () => {
+life('leaves running services alone', async () => {
   const before = pids(full)
   assert.equal(await start(full), Object.fromEntries(ALL.map((name) => [name, 'already running'])))
   assert.equal(pids(full), before)
@@ -71,7 +71,7 @@ for (const killed of [
   ['kafka'],
   ...(BROKER.includes('zookeeper') ? [['zookeeper'], BROKER] : []),
 ] as EmbeddedName[][]) {
-  life(`replaces ${killed.join(' and ')} after kill -9, and nothing else`, async () => {
+  life(`replaces only ${killed.join(' and ')} after kill -9`, async () => {
     const before = pids(full)
     signal(full, 'SIGKILL', ...killed)
     const states = await start(full)
@@ -99,7 +99,7 @@ life('replaces services that hang', async () => {
   assert.is(await redisKey(full), 'kept')
 })
 
-life('keeps two stacks side by side apart, and stop stops only its own', async () => {
+life('keeps two stacks separate, and stop stops only its own', async () => {
   const [one, two] = await Promise.all([newStack(), newStack()])
   await Promise.all([start(one, ['redis']), start(two, ['redis'])])
   await redisKey(one, 'of one')
@@ -110,7 +110,7 @@ life('keeps two stacks side by side apart, and stop stops only its own', async (
   assert.equal(await stop(one), [])
 })
 
-life('spares a stranger who has the process id of a record', async () => {
+life('spares another process that has the PID of a record', async () => {
   const settings = await newStack()
   const other = stranger()
   forge(settings, { name: 'redis', pid: other.pid, born: `${bornAt(other.pid)}0` })
@@ -127,13 +127,13 @@ life('spares a stranger who has the process id of a record', async () => {
   other.end()
 })
 
-life('starts over the record of a process that is gone', async () => {
+life('starts despite the record of an ended process', async () => {
   const settings = await newStack()
   forge(settings, { name: 'redis', pid: 4_194_303, born: 'never' })
   assert.equal(await start(settings, ['redis']), { redis: 'started' })
 })
 
-life('refuses a second start of the same stack while one is under way', async () => {
+life('refuses a second start of the same stack during the first', async () => {
   const settings = await newStack()
   const first = start(settings, ['redis'])
   const { exitCode, code, found } = await failureOf(start(settings, ['redis']))
@@ -143,7 +143,7 @@ life('refuses a second start of the same stack while one is under way', async ()
   assert.equal(await start(settings, ['redis']), { redis: 'already running' })
 })
 
-life('tells of a data folder that cannot be written', async () => {
+life('reports a data folder that it cannot write to', async () => {
   const settings = await newStack()
   // Not by permissions: root, as whom tests may run, has them all.
   const run = path.join(settings.EMBEDDED_DATA_DIR, 'run')
@@ -154,7 +154,7 @@ life('tells of a data folder that cannot be written', async () => {
   assert.match(found, /^this user cannot use the folder \(E[A-Z]+: /)
 })
 
-life('takes over the lock of a start that was killed, also if its process id lives on in another', async () => {
+life('takes over the lock of a killed start, even if another process has its PID', async () => {
   const settings = await newStack()
   const other = stranger()
   const lock = path.join(settings.EMBEDDED_DATA_DIR, 'run', 'lock')
@@ -192,7 +192,7 @@ for (const [title, make] of [
   })
 }
 
-life('takes a record that is empty, cut or no record for that of a dead process', async () => {
+life('treats an empty, truncated or invalid record as that of an ended process', async () => {
   const settings = await newStack()
   const run = path.join(settings.EMBEDDED_DATA_DIR, 'run')
   mkdirSync(run)
@@ -219,7 +219,7 @@ life('takes a record that is empty, cut or no record for that of a dead process'
   assert.equal(readdirSync(run), [])
 })
 
-life('knows the process of a record without a name', async () => {
+life('recognizes the process of a record without a name', async () => {
   const settings = await newStack()
   await start(settings, ['redis'])
   const { pid, born } = JSON.parse(readFileSync(recordFile(settings, 'redis'), 'utf8'))
@@ -228,7 +228,7 @@ life('knows the process of a record without a name', async () => {
   assert.equal(await stop(settings), [{ name: 'redis', how: 'ended' }])
 })
 
-life('runs in folders with letters beyond ASCII and backslashes, and writes nowhere else', async () => {
+life('runs in folders with non-ASCII letters and backslashes, and writes nowhere else', async () => {
   const root = mkdtempSync(path.join(tmpdir(), 'l2-odd-'))
   const folder = path.join(root, 'jürgen €🙂 a\\b')
   mkdirSync(folder)
@@ -266,7 +266,7 @@ mounts('stops on a full disk, and a start there says so and leaves nothing runni
   }
 })
 
-life('shares the class-data archives of its Java machines, across file systems too', async () => {
+life('shares the class-data archives of its JVMs, across file systems too', async () => {
   const cache = mkdtempSync(path.join(tmpdir(), 'l2-archives-'))
   const archives = () => ({ ...installed, archives: { folder: cache, existing: [] as string[] } })
   // Memory, where the machine has it: another file system than the temporary folder's.
@@ -285,7 +285,7 @@ life('shares the class-data archives of its Java machines, across file systems t
   rmSync(cache, { recursive: true })
 })
 
-life('adopts no class-data archive of another Java', async () => {
+life('rejects a class-data archive of another Java', async () => {
   const [before, after] = [1, 2].map(() => mkdtempSync(path.join(tmpdir(), 'l2-archives-'))) as [string, string]
   const settings = await newStack()
   await start(settings, BROKER, { ...installed, archives: { folder: before, existing: [] } })

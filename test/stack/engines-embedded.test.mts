@@ -147,7 +147,7 @@ services.after(async () => {
   await stack.stop()
 })
 
-services('listen on BIND_ADDRESS and no other', async () => {
+services('listen on BIND_ADDRESS only', async () => {
   for (const port of PORTS) {
     // 127.0.0.2 is this machine too: whoever listens on all addresses answers there.
     const refused = await raw(stack.settings[port], '', 1, '127.0.0.2').catch((error) => error.code)
@@ -161,7 +161,7 @@ ofZookeeper('ZooKeeper answers four-letter words, Kafka has registered with it',
   assert.match(String(await raw(stack.settings.ZOOKEEPER_CLIENT_PORT, 'mntr', 1e6)), /zk_ephemerals_count\t[1-9]/)
 })
 
-services('Kafka takes a record and gives it back, on both listeners', async () => {
+services('Kafka stores a record and returns it, on both listeners', async () => {
   const admin = kafka().admin()
   await admin.connect()
   await admin.createTopics({ topics: [{ topic: 'a', numPartitions: 1 }], waitForLeaders: true })
@@ -179,7 +179,7 @@ services('Kafka takes a record and gives it back, on both listeners', async () =
   await internal.disconnect()
 })
 
-services('Kafka makes no topic because somebody asks for it', async () => {
+services('Kafka creates no topic on request of a client', async () => {
   const client = kafka()
   const producer = client.producer({ retry: { retries: 0 }, allowAutoTopicCreation: true })
   await producer.connect()
@@ -215,7 +215,7 @@ services('ClickHouse refuses a wrong password, an unknown user and no password, 
   }
 })
 
-services('the init files make the four tables in CLICKHOUSE_DB, twice without harm', async () => {
+services('the init files create the four tables in CLICKHOUSE_DB, and run twice without harm', async () => {
   const tables = async () => {
     const names = await rows(clickhouse, `SELECT name FROM system.tables WHERE database = '${CLICKHOUSE_DB}'`)
     return (names as { name: string }[]).map(({ name }) => name).sort()
@@ -236,7 +236,7 @@ services('the init files make the four tables in CLICKHOUSE_DB, twice without ha
   ])
 })
 
-services('ClickHouse stays up when clients vanish, talk nonsense or name no database of its', async () => {
+services('ClickHouse survives clients that vanish, send garbage or name an unknown database', async () => {
   const http = stack.settings.CLICKHOUSE_HTTP_PORT
   const login = Buffer.from(`l2_user:${CLICKHOUSE_PASSWORD}`).toString('base64')
   const query = encodeURIComponent('SELECT number FROM numbers(100000000)')
@@ -260,7 +260,7 @@ services('ClickHouse stays up when clients vanish, talk nonsense or name no data
   await client.close()
 })
 
-services('l2_user does everything in its database and nothing with access rights', async () => {
+services('l2_user can do everything in its database and nothing with access rights', async () => {
   const user = clickhouseAs('l2_user', CLICKHOUSE_PASSWORD)
   const allowed = [
     'CREATE TABLE made (a UInt8) ENGINE = MergeTree ORDER BY a',
@@ -287,7 +287,7 @@ services('l2_user does everything in its database and nothing with access rights
   await user.close()
 })
 
-services('Redis lets in with REDIS_PASSWORD only and runs as redis.conf and .env say', async () => {
+services('Redis requires REDIS_PASSWORD and runs as redis.conf and .env say', async () => {
   assert.is(await ping(REDIS_PASSWORD), 'PONG')
   assert.is(await ping(), 'NOAUTH')
   assert.is(await ping(`${REDIS_PASSWORD}x`), 'WRONGPASS')
@@ -301,7 +301,7 @@ services('Redis lets in with REDIS_PASSWORD only and runs as redis.conf and .env
   redis.disconnect()
 })
 
-services('no command line, log or file of the run folder holds a password', () => {
+services('no command line, log or file of the run folder contains a password', () => {
   const commandLines = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .flatMap((pid) => {
@@ -327,7 +327,7 @@ services('no command line, log or file of the run folder holds a password', () =
   }
 })
 
-services('rows, records, offsets and keys are there again after a stop and a start', async () => {
+services('rows, records, offsets and keys survive a stop and a start', async () => {
   const redis = redisAs(REDIS_PASSWORD)
   await redis.set('l2:test', 'kept')
   redis.disconnect()

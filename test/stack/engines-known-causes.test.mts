@@ -58,13 +58,13 @@ for (const [code, line] of LINES) {
   })
 }
 
-causes('JAVA_VERSION: what Java says of an option that it does not know', async () => {
+causes('JAVA_VERSION: Java’s message about an unknown option', async () => {
   const { exitCode, stdout, stderr } = await runFile(installed.java, ['-XX:NoSuchOption', '-version'])
   assert.is(exitCode, 1)
   assert.is(knownCause(`${stdout}${stderr}`)?.code, 'JAVA_VERSION')
 })
 
-causes('the logs of services that are well give none away', async () => {
+causes('logs of healthy services match none', async () => {
   const stack = await sharedStack()
   for (const name of ALL) {
     const log = readFileSync(`${stack.settings.EMBEDDED_DATA_DIR}/logs/${name}.log`, 'utf8')
@@ -79,7 +79,7 @@ const initFile = suite('failedInitFile')
 const RUN = '/entrypoint.sh: running /docker-entrypoint-initdb.d/'
 const AGAIN = 'ClickHouse Database directory appears to contain a database; Skipping initialization'
 
-initFile('names the last file begun before the image was started again, and what the client said', () => {
+initFile('names the last file begun before the image restarted, and the client’s error', () => {
   // In the form of clickhouse-client: a line that introduces the server's error, and the error.
   const error =
     'Code: 62. DB::Exception: Received from 127.0.0.1:9000. DB::Exception: Syntax error: failed at position 1'
@@ -94,7 +94,7 @@ initFile('names the last file begun before the image was started again, and what
   assert.equal(failedInitFile(log.join('\n')), { file: '020_b.sql', error })
 })
 
-initFile('says nothing of files that all ran, of a volume that is not new, and of a start that still goes on', () => {
+initFile('returns nothing if all files ran, the volume is not new, or a start is still in progress', () => {
   const done = [`${RUN}010_a.sql`, '', AGAIN].join('\n')
   const later = [AGAIN, 'Code: 62. DB::Exception: Syntax error of a later query'].join('\n')
   const now = [`${RUN}010_a.sql`, 'Code: 62. DB::Exception: Syntax error'].join('\n')

@@ -72,7 +72,7 @@ show('shows state, members, and the lag of each topic and partition', async () =
   )
 })
 
-show('measures what is read and written', async () => {
+show('measures read and write rates', async () => {
   const { group, topic } = await readBy('rates', 0)
   await kafka.produce(topic, 1_000)
   let isLooking = true
@@ -88,7 +88,7 @@ show('measures what is read and written', async () => {
   assert.ok(status.catchUpSeconds > 0, JSON.stringify(status))
 })
 
-show('warns of a group that is behind, and tells the way out of one beyond the end', async () => {
+show('warns of a lagging group, and shows how to fix one beyond the end', async () => {
   const { group, topic } = await readBy('far', 0)
   await kafka.produce(topic, 1_000)
   const findings = async () => {
@@ -108,7 +108,7 @@ show('warns of a group that is behind, and tells the way out of one beyond the e
   assert.equal(await findings(), [0])
 })
 
-show('--watch goes on until Ctrl-C, or until nobody reads it any more', async () => {
+show('--watch runs until Ctrl-C, or until its reader is gone', async () => {
   const { group } = await readBy('watch', 10)
   const script = path.join(ROOT, 'scripts/consumer-groups.mts')
   const args = ['--group', group, '--watch', '--interval', '0.1']
@@ -123,7 +123,7 @@ show('--watch goes on until Ctrl-C, or until nobody reads it any more', async ()
   assert.is(await new Promise((resolve) => piped.on('close', resolve)), 0)
 })
 
-show('names the group that was probably meant', async () => {
+show('suggests the group that was probably meant', async () => {
   const { group } = await readBy('meant', 1)
   for (const args of [
     ['--group', `${group}x`],
@@ -156,7 +156,7 @@ resets('shows the plan with --dry-run and changes nothing', async () => {
   assert.equal(await kafka.committed(group, topic), [4, 4])
 })
 
-resets('moves offsets to an end, an offset or a time, and proves it', async () => {
+resets('moves offsets to an end, an offset or a time, and verifies them', async () => {
   const { topic, group } = await readBy('moves', 4)
   const PLACES: [string, number][] = [
     ['earliest', 0],
@@ -187,7 +187,7 @@ resets('moves offsets to an end, an offset or a time, and proves it', async () =
   )
 })
 
-resets('touches only the named topics, also ones that the group has not read yet', async () => {
+resets('touches only the named topics, including topics that the group has not read yet', async () => {
   const { topic, group } = await readBy('one', 4)
   const other = await readBy('other', undefined)
   assert.is((await reset(group, '6', '--topic', other.topic, '--yes')).exitCode, 0)
@@ -231,7 +231,7 @@ resets('refuses while the group has members', async () => {
   assert.equal(await kafka.committed(group, topic), [])
 })
 
-resets('does nothing without a clear yes', async () => {
+resets('changes nothing without a clear yes', async () => {
   const { topic, group } = await readBy('ask', 4)
   const off = await reset(group, 'latest')
   assert.equal([off.exitCode, off.stdout], [2, ''])

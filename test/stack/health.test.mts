@@ -90,7 +90,7 @@ probes.after(async () => {
   await stack.stop()
 })
 
-probes('a good stack is healthy, and Kafka UI no part of it', async () => {
+probes('a good stack is healthy, and Kafka UI is not part of it', async () => {
   const { exitCode, mode, services, findings } = await health([])
   assert.equal([exitCode, mode, findings], [0, 'embedded', []])
   const states = services.map(({ service, state }) => `${service} ${state}`)
@@ -146,7 +146,7 @@ for (const [key, bad, good, finding] of [
   })
 }
 
-probes('Redis with a password that .env does not have, or another, or none, is unhealthy', async () => {
+probes('Redis with a password that differs from .env, in either direction, is unhealthy', async () => {
   const refused = (word: string) => ['exit 1', `error REDIS_AUTH redis: login refused (${word})`]
   assert.equal(await told('redis', { REDIS_PASSWORD: 'missing' }), [
     'exit 1',
@@ -159,7 +159,7 @@ probes('Redis with a password that .env does not have, or another, or none, is u
   await redis.config('SET', 'requirepass', '')
 })
 
-probes('Redis that evicted keys is warned of', async () => {
+probes('Redis that evicted keys is a warning', async () => {
   await redis.config('SET', 'maxmemory', '4mb')
   for (let index = 0; index < 50; index++) await redis.set(`l2:evicted:${index}`, 'x'.repeat(100_000))
   await redis.config('SET', 'maxmemory', '2gb')
@@ -195,7 +195,7 @@ probes('ClickHouse without a table is unhealthy', async () => {
   assert.equal(await told('clickhouse'), GOOD)
 })
 
-probes('ClickHouse with a thousand parts in a partition is warned of', async () => {
+probes('ClickHouse with a thousand parts in a partition is a warning', async () => {
   await clickhouse.command({ query: 'CREATE TABLE parts (a UInt32) ENGINE = MergeTree ORDER BY a' })
   await clickhouse.command({ query: 'SYSTEM STOP MERGES parts' })
   const settings =
@@ -209,7 +209,7 @@ probes('ClickHouse with a thousand parts in a partition is warned of', async () 
   assert.equal(await told('clickhouse'), GOOD)
 })
 
-probes('ClickHouse with a broken part is warned of', async () => {
+probes('ClickHouse with a broken part is a warning', async () => {
   const query = `SELECT data_paths[1] AS folder FROM system.tables WHERE database = 'l2_market_data' AND name = 'market_l1'`
   const [table] = await (await clickhouse.query({ query, format: 'JSONEachRow' })).json<{ folder: string }>()
   mkdirSync(path.join(table?.folder as string, 'detached', 'broken-on-start_202611_1_1_0'))
@@ -222,7 +222,7 @@ probes('ClickHouse with a broken part is warned of', async () => {
   assert.equal(await told('clickhouse'), GOOD)
 })
 
-probes('ClickHouse with a roll-up that fails, which holds back what depends on it, is unhealthy', async () => {
+probes('ClickHouse with a failing roll-up, which blocks its dependents, is unhealthy', async () => {
   const query =
     "CREATE MATERIALIZED VIEW failing REFRESH EVERY 1 HOUR ENGINE = Memory AS SELECT throwIf(1, 'out of luck') AS a"
   await clickhouse.command({ query })
@@ -234,7 +234,7 @@ probes('ClickHouse with a roll-up that fails, which holds back what depends on i
   assert.equal(await told('clickhouse'), GOOD)
 })
 
-probes('ClickHouse with a table that was detached, or a mutation that fails, is unhealthy', async () => {
+probes('ClickHouse with a detached table or a failing mutation is unhealthy', async () => {
   await clickhouse.command({ query: 'DETACH TABLE market_metrics' })
   const detached = await health(['--only', 'clickhouse'])
   assert.is(detached.exitCode, 1)
@@ -255,7 +255,7 @@ probes('ClickHouse with a table that was detached, or a mutation that fails, is 
   assert.equal(await told('clickhouse'), GOOD)
 })
 
-probes('Redis that is a replica, is full or cannot save, and so refuses writes, is unhealthy', async () => {
+probes('Redis that refuses writes (replica, full, cannot save) is unhealthy', async () => {
   await redis.call('REPLICAOF', '127.0.0.1', '1')
   const line = 'error REDIS_REPLICA redis role: replica of 127.0.0.1:1, expected master'
   assert.equal(await told('redis'), ['exit 1', line])
@@ -309,7 +309,7 @@ probes('Kafka without a declared topic, or with another configuration, is unheal
   assert.equal(await told('kafka'), GOOD)
 })
 
-probes('a consumer group that is behind is warned of, and far behind unhealthy', async () => {
+probes('a lagging consumer group is a warning, and far behind is unhealthy', async () => {
   const topic = 'l2-lag'
   await kafka.admin((admin) => admin.createTopics({ topics: [{ topic, numPartitions: 1 }], waitForLeaders: true }))
   const behind = (severity: string, records: number, limit: number) =>
@@ -334,7 +334,7 @@ probes('a consumer group that is behind is warned of, and far behind unhealthy',
   assert.equal(await told('kafka'), GOOD)
 })
 
-probes('records that a group has before it without a commit count as lag', async () => {
+probes('records available to a group without commits count as lag', async () => {
   const topic = 'l2-uncommitted'
   await kafka.admin((admin) => admin.createTopics({ topics: [{ topic, numPartitions: 1 }], waitForLeaders: true }))
   await kafka.produce(topic, 12_000)
@@ -365,7 +365,7 @@ probes('records that a group has before it without a commit count as lag', async
   assert.equal(await told('kafka'), GOOD)
 })
 
-probes('committed offsets above the end of a topic are no lag of 0', async () => {
+probes('committed offsets above the end of a topic are not a lag of 0', async () => {
   const topic = 'l2-ahead'
   await kafka.admin((admin) => admin.createTopics({ topics: [{ topic, numPartitions: 2 }], waitForLeaders: true }))
   await kafka.produce(topic, 10)
@@ -428,7 +428,7 @@ for (const name of ['SIGINT', 'SIGTERM'] as const) {
   })
 }
 
-probes('--deep tells of a write that fails beside what else is wrong', async () => {
+probes('--deep reports a failing write beside other findings', async () => {
   await redis.config('SET', 'maxmemory-policy', 'noeviction')
   await redis.config('SET', 'min-replicas-to-write', '1')
   const [exit, policy, write] = await told('redis', {}, ['--deep'])
@@ -461,7 +461,7 @@ probes('--deep tells of a write that fails beside what else is wrong', async () 
   assert.equal(await toldOnce('exit 0'), GOOD)
 })
 
-probes('--deep gives a write its deadline, and lets it tidy up after it', async () => {
+probes('--deep bounds a write by its deadline, and still cleans up after it', async () => {
   let tidied = false
   const findings = await attempt('REDIS_WRITE', 'redis scratch key', { hint: 'wait', timeoutMs: 50 }, async () => {
     await delay(200)
@@ -473,7 +473,7 @@ probes('--deep gives a write its deadline, and lets it tidy up after it', async 
   assert.equal([findings.length, tidied], [1, true])
 })
 
-probes('--deep removes what a check left that was killed, and nothing of one at work', async () => {
+probes('--deep removes what a killed check left, and nothing of a running one', async () => {
   const [old, now] = [Date.now() - 3_600_000, Date.now()]
   const topics = [old, now].map((ms) => `health-check-${ms}-0`)
   const tables = [old, now].map((ms) => `health_check_${ms}_0`)
@@ -497,7 +497,7 @@ probes('--deep removes what a check left that was killed, and nothing of one at 
   })
 })
 
-probes('a topic that keeps its records for longer than declared is warned of, and left alone', async () => {
+probes('a topic with a longer retention than declared is a warning, and stays unchanged', async () => {
   const configEntries = [
     { name: 'compression.type', value: 'lz4' },
     { name: 'retention.ms', value: '604800000' },
@@ -511,7 +511,7 @@ probes('a topic that keeps its records for longer than declared is warned of, an
   assert.equal(await told('kafka'), GOOD)
 })
 
-probes('--only asks no other service', async () => {
+probes('--only contacts no other service', async () => {
   const { services } = await health(['--only', 'redis', 'zookeeper'], {
     KAFKA_BOOTSTRAP_SERVERS: 'no-such-host.invalid:1',
   })
@@ -541,7 +541,7 @@ probes('unknown services and flags are refused', async () => {
   assert.match(help.stdout, '(default 10000)')
 })
 
-probes('a host that nobody knows is "could not tell", and only where nothing is known to be bad', async () => {
+probes('an unknown host is "could not tell", unless something else is known to be bad', async () => {
   const unknown = (service: string, address: string) => [
     'exit 3',
     `unknown NO_ANSWER ${service}: no answer from ${address} (unknown host name)`,
@@ -557,7 +557,7 @@ probes('a host that nobody knows is "could not tell", and only where nothing is 
   assert.is(both.exitCode, 1)
 })
 
-probes('an ingest of which ClickHouse does not tell is neither off nor healthy', async () => {
+probes('an ingest that ClickHouse does not report is neither off nor healthy', async () => {
   assert.equal(await told('ingest'), GOOD)
   assert.equal(await told('ingest', { CLICKHOUSE_PORT: '1' }), [
     'exit 3',
@@ -571,7 +571,7 @@ probes('an ingest of which ClickHouse does not tell is neither off nor healthy',
   assert.equal([services.map(({ service }) => service).includes('ingest'), findings.length], [false, 1])
 })
 
-probes('services that hang are unhealthy, and healthy when they go on', async () => {
+probes('services that hang are unhealthy, and healthy when they continue', async () => {
   const running = Object.values(pids(stack.settings))
   for (const pid of running) process.kill(pid, 'SIGSTOP')
   const { exitCode, services, findings } = await health(['--timeout', '0.5'])
@@ -589,7 +589,7 @@ probes('services that hang are unhealthy, and healthy when they go on', async ()
   assert.is((await check(['--wait', '30'])).exitCode, 0)
 })
 
-probes('no output holds a password', async () => {
+probes('no output contains a password', async () => {
   const env = { REDIS_PASSWORD: 'wrong-secret', CLICKHOUSE_PASSWORD: 'wrong-secret' }
   for (const args of [[], ['--json'], ['--deep']]) {
     const { stdout, stderr } = await check(args, env)
@@ -612,7 +612,7 @@ async function use(only: EmbeddedName[], overrides: NodeJS.ProcessEnv = {}): Pro
   stacks.push(stack)
 }
 
-alone('a stack that is not there refuses', async () => {
+alone('a missing stack refuses connections', async () => {
   await use([])
   const { exitCode, mode, services, findings } = await health([])
   assert.equal([exitCode, mode], [1, 'unknown'])
@@ -623,7 +623,7 @@ alone('a stack that is not there refuses', async () => {
   }
 })
 
-alone('Kafka UI is healthy when it says that it is up', async () => {
+alone('Kafka UI is healthy when it reports that it is up', async () => {
   // A stand-in: Kafka UI has no build outside its image. These are the answers of its health endpoint.
   let answer = { status: 200, body: '{"status":"UP","groups":["liveness","readiness"]}' }
   const server = createServer((request, response) => {
@@ -640,7 +640,7 @@ alone('Kafka UI is healthy when it says that it is up', async () => {
   server.close()
 })
 
-alone('--wait ends in health when the service comes', async () => {
+alone('--wait ends healthy when the service comes up', async () => {
   let coming: Promise<unknown> | undefined
   const watch = (stderr: string) => {
     if (/^Waiting up to 60 s/m.test(stderr)) coming ??= start(stack.settings, ['redis'])
@@ -652,13 +652,13 @@ alone('--wait ends in health when the service comes', async () => {
   assert.match(stdout, /^redis +healthy [^\n]*\n$/)
 })
 
-alone('--wait runs out and says why', async () => {
+alone('--wait times out and says why', async () => {
   const { exitCode, stdout, stderr } = await check(['--only', 'redis', 'kafka', '--wait', '1'])
   assert.equal([exitCode, stderr], [1, 'Waiting up to 1 s for the stack to become healthy\n'])
   assert.match(stdout, /^kafka +unhealthy .*\nredis +healthy .*\n✗ kafka: no answer from 127/)
 })
 
-alone('--wait keeps to its time beside a service that hangs', async () => {
+alone('--wait keeps to its time despite a service that hangs', async () => {
   const pid = pids(stack.settings).redis as number
   process.kill(pid, 'SIGSTOP')
   const startMs = performance.now()
@@ -669,7 +669,7 @@ alone('--wait keeps to its time beside a service that hangs', async () => {
   assert.equal([exitCode, tookMs < 5_000], [1, true])
 })
 
-alone('--watch goes on, with findings, until it is ended', async () => {
+alone('--watch repeats, with findings, until it is ended', async () => {
   const child = spawn(path.join(ROOT, 'scripts', 'health-check.mts'), ['--only', 'redis', 'kafka', '--watch'], {
     env: { ...stack.env, ...NO_DOCKER },
   })
@@ -683,7 +683,7 @@ alone('--watch goes on, with findings, until it is ended', async () => {
   assert.match(stdout, /^\d{4}-\d\d-\d\dT[^\n]*\nkafka +unhealthy [^\n]*\nredis +healthy /)
 })
 
-alone('--watch ends when nobody reads it any more', async () => {
+alone('--watch ends when its reader is gone', async () => {
   const child = spawn(path.join(ROOT, 'scripts', 'health-check.mts'), ['--only', 'redis', 'kafka', '--watch'], {
     env: { ...stack.env, ...NO_DOCKER },
   })
@@ -694,7 +694,7 @@ alone('--watch ends when nobody reads it any more', async () => {
   assert.equal([exitCode, signal], [1, null])
 })
 
-alone('a service that was killed shows the end of its log', async () => {
+alone('a killed service shows the end of its log', async () => {
   process.kill(pids(stack.settings).redis as number, 'SIGKILL')
   const [exit, finding] = await told('redis', {}, ['--timeout', '2'])
   assert.is(exit, 'exit 1')
@@ -721,7 +721,7 @@ alone('a service that ended for a known cause is reported with it', async () => 
   assert.match(findings[0]?.found as string, /\(connection refused\); its log shows a port that another program holds$/)
 })
 
-alone('Redis that still reads its append-only file is said to do so', async () => {
+alone('Redis that is still loading its append-only file is reported as such', async () => {
   await use([])
   const folder = path.join(stack.settings.EMBEDDED_DATA_DIR, 'redis')
   mkdirSync(folder)
@@ -743,13 +743,13 @@ alone('Redis that still reads its append-only file is said to do so', async () =
   assert.equal(await told('redis'), GOOD)
 })
 
-alone('an embedded stack that was killed as a whole has no Kafka UI either', async () => {
+alone('a killed embedded stack has no Kafka UI', async () => {
   process.kill(pids(stack.settings).redis as number, 'SIGKILL')
   const { mode, services } = await health(['--only', 'redis', 'kafka-ui'])
   assert.equal([mode, ...services.map(({ state }) => state)], ['embedded', 'unhealthy', 'skipped'])
 })
 
-alone('an embedded stack that was stopped has no Kafka UI either', async () => {
+alone('a stopped embedded stack has no Kafka UI', async () => {
   await start(stack.settings, ['redis'])
   await stop(stack.settings)
   const { exitCode, mode, services } = await health([])
@@ -757,7 +757,7 @@ alone('an embedded stack that was stopped has no Kafka UI either', async () => {
   assert.equal([exitCode, mode, ...services.map(({ state }) => state)], [1, 'embedded', ...states])
 })
 
-alone('a refused login is not the cause of a silence', async () => {
+alone('a refused login does not explain a service that does not answer', async () => {
   await use(['clickhouse'])
   assert.match((await told('clickhouse', { CLICKHOUSE_PASSWORD: 'wr-ong' }))[1] as string, 'CLICKHOUSE_AUTH')
   process.kill(pids(stack.settings).clickhouse as number, 'SIGKILL')
@@ -768,7 +768,7 @@ alone('a refused login is not the cause of a silence', async () => {
   )
 })
 
-alone('Kafka that advertises an address where it does not answer is unhealthy', async () => {
+alone('Kafka whose advertised address does not answer is unhealthy', async () => {
   await use(['zookeeper', 'kafka'], { KAFKA_ADVERTISED_HOST: '127.0.0.9' })
   const port = stack.settings.KAFKA_LISTENER_PORT
   const { exitCode, findings } = await health(['--only', 'kafka'])
@@ -813,7 +813,7 @@ function fakeDocker(state: Record<string, unknown>, percent: string): NodeJS.Pro
   return { PATH: `${folder}:${process.env.PATH}`, EMBEDDED_DATA_DIR: folder }
 }
 
-contained('warns of one that has little memory left, with --deep', async () => {
+contained('warns of a container with little memory left, with --deep', async () => {
   await use(['redis'])
   const env = fakeDocker({}, '95.20%')
   assert.equal(await told('redis', env), GOOD)
@@ -825,7 +825,7 @@ contained('warns of one that has little memory left, with --deep', async () => {
   assert.equal([findings, services[0]?.details.memoryPercent, services[0]?.details.memory], [[], 90, '1.9GiB / 2GiB'])
 })
 
-contained('one that does not run is unhealthy, whoever answers on its port', async () => {
+contained('a stopped container is unhealthy, whatever answers on its port', async () => {
   const Health = { Status: 'unhealthy', Log: [{ Output: 'old' }] }
   for (const [Status, mend] of [
     ['exited', 'docker-compose up -d'],
@@ -848,21 +848,24 @@ contained('one that does not run is unhealthy, whoever answers on its port', asy
   }
 })
 
-contained('tells of a silent one what its health check says, and after --wait the end of its log', async () => {
-  const Health = { Status: 'unhealthy', Log: [{ Output: 'Could not connect to Redis\n' }] }
-  const env = { ...fakeDocker({ Health }, '5%'), REDIS_PORT: '1' }
-  const [exit, finding] = await told('redis', env)
-  assert.is(exit, 'exit 1')
-  assert.match(
-    finding as string,
-    /\(connection refused\); its health check says "Could not connect to Redis"; its log ends with "line 7"/,
-  )
-  const { exitCode, stderr } = await check(['--only', 'redis', '--wait', '1'], env)
-  const lines = [3, 4, 5, 6, 7].map((line) => `  line ${line}`)
-  assert.equal([exitCode, stderr.split('\n').slice(1)], [1, ['The log of redis ends with', ...lines, '']])
-})
+contained(
+  'reports the health check of a container that does not answer, and after --wait the end of its log',
+  async () => {
+    const Health = { Status: 'unhealthy', Log: [{ Output: 'Could not connect to Redis\n' }] }
+    const env = { ...fakeDocker({ Health }, '5%'), REDIS_PORT: '1' }
+    const [exit, finding] = await told('redis', env)
+    assert.is(exit, 'exit 1')
+    assert.match(
+      finding as string,
+      /\(connection refused\); its health check says "Could not connect to Redis"; its log ends with "line 7"/,
+    )
+    const { exitCode, stderr } = await check(['--only', 'redis', '--wait', '1'], env)
+    const lines = [3, 4, 5, 6, 7].map((line) => `  line ${line}`)
+    assert.equal([exitCode, stderr.split('\n').slice(1)], [1, ['The log of redis ends with', ...lines, '']])
+  },
+)
 
-contained('one that never ran is unhealthy too', async () => {
+contained('a container that never ran is unhealthy', async () => {
   for (const FinishedAt of ['0001-01-01T00:00:00Z', '']) {
     const env = { ...fakeDocker({ Status: 'created', FinishedAt, Health: null }, '0%'), REDIS_PORT: '1' }
     const { exitCode, findings } = await health(['--only', 'redis'], env)
@@ -871,7 +874,7 @@ contained('one that never ran is unhealthy too', async () => {
   }
 })
 
-contained('--wait keeps to its time beside a docker that hangs', async () => {
+contained('--wait keeps to its time despite a docker that hangs', async () => {
   const env = fakeDocker({}, '0%')
   writeFileSync(path.join(env.EMBEDDED_DATA_DIR as string, 'docker'), '#!/bin/sh\nexec sleep 60\n')
   const startMs = performance.now()

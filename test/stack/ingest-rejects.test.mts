@@ -30,7 +30,7 @@ rejecting('lists them by reason', async () => {
   assert.equal([exitCode, listed], [0, LISTED])
 })
 
-rejecting('sends them again, each as it was, and keeps what is rejected again', async () => {
+rejecting('sends them again unchanged, and keeps what is rejected again', async () => {
   const message = { ...trade({ symbol: 'AGAIN' }) }
   await ingest.clickhouse.insert({
     table: 'market_rejects',
@@ -57,7 +57,7 @@ rejecting('sends them again, each as it was, and keeps what is rejected again', 
   assert.equal((await rejects()).listed, LISTED)
 })
 
-rejecting('are a warning for as long as new ones come, whatever their own time', async () => {
+rejecting('are a warning while new ones arrive, whatever their own time', async () => {
   const codes = async () => (await ingest.ingest(['status'])).findings.map(({ code }) => code)
   assert.equal(await codes(), ['INGEST_REJECTS'])
   await ingest.clickhouse.command({ query: 'TRUNCATE TABLE market_rejects' })
@@ -74,7 +74,7 @@ rejecting('deletes them only with consent', async () => {
   assert.equal([exitCode, deleted, await ingest.count('market_rejects')], [0, 1, 0])
 })
 
-rejecting('takes its flags alone', async () => {
+rejecting('accepts its flags only with rejects', async () => {
   for (const args of [
     ['status', '--clear'],
     ['on', '--replay'],

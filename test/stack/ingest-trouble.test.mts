@@ -37,7 +37,7 @@ const topic = (more: Partial<TopicStatus>): TopicStatus => ({
 const status = (...topics: TopicStatus[]) =>
   ({ state: 'on', differing: [], topics, rejects: [], failures: [] }) as Parameters<typeof statusFindings>[0]
 
-report('lag is a warning above 1,000, an error above 10,000, or what the caller says', () => {
+report('lag is a warning above 1,000 and an error above 10,000, or as configured', () => {
   const judged = (messages: number, limits?: Parameters<typeof statusFindings>[1]) =>
     statusFindings(status(topic({ lag: messages })), limits).map(
       ({ severity, code, found, expected }) => `${severity} ${code} ${found} ${expected}`,
@@ -49,12 +49,12 @@ report('lag is a warning above 1,000, an error above 10,000, or what the caller 
   assert.equal(judged(1e9, NO_LAG_LIMITS), [])
 })
 
-report('lag is none that is read within seconds', () => {
+report('lag that is read within seconds does not count', () => {
   assert.equal(statusFindings(status(topic({ lag: 40_000, messagesPerSecond: 10_000 }))), [])
   assert.equal(codes(statusFindings(status(topic({ lag: 60_000, messagesPerSecond: 10_000 })))), ['INGEST_LAG'])
 })
 
-report('what is not read is reported in the first line too', () => {
+report('topics that are not read are reported in the first line too', () => {
   const first = (partitionsRead: number) =>
     renderStatus(status(topic({ partitionsRead })), (_, text) => text).split('\n')[0]
   assert.is(first(10), 'Built-in ingest: on')
@@ -78,7 +78,7 @@ trouble('the columns that each view inserts are known', () => {
   assert.ok(stores.every((view) => view.columns.every((column) => /^[a-z][a-z_]*$/.test(column))))
 })
 
-trouble('--skip-backlog is wrong use with anything but on', async () => {
+trouble('--skip-backlog is wrong use except with on', async () => {
   for (const word of ['off', 'status']) {
     const { exitCode, stderr } = await runScript('ingest.mts', [word, '--skip-backlog'], { env: ingest.stack.env })
     assert.is(exitCode, 2)
@@ -86,7 +86,7 @@ trouble('--skip-backlog is wrong use with anything but on', async () => {
   }
 })
 
-trouble('names the columns that tables of an older version lack, and leaves nothing behind', async () => {
+trouble('names the columns that old tables lack, and leaves nothing behind', async () => {
   await run('CREATE DATABASE l2_market_data_older')
   await applyInitFiles({ ...ingest.stack.settings, CLICKHOUSE_DATABASE: 'l2_market_data_older' })
   await run('DROP TABLE l2_market_data_older.market_l1 SYNC')
@@ -104,7 +104,7 @@ trouble('names the columns that tables of an older version lack, and leaves noth
   await run('DROP DATABASE l2_market_data_older')
 })
 
-trouble('keeps its hands off tables of others that are named like its own', async () => {
+trouble('leaves tables of others alone, even with names like its own', async () => {
   await run(
     "CREATE TABLE ingest_errors ENGINE = MergeTree ORDER BY text COMMENT 'of mine' AS SELECT 'precious' AS text",
   )
@@ -118,7 +118,7 @@ trouble('keeps its hands off tables of others that are named like its own', asyn
   }
 })
 
-trouble('refuses a name of its own that another has taken', async () => {
+trouble('refuses a name of its own that another object has', async () => {
   await ingest.ingest(['off'])
   await run("CREATE TABLE ingest_l2_parsed ENGINE = MergeTree ORDER BY text AS SELECT 'precious' AS text")
   const { exitCode, findings } = await ingest.ingest(['on'])
@@ -152,7 +152,7 @@ trouble('refuses to share its groups with another database', async () => {
   await run('DROP DATABASE l2_market_data_second')
 })
 
-trouble('refuses a reader in its groups that is no ClickHouse', async () => {
+trouble('refuses a reader in its groups that is not ClickHouse', async () => {
   await ingest.ingest(['off'])
   await ingest.kafka.whileReading('l2_ingest.quotes', 'iqfeed.quotes.raw', async () => {
     const { exitCode, findings } = await ingest.ingest(['on', '--timeout', '5'])
@@ -193,7 +193,7 @@ trouble('reports a queue that reads nothing, and on repairs it', async () => {
   assert.is(await ingest.settles('market_l1', "symbol = 'STUCK'", 1), 1)
 })
 
-trouble('tells of messages that wait, and goes on telling why as long as it fails', async () => {
+trouble('reports waiting messages, and the cause as long as it fails', async () => {
   await run('DROP TABLE ingest_trades_reject SYNC')
   const trades = Array.from({ length: 1_001 }, (_, index) => trade({ symbol: 'WAITS', tick_id: index + 1 }))
   await ingest.send('iqfeed.trades.raw', trades)
@@ -209,7 +209,7 @@ trouble('tells of messages that wait, and goes on telling why as long as it fail
   assert.is(await ingest.settles('market_ticks', "symbol = 'WAITS'", 1_001), 1_001)
 })
 
-trouble('waits for a member that bears the name of its own consumer', async () => {
+trouble('waits for a member with the name of its own consumer', async () => {
   await ingest.ingest(['off'])
   const name = "concat('ClickHouse-', FQDN(), '-', currentDatabase(), '-ingest_quotes_queue')"
   const [[clientId] = []] = await ingest.rows(`SELECT ${name}`)
@@ -231,7 +231,7 @@ trouble('waits for a member that bears the name of its own consumer', async () =
   await leaving
 })
 
-trouble('counts messages a second by topic, not by queue', async () => {
+trouble('counts messages per second by topic, not by queue', async () => {
   // The place of a partition is known once something was read of it.
   const signals = Array.from({ length: 200 }, (_, index) => ({ index }))
   const send = () => ingest.send('trading.signals', signals, { key: null })
@@ -254,7 +254,7 @@ trouble('counts messages a second by topic, not by queue', async () => {
   ])
 })
 
-trouble('is healthy again when Kafka is, however it complained before', async () => {
+trouble('is healthy again when Kafka is, despite earlier complaints', async () => {
   const { settings } = ingest.stack
   process.kill(pids(settings).kafka as number, 'SIGKILL')
   const complained = () =>

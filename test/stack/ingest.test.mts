@@ -26,7 +26,7 @@ switching.before(async () => {
   ingest = await IngestStack.start()
 })
 
-switching('is off by default, and then no part of the stack', async () => {
+switching('is off by default, and then not part of the stack', async () => {
   const { exitCode, state, findings, topics } = await ingest.ingest(['status'])
   assert.equal([exitCode, state, findings], [0, 'off', []])
   assert.equal(
@@ -49,7 +49,7 @@ switching('refuses wrong use with exit code 2', async () => {
   }
 })
 
-switching('names every table and topic that it lacks, and changes nothing', async () => {
+switching('names every missing table and topic, and changes nothing', async () => {
   await ingest.clickhouse.command({ query: 'CREATE DATABASE l2_market_data_elsewhere' })
   await ingest.kafka.admin((admin) => admin.deleteTopics({ topics: ['market.features'] }))
   const { exitCode, findings } = await ingest.ingest(['on'], { CLICKHOUSE_DATABASE: 'l2_market_data_elsewhere' })
@@ -80,7 +80,7 @@ switching('refuses more consumers than a topic has partitions', async () => {
   assert.is((await runScript('create-topics.mts', [], { env: ingest.stack.env })).exitCode, 0)
 })
 
-switching('could not tell while Kafka or ClickHouse give no answer', async () => {
+switching('could not tell while Kafka or ClickHouse do not answer', async () => {
   const clickhouse = await ingest.ingest(['status'], { CLICKHOUSE_PORT: '1' })
   assert.equal([clickhouse.exitCode, codes(clickhouse.findings)], [3, ['CLICKHOUSE_UNREACHABLE']])
   const kafka = await ingest.ingest(['on', '--timeout', '1'], { KAFKA_BOOTSTRAP_SERVERS: '127.0.0.1:1' })
@@ -89,7 +89,7 @@ switching('could not tell while Kafka or ClickHouse give no answer', async () =>
   assert.equal([login.exitCode, codes(login.findings)], [2, ['CLICKHOUSE_AUTH']])
 })
 
-switching('--skip-backlog begins with what comes, where nothing was read before', async () => {
+switching('--skip-backlog starts at new messages where nothing was read before', async () => {
   const symbol = symbols()
   await ingest.send(TOPICS.trades, [trade({ symbol })])
   const { exitCode, state } = await ingest.ingest(['on', '--skip-backlog'])
@@ -99,12 +99,12 @@ switching('--skip-backlog begins with what comes, where nothing was read before'
   assert.is(await ingest.count('market_ticks', `symbol = '${symbol}'`), 1)
 })
 
-switching('a second time there is nothing to do', async () => {
+switching('has nothing to do the second time', async () => {
   const { exitCode, state, changed } = await ingest.ingest(['on'])
   assert.equal([exitCode, state, changed], [0, 'on', []])
 })
 
-switching('off keeps the place, on goes on from there', async () => {
+switching('off keeps the offsets, on continues from there', async () => {
   const symbol = symbols()
   assert.equal((await ingest.ingest(['off'])).state, 'off')
   await ingest.send(TOPICS.trades, [trade({ symbol })])
@@ -115,7 +115,7 @@ switching('off keeps the place, on goes on from there', async () => {
   assert.is(await ingest.settles('market_ticks', `symbol = '${symbol}'`, 1), 1)
 })
 
-switching('other settings make it outdated, and on makes it again', async () => {
+switching('changed settings make it outdated, and on recreates it', async () => {
   const env = { INGEST_FLUSH_MS: '300' }
   const { exitCode, state, findings } = await ingest.ingest(['status'], env)
   assert.equal([exitCode, state, codes(findings)], [0, 'outdated', ['INGEST_DIFFERS']])
@@ -141,7 +141,7 @@ switching('several consumers share the partitions of each topic', async () => {
   assert.is((await ingest.ingest(['on'])).exitCode, 0)
 })
 
-switching('where a view is missing nothing is taken from the topic, and nothing lost', async () => {
+switching('a missing view stops reading from its topic, and nothing is lost', async () => {
   const symbol = symbols()
   await ingest.clickhouse.command({ query: 'DROP TABLE ingest_trades_reject SYNC' })
   await ingest.send(TOPICS.trades, [trade({ symbol }), `${symbol} is not JSON`])
@@ -166,7 +166,7 @@ switching('where a view is missing nothing is taken from the topic, and nothing 
   assert.is(await ingest.settles('market_rejects', `message LIKE '${symbol} %'`, 1), 1)
 })
 
-switching('tells of another reader of the same topics', async () => {
+switching('reports another reader of the same topics', async () => {
   const told = async () => {
     const { exitCode, findings } = await ingest.ingest(['status'])
     assert.is(exitCode, 0)
@@ -186,7 +186,7 @@ switching('tells of another reader of the same topics', async () => {
   })
 })
 
-switching('INGEST=on makes npm start switch it on, off leaves it', async () => {
+switching('INGEST=on makes npm start switch it on, off does not touch it', async () => {
   await ingest.ingest(['off'])
   const start = (env: NodeJS.ProcessEnv) =>
     runScript('start.mts', ['--embedded'], { env: { ...ingest.stack.env, ...env } })
@@ -201,7 +201,7 @@ switching.run()
 
 const storing = suite('messages become rows')
 
-storing('trades: words and numbers, every form of time, fields that are missing or more', async () => {
+storing('trades: words and numbers, every form of time, missing and extra fields', async () => {
   const symbol = symbols()
   await ingest.send(TOPICS.trades, [
     trade({ symbol }),
@@ -231,7 +231,7 @@ storing('trades: words and numbers, every form of time, fields that are missing 
   ])
 })
 
-storing('quotes: both sides, or the one that is there', async () => {
+storing('quotes: both sides, or the one that exists', async () => {
   const symbol = symbols()
   const noBid = { bid_price: undefined, bid_size: null }
   await ingest.send(TOPICS.quotes, [quote({ symbol }), quote({ symbol, ...noBid, ask_price: '189.25' })])
@@ -243,7 +243,7 @@ storing('quotes: both sides, or the one that is there', async () => {
   ])
 })
 
-storing('order book: codes and words, and deletes that say no price', async () => {
+storing('order book: codes and words, and deletes without a price', async () => {
   const symbol = symbols()
   await ingest.send(TOPICS.l2, [
     event({ symbol }),
@@ -262,7 +262,7 @@ storing('order book: codes and words, and deletes that say no price', async () =
   ])
 })
 
-storing('prices as they are meant: rounded to the eighth decimal, never cut', async () => {
+storing('prices as intended: rounded to eight decimals, never truncated', async () => {
   const symbol = symbols()
   const prices: [sent: unknown, stored: string][] = [
     // As Python writes 1 + 0.36, 0.1 + 0.2 + 15, and 1.2 - 1e-16.
@@ -290,7 +290,7 @@ storing('prices as they are meant: rounded to the eighth decimal, never cut', as
   )
 })
 
-storing('sizes with a fraction, and whole ones however they are written', async () => {
+storing('fractional sizes, and whole ones however they are written', async () => {
   const symbol = symbols()
   const sizes: [sent: unknown, stored: number][] = [
     [0.001, 0.001],
@@ -318,7 +318,7 @@ storing('sizes with a fraction, and whole ones however they are written', async 
   assert.equal(await ingest.rows(`SELECT bid_size, ask_size FROM market_l1 WHERE symbol = '${symbol}'`), [[0.25, 1000]])
 })
 
-storing('market centers by number and by name, and the names of the tables’ columns', async () => {
+storing('market centers by number and by name, and the tables’ own column names', async () => {
   const symbol = symbols()
   const { trade_price, trade_size, trade_market_center, trade_conditions, bid_price, ask_price, ...rest } = trade()
   await ingest.send(TOPICS.trades, [
@@ -377,7 +377,7 @@ storing('epoch times in seconds, milliseconds, microseconds and nanoseconds', as
   )
 })
 
-storing('a message whose other fields JSON has no words for', async () => {
+storing('a message with other fields that JSON cannot express', async () => {
   const symbol = symbols()
   const line = JSON.stringify(trade({ symbol, note: 'was NaN, 12 "x"' }))
   await ingest.send(TOPICS.trades, [
@@ -387,7 +387,7 @@ storing('a message whose other fields JSON has no words for', async () => {
   assert.is(await ingest.settles('market_ticks', `symbol = '${symbol}'`, 2), 2)
 })
 
-storing('order book: l2_operation counts from 1, sides by other words, depth_level', async () => {
+storing('order book: l2_operation counts from 1, other words for sides, depth_level', async () => {
   const symbol = symbols()
   const update = (operation: unknown, more: object) => event({ symbol, l2_operation: 'update', operation, ...more })
   const level = { level: undefined, market_maker: '', tick_id: undefined }
@@ -426,7 +426,7 @@ storing('order book: l2_operation counts from 1, sides by other words, depth_lev
   ])
 })
 
-storing('a market maker’s two sides, on either topic, are events of the book and no quote', async () => {
+storing('a market maker’s two sides, on either topic, are book events and no quote', async () => {
   const symbol = symbols()
   const maker = (more: object) => ({
     symbol,
@@ -468,7 +468,7 @@ storing('a market maker’s two sides, on either topic, are events of the book a
   ])
 })
 
-storing('keeps Kafka’s time, and its place in the order of the topic', async () => {
+storing('keeps Kafka’s time, and its position in the order of the topic', async () => {
   const symbol = symbols()
   // A clock that goes back, between messages of one moment.
   for (const timestamp of ['1795428000123', '1795424400456'])
@@ -484,7 +484,7 @@ storing('keeps Kafka’s time, and its place in the order of the topic', async (
   )
 })
 
-storing('signals and features stay as they are', async () => {
+storing('signals and features stay unchanged', async () => {
   await ingest.send('trading.signals', ['{"side":"buy"}', Buffer.from([0, 255])])
   await ingest.send('market.features', ['not JSON'], { key: null })
   assert.is(await ingest.settles('market_messages', '1', 3), 3)
@@ -495,7 +495,7 @@ storing('signals and features stay as they are', async () => {
   ])
 })
 
-storing('a block of more days than one INSERT may write by default', async () => {
+storing('a block with more days than one INSERT may write by default', async () => {
   const symbol = symbols()
   const days = Array.from({ length: 150 }, (_, day) => event({ symbol, timestamp: 1_600_000_000 + day * 86_400 }))
   await ingest.send(TOPICS.l2, days)
@@ -568,7 +568,7 @@ const POISON: [topic: string, error: string, message: unknown][] = [
   [TOPICS.l2, 'cannot use: order_count', event({ order_count: 2 ** 32 })],
 ]
 
-rejecting('is in market_rejects byte by byte with what is wrong, and the topic goes on', async () => {
+rejecting('is in market_rejects byte for byte with the reason, and reading continues', async () => {
   await ingest.clickhouse.command({ query: 'TRUNCATE TABLE market_rejects' })
   const symbol = symbols()
   const bytes = (message: unknown) =>
@@ -608,7 +608,7 @@ rejecting('is reported by status and health-check, as a warning with samples', a
   )
 })
 
-rejecting('a message as large as the topic takes is kept whole; a larger one the topic refuses', async () => {
+rejecting('a message of the maximum size is kept whole; the topic refuses a larger one', async () => {
   const before = await ingest.count('market_rejects')
   const limit = 1_048_588
   const large = 'x'.repeat(limit - 200)
@@ -619,7 +619,7 @@ rejecting('a message as large as the topic takes is kept whole; a larger one the
   assert.match(String(refused), /larger than the max message size/)
   await ingest.clickhouse.command({ query: 'TRUNCATE TABLE market_rejects' })
 })
-rejecting('a time that is none, rather than one that was never sent', async () => {
+rejecting('an invalid time, unlike a missing one', async () => {
   const times = [
     '10:00:00.123456',
     '2026-11-23T25:00:00',
@@ -667,7 +667,7 @@ async function readAgain(): Promise<void> {
   assert.ok(await waitUntil(read, { timeoutMs: 60_000, pollMs: 100 }))
 }
 
-once('a topic read again from its first record doubles nothing', async () => {
+once('a topic read again from its first record duplicates nothing', async () => {
   const tables = ['market_ticks', 'market_l1', 'market_l2', 'market_rejects', 'market_messages']
   const counts = () => Promise.all(tables.map((table) => ingest.count(table)))
   // The first time also what was skipped or deleted above comes back.
@@ -678,13 +678,13 @@ once('a topic read again from its first record doubles nothing', async () => {
   assert.equal(await counts(), before)
 })
 
-once('two equal messages of one moment are two events', async () => {
+once('two equal messages at one moment are two events', async () => {
   const symbol = symbols()
   await ingest.send(TOPICS.l2, [event({ symbol }), event({ symbol })], { timestamp: '1795428000000' })
   assert.is(await ingest.settles('market_l2', `symbol = '${symbol}'`, 2), 2)
 })
 
-once('a topic made again begins again: the same offsets are other messages', async () => {
+once('a recreated topic starts over: the same offsets are other messages', async () => {
   const symbol = symbols()
   const send = () => ingest.send(TOPICS.quotes, [quote({ symbol, tick_id: 0 })], { partition: 0 })
   await send()
@@ -697,7 +697,7 @@ once('a topic made again begins again: the same offsets are other messages', asy
   assert.is(await ingest.settles('market_l1', `symbol = '${symbol}'`, 2), 2)
 })
 
-once('partitions that a topic grows are read', async () => {
+once('new partitions of a topic are read', async () => {
   const symbol = symbols()
   await ingest.kafka.admin((admin) =>
     admin.createPartitions({ topicPartitions: [{ topic: TOPICS.quotes, count: 12 }] }),
@@ -709,7 +709,7 @@ once.run()
 
 const canary = suite('health-check --deep')
 
-canary('sends a canary through the whole path, and leaves nothing of it', async () => {
+canary('sends a canary through the whole path, and leaves nothing behind', async () => {
   const left = async () => [
     await ingest.rows("SELECT name FROM system.tables WHERE name LIKE 'canary%'"),
     await ingest.kafka.admin(async (admin) => (await admin.listTopics()).filter((topic) => topic.includes('canary'))),
@@ -737,13 +737,13 @@ canary('sends a canary through the whole path, and leaves nothing of it', async 
   assert.is(await ingest.count('market_ticks'), rows)
 })
 
-canary('names the hop on which it got lost', async () => {
+canary('names the hop where it got lost', async () => {
   const { exitCode, findings } = await health(['--deep', '--only', 'canary'], { REDIS_PORT: '1' })
   assert.equal([exitCode, codes(findings), findings[0].subject], [1, ['CANARY_LOST'], 'canary connect to redis'])
   assert.is((await health(['--only', 'canary'])).exitCode, 2)
 })
 
-canary('removes what a canary left that was killed', async () => {
+canary('removes what a killed canary left', async () => {
   const name = `l2-canary-${Date.now() - 3_600_000}_0`
   await ingest.kafka.admin((admin) => admin.createTopics({ topics: [{ topic: name, numPartitions: 1 }] }))
   assert.is((await health(['--deep', '--only', 'canary'])).exitCode, 0)
@@ -755,7 +755,7 @@ canary.run()
 // The last one: such times stay the newest of their topics.
 const recordTimes = suite('record times')
 
-recordTimes('record times in microseconds, nanoseconds and out of range stay sane', async () => {
+recordTimes('in microseconds, nanoseconds and out of range stay plausible', async () => {
   const symbol = symbols()
   await ingest.ingest(['on'])
   const times: [sent: string, stored: string][] = [

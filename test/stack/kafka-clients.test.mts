@@ -9,7 +9,7 @@ import { sharedStack } from '../support/stack.mts'
 
 const client = suite('openKafkajs')
 
-client('a client that connects after its deadline holds no connection', async () => {
+client('a client that connects after its deadline keeps no connection open', async () => {
   const stack = await sharedStack()
   const seen: Socket[] = []
   // On the way to the broker, answers over the first connection come too late; if kafkajs tries again, they come at once.
@@ -39,7 +39,7 @@ client('a client that connects after its deadline holds no connection', async ()
   assert.equal([outcome, ended], ['given up', true])
 })
 
-client('a consumer whose first answer is as large as fetches become reads it', async () => {
+client('a consumer reads a first answer as large as fetches become', async () => {
   const stack = await sharedStack()
   const topic = `large-${process.pid}`
   const clients = await openKafkajs(stack.settings, { timeoutMs: 20_000 })

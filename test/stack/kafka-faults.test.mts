@@ -115,7 +115,7 @@ faults.before(async () => {
   stack = await sharedStack()
 })
 
-faults('moves the leaders away, could not tell the lag', async () => {
+faults('moves the leaders away, cannot tell the lag', async () => {
   const topics = ['iqfeed.trades.raw', 'iqfeed.quotes.raw', 'iqfeed.l2.raw', 'trading.signals', 'market.features']
   assert.equal(await outcome(movedAway, 'ingest.mts', 'status', '--timeout', '3'), [
     3,
@@ -123,13 +123,13 @@ faults('moves the leaders away, could not tell the lag', async () => {
   ])
 })
 
-faults('hangs up over the offsets, end, and say that it gives no answer', async () => {
+faults('closes the connection when asked for offsets, end and report no answer', async () => {
   const silent = [3, 'unknown KAFKA_UNREACHABLE kafka']
   assert.equal(await outcome(hangUp, 'ingest.mts', 'status', '--timeout', '3'), silent)
   assert.equal(await outcome(hangUp, 'reset-kafka.mts', '--dry-run', '--timeout', '3'), silent)
 })
 
-faults('answers as ever, find nothing', async () => {
+faults('answers as usual, find nothing', async () => {
   assert.equal(await outcome((answer) => answer, 'ingest.mts', 'status', '--timeout', '20'), [0])
 })
 

@@ -94,7 +94,7 @@ restart('shows each message once when the broker is killed and comes back', asyn
   )
 })
 
-restart('goes on at the start of a topic that was recreated meanwhile', async () => {
+restart('continues at the start of a topic that was recreated in the meantime', async () => {
   await make('recreated')
   await send('recreated', ['old'])
   const follow = await follower('recreated')
@@ -117,7 +117,7 @@ restart('goes on at the start of a topic that was recreated meanwhile', async ()
   )
 })
 
-restart('ends when the topic was deleted meanwhile', async () => {
+restart('ends if the topic was deleted in the meantime', async () => {
   await make('gone')
   await send('gone', ['old'])
   const follow = await follower('gone')
@@ -129,7 +129,7 @@ restart('ends when the topic was deleted meanwhile', async () => {
   assert.equal([await follow.ended, follow.said(), follow.codes()], [1, [AWAY, ''], ['TOPIC_GONE']])
 })
 
-restart('goes on at the end of a partition that lost records, and ends well at Ctrl-C without a broker', async () => {
+restart('continues at the end of a partition that lost records, and ends well at Ctrl-C without a broker', async () => {
   await make('lost')
   await send('lost', ['old', 'a', 'b'])
   const follow = await follower('lost')

@@ -88,7 +88,7 @@ const numbered = (count: number, more: (n: number) => Partial<Message> = () => (
 
 const last = suite('tail-topic, the last messages')
 
-last('shows them by time, over all partitions, and joins no group', async () => {
+last('are shown by time, over all partitions, without joining a group', async () => {
   const topic = await topicOf(
     'last',
     numbered(30, (n) => ({ partition: n % 3, key: `k${n}` })),
@@ -118,7 +118,7 @@ last('shows them by time, over all partitions, and joins no group', async () => 
   assert.equal(readers, [])
 })
 
-last('ends the lines for programs with the report', async () => {
+last('end with the report as the last line for programs', async () => {
   const topic = await topicOf('report', numbered(2))
   const { exitCode, stdout } = await tail(topic, '--json')
   const report = JSON.parse(stdout.trim().split('\n').at(-1) ?? '')
@@ -128,7 +128,7 @@ last('ends the lines for programs with the report', async () => {
   )
 })
 
-last('finds those with a key, and those with a value in a field, however far back', async () => {
+last('are filtered by key and by field value, however far back', async () => {
   const value = (n: number) =>
     JSON.stringify({ symbol: n % 1_000 === 7 ? 'RARE' : 'AAPL', n, inner: { even: n % 2 === 0 } })
   const topic = await topicOf('wanted', [])
@@ -144,7 +144,7 @@ last('finds those with a key, and those with a value in a field, however far bac
   assert.equal(await numbers('--where', 'symbol=NONE'), [])
 })
 
-last('has nothing to show of an empty topic', async () => {
+last('are none for an empty topic', async () => {
   const topic = await topicOf('empty', [], { partitions: 2 })
   for (const args of [[], ['--from', 'earliest'], ['--from', '-1h'], ['-n', '0']]) {
     assert.equal(await tail(topic, ...args), { exitCode: 0, stdout: '', stderr: '' })
@@ -169,7 +169,7 @@ for (const codec of ['gzip', 'snappy', 'lz4', 'zstd', 'uncompressed']) {
   })
 }
 
-content('shows what is no text, no JSON, or steers a terminal, safely', async () => {
+content('shows binary data, invalid JSON and terminal controls safely', async () => {
   const messages = [
     { key: null, value: null },
     { key: Buffer.from([0xff, 0x00]), value: Buffer.from([0xfe, 0x1b]) },
@@ -204,7 +204,7 @@ content('shows what is no text, no JSON, or steers a terminal, safely', async ()
   )
 })
 
-content('counts no control records of transactions as messages', async () => {
+content('does not count control records of transactions as messages', async () => {
   const topic = await topicOf('transactions', [{ value: 'before' }])
   await using(async (clients) => {
     const producer = await clients.producer({ transactionalId: topic, idempotent: true, maxInFlightRequests: 1 })
@@ -225,7 +225,7 @@ content('counts no control records of transactions as messages', async () => {
   assert.equal(seen((await tail(topic, '--json', '-n', '3')).stdout), expected.slice(1))
 })
 
-content('is cut to the width of a terminal, in colours', async () => {
+content('is cut to the width of the terminal, in colours', async () => {
   const topic = await topicOf('width', [{ key: 'AAPL', value: JSON.stringify({ text: 'x'.repeat(300) }) }])
   const env: NodeJS.ProcessEnv = { ...stack.env, TERM: 'xterm' }
   delete env.NO_COLOR
@@ -240,7 +240,7 @@ content.run()
 
 const from = suite('tail-topic --from')
 
-from('begins at an end, an offset or a time', async () => {
+from('starts at an end, an offset or a time', async () => {
   const topic = await topicOf(
     'from',
     numbered(20, (n) => ({ partition: n % 2 })),
@@ -259,7 +259,7 @@ from('begins at an end, an offset or a time', async () => {
   assert.equal(await values('--from', '-1h'), [20])
 })
 
-from('begins at the first record that is kept, and names the offsets where there is none', async () => {
+from('starts at the first retained record, and lists the offsets for an offset out of range', async () => {
   const topic = await topicOf('deleted', numbered(5))
   await deleteBefore(topic, '3')
   const read = async (...args: string[]) => {
@@ -305,7 +305,7 @@ async function following(
   return { exitCode: await ended, ...output }
 }
 
-follow('shows messages as they come, and ends well at Ctrl-C', async () => {
+follow('shows new messages, and ends well at Ctrl-C', async () => {
   const topic = await topicOf('follow', [{ value: 'old', partition: 0 }], { partitions: 2 })
   const more = [0, 1, 0].map((partition, n) => ({ partition, value: `new ${n}` }))
   const outcome = await following(
@@ -322,7 +322,7 @@ follow('shows messages as they come, and ends well at Ctrl-C', async () => {
   ])
 })
 
-follow('goes on with what is kept when its place is gone', async () => {
+follow('continues with retained records when its position is gone', async () => {
   const topic = await topicOf('jump', [{ value: 'old' }])
   const outcome = await following(
     [topic, '--follow', '--json'],
@@ -359,7 +359,7 @@ follow('ends when its topic is deleted', async () => {
   assert.match(outcome.stdout, '"code":"TOPIC_GONE"')
 })
 
-follow('ends when its reader goes, and leaves its exit code good', async () => {
+follow('ends with exit code 0 when its reader is gone', async () => {
   const topic = await topicOf('head', numbered(3_000))
   const script = path.join(ROOT, 'scripts/tail-topic.mts')
   const command = `set -o pipefail; "${script}" ${topic} --from earliest --follow | head -2`
@@ -378,7 +378,7 @@ follow.run()
 
 const wrong = suite('tail-topic, wrong use')
 
-wrong('names the topic that was probably meant', async () => {
+wrong('suggests the topic that was probably meant', async () => {
   const topic = await topicOf('meant', [])
   for (const name of [topic.slice(0, -1), `${topic}t`, topic.replace('meant', 'maent')]) {
     const { exitCode, stdout, stderr } = await tail(name)
@@ -395,7 +395,7 @@ wrong('names the topic that was probably meant', async () => {
   assert.is(stdout.trim().split('\n').length, 1)
 })
 
-wrong('names the partitions that there are', async () => {
+wrong('lists the existing partitions', async () => {
   const topic = await topicOf('partitions', [], { partitions: 2 })
   const { exitCode, stderr } = await tail(topic, '--partition', '2')
   assert.is(exitCode, 2)

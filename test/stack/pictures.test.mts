@@ -38,7 +38,7 @@ const masked = (line: string) =>
 
 const pictures = suite('pictures')
 
-pictures('stand in the documents, with words for who does not see them', () => {
+pictures('are in the documents, with alternative text', () => {
   const shown = ['README.md', 'docs/ui.md'].flatMap((file) =>
     [...read(file).matchAll(/!\[([^\]]*)\]\(([^)]+)\)/g)].map(([, words = '', image = '']) => {
       assert.ok(words.length > 20, `${image}: ${words}`)
@@ -49,7 +49,7 @@ pictures('stand in the documents, with words for who does not see them', () => {
   for (const name of names) assert.ok(shown.includes(`docs/pictures/${name}`), name)
 })
 
-pictures('are whole, load nothing, and name no machine', () => {
+pictures('are complete, load nothing, and name no machine', () => {
   assert.equal(names, ['health.svg', 'reset-refused.svg', 'start.svg'])
   for (const name of names) {
     const svg = readFileSync(path.join(FOLDER, name), 'utf8')
@@ -62,7 +62,7 @@ pictures('are whole, load nothing, and name no machine', () => {
   }
 })
 
-pictures('say what the commands say today', async () => {
+pictures('match what the commands print today', async () => {
   const today = await takePictures(await stackEnv({ KAFKA_MODE: 'zookeeper', EMBEDDED_UI: 'on' }))
   assert.equal(Object.keys(today).sort(), names)
   for (const name of names) {

@@ -99,30 +99,33 @@ command('finds every port of the compose file free', async () => {
   assert.equal(found.sort(), expected.sort())
 })
 
-command('names who took a port, the next free one and the variable; afterwards it is free again', async () => {
-  const { ports, check } = await place()
-  const held = await hold('127.0.0.1', ports.REDIS_PORT)
-  try {
-    const { exitCode, report } = await check('--json')
-    assert.is(exitCode, 1)
-    assert.equal(codes(report.findings), [['error', 'PORT_TAKEN', `port ${ports.REDIS_PORT} (redis)`]])
-    const { owner, next = 0 } = state(report.ports, ports.REDIS_PORT) ?? {}
-    assert.equal([owner?.kind, owner?.pid, owner?.name], ['process', held.pid, 'node'])
-    assert.match(owner?.command ?? '', /^\S*node -e .*holder$/)
-    assert.ok(next > ports.REDIS_PORT)
-    assert.is(
-      report.findings[0]?.hint,
-      `./scripts/check-ports.mts --write-env (sets REDIS_PORT=${next}), or end that process`,
-    )
-    const text = await check()
-    assert.is(text.exitCode, 1)
-    assert.match(text.stdout, new RegExp(`✗ redis +127.0.0.1:${ports.REDIS_PORT} +tcp  taken\n`))
-    assert.match(text.stdout, new RegExp(`taken by node \\(PID ${held.pid}, user \\w+\\): .*holder \\[PORT_TAKEN\\]`))
-  } finally {
-    await held.end()
-  }
-  assert.is((await check()).exitCode, 0)
-})
+command(
+  'names the owner of a taken port, the next free one and the variable; afterwards it is free again',
+  async () => {
+    const { ports, check } = await place()
+    const held = await hold('127.0.0.1', ports.REDIS_PORT)
+    try {
+      const { exitCode, report } = await check('--json')
+      assert.is(exitCode, 1)
+      assert.equal(codes(report.findings), [['error', 'PORT_TAKEN', `port ${ports.REDIS_PORT} (redis)`]])
+      const { owner, next = 0 } = state(report.ports, ports.REDIS_PORT) ?? {}
+      assert.equal([owner?.kind, owner?.pid, owner?.name], ['process', held.pid, 'node'])
+      assert.match(owner?.command ?? '', /^\S*node -e .*holder$/)
+      assert.ok(next > ports.REDIS_PORT)
+      assert.is(
+        report.findings[0]?.hint,
+        `./scripts/check-ports.mts --write-env (sets REDIS_PORT=${next}), or end that process`,
+      )
+      const text = await check()
+      assert.is(text.exitCode, 1)
+      assert.match(text.stdout, new RegExp(`✗ redis +127.0.0.1:${ports.REDIS_PORT} +tcp  taken\n`))
+      assert.match(text.stdout, new RegExp(`taken by node \\(PID ${held.pid}, user \\w+\\): .*holder \\[PORT_TAKEN\\]`))
+    } finally {
+      await held.end()
+    }
+    assert.is((await check()).exitCode, 0)
+  },
+)
 
 for (const [title, host] of [
   ['all of IPv4', '0.0.0.0'],
@@ -157,7 +160,7 @@ withIpv6('only warns of a process on ::1, which clients of localhost would reach
   }
 })
 
-command('binds where BIND_ADDRESS says, and nowhere else', async () => {
+command('binds only where BIND_ADDRESS says', async () => {
   const { ports, check } = await place('BIND_ADDRESS=127.0.0.2')
   const elsewhere = await hold('127.0.0.1', ports.REDIS_PORT)
   const there = await hold('127.0.0.2', ports.KAFKA_UI_PORT)
@@ -181,7 +184,7 @@ command('refuses an address that this machine does not have', async () => {
   assert.is(shell.report.findings[0]?.hint, 'export BIND_ADDRESS=127.0.0.1')
 })
 
-command('warns of what other machines can reach without a password of its own', async () => {
+command('warns of ports open to other machines without a custom password', async () => {
   const exposed = async (settings: string) => {
     const { check } = await place(`BIND_ADDRESS=0.0.0.0\n${settings}`)
     const { exitCode, stdout, report } = await check('--docker', '--json')
@@ -217,7 +220,7 @@ withCompose('has no setting for a port that another service publishes to all', a
   )
 })
 
-command('hints at .env only for what the shell does not set, since that wins', async () => {
+command('suggests .env only for what the shell does not set, since the shell takes precedence', async () => {
   const hints = async (settings: string, env: NodeJS.ProcessEnv) => {
     const { report } = await (await place(settings, {}, env)).check('--embedded', '--json')
     return Object.fromEntries(report.findings.map(({ subject, hint }) => [subject, hint]))
@@ -228,7 +231,7 @@ command('hints at .env only for what the shell does not set, since that wins', a
   assert.equal([inShell.kafka, inShell.redis], ['export BIND_ADDRESS=127.0.0.1', "export REDIS_PASSWORD='…'"])
 })
 
-command('finds a loopback port taken when all addresses are to be published', async () => {
+command('reports a taken loopback port if all addresses are to be published', async () => {
   const { ports, check } = await place('BIND_ADDRESS=0.0.0.0')
   const held = await hold('127.0.0.1', ports.REDIS_PORT)
   try {
@@ -269,7 +272,7 @@ command('--write-env moves every taken port, and changes nothing else in .env', 
   }
 })
 
-command('--write-env reports which other lines of .env still name the old port', async () => {
+command('--write-env reports other lines of .env that still have the old port', async () => {
   const { ports, check } = await place()
   const old = ports.KAFKA_LISTENER_PORT
   const more = `KAFKA_BOOTSTRAP_SERVERS=localhost:${old}\nTHEIRS=\${KAFKA_LISTENER_PORT}\nLONGER=1${old}\n`
@@ -299,7 +302,7 @@ command('--write-env reports which other lines of .env still name the old port',
   }
 })
 
-command('--write-env makes .env from the template', async () => {
+command('--write-env creates .env from the template', async () => {
   const { check } = await place()
   rmSync(path.join(root, '.env'))
   const template = readFileSync(path.join(root, '.env.template'), 'utf8')
@@ -330,7 +333,7 @@ command('--write-env makes .env from the template', async () => {
   }
 })
 
-command('--write-env does not write what the shell sets, since that wins', async () => {
+command('--write-env does not write what the shell sets, since the shell takes precedence', async () => {
   const [port = 0] = await freePorts(1)
   const { check } = await place('', {}, { REDIS_PORT: String(port) })
   const before = readFileSync(path.join(root, '.env'), 'utf8')
@@ -373,7 +376,7 @@ withCompose('checks what an override file adds: UDP, ranges, ports without a var
   }
 })
 
-command('shows no password of a foreign command line', async () => {
+command('shows no password from a command line of another process', async () => {
   const { ports, check } = await place()
   const held = await hold('127.0.0.1', ports.REDIS_PORT, { args: ['--requirepass', 'hushhush', '--password=hushhush'] })
   try {
@@ -385,7 +388,7 @@ command('shows no password of a foreign command line', async () => {
   }
 })
 
-command('is not misled by another check that binds at the same moment', async () => {
+command('is not misled by another check that binds at the same time', async () => {
   const { check } = await place()
   const outcomes = await Promise.all(Array.from({ length: 4 }, () => check('--json')))
   assert.equal(
@@ -444,7 +447,7 @@ function record(pid: number, born: string | undefined): void {
   writeFileSync(path.join(folder, 'redis.json'), JSON.stringify({ name: 'redis', pid, born, log: '' }))
 }
 
-embedded('opens the internal port of Kafka, and without its page not that of Kafka UI', async () => {
+embedded('checks the internal port of Kafka, and without the page not that of Kafka UI', async () => {
   const { ports, check } = await place('EMBEDDED_UI=off')
   const held = await hold('127.0.0.1', ports.KAFKA_UI_PORT)
   try {
@@ -469,7 +472,7 @@ embedded('opens the internal port of Kafka, and without its page not that of Kaf
   }
 })
 
-embedded('opens in KRaft mode the port of the controller instead of ZooKeeper’s', async () => {
+embedded('checks the port of the controller instead of ZooKeeper’s in KRaft mode', async () => {
   const { ports, check } = await place('KAFKA_MODE=kraft\nEMBEDDED_UI=off')
   const { exitCode, report } = await check('--embedded', '--json')
   assert.equal([exitCode, report.mode], [0, 'embedded'])
@@ -481,7 +484,7 @@ embedded('opens in KRaft mode the port of the controller instead of ZooKeeper’
   )
 })
 
-embedded('is what is checked for where an engine has no Compose v2, as npm start chooses', async () => {
+embedded('is checked if an engine has no Compose v2, as npm start chooses', async () => {
   // Fake commands: an engine with and without Compose cannot both be here.
   const bin = path.join(root, 'bin')
   mkdirSync(bin, { recursive: true })
@@ -497,7 +500,7 @@ embedded('is what is checked for where an engine has no Compose v2, as npm start
   rmSync(bin, { recursive: true })
 })
 
-embedded('its recorded processes are ours; a later process of the same PID is not', async () => {
+embedded('owns its recorded processes; a later process with the same PID is not ours', async () => {
   const { ports, check } = await place()
   const held = await hold('127.0.0.1', ports.REDIS_PORT)
   try {
@@ -522,7 +525,7 @@ embedded('its recorded processes are ours; a later process of the same PID is no
   }
 })
 
-embedded('a running one holds all its ports', async () => {
+embedded('holds all its ports while it runs', async () => {
   const stack = await sharedStack()
   try {
     const { exitCode, stdout } = await runScript('check-ports.mts', ['--json'], { env: stack.env })

@@ -132,7 +132,7 @@ finding('finds each fault, counts it and shows it', async () => {
   )
 })
 
-finding('looks at one symbol and one day', async () => {
+finding('checks one symbol and one day', async () => {
   assert.equal((await quality('--symbol', 'GOOD')).doubts, [])
   assert.equal((await quality('--day', '2026-01-06')).doubts, [])
   const { exitCode, doubts } = await quality('--symbol', 'QUO', '--day', '2026-01-05')
@@ -144,7 +144,7 @@ finding('looks at one symbol and one day', async () => {
   assert.equal((await quality('--symbol', "it's")).doubts, [])
 })
 
-finding('takes places in Kafka, which symbols share, for no gap, in partition 0 neither', async () => {
+finding('does not report gaps for Kafka offsets, which symbols share, including partition 0', async () => {
   const trade = (symbol: string, index: number, sequence: number) => ({
     symbol,
     timestamp: `2026-01-08 14:30:0${index}`,
@@ -160,7 +160,7 @@ finding('takes places in Kafka, which symbols share, for no gap, in partition 0 
     assert.equal((await quality('--day', '2026-01-08', ...scope)).doubts, [])
 })
 
-finding('refuses a day that is none', async () => {
+finding('refuses an invalid day', async () => {
   for (const day of ['yesterday', '2026-02-30', '20260105']) assert.is((await quality('--day', day)).exitCode, 2)
 })
 

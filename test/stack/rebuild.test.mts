@@ -165,7 +165,7 @@ const LAST: Moment[] = [
   { text: "MODIFY COMMENT ''", when: 'sent' },
 ]
 
-rebuild('goes on after its command was killed, whenever', async () => {
+rebuild('resumes after its command was killed at any moment', async () => {
   await olderEvents(server)
   const expected = await contents(server)
   const moments: Moment[] = [
@@ -194,7 +194,7 @@ rebuild('goes on after its command was killed, whenever', async () => {
   }
 })
 
-rebuild('goes on after the server was killed, whenever', async () => {
+rebuild('resumes after the server was killed at any moment', async () => {
   await olderEvents(server)
   const expected = await contents(server)
   const moments: Moment[] = [
@@ -215,7 +215,7 @@ rebuild('goes on after the server was killed, whenever', async () => {
   }
 })
 
-rebuild('copies again what changed between two runs, and nothing else', async () => {
+rebuild('copies again only what changed between two runs', async () => {
   await olderEvents(server)
   await server.rebuild('market_l2', killAt({ text: 'REPLACE PARTITION', nth: 33, when: 'answered' }))
   // Into days that are copied, one that is not, and a new one; and a day goes.
@@ -241,7 +241,7 @@ async function oldOf(from: Server): Promise<string> {
   return String(name)
 }
 
-rebuild('keeps what it has copied when rows arrive meanwhile', async () => {
+rebuild('keeps what it has copied when rows arrive in the meantime', async () => {
   await olderEvents(server)
   let writing = true
   const writer = async () => {
@@ -263,7 +263,7 @@ rebuild('keeps what it has copied when rows arrive meanwhile', async () => {
   await expectRebuilt(server, expected, 'arrived')
 })
 
-rebuild('begins anew when the table was changed between two runs', async () => {
+rebuild('starts over when the table was altered between two runs', async () => {
   await olderEvents(server)
   await server.rebuild('market_l2', killAt({ text: 'REPLACE PARTITION', nth: 33, when: 'answered' }))
   await server.run('ALTER TABLE market_l2 ADD COLUMN more UInt8 DEFAULT 3')
@@ -274,7 +274,7 @@ rebuild('begins anew when the table was changed between two runs', async () => {
   await expectRebuilt(server, await contents(server), 'anew')
 })
 
-rebuild('takes a run over, which then stops without harm', async () => {
+rebuild('takes over a run, which then stops without harm', async () => {
   await olderEvents(server)
   const expected = await contents(server)
   const [one, two] = await Promise.all([server.rebuild('market_l2'), server.rebuild('market_l2')])
@@ -284,7 +284,7 @@ rebuild('takes a run over, which then stops without harm', async () => {
   await expectRebuilt(server, expected, `${codes}`)
 })
 
-rebuild('turns hundreds of partitions by day into months, and shows what it takes', async () => {
+rebuild('turns hundreds of daily partitions into months, and estimates the cost', async () => {
   await server.declare('market_l2')
   await server.run('DROP TABLE market_ticks SYNC')
   const [ticks] = TODAY
@@ -312,7 +312,7 @@ rebuild('turns hundreds of partitions by day into months, and shows what it take
   )
 })
 
-rebuild('copies millions of rows of one partition at the memory that is shipped', async () => {
+rebuild('copies millions of rows of one partition within the default memory limit', async () => {
   await server.run(
     `CREATE TABLE older (symbol String, timestamp DateTime64(6), bid Float64, ask Float64, bid_size UInt32, ask_size UInt32, tick_id UInt64)
      ENGINE = MergeTree ORDER BY timestamp`,
@@ -328,7 +328,7 @@ rebuild('copies millions of rows of one partition at the memory that is shipped'
   assert.equal(await server.rows('SELECT count(), uniqExact(tick_id) FROM market_l1'), [['8000000', '8000000']])
 })
 
-rebuild('proves values that stand beside a NULL', async () => {
+rebuild('verifies values next to a NULL', async () => {
   const columns = [
     { name: 'a', type: 'String' },
     { name: 'b', type: 'Nullable(String)' },

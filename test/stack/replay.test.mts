@@ -89,7 +89,7 @@ command.before(async () => {
   ;({ stack, kafka } = ingest)
 })
 
-command('JSON lines and CSV, merged by time, are in the topics as sent, keyed by symbol', async () => {
+command('JSON lines and CSV, merged by time, arrive in the topics as sent, keyed by symbol', async () => {
   const trades = fileOf(
     'trades.jsonl',
     [
@@ -123,7 +123,7 @@ command('JSON lines and CSV, merged by time, are in the topics as sent, keyed by
   )
 })
 
-command('Parquet, in the order of the file, with IQFeed’s own codes', async () => {
+command('Parquet, in file order, with IQFeed’s own codes', async () => {
   const file = await parquetOf(
     'book.parquet',
     `SELECT 'P' AS symbol, toDateTime64('2026-11-23 10:00:00', 6, 'UTC') + toIntervalMicrosecond(45000 - number) AS timestamp,
@@ -144,33 +144,30 @@ command('Parquet, in the order of the file, with IQFeed’s own codes', async ()
   )
 })
 
-command(
-  'Parquet: a list is left out and reported, times of UTC stay what they are, floats keep their digits',
-  async () => {
-    const file = await parquetOf(
-      'list.parquet',
-      `SELECT 'LST' AS symbol, toDateTime64('2026-11-23 10:00:00.5', 6, 'UTC') AS timestamp, 1.36::Float32 AS price, 15.3::Float64 AS bid,
+command('Parquet: a list is left out and reported, UTC times stay unchanged, floats keep their digits', async () => {
+  const file = await parquetOf(
+    'list.parquet',
+    `SELECT 'LST' AS symbol, toDateTime64('2026-11-23 10:00:00.5', 6, 'UTC') AS timestamp, 1.36::Float32 AS price, 15.3::Float64 AS bid,
       15.299999999999999 AS ask, 0.001::Float64 AS size, [12, 37] AS conditions, 'ARCA' AS exchange`,
-    )
-    const { exitCode, stderr } = await replay([file, '--fast', '--timezone', 'America/New_York'])
-    assert.equal([exitCode, stderr], [0, `${file}: column conditions left out: LIST is no value\n`])
-    const sent = (await readTopic('iqfeed.trades.raw')).filter(({ key }) => key === 'LST')
-    assert.equal(
-      sent.map(({ value }) => value),
-      [
-        '{"symbol":"LST","timestamp":"2026-11-23T10:00:00.500000Z","trade_price":1.36,"trade_size":0.001,"trade_market_center":"ARCA","bid_price":15.3,"ask_price":"15.299999999999999"}',
-      ],
-    )
-    const upper = await parquetOf('upper.parquet', "SELECT 'A' AS Symbol, now64(6) AS Timestamp, 1 AS Price, 1 AS Size")
-    const refused = await replayJson([upper, '--fast'])
-    assert.equal(
-      [refused.exitCode, refused.findings[0].code, refused.findings[0].found],
-      [2, 'REPLAY_COLUMNS', 'no column symbol, timestamp among Symbol, Timestamp, Price, Size'],
-    )
-  },
-)
+  )
+  const { exitCode, stderr } = await replay([file, '--fast', '--timezone', 'America/New_York'])
+  assert.equal([exitCode, stderr], [0, `${file}: column conditions left out: LIST is no value\n`])
+  const sent = (await readTopic('iqfeed.trades.raw')).filter(({ key }) => key === 'LST')
+  assert.equal(
+    sent.map(({ value }) => value),
+    [
+      '{"symbol":"LST","timestamp":"2026-11-23T10:00:00.500000Z","trade_price":1.36,"trade_size":0.001,"trade_market_center":"ARCA","bid_price":15.3,"ask_price":"15.299999999999999"}',
+    ],
+  )
+  const upper = await parquetOf('upper.parquet', "SELECT 'A' AS Symbol, now64(6) AS Timestamp, 1 AS Price, 1 AS Size")
+  const refused = await replayJson([upper, '--fast'])
+  assert.equal(
+    [refused.exitCode, refused.findings[0].code, refused.findings[0].found],
+    [2, 'REPLAY_COLUMNS', 'no column symbol, timestamp among Symbol, Timestamp, Price, Size'],
+  )
+})
 
-command('standard input and pipes, whatever they hold', async () => {
+command('standard input and pipes, whatever they contain', async () => {
   const line = '{"symbol":"PIPE","timestamp":"2026-11-23T10:00:00","trade_price":1,"trade_size":5}'
   const csv = 'symbol,timestamp,price,size\nPIPE,2026-11-23T10:00:00,1,5\n'
   const files = [fileOf('pipe.jsonl', line), fileOf('pipe.json', `[${line}]`), fileOf('pipe.gz', gzipSync(csv))]
@@ -198,7 +195,7 @@ command('a line of 100 MB is a mistake like others', async () => {
   assert.equal([findings[0].subject, findings[0].found], [`${file}:2`, 'longer than 16 MB'])
 })
 
-command('what nothing could be sent of is no success; a line of progress and a gap go to standard error', async () => {
+command('a run that sends nothing does not succeed; progress and gaps go to standard error', async () => {
   const lines = [noisy('N', 4_000_000), noisy('N', 4_000_000)]
   const refused = await replayJson([fileOf('all-large.jsonl', lines.join('\n')), '--fast'])
   assert.equal([refused.exitCode, refused.unusableLines], [1, 2])
@@ -213,7 +210,7 @@ command('what nothing could be sent of is no success; a line of progress and a g
   assert.equal([short.exitCode, short.stderr], [0, ''])
 })
 
-command('Parquet: signs of life and questions for rows take turns, since a session answers one at a time', async () => {
+command('Parquet: keep-alives and row queries alternate, since a session answers one at a time', async () => {
   const query = "SELECT 'K' AS symbol, 1795428000 + number AS timestamp, 1 AS price, 1 AS size FROM numbers(100000)"
   const file = await parquetOf('slow.parquet', query)
   let rows = 0
@@ -227,7 +224,7 @@ command('Parquet: signs of life and questions for rows take turns, since a sessi
   assert.is(rows, 100_000)
 })
 
-command('a line that cannot be used names file and line, and is counted; strict ends there', async () => {
+command('an unusable line is named with file and line, and counted; --strict ends there', async () => {
   const good = '{"symbol":"A","timestamp":"2026-11-23T10:00:00","trade_price":1,"trade_size":5}'
   const file = fileOf(
     'mixed.jsonl',
@@ -251,7 +248,7 @@ command('a line that cannot be used names file and line, and is counted; strict 
   assert.equal([strict.exitCode, strict.unusableLines, strict.topics['iqfeed.trades.raw'].acknowledged], [1, 1, 1])
 })
 
-command('a message larger than its topic takes is counted and named, all others arrive', async () => {
+command('a message larger than its topic accepts is counted and named, all others arrive', async () => {
   const before = (await kafka.ends('iqfeed.trades.raw')).reduce((sum, end) => sum + end, 0)
   const line = (conditions: string) =>
     JSON.stringify({
@@ -280,7 +277,7 @@ command('a message larger than its topic takes is counted and named, all others 
 const noisy = (symbol: string, bytes: number) =>
   `{"symbol":"${symbol}","timestamp":"2026-11-23T10:00:00","trade_price":1,"trade_size":5,"trade_conditions":"${randomBytes(bytes * 0.75).toString('base64')}"}`
 
-command('several that fit alone but not together, and strict at one that does not', async () => {
+command('several messages that fit alone but not together, and --strict at one that does not fit', async () => {
   const lines = [noisy('N', 700_000), noisy('N', 700_000), noisy('N', 900_000)]
   const all = await replayJson([fileOf('several.jsonl', lines.join('\n')), '--fast'])
   assert.equal([all.exitCode, all.findings, all.topics['iqfeed.trades.raw'].acknowledged], [0, [], 3])
@@ -294,7 +291,7 @@ command('several that fit alone but not together, and strict at one that does no
   )
 })
 
-command('a batch that its topic takes no more is sent in parts: nothing twice, each partition in order', async () => {
+command('a batch that its topic no longer accepts is split: no duplicates, each partition in order', async () => {
   const stored = async () => (await kafka.ends('iqfeed.trades.raw')).reduce((sum, end) => sum + end, 0)
   const sender = await openSender(stack.settings, Object.values(TOPICS), { timeoutMs: 20_000, log: assert.unreachable })
   const limit = (bytes: number) =>
@@ -351,7 +348,7 @@ command('a batch that its topic takes no more is sent in parts: nothing twice, e
   }
 })
 
-command('what it sends, the ingest stores; what it names, the ingest rejects', async () => {
+command('the ingest stores what it sends, and rejects what it reports', async () => {
   const base = '"symbol":"P","timestamp":"2026-11-23T10:00:00"'
   const bothForms = (fields: (value: string) => string) => (value: string) => [fields(value), fields(`"${value}"`)]
   const numbers = ['0', '-0', '1.0', '1e2', '1E2', '65535']
@@ -499,7 +496,7 @@ command('what it sends, the ingest stores; what it names, the ingest rejects', a
   }
 })
 
-command('wrong use, and files that are not there or tell nothing, end it before it begins', async () => {
+command('wrong use, and missing or useless files, end it before it begins', async () => {
   const nothing = fileOf('nothing.csv', 'a,b\n1,2\n')
   // A file like any other to who asks, but nothing is mapped at its beginning.
   const [dead, deadParquet] = ['dead.csv', 'dead.parquet'].map((name) => {
@@ -541,7 +538,7 @@ command('wrong use, and files that are not there or tell nothing, end it before 
   }
 })
 
-command('says 3 when Kafka is not there, 2 when a topic is not', async () => {
+command('exits 3 without Kafka, and 2 without a topic', async () => {
   const away = await runScript('replay.mts', ['--generate', '--timeout', '1'], {
     env: { ...stack.env, KAFKA_BOOTSTRAP_SERVERS: '127.0.0.1:1' },
   })
@@ -552,7 +549,7 @@ command('says 3 when Kafka is not there, 2 when a topic is not', async () => {
   await syncTopics(stack.settings, { mode: 'apply', timeoutMs: 60_000, log: () => {} })
 })
 
-command('a generated market at a rate takes its time, in lz4, and ends with a summary', async () => {
+command('synthetic data at a rate takes its time, in lz4, and ends with a summary', async () => {
   const startMs = performance.now()
   const { exitCode, stdout, stderr } = await replay([
     '--generate',
@@ -577,7 +574,7 @@ command('a generated market at a rate takes its time, in lz4, and ends with a su
   assert.ok(compressed.length > 0)
 })
 
-command('a generated market that is played faster than it happens is over when its play is', async () => {
+command('synthetic data played faster than real time ends with its play', async () => {
   const { exitCode } = await replay(['--generate', '--count', '20000', '--speed', '20', '--seed', '9'])
   const endMs = Date.now()
   assert.is(exitCode, 0)
@@ -586,7 +583,7 @@ command('a generated market that is played faster than it happens is over when i
   assert.ok(Math.max(...times) <= endMs)
 })
 
-command('Ctrl-C ends it after what is on its way, with a summary and exit code 1', async () => {
+command('Ctrl-C ends it after the batch in flight, with a summary and exit code 1', async () => {
   const sent = async () => (await kafka.ends('iqfeed.l2.raw')).reduce((sum, end) => sum + end, 0)
   const before = await sent()
   const env = { ...stack.env, NO_COLOR: '1' }

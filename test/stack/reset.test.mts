@@ -107,7 +107,7 @@ asks('shows with --dry-run what would be lost, and changes nothing', async () =>
   assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
 })
 
-asks('shows it to people as a table', async () => {
+asks('shows the loss as a table', async () => {
   const { stdout } = await run(['--dry-run', '--only', 'trading.signals'])
   assert.match(
     stdout,
@@ -116,7 +116,7 @@ asks('shows it to people as a table', async () => {
   assert.match(stdout, /\n {2}consumer group market_data_consumer: Empty, members: 0, committed offsets: 2\n$/)
 })
 
-asks('refuses without a terminal and without --yes', async () => {
+asks('refuses without a terminal and --yes', async () => {
   const { exitCode, stdout, stderr } = await run([], { stdin: 'reset\n' })
   assert.equal([exitCode, stdout], [2, ''])
   assert.match(stderr, /no terminal to ask on \[CONFIRM\]\n {4}→ add --yes, or --dry-run/)
@@ -134,7 +134,7 @@ const answers: Record<string, string> = {
 }
 
 for (const [answer, keys] of Object.entries(answers)) {
-  asks(`takes ${answer} for No, changes nothing, and exits 1`, async () => {
+  asks(`treats ${answer} as No, changes nothing, and exits 1`, async () => {
     const { exitCode, screen } = await runOnTerminal('reset-kafka.mts', ['--file', file], stack.env, {
       question: QUESTION,
       keys,
@@ -145,7 +145,7 @@ for (const [answer, keys] of Object.entries(answers)) {
   })
 }
 
-asks('takes Ctrl-C between the loss and the question for No', async () => {
+asks('treats Ctrl-C between the table and the question as No', async () => {
   const shown = { question: /committed offsets: 2/, keys: '\x03' }
   const { exitCode, screen } = await runOnTerminal('reset-kafka.mts', ['--file', file], stack.env, shown)
   assert.is(exitCode, 1, screen)
@@ -153,7 +153,7 @@ asks('takes Ctrl-C between the loss and the question for No', async () => {
   assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
 })
 
-asks('takes nothing for an answer that was typed before the loss is shown, whole or in part', async () => {
+asks('ignores answers typed before the loss is shown, whole or in part', async () => {
   const { exitCode, screen } = await runOnTerminal('reset-kafka.mts', ['--file', file], stack.env, {
     early: 'reset\rreset\rrese',
     question: QUESTION,
@@ -164,7 +164,7 @@ asks('takes nothing for an answer that was typed before the loss is shown, whole
   assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
 })
 
-asks('takes an interrupt before the question for No', async () => {
+asks('treats an interrupt before the question as No', async () => {
   // At the first request about offsets (2), the survey is under way.
   const { exitCode, stderr } = await run(['--yes'], { env: signalAt(stack.env, '2:1:before:SIGINT') })
   assert.equal([exitCode, stderr.split('\n').at(-2)], [1, 'Declined: nothing was changed'])
@@ -183,7 +183,7 @@ asks('refuses while a group is reading, and names its members', async () => {
   assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
 })
 
-asks('refuses another cluster than the one named, and a topic that is not declared', async () => {
+asks('refuses another cluster than the named one, and an undeclared topic', async () => {
   const other = await run(['--yes', '--cluster-id', 'another'])
   assert.is(other.exitCode, 2)
   assert.match(other.stderr, /found cluster \S+, expected another, as --cluster-id says \[OTHER_CLUSTER\]/)
@@ -195,7 +195,7 @@ asks('refuses another cluster than the one named, and a topic that is not declar
   assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
 })
 
-asks('refuses before it deletes anything that could not be made again', async () => {
+asks('refuses, before it deletes anything, what could not be recreated', async () => {
   const topic = { name: 'trading.signals', partitions: 5, replication: 1, config: { 'retention.ms': 'soon' } }
   const wrong = path.join(folder, 'wrong.yml')
   writeFileSync(wrong, JSON.stringify({ topics: [topic] }))
@@ -212,7 +212,7 @@ asks.run()
 
 const resets = suite('reset-kafka, when it is sure')
 
-resets('deletes, makes again, clears the offsets, and proves it', async () => {
+resets('deletes, recreates, clears the offsets, and verifies the result', async () => {
   const before = JSON.parse((await run(['--dry-run', '--json'])).stdout).survey.topics
   const { exitCode, stdout, stderr } = await run(['--yes', '--json'])
   assert.is(exitCode, 0, stderr)
@@ -243,7 +243,7 @@ resets('touches only the topics named by --only', async () => {
   assert.equal(await kafka.ends('market.features'), [0, 0])
 })
 
-resets('deletes a topic that is not declared for good, with --all, and no other one', async () => {
+resets('with --all, deletes an undeclared topic permanently, and no other', async () => {
   await fill()
   await kafka.admin((admin) => admin.createTopics({ topics: [{ topic: 'scratch' }] }))
   const { exitCode, stdout } = await run(['--yes', '--all', '--only', 'scratch'])
@@ -252,7 +252,7 @@ resets('deletes a topic that is not declared for good, with --all, and no other 
   assert.not((await kafka.admin((admin) => admin.listTopics())).includes('scratch'))
 })
 
-resets('goes on with --force while a group is reading, and warns', async () => {
+resets('continues with --force while a group is reading, and warns', async () => {
   await fill()
   await kafka.whileReading('live_readers', 'iqfeed.l2.raw', async () => {
     const { exitCode, stdout } = await run(['--yes', '--force'])
@@ -265,7 +265,7 @@ resets('goes on with --force while a group is reading, and warns', async () => {
 /** Groups are listed (16) for the survey, then when the topics are new, before their offsets are cleared. */
 const RECREATED = '16:2:before'
 
-resets('clears what a group commits while the reset goes on', async () => {
+resets('clears offsets that a group commits during the reset', async () => {
   await fill()
   const { exitCode, stderr } = await runAround(
     'reset-kafka.mts',
@@ -282,7 +282,7 @@ resets('clears what a group commits while the reset goes on', async () => {
   await assertReset()
 })
 
-resets('leaves the offsets of a group that came to read meanwhile, and hints at no wider a reset', async () => {
+resets('keeps the offsets of a group that starts reading in the meantime, and suggests no wider reset', async () => {
   await fill()
   let release = () => {}
   const read = new Promise<void>((resolve) => {
@@ -321,7 +321,7 @@ resets('leaves the offsets of a group that came to read meanwhile, and hints at 
   await assertReset()
 })
 
-resets('warns of records that were written to the new topics before it ended', async () => {
+resets('warns of records written to the new topics before it ended', async () => {
   const { exitCode, stdout } = await runAround('reset-kafka.mts', ['--file', file, '--yes'], stack.env, RECREATED, () =>
     kafka.produce('market.features', 1),
   )
@@ -333,7 +333,7 @@ resets('warns of records that were written to the new topics before it ended', a
 const MOMENTS = ['20:1:before', '20:1:after', '19:2:before', '19:2:after', '2:4:before', '2:4:after']
 
 for (const moment of MOMENTS) {
-  resets(`finishes after a kill -9 at ${moment}`, async () => {
+  resets(`completes after a kill -9 at ${moment}`, async () => {
     await fill()
     const killed = await run(['--yes'], { env: signalAt(stack.env, `${moment}:SIGKILL`) })
     assert.match(killed.stderr, new RegExp(`\\[at ${moment}:SIGKILL\\]\n$`))
@@ -346,7 +346,7 @@ for (const moment of MOMENTS) {
 }
 
 for (const when of ['before', 'after']) {
-  resets(`finishes after a kill -9 ${when} the group's offsets are cleared`, async () => {
+  resets(`completes after a kill -9 ${when} the group's offsets are cleared`, async () => {
     await fill()
     const commit = () => kafka.commit('market_data_consumer', 'trading.signals', 4)
     const kill = [`47:1:${when}:SIGKILL`]
@@ -359,7 +359,7 @@ for (const when of ['before', 'after']) {
   })
 }
 
-resets('says on Ctrl-C in the middle what finishes it', async () => {
+resets('shows on Ctrl-C in the middle how to complete it', async () => {
   await fill()
   const { exitCode, stderr } = await run(['--yes'], { env: signalAt(stack.env, '20:1:after:SIGINT') })
   assert.equal(exitCode, 1)
@@ -368,7 +368,7 @@ resets('says on Ctrl-C in the middle what finishes it', async () => {
   await assertReset()
 })
 
-resets('finishes what was begun when only some topics were deleted and some made', async () => {
+resets('completes when only some topics were deleted and recreated', async () => {
   await fill()
   await kafka.admin((admin) => admin.deleteTopics({ topics: ['iqfeed.l2.raw', 'market.features'] }))
   const dryRun = await run(['--dry-run'])
@@ -377,7 +377,7 @@ resets('finishes what was begun when only some topics were deleted and some made
   await assertReset()
 })
 
-resets('exits 3 when the broker dies in the middle, and finishes once it is back', async () => {
+resets('exits 3 when the broker dies in the middle, and completes once it is back', async () => {
   await fill()
   const pid = runningEmbedded(stack.settings.EMBEDDED_DATA_DIR).find(({ name }) => name === 'kafka')?.pid
   assert.ok(pid)
@@ -401,7 +401,7 @@ resets('exits 3 when the broker dies in the middle, and finishes once it is back
   await assertReset()
 })
 
-resets('resets the topics that ship when no other file is given', async () => {
+resets('resets the shipped topics without another file', async () => {
   const { exitCode, stdout } = await runScript('reset-kafka.mts', ['--yes'], { env: stack.env })
   const names = 'iqfeed.l2.raw, iqfeed.trades.raw, iqfeed.quotes.raw, trading.signals, market.features'
   assert.equal([exitCode, stdout], [0, `Reset and proven: ${names}\n`])
@@ -423,7 +423,7 @@ remote.before(async () => {
   elsewhere = await startStack(['zookeeper', 'kafka'], { KAFKA_ADVERTISED_HOST: '203.0.113.1' })
 })
 
-remote('refuses it unless its cluster id is given', async () => {
+remote('refuses unless its cluster id is given', async () => {
   const reset = (...args: string[]) =>
     runScript('reset-kafka.mts', ['--yes', '--timeout', '2', ...args], { env: elsewhere.env })
   const { exitCode, stderr } = await reset()

@@ -89,7 +89,7 @@ const killedAt = (line: string): CommandOptions => ({
 
 const buckets = suite('a bucket')
 
-buckets('keeps files of any size and name, and lists them all', async () => {
+buckets('stores files of any size and name, and lists them all', async () => {
   const { address, folder } = newPlace()
   const bucket = await openBucket(settings, address, 60_000)
   const file = path.join(root, 'file')
@@ -131,7 +131,7 @@ buckets.run()
 const archives = suite('an archive in a bucket')
 archives.before.each(fill)
 
-archives('takes days out of the table, and brings them back to the bit', async () => {
+archives('moves days out of the table, and restores them exactly', async () => {
   const { address, folder } = newPlace()
   const before = await held()
   const due = await archive(address, ['--dry-run'])
@@ -155,7 +155,7 @@ archives('takes days out of the table, and brings them back to the bit', async (
   assert.equal(Object.values((await restore(folder)).days), ['present', 'present', 'present'])
 })
 
-archives('goes on after a kill at any moment', async () => {
+archives('resumes after a kill at any moment', async () => {
   const { address } = newPlace()
   const before = await held()
   for (const line of [`${DAYS[2]}: writing`, 'dropping']) {
@@ -183,7 +183,7 @@ archives('that was changed keeps its rows in the table', async () => {
   assert.equal(await held(), before)
 })
 
-archives('drops nothing when the server refuses, or gives no answer', async () => {
+archives('drops nothing when the server refuses or does not answer', async () => {
   const { address } = newPlace()
   const before = await held()
   const silent = createServer(() => {})
@@ -213,7 +213,7 @@ const backups = suite('a backup in a bucket')
 const place = newPlace()
 backups.before(fill)
 
-backups('brings the database back after a kill at any moment', async () => {
+backups('restores the database after a kill at any moment', async () => {
   const before = await held()
   const odd = "own_log (a UInt8, `odd'name` String) ENGINE = Log"
   await client.command({ query: `CREATE TABLE ${odd}` })
@@ -255,7 +255,7 @@ backups('brings the database back after a kill at any moment', async () => {
   assert.equal(await held(), before)
 })
 
-backups('that was changed is refused, before anything is changed', async () => {
+backups('that was changed is refused before anything is changed', async () => {
   const [file = ''] = filesOf(place.folder).filter((name) => name.endsWith('.bin'))
   appendFileSync(path.join(place.folder, file), 'x')
   await server.command({ query: `DROP DATABASE ${settings.CLICKHOUSE_DB} SYNC` })

@@ -52,7 +52,7 @@ const plain = (statement: string) =>
 
 const text = suite('statements for a cluster')
 
-text('are read by the parser of ClickHouse, each for every server', async () => {
+text('are accepted by the parser of ClickHouse, each for every server', async () => {
   const more = [
     'CREATE DATABASE IF NOT EXISTS d',
     'DROP VIEW market_bars',
@@ -67,7 +67,7 @@ text('are read by the parser of ClickHouse, each for every server', async () => 
   }
 })
 
-text('make every table Replicated, and one by its name that sends a symbol to one shard', () => {
+text('make every table Replicated, and add one by its name that sends each symbol to one shard', () => {
   for (const name of MERGE_TREES) {
     const [local, whole] = [`${name}_local`, name].map((each) => changes.find((change) => change.name === each))
     assert.match(
@@ -85,7 +85,7 @@ const plan = async () => {
   return { exitCode: outcome.exitCode, ...JSON.parse(outcome.stdout) }
 }
 
-life('has each server create all, and then finds no difference but the plain engines', async () => {
+life('creates all on each server, and then finds only the plain engines as a difference', async () => {
   for (const shard of servers) {
     for (const statement of statements) {
       // No rows are there that a view could lack.
@@ -101,7 +101,7 @@ life('has each server create all, and then finds no difference but the plain eng
   assert.match(made.findings[0].hint, `ON CLUSTER '${CLUSTER}'`)
 })
 
-life('sees what one of the servers lacks', async () => {
+life('notices what one of the servers lacks', async () => {
   const lost = ['DROP VIEW market_bars', 'DROP TABLE market_metrics', 'ALTER TABLE market_l1_local DROP COLUMN source']
   for (const query of lost) await second.command({ query })
   const { plan: found } = await plan()
@@ -119,13 +119,13 @@ life('sees what one of the servers lacks', async () => {
   assert.equal([left.changes, left.waiting], [[], []])
 })
 
-life('is what health-check finds too', async () => {
+life('reports what health-check reports', async () => {
   const { exitCode, stdout } = await runScript('health-check.mts', ['--only', 'clickhouse', '--json'], { env })
   const codes = JSON.parse(stdout).findings.map(({ code }: { code: string }) => code)
   assert.equal([exitCode, [...new Set(codes)]], [1, ['SCHEMA_CANNOT_CHANGE']], stdout)
 })
 
-life('refuses what works on one server alone, and a cluster that is not there', async () => {
+life('refuses features of a single server, and a missing cluster', async () => {
   const folder = settings.EMBEDDED_DATA_DIR
   for (const [script, ...args] of [
     ['apply-schema.mts', '--rebuild', 'market_l1'],
@@ -181,7 +181,7 @@ function market(): Record<string, object[]> {
   return { market_ticks: ticks, market_l1: quotes, market_l2: events, market_metrics: metrics }
 }
 
-rowsOf('go to one shard by symbol, whichever server they are sent to', async () => {
+rowsOf('go to one shard by symbol, whichever server receives them', async () => {
   for (const [table, values] of Object.entries(market())) {
     for (const [index, client] of [alone, first, second].entries()) {
       const half = values.filter((_, row) => index === 0 || row % 2 === index - 1)
@@ -196,7 +196,7 @@ rowsOf('go to one shard by symbol, whichever server they are sent to', async () 
   }
 })
 
-rowsOf('that a new view would lack are told, with what each shard has to run', async () => {
+rowsOf('that a new view would lack are reported, with the statement for each shard', async () => {
   const view = changes.find(({ name }) => name === 'market_l1_latest_insert')?.backfill
   assert.ok(view)
   const finding = await fillView(first, settings, view, 60_000)
@@ -243,7 +243,7 @@ async function sameAnswers(): Promise<void> {
 
 rowsOf('answer as on one server while they are raw', sameAnswers)
 
-rowsOf('answer as on one server once each shard has rolled its own up', async () => {
+rowsOf('are queried as on one server once each shard has rolled up its own', async () => {
   const isFresh = async (client: ClickHouseClient) => {
     const query =
       'SELECT count(), countIf(computed_at <= inserted_at + INTERVAL 10 SECOND) FROM market_rollup_state FINAL'

@@ -43,7 +43,7 @@ const tables = "SELECT name FROM system.tables WHERE database = {database:String
 
 const fresh = suite('apply-schema on an empty server')
 
-fresh('shows the plan, changes nothing before it may, creates all, and then has nothing to do', async () => {
+fresh('shows the plan, asks before changes, creates all, and then has nothing to do', async () => {
   const { apply, rows } = database('fresh')
   const dry = await apply('--dry-run')
   assert.is(dry.exitCode, 1, dry.stderr)
@@ -65,7 +65,7 @@ fresh('shows the plan, changes nothing before it may, creates all, and then has 
   assert.match((await apply()).stdout, 'Nothing to do')
 })
 
-fresh('tells programs the same as people', async () => {
+fresh('reports the same to programs as to people', async () => {
   const { apply, database: name } = database('json')
   const { stdout, stderr, exitCode } = await apply('--check', '--json')
   const told = JSON.parse(stdout)
@@ -81,7 +81,7 @@ fresh('tells programs the same as people', async () => {
   assert.is(stderr, '')
 })
 
-fresh('could not tell: no server; refused: a wrong password; wrong use', async () => {
+fresh('distinguishes no server (could not tell), a wrong password (refused) and wrong use', async () => {
   const { apply, applyWith } = database('refused')
   const down = await applyWith({ CLICKHOUSE_PORT: '1' }, '--json', '--timeout', '2')
   assert.equal([down.exitCode, codes(down)], [3, ['CLICKHOUSE_UNREACHABLE']])
@@ -143,7 +143,7 @@ drift('finds and repairs each of them', async () => {
   }
 })
 
-drift('leaves what it does not know', async () => {
+drift('leaves undeclared objects alone', async () => {
   const { apply, rows, run } = changed
   await run('CREATE TABLE DB.market_mine (a UInt8) ENGINE = MergeTree ORDER BY a')
   await run('ALTER TABLE DB.market_l1 ADD COLUMN mine String')
@@ -155,7 +155,7 @@ drift('leaves what it does not know', async () => {
   ])
 })
 
-drift('goes on past what fails, and says what was done and what was not', async () => {
+drift('continues past failures, and reports what was done and what was not', async () => {
   const { apply, rows, run } = changed
   await run('DROP TABLE DB.market_metrics')
   await run('DROP VIEW DB.market_bars')
@@ -178,7 +178,7 @@ drift('goes on past what fails, and says what was done and what was not', async 
 
 const retention = suite('retention')
 
-retention('deletes rows only by agreement, keeps all at 0 again', async () => {
+retention('deletes rows only with consent, keeps all at 0 again', async () => {
   const { applyWith, rows, run } = database('retention')
   assert.is((await applyWith({})).exitCode, 0)
   for (const age of [1, 40]) {
@@ -214,7 +214,7 @@ retention('deletes rows only by agreement, keeps all at 0 again', async () => {
   )
 })
 
-retention('stands in the tables from the first', async () => {
+retention('is in the tables from the start', async () => {
   const { applyWith, rows } = database('ttl')
   const days = { MARKET_L2_RETENTION_DAYS: '7' }
   assert.is((await applyWith(days)).exitCode, 0)
@@ -229,7 +229,7 @@ const old = suite("a database of today's installations")
 const today = database('today')
 const IBM = "toDateTime64('2026-01-05 14:30:00', 6, 'UTC') + number"
 
-old('gets what can be added; the rest is reported, and writers go on', async () => {
+old('gets what can be added; the rest is reported, and writers continue', async () => {
   const { apply, database: name, rows, run } = today
   await run(`CREATE DATABASE ${name}`)
   for (const statement of TODAY) await run(statement.replace('CREATE TABLE ', 'CREATE TABLE DB.'))
@@ -261,7 +261,7 @@ old('gets what can be added; the rest is reported, and writers go on', async () 
   )
 })
 
-old('is rebuilt on demand: every row is there, and the views answer for them', async () => {
+old('is rebuilt on demand: every row exists, and the views return them', async () => {
   const { apply, rows } = today
   const { exitCode, stdout } = await apply('--rebuild', 'market_ticks', 'market_l1,market_l2', '--json')
   assert.is(exitCode, 0, stdout)
@@ -288,7 +288,7 @@ old('is rebuilt on demand: every row is there, and the views answer for them', a
 const rebuilding = suite('--rebuild')
 const rebuilt = database('rebuild')
 
-rebuilding('refuses a table that needs none, and one that writers change meanwhile', async () => {
+rebuilding('refuses a table that needs none, and one that writers change in the meantime', async () => {
   const { apply, rows, run } = rebuilt
   assert.is((await apply()).exitCode, 0)
   const needless = await apply('--rebuild', 'market_l2', '--json')
@@ -328,7 +328,7 @@ rebuilding('does not touch what an interrupted run left', async () => {
   assert.equal(counts, [1])
 })
 
-rebuilding('keeps the views of a table working for rows that come later', async () => {
+rebuilding('keeps the views of a table working for new rows', async () => {
   const { apply, rows, run } = rebuilt
   await run('CREATE TABLE DB.other AS DB.market_ticks ENGINE = ReplacingMergeTree ORDER BY (symbol, timestamp)')
   await run('EXCHANGE TABLES DB.other AND DB.market_ticks')
@@ -349,7 +349,7 @@ async function olderMetrics(run: (query: string) => Promise<unknown>, engine: st
   )
 }
 
-rebuilding('keeps the retention that the table has, and leaves a shorter one to the question', async () => {
+rebuilding('keeps the existing retention of the table, and asks before a shorter one', async () => {
   const { apply, applyWith, rows, run } = database('rebuild_ttl')
   assert.is((await apply()).exitCode, 0)
   await olderMetrics(run, 'MergeTree ORDER BY timestamp TTL toDateTime(timestamp) + INTERVAL 90 DAY')
@@ -369,7 +369,7 @@ rebuilding('keeps the retention that the table has, and leaves a shorter one to 
   assert.equal(await rows('SELECT count() BETWEEN 7 AND 8 FROM DB.market_metrics'), [[1]])
 })
 
-rebuilding('keeps columns that only the live table has, and refuses where it cannot', async () => {
+rebuilding('keeps columns that only the live table has, and refuses if it cannot', async () => {
   const { apply, rows, run } = database('rebuild_own')
   assert.is((await apply()).exitCode, 0)
   const own = ', note String CODEC(ZSTD(3)), stamp UInt32 MATERIALIZED 7, twice Float64 ALIAS value * 2'
@@ -396,7 +396,7 @@ rebuilding('keeps columns that only the live table has, and refuses where it can
   )
 })
 
-rebuilding('takes merges that drop repeated rows meanwhile for no loss, and keeps every row that it read', async () => {
+rebuilding('does not treat merges of repeated rows as loss, and keeps every row that it read', async () => {
   const { apply, rows, run } = database('rebuild_merge')
   assert.is((await apply()).exitCode, 0)
   await olderMetrics(run, 'ReplacingMergeTree ORDER BY (symbol, timestamp)')
@@ -415,7 +415,7 @@ rebuilding('takes merges that drop repeated rows meanwhile for no loss, and keep
 
 const filling = suite('views that are filled from the rows that are there')
 
-filling('are finished by the next run when the filling failed', async () => {
+filling('are completed by the next run when filling failed', async () => {
   const { apply, rows, run } = database('fill')
   assert.is((await apply()).exitCode, 0)
   await run('DROP VIEW DB.market_l1_latest_insert')
@@ -441,7 +441,7 @@ filling('are finished by the next run when the filling failed', async () => {
   assert.match((await apply()).stdout, 'Nothing to do')
 })
 
-filling('outlast the deadline of a statement, and are finished after a kill -9', async () => {
+filling('survive the deadline of a statement, and are completed after a kill -9', async () => {
   const { apply, rows, run, database: name } = database('fill_long')
   assert.is((await apply()).exitCode, 0)
   await run('DROP VIEW DB.market_l1_latest_insert')
@@ -469,7 +469,7 @@ filling('outlast the deadline of a statement, and are finished after a kill -9',
   assert.equal(await rows('SELECT count() FROM DB.market_l1_latest FINAL'), [[6]])
 })
 
-filling('codes only what was refused as deleting rows', async () => {
+filling('recognizes only refusals to delete rows', async () => {
   const { applyWith, rows, run } = database('fill_codes')
   assert.is((await applyWith({})).exitCode, 0)
   await run(
@@ -491,7 +491,7 @@ filling('codes only what was refused as deleting rows', async () => {
   assert.equal(await rows('SELECT count() FROM DB.market_ticks'), [[1]])
 })
 
-filling('could not tell: a statement that gets no answer in time', async () => {
+filling('could not tell when a statement times out', async () => {
   const { apply, run, database: name } = database('silent')
   assert.is((await apply()).exitCode, 0)
   await run('ALTER TABLE DB.market_l2 DROP PROJECTION activity')

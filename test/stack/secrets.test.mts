@@ -37,7 +37,7 @@ const modeOf = (file: string) => statSync(file).mode & 0o777
 const passwords = suite('secrets: passwords')
 
 passwords(
-  'makes .env from the template, with strong passwords in place of the published ones, for its owner alone',
+  'creates .env from the template, with strong passwords instead of the published ones, readable by its owner only',
   async () => {
     const root = projectCopy()
     const { exitCode, findings, of } = await secrets(root)
@@ -61,7 +61,7 @@ passwords('changes nothing at a second run', async () => {
   assert.equal([exitCode, report.changes, readFileSync(path.join(root, '.env'), 'utf8')], [0, 0, before])
 })
 
-passwords('keeps a password of its own, comments and order, and lets only the owner read the file', async () => {
+passwords('keeps custom passwords, comments and order, and makes the file private', async () => {
   const root = projectCopy({ '.env': "# mine\nREDIS_PASSWORD='own' # keep\nA=1\n" })
   chmodSync(path.join(root, '.env'), 0o644)
   const { of } = await secrets(root)
@@ -73,7 +73,7 @@ passwords('keeps a password of its own, comments and order, and lets only the ow
   assert.is(modeOf(path.join(root, '.env')), 0o600)
 })
 
-passwords('closes a .env that others can read, even with nothing to set', async () => {
+passwords('makes a readable .env private, even with nothing to set', async () => {
   const root = projectCopy()
   await secrets(root)
   chmodSync(path.join(root, '.env'), 0o640)
@@ -83,7 +83,7 @@ passwords('closes a .env that others can read, even with nothing to set', async 
   assert.equal([readFileSync(path.join(root, '.env'), 'utf8'), modeOf(path.join(root, '.env'))], [before, 0o600])
 })
 
-passwords('changes nothing with --dry-run, and says that something would', async () => {
+passwords('changes nothing with --dry-run, and reports that something would change', async () => {
   const root = projectCopy()
   const { exitCode, of } = await secrets(root, ['--production', '--dry-run'])
   assert.equal(
@@ -92,21 +92,18 @@ passwords('changes nothing with --dry-run, and says that something would', async
   )
 })
 
-passwords(
-  'asks for the passwords of logins that are switched on, and leaves those of the shell and of other machines',
-  async () => {
-    const env = 'CLICKHOUSE_READONLY_USER=reader\nKAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT\nREDIS_HOST=192.0.2.7\n'
-    const { of, findings } = await secrets(
-      projectCopy({ '.env': env }),
-      [],
-      cleanEnv({ CLICKHOUSE_PASSWORD: 'l2_secure_pass' }),
-    )
-    assert.equal(of('set'), ['CLICKHOUSE_READONLY_PASSWORD', 'KAFKA_SASL_PASSWORD'])
-    assert.equal(findings, ['SECRETS_LEFT CLICKHOUSE_PASSWORD', 'SECRETS_LEFT REDIS_PASSWORD'])
-  },
-)
+passwords('requires passwords of enabled users, and leaves those of the shell and of other machines', async () => {
+  const env = 'CLICKHOUSE_READONLY_USER=reader\nKAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT\nREDIS_HOST=192.0.2.7\n'
+  const { of, findings } = await secrets(
+    projectCopy({ '.env': env }),
+    [],
+    cleanEnv({ CLICKHOUSE_PASSWORD: 'l2_secure_pass' }),
+  )
+  assert.equal(of('set'), ['CLICKHOUSE_READONLY_PASSWORD', 'KAFKA_SASL_PASSWORD'])
+  assert.equal(findings, ['SECRETS_LEFT CLICKHOUSE_PASSWORD', 'SECRETS_LEFT REDIS_PASSWORD'])
+})
 
-passwords('takes this machine’s IPv6 address for this machine, and another one for another', async () => {
+passwords('treats this machine’s IPv6 address as this machine, and another one as another', async () => {
   const env = (host: string) =>
     `KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT\nKAFKA_BOOTSTRAP_SERVERS=${host}:9092\nCLICKHOUSE_HOST=${host}\nREDIS_HOST=${host}\n`
   const setWith = async (host: string) => (await secrets(projectCopy({ '.env': env(host) }))).of('set')
@@ -114,7 +111,7 @@ passwords('takes this machine’s IPv6 address for this machine, and another one
   assert.equal(await setWith('[2001:db8::7]'), [])
 })
 
-passwords('refuses flags without --production, and names that are none', async () => {
+passwords('refuses flags without --production, and invalid names', async () => {
   const root = projectCopy()
   for (const args of [['--renew'], ['--host', 'db.example'], ['--production', '--host', 'a b']]) {
     const { exitCode, stdout } = await runFile(path.join(root, 'scripts/secrets.mts'), args, { env: cleanEnv() })
@@ -241,7 +238,7 @@ withOpenssl('makes what is missing, and refuses without the authority’s key', 
   assert.equal(readdirSync(path.join(root, 'certs')).sort(), ['ca.crt', 'clickhouse.pem', 'kafka.pem'])
 })
 
-production('says so where openssl is missing, and writes no settings then', async () => {
+production('reports a missing openssl, and writes no settings', async () => {
   const root = projectCopy()
   const env = cleanEnv({ PATH: projectFolder() })
   const { exitCode, stdout } = await runFile(

@@ -42,7 +42,7 @@ const origins = (env: NodeJS.ProcessEnv, files: Record<string, string>) => {
   }
 }
 
-lookups('takes the shell before .env before the template', () => {
+lookups('prefers the shell to .env, and .env to the template', () => {
   const of = origins({ A: '1' }, { '.env': 'A=2\nB=2\n', '.env.template': 'A=3\nB=3\nC=3\n' })
   assert.equal(['A', 'B', 'C', 'D'].map(of), [
     ['1', 'shell'],
@@ -52,7 +52,7 @@ lookups('takes the shell before .env before the template', () => {
   ])
 })
 
-lookups('takes an empty value for none, and one of the shell before .env even then, as Compose does', () => {
+lookups('treats an empty value as none, and lets one in the shell override .env, as Compose does', () => {
   const of = origins({ A: '' }, { '.env': 'A=2\nB=\nC=${NONE}\n', '.env.template': 'A=3\nB=3\nC=3\n' })
   assert.equal(['A', 'B', 'C'].map(of), [
     ['3', '.env.template:1'],
@@ -70,7 +70,7 @@ lookups('fills the template with what .env and the shell set', () => {
   )
 })
 
-lookups('names every reference that cannot be filled in, but no value', () => {
+lookups('names every reference that cannot be resolved, but no value', () => {
   const root = projectFolder({ '.env': 'A=1\nB=se${cret\nC=${D:?set D first}\n' })
   assert.throws(
     () => composeLookup({}, root),
@@ -88,7 +88,7 @@ lookups('names every reference that cannot be filled in, but no value', () => {
   )
 })
 
-lookups('does without .env and template', () => {
+lookups('works without .env and template', () => {
   assert.equal(origins({ A: '1' }, {})('A'), ['1', 'shell'])
   assert.equal(origins({}, {})('A'), [undefined, undefined])
 })
@@ -96,7 +96,7 @@ lookups.run()
 
 const reading = suite('readSettings')
 
-reading("gives the template's values as what they are", () => {
+reading("returns the template's values with their types", () => {
   const settings = readSettings({}, projectFolder({ '.env.template': TEMPLATE }))
   const { KAFKA_LISTENER_PORT, KAFKA_BOOTSTRAP_SERVERS, REDIS_MAX_MEMORY, REDIS_PASSWORD, CLICKHOUSE_PORT } = settings
   assert.equal(
@@ -111,7 +111,7 @@ reading("gives the template's values as what they are", () => {
   )
 })
 
-reading("lets a changed port change the clients' addresses", () => {
+reading("applies a changed port to the clients' addresses", () => {
   const root = projectFolder({ '.env.template': TEMPLATE, '.env': 'CLICKHOUSE_HTTP_PORT=8124\n' })
   const settings = readSettings({ KAFKA_LISTENER_PORT: '9192' }, root)
   assert.is(settings.CLICKHOUSE_PORT, 8124)
@@ -173,7 +173,7 @@ reading('never shows a password', () => {
   assert.not.match(JSON.stringify(findings), 'hu')
 })
 
-reading('shows no password that another variable holds or may hold', () => {
+reading('shows no password that another variable contains or may contain', () => {
   const env = "REDIS_PASSWORD='hush'\nREDIS_PORT=${REDIS_PASSWORD}1\nREDIS_HOST=redis://me:hush2@there\n"
   assert.equal(
     refusal({}, env).map(({ subject, found }) => [subject, found]),
@@ -184,7 +184,7 @@ reading('shows no password that another variable holds or may hold', () => {
   )
 })
 
-reading('cuts a long value', () => {
+reading('truncates a long value', () => {
   assert.is(refusal({}, `REDIS_PORT=${'x'.repeat(1000)}\n`)[0]?.found, `"${'x'.repeat(80)}…"`)
 })
 
@@ -199,7 +199,7 @@ reading('refuses values that programs read differently, for its own variables on
   )
 })
 
-reading('takes sources as a list', () => {
+reading('reads sources as a list', () => {
   assert.equal(readSettings({ CLICKHOUSE_EXTRA_GRANTS: 'FILE,  URL' }).CLICKHOUSE_EXTRA_GRANTS, ['FILE', 'URL'])
   assert.equal(readSettings({}).CLICKHOUSE_EXTRA_GRANTS, [])
 })
@@ -215,7 +215,7 @@ const PAIRS: [string, string, string, string, string][] = [
   ['REDIS_MAX_MEMORY=4gb\n', 'REDIS_MEMORY_LIMIT', '2880m', '5735m', 'REDIS_MEMORY_LIMIT=5735m'],
 ]
 for (const [dotEnv, variable, found, least, right] of PAIRS) {
-  reading(`refuses ${dotEnv.trim().replace('\n', ', ')}, and takes ${right}`, () => {
+  reading(`refuses ${dotEnv.trim().replace('\n', ', ')}, and accepts ${right}`, () => {
     const [finding, ...more] = refusal({}, dotEnv)
     assert.equal([finding?.subject.split(' ')[1], finding?.found, more.length], [variable, found, 0])
     assert.is(finding?.expected, `at least ${least}, 1.4 times REDIS_MAX_MEMORY`)
@@ -223,7 +223,7 @@ for (const [dotEnv, variable, found, least, right] of PAIRS) {
   })
 }
 
-reading('refuses a read-only login without a password or with the name of the other', () => {
+reading('refuses a read-only user without a password or with the name of the other', () => {
   const told = (dotEnv: string) => refusal({}, dotEnv).map(({ subject, found }) => [subject.split(' ')[1], found])
   assert.equal(told('CLICKHOUSE_READONLY_USER=reader\n'), [['CLICKHOUSE_READONLY_PASSWORD', 'none']])
   assert.equal(told('CLICKHOUSE_READONLY_USER=l2_user\nCLICKHOUSE_READONLY_PASSWORD=x\n'), [
@@ -231,7 +231,7 @@ reading('refuses a read-only login without a password or with the name of the ot
   ])
 })
 
-reading('refuses more copies in sync than copies', () => {
+reading('refuses more in-sync replicas than replicas', () => {
   const env = 'KAFKA_REPLICATION_FACTOR=2\nKAFKA_MIN_INSYNC_REPLICAS='
   assert.equal(
     refusal({}, `${env}3\n`).map(({ subject, found, expected }) => [subject, found, expected]),
@@ -343,7 +343,7 @@ const CONNECTIONS = /^(KAFKA_(SECURITY|SASL|SSL)_.*|CLICKHOUSE_(SECURE|CA_CERT)|
 /** Read by what creates and compares the tables alone. */
 const SCHEMA = templateNames.filter((name) => name === 'CLICKHOUSE_CLUSTER' || name.endsWith('_RETENTION_DAYS'))
 
-variables('each change what is started or declared, but for those of clients and of the schema', () => {
+variables('each change what is started or declared, except for those of clients and of the schema', () => {
   const root = projectFolder({ '.env.template': TEMPLATE })
   const installed = { java: '', jars: [], libraries: '', redisServer: '', archives: { folder: '', existing: [] } }
   const effect = (changes: Record<string, string>) => {
@@ -371,7 +371,7 @@ variables('each change what is started or declared, but for those of clients and
   assert.equal(idle.sort(), [...clients, ...SCHEMA].sort())
 })
 
-variables('are what a process that is given them all reads', () => {
+variables('are exactly what a process reads that gets all of them', () => {
   const root = projectFolder({ '.env.template': TEMPLATE })
   const env = { KAFKA_BOOTSTRAP_SERVERS: 'a:1,[::1]:2', CLICKHOUSE_EXTRA_GRANTS: 'FILE,URL', REDIS_PASSWORD: 'p\'$a"#' }
   const settings = readSettings(env, root)

@@ -92,7 +92,7 @@ bare.before(() => {
 })
 
 for (const name of ['start.mts', 'stop.mts', 'health-check.mts', 'create-topics.mts']) {
-  bare(`${name} says that nothing is installed`, async () => {
+  bare(`${name} reports that nothing is installed`, async () => {
     const { exitCode, stdout, stderr } = await script(name, [])
     assert.equal([exitCode, stdout], [3, ''])
     assert.is(
@@ -102,7 +102,7 @@ for (const name of ['start.mts', 'stop.mts', 'health-check.mts', 'create-topics.
   })
 }
 
-bare('a command says that there is no Node.js', async () => {
+bare('a command reports that there is no Node.js', async () => {
   const { exitCode, stderr } = await script('start.mts', [], { env: { PATH: pathOf() } })
   assert.is(exitCode, 3)
   assert.match(stderr, /^Cannot run start\.mts: found no node on the PATH, expected Node\.js 20/)
@@ -110,7 +110,7 @@ bare('a command says that there is no Node.js', async () => {
 
 const start = suite('npm start')
 
-start('installs, starts, makes tables and topics, and says where everything is', async () => {
+start('installs, starts, creates tables and topics, and prints all addresses', async () => {
   // The downloads of 650 MB are the repository's own.
   symlinkSync(path.join(ROOT, '.embedded', 'cache'), path.join(copy, '.embedded', 'cache'))
   const { exitCode, stdout, stderr } = await run('npm', ['start'])
@@ -169,7 +169,7 @@ start('refuses --docker while the embedded stack holds the ports', async () => {
   assert.equal([exitCode, findings[0].code, findings[0].hint], [2, 'OTHER_MODE', 'npm stop'])
 })
 
-start('says once why a table or topic is not as declared', async () => {
+start('reports once why a table or topic is not as declared', async () => {
   const init = path.join(copy, 'clickhouse', 'init', '980_refused.sql')
   const topics = path.join(copy, 'kafka', 'topics.yml')
   const declared = readFileSync(topics, 'utf8')
@@ -197,7 +197,7 @@ start('npm stop stops it and keeps the data; then there is nothing to stop', asy
 })
 
 for (const signal of ['SIGINT', 'SIGKILL'] as const) {
-  start(`finishes what a start began that ${signal} ended half-way`, async () => {
+  start(`completes a start that ${signal} interrupted`, async () => {
     let sent = false
     const watch = (stderr: string, pid: number) => {
       if (sent || !stderr.includes('redis      ready')) return
@@ -212,7 +212,7 @@ for (const signal of ['SIGINT', 'SIGKILL'] as const) {
   })
 }
 
-start('begun twice at once: one does it, the other waits for nothing and breaks nothing', async () => {
+start('started twice at once: one does the work, the other waits for nothing and breaks nothing', async () => {
   const both = await Promise.all([json('start.mts', ['--embedded']), json('start.mts', ['--embedded'])])
   const codes = both.map(({ exitCode, findings }) => `${exitCode} ${findings[0]?.code ?? ''}`).sort()
   assert.equal(codes, ['0 ', '3 BUSY'])
@@ -274,24 +274,21 @@ const missing = async (programs: string[], args: string[]) => {
   return { exitCode, ...findings[0] }
 }
 
-tools('without Java it says how to get it', async () => {
+tools('without Java, says how to install it', async () => {
   const { exitCode, code, hint } = await missing([], [])
   assert.equal([exitCode, code], [3, 'NO_JAVA'])
   assert.match(hint, /^sudo apt-get install openjdk-17-jre-headless/)
 })
 
-tools(
-  'without Maven too, as long as its part is not fetched, and what a killed fetch left is cleared away',
-  async () => {
-    const cache = path.join(copy, '.embedded', 'cache')
-    rmSync(cache)
-    mkdirSync(path.join(cache, 'jars-0.4194303.tmp'), { recursive: true })
-    const { exitCode, code, hint } = await missing(['java'], [])
-    assert.equal([exitCode, code], [3, 'NO_MVN'])
-    assert.match(hint, /^sudo apt-get install maven/)
-    assert.equal(readdirSync(cache), [])
-  },
-)
+tools('without Maven, says so if its part is missing, and cleans up after a killed download', async () => {
+  const cache = path.join(copy, '.embedded', 'cache')
+  rmSync(cache)
+  mkdirSync(path.join(cache, 'jars-0.4194303.tmp'), { recursive: true })
+  const { exitCode, code, hint } = await missing(['java'], [])
+  assert.equal([exitCode, code], [3, 'NO_MVN'])
+  assert.match(hint, /^sudo apt-get install maven/)
+  assert.equal(readdirSync(cache), [])
+})
 
 tools('--docker without Docker, or without an engine, says so', async () => {
   for (const [programs, found] of [
@@ -305,7 +302,7 @@ tools('--docker without Docker, or without an engine, says so', async () => {
   }
 })
 
-tools('nothing was started on the way', () => {
+tools('started nothing in the process', () => {
   assert.not.ok(existsSync(path.join(data, 'run', 'lock')))
 })
 
@@ -342,7 +339,7 @@ flags('start refuses --docker with --embedded', async () => {
   assert.equal([exitCode, findings[0].subject], [2, '--docker --embedded'])
 })
 
-flags('no output of any run held a password', () => {
+flags('no output of any run contained a password', () => {
   assert.ok(outputs.length > 40)
   for (const secret of [CLICKHOUSE_PASSWORD, REDIS_PASSWORD, 'secret']) {
     assert.not.ok(outputs.join('\n').includes(secret), secret)

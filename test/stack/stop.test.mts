@@ -65,12 +65,12 @@ for (const state of ['running', 'restarting', 'paused']) {
   })
 }
 
-containers('stops the others when one container vanished between two looks', async () => {
+containers('stops the others when one container vanishes in between', async () => {
   fakeDocker({ inspect: 'echo "Error: No such object: id2" >&2; exit 1' })
   assert.equal([(await stop()).exitCode, stops().length], [0, 1])
 })
 
-containers('has nothing to stop where all have ended, or no engine runs', async () => {
+containers('has nothing to stop if all have ended, or no engine runs', async () => {
   const notRunning = 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?'
   for (const fake of [{ state: 'exited' }, { ps: '' }, { ps: `echo "${notRunning}" >&2; exit 1` }]) {
     fakeDocker(fake)
@@ -81,19 +81,19 @@ containers('has nothing to stop where all have ended, or no engine runs', async 
 
 const DENIED = 'permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock'
 
-containers('cannot tell when the engine refuses, and says why', async () => {
+containers('could not tell when the engine refuses, and says why', async () => {
   fakeDocker({ ps: `echo "${DENIED}" >&2; exit 1` })
   assert.equal(await stop(), { exitCode: 3, stopped: undefined, findings: [`DOCKER docker ps: ${DENIED}`] })
   fakeDocker({ inspect: 'echo "out of sorts" >&2; exit 1' })
   assert.equal(await stop(), { exitCode: 3, stopped: undefined, findings: ['DOCKER docker inspect: out of sorts'] })
 })
 
-containers('cannot tell when the engine does not answer', async () => {
+containers('could not tell when the engine does not answer', async () => {
   fakeDocker({ ps: 'exec sleep 60' })
   assert.equal(await stop(), { exitCode: 3, stopped: undefined, findings: ['DOCKER docker ps: no answer within 10 s'] })
 })
 
-containers('has stopped all when the embedded stack ran, whatever the engine says', async () => {
+containers('has stopped everything when the embedded stack ran, whatever the engine reports', async () => {
   fakeDocker({ ps: `echo "${DENIED}" >&2; exit 1` })
   const settings = await newStack()
   await start(settings, ['redis'])
@@ -102,7 +102,7 @@ containers('has stopped all when the embedded stack ran, whatever the engine say
   rmSync(settings.EMBEDDED_DATA_DIR, { recursive: true })
 })
 
-containers('health-check goes on without an engine that refuses', async () => {
+containers('health-check works without an engine that refuses', async () => {
   fakeDocker({ ps: `echo "${DENIED}" >&2; exit 1` })
   const { exitCode, stdout } = await runScript('health-check.mts', ['--json', '--only', 'redis'], { env })
   assert.equal([exitCode, JSON.parse(stdout).findings[0].code], [1, 'NO_ANSWER'])
@@ -110,7 +110,7 @@ containers('health-check goes on without an engine that refuses', async () => {
 
 const own = suite("a test's stack")
 
-own('is not led to another by what the shell or .env set', async () => {
+own('is not redirected by the shell or .env', async () => {
   const foreign = {
     ...{ KAFKA_BOOTSTRAP_SERVERS: 'db.example:9092', CLICKHOUSE_HOST: 'db.example', CLICKHOUSE_PORT: '1' },
     ...{ CLICKHOUSE_DATABASE: 'theirs', REDIS_HOST: 'db.example', CLICKHOUSE_PASSWORD: 'theirs', INGEST: 'on' },

@@ -49,7 +49,7 @@ async function everything() {
 
 const first = suite('create-topics, first run')
 
-first('waits for a broker that starts late, creates what the file declares and proves it', async () => {
+first('waits for a broker that starts late, creates what the file declares and verifies it', async () => {
   // An hour: the wait has to end with the broker's first answer.
   const command = run(['--timeout', '3600', '--json'])
   await delay(1_000)
@@ -87,7 +87,7 @@ first('has nothing to do the second time', async () => {
   assert.equal(await everything(), before)
 })
 
-first('is usable at once: every partition takes a record', async () => {
+first('is usable immediately: every partition accepts a record', async () => {
   await kafka.produce('market.features', 1)
   assert.equal(await kafka.ends('market.features'), [1, 1, 1, 1, 1])
 })
@@ -151,7 +151,7 @@ changes('reports with --check every difference as a finding, changes nothing, an
   )
 })
 
-changes('sets what the file names and keeps every key that it does not', async () => {
+changes('sets the keys in the file and keeps all others', async () => {
   const name = 'c.merge'
   await run(declaring({ name, config: { 'retention.ms': '1000', 'segment.ms': '2000' } }))
   const entries = {
@@ -182,7 +182,7 @@ async function warnsAndLeaves(file: string[], warned: RegExp, warning: string) {
   return left
 }
 
-changes('shortens a retention only with a warning, and not where it may not', async () => {
+changes('shortens a retention only with a warning, and not if it may not', async () => {
   const name = 'c.shorter'
   const hours = (count: number) => declaring({ name, config: { 'retention.ms': `${count * 3_600_000}` } })
   await run(hours(168))
@@ -197,7 +197,7 @@ changes('shortens a retention only with a warning, and not where it may not', as
   assert.equal(await kafka.config(name), { 'retention.ms': '86400000' })
 })
 
-changes('changes a cleanup.policy that loses records only with a warning, and not where it may not', async () => {
+changes('changes a cleanup.policy that loses records only with a warning, and not if it may not', async () => {
   const name = 'c.policy'
   const policy = (value: string) => declaring({ name, config: { 'cleanup.policy': value } })
   await run(policy('compact'))
@@ -214,7 +214,7 @@ changes('changes a cleanup.policy that loses records only with a warning, and no
   assert.equal(await kafka.config(name), { 'cleanup.policy': 'delete' })
 })
 
-changes('takes values as Kafka reads them: nothing to do for 0.50 where it says 0.5', async () => {
+changes('compares values as Kafka reads them: nothing to do for 0.50 where the cluster has 0.5', async () => {
   const config = { 'min.cleanable.dirty.ratio': '0.50', 'cleanup.policy': 'compact, delete', preallocate: 'FALSE' }
   const file = declaring({ name: 'c.same', config })
   assert.is((await run(file)).exitCode, 0)
@@ -223,7 +223,7 @@ changes('takes values as Kafka reads them: nothing to do for 0.50 where it says 
   assert.match(stdout, /\nNothing to do\n/)
 })
 
-changes('grows a keyed topic and warns that its keys move', async () => {
+changes('adds partitions to a keyed topic and warns that its keys move', async () => {
   await run(declaring({ name: 'g.keyed' }, { name: 'g.plain' }))
   await kafka.produce('g.keyed', 2)
   const file = declaring({ name: 'g.keyed', partitions: 2, key: 'symbol' }, { name: 'g.plain', partitions: 2 })
@@ -235,7 +235,7 @@ changes('grows a keyed topic and warns that its keys move', async () => {
   assert.is((await run([...file, '--check'])).exitCode, 0)
 })
 
-changes('changes what it can beside what it cannot, and exits 1', async () => {
+changes('changes what it can besides what it cannot, and exits 1', async () => {
   await run(declaring({ name: 'i.shrink', partitions: 2 }))
   const { exitCode, stdout } = await run(declaring({ name: 'i.shrink' }, { name: 'i.new' }))
   assert.is(exitCode, 1)
@@ -254,7 +254,7 @@ changes('touches only the topics named by --only', async () => {
   assert.is((await run([...file, '--only', 'o.one', '--check'])).exitCode, 0)
 })
 
-changes('names what failed and what was done, and the next run finishes', async () => {
+changes('names what failed and what was done, and the next run completes it', async () => {
   // Each key is valid alone, so only the creation itself finds out.
   const clash = { 'min.compaction.lag.ms': '100', 'max.compaction.lag.ms': '10' }
   const topics = [{ name: 'p.one' }, { name: 'p.bad', config: clash }, { name: 'p.two' }]
@@ -274,7 +274,7 @@ changes('names what failed and what was done, and the next run finishes', async 
   assert.equal([second.exitCode, JSON.parse(second.stdout).done], [0, ['p.bad created']])
 })
 
-changes('finishes after a kill -9 before and after the broker has done its part', async () => {
+changes('completes after a kill -9 before and after the broker has done its part', async () => {
   const moments = { before: 'k.before', after: 'k.after' }
   for (const [when, name] of Object.entries(moments)) {
     const file = declaring({ name, partitions: 2, config: { 'retention.ms': '1000' } })
@@ -288,7 +288,7 @@ changes('finishes after a kill -9 before and after the broker has done its part'
   }
 })
 
-changes('creates a topic whose deletion still goes on', async () => {
+changes('creates a topic while its deletion is in progress', async () => {
   const file = declaring({ name: 'e.again', partitions: 20 })
   await run(file)
   await kafka.produce('e.again', 1)
@@ -306,7 +306,7 @@ changes.run()
 
 const exported = suite('create-topics --export')
 
-exported('declares a cluster made by hand, so that nothing is left to do', async () => {
+exported('declares a manually created cluster, so that nothing is left to do', async () => {
   const configs: Record<string, Record<string, string>> = {
     'x.plain': {},
     null: { 'retention.ms': '1' },
@@ -416,14 +416,14 @@ wrong('names every mistake of the file at once, and then every one that only the
   assert.equal(await everything(), before)
 })
 
-wrong('names the mistakes of the file itself without a broker, at once', async () => {
+wrong('names the mistakes of the file immediately, without a broker', async () => {
   const file = declaring({ name: 'bad name' })
   const { exitCode, stderr } = await run(file, { env: { ...env, KAFKA_BOOTSTRAP_SERVERS: '127.0.0.1:1' } })
   assert.is(exitCode, 2)
   assert.match(stderr, /^✗ .*: found "bad name", expected/)
 })
 
-wrong('refuses a name that is not declared, and flags out of bounds or against each other', async () => {
+wrong('refuses an undeclared name, and flags out of range or in conflict', async () => {
   const both = await run(['--check', '--dry-run'])
   assert.equal([both.exitCode, both.stderr.includes('--check --dry-run: found together')], [2, true])
   const { exitCode, stderr } = await run(['--only', 'no.such.topic'])
@@ -448,7 +448,7 @@ wrong('exits 3 and names the cause when no broker answers in time', async () => 
   assert.match(unknown.stderr, /\(unknown host name\) .*\n {4}→ edit \.env: KAFKA_BOOTSTRAP_SERVERS=…\n$/)
 })
 
-wrong('exits 3 when the broker falls silent, and again once it is dead in the middle of a change', async () => {
+wrong('exits 3 when the broker stops answering, and when it dies during a change', async () => {
   const pid = runningEmbedded(settings.EMBEDDED_DATA_DIR).find(({ name }) => name === 'kafka')?.pid
   assert.ok(pid)
   process.kill(pid, 'SIGSTOP')

@@ -162,7 +162,7 @@ shown('shows the book that the market has', async () => {
   await page.context().close()
 })
 
-shown('shows what a message says as text', async () => {
+shown('shows the content of a message as text', async () => {
   const html = '<img src="x" onerror="document.title=1"><script>document.title=2</script>'
   await stack.send('trading.signals', [html], { key: '<b>K</b>' })
   const page = await open()
@@ -174,7 +174,7 @@ shown('shows what a message says as text', async () => {
 })
 
 for (const colorScheme of ['light', 'dark'] as const) {
-  shown(`can be read by all: roles, names and contrast, ${colorScheme}, and 390 pixels wide`, async () => {
+  shown(`is accessible: roles, names and contrast, ${colorScheme}, at 390 pixels`, async () => {
     // The page's rules keep axe out too.
     const page = await open({ colorScheme, viewport: { width: 390, height: 800 }, bypassCSP: true })
     await page.locator(card('kafka', 'healthy')).waitFor()
@@ -200,7 +200,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
   })
 }
 
-shown('shows a killed Kafka, and goes on showing the others', async () => {
+shown('shows a killed Kafka, and keeps showing the others', async () => {
   const page = await open()
   await page.locator(card('kafka', 'healthy')).waitFor()
   await sees(page, '#groups tr', 'l2_ingest.l2')
@@ -219,7 +219,7 @@ shown('shows a killed Kafka, and goes on showing the others', async () => {
   await page.context().close()
 })
 
-shown('says that it is cut off when its server ends', async () => {
+shown('reports that it is disconnected when its server ends', async () => {
   const page = await open()
   await sees(page, '#connection', 'Live')
   assert.equal(trouble, [])

@@ -49,7 +49,7 @@ const statusOf = async (...args: Parameters<typeof ask>) => (await ask(...args))
 
 const page = suite('npm run ui')
 
-page('prints its address, and serves the page with all its files and nothing else', async () => {
+page('prints its address, and serves the page with its files and nothing else', async () => {
   assert.is(ui.output(), `http://127.0.0.1:${port}\n`)
   const { status, body, headers } = await ask('/')
   assert.equal([status, headers['content-type']], [200, 'text/html; charset=utf-8'])
@@ -63,7 +63,7 @@ page('prints its address, and serves the page with all its files and nothing els
     assert.is(await statusOf(file), 400, file)
 })
 
-page('shows only: other methods are refused', async () => {
+page('is read-only: refuses other methods', async () => {
   for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']) {
     const { status, headers } = await ask('/api/snapshot', {}, method)
     assert.equal([status, headers.allow], [405, 'GET, HEAD'], method)
@@ -101,7 +101,7 @@ interface Snapshot {
   parts: { name: string; problem: unknown; data: Record<string, unknown> }[]
 }
 
-page('tells health, topics, groups and tables as they are', async () => {
+page('reports health, topics, groups and tables', async () => {
   const topic = await topicOf('snapshot')
   await kafka.produce(topic, 10)
   const group = `ui-${process.pid}-group`
@@ -151,7 +151,7 @@ page('tells health, topics, groups and tables as they are', async () => {
   await kafka.admin((admin) => admin.deleteGroups([group]))
 })
 
-page('shows the last messages as text, whatever they hold, and no password', async () => {
+page('shows the last messages as text, whatever they contain, and no password', async () => {
   const topic = await topicOf('messages')
   const password = stack.settings.CLICKHOUSE_PASSWORD
   const values = [
@@ -178,7 +178,7 @@ page('shows the last messages as text, whatever they hold, and no password', asy
   assert.match(problem.text, `${topic}x: found no such topic`)
 })
 
-page('tells of a symbol without a book that it has none, whatever its name', async () => {
+page('reports a symbol without a book, whatever its name', async () => {
   for (const symbol of [`none-${process.pid}`, "x' OR 1=1 --", '{symbol:String}', '%']) {
     const { status, body } = await ask(`/api/book?symbol=${encodeURIComponent(symbol)}`)
     assert.equal([status, JSON.parse(body)], [200, { symbol, time: null, bids: [], asks: [] }])
@@ -203,7 +203,7 @@ function parseMetrics(text: string): { types: Map<string, string>; samples: Map<
   return { types, samples }
 }
 
-page('gives the same as metrics, in the names of Prometheus', async () => {
+page('serves the same as metrics, with Prometheus names', async () => {
   const topic = await topicOf('metrics')
   await kafka.produce(topic, 5)
   const { status, headers, body } = await ask('/metrics')
@@ -225,7 +225,7 @@ page('gives the same as metrics, in the names of Prometheus', async () => {
   assert.ok((samples.get('l2_table_rows{table="market_l2"}') ?? -1) >= 0)
 })
 
-page('sends what changes as it changes, to whoever looks, and reads nothing for nobody', async () => {
+page('sends changes as they happen, to every viewer, and reads nothing without one', async () => {
   const topic = await topicOf('events')
   const stopping = new AbortController()
   const { body } = await fetch(`${ui.url}/events`, { signal: stopping.signal })
@@ -252,7 +252,7 @@ page('sends what changes as it changes, to whoever looks, and reads nothing for 
   await listening
 })
 
-page('names who has its port, and is content with a page of the same stack', async () => {
+page('names the owner of its port, and reuses a page of the same stack', async () => {
   const again = await runScript('ui.mts', ['--port', String(port)], { env: stack.env })
   assert.equal([again.exitCode, again.stdout, again.stderr], [0, `http://127.0.0.1:${port}\n`, ''])
   const elsewhere = await runScript('ui.mts', ['--port', String(port)], {

@@ -6,7 +6,7 @@ import { readStruct, type Struct, type Value, writeStruct } from '../../scripts/
 const [TRUE, FALSE, BYTE, I32, I64, BINARY, LIST, STRUCT] = [1, 2, 3, 5, 6, 8, 9, 12]
 const thrift = suite('thrift')
 
-thrift('reads what the specification gives as bytes', () => {
+thrift('reads the bytes of the specification', () => {
   // Field 1: i32 150, zigzag 300; field 2: true; field 20, so with its number: the text "PAR1"; field 21: a list of 16 bytes.
   const bytes = Buffer.from([
     0x15,
@@ -65,7 +65,7 @@ thrift('reads what it writes', () => {
   fc.assert(fc.property(struct, (value) => assert.equal(readStruct(writeStruct(value)), value)))
 })
 
-thrift('takes no other bytes for a struct, and does not hang on any', () => {
+thrift('rejects other bytes, and hangs on none', () => {
   for (const bytes of [[], [0x15], [0x15, 0x80], [0x18, 0x7f, 0], [0x19, 0xf3, 0xff, 0xff, 0x7f], [0x1b, 0], [0x1d, 0]])
     assert.throws(
       () => readStruct(Buffer.from(bytes)),

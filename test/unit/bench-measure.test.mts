@@ -4,7 +4,7 @@ import { measure, median, runGood } from '../../bench/measure.mts'
 
 const middles = suite('median')
 
-middles('is the middle of an odd number, the mean of the middle two of an even one, whatever their order', () => {
+middles('is the middle of an odd number of values, the mean of the middle two of an even one, in any order', () => {
   assert.equal([median([3, 1, 2]), median([4, 1, 3, 2]), median([7]), median([10, 9])], [2, 2.5, 7, 9.5])
   assert.ok(Number.isNaN(median([])))
 })
@@ -13,7 +13,7 @@ middles.run()
 
 const takes = suite('measure')
 
-takes('runs the cases in turn, prepares each, and leaves the first round out', async () => {
+takes('runs the cases in turn, prepares each, and skips the first round', async () => {
   const calls: string[] = []
   const call = (name: string) => async () => void calls.push(name)
   const measured = await measure(

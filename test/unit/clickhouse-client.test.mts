@@ -79,7 +79,7 @@ const ANSWERS: [string, (response: ServerResponse) => void, string][] = [
 const asking = suite('withClickHouse')
 
 for (const [what, answer, expected] of ANSWERS) {
-  asking(`could not tell, answered by ${what}`, async () => {
+  asking(`could not tell if ${what} answers`, async () => {
     const [exitCode, code, found] = await ask(answer)
     assert.equal([exitCode, code], [3, UNREACHABLE], found)
     // Whichever bound comes first on this machine.

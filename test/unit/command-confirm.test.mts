@@ -26,7 +26,7 @@ for (const [what, command] of Object.entries({
     ['yes\r', 7],
     ['\x03', 8],
   ] as const) {
-    asking(`takes ${JSON.stringify(keys)} after Ctrl-Z and fg, ${what}`, async () => {
+    asking(`accepts ${JSON.stringify(keys)} after Ctrl-Z and fg, ${what}`, async () => {
       const { screen } = await typeOnTerminal(['bash', '--norc', '--noprofile', '-i'], env, [
         { question: PROMPT, keys: `${command}\r` },
         { question: /Destroy\? /, keys: '\x1a' },

@@ -43,12 +43,12 @@ async function interruptTwice(tidyMs: number, betweenMs: number) {
   return { exitCode, signal, printed }
 }
 
-interrupts('takes the second signal of one Ctrl-C, which npm sends, for the same', async () => {
+interrupts('treats the second signal of one Ctrl-C, which npm sends, as the same', async () => {
   const { exitCode, signal, printed } = await interruptTwice(300, 0)
   assert.equal([exitCode, signal, printed], [5, null, 'ready\ntidying up\n'])
 })
 
-interrupts('ends at once at a later one', async () => {
+interrupts('ends immediately at a later one', async () => {
   const { exitCode, signal } = await interruptTwice(15_000, 700)
   assert.equal([exitCode, signal], [null, 'SIGINT'])
 })

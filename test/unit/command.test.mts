@@ -59,7 +59,7 @@ const GOOD: [string[], Record<string, unknown>][] = [
   [['--only', 'a,b', '--only=c,d', 'e', '--dry-run'], { only: ['a', 'b', 'c', 'd', 'e'], 'dry-run': true }],
 ]
 for (const [argv, expected] of GOOD) {
-  flags(`"${argv.join(' ')}" is understood`, () => {
+  flags(`accepts "${argv.join(' ')}"`, () => {
     assert.equal(parseFlags(SPEC, argv), { options: { ...NONE, ...expected }, args: [] })
   })
 }
@@ -101,7 +101,7 @@ const BAD: [string[], [subject: string, found: string, expected?: string][]][] =
   ],
 ]
 for (const [argv, expected] of BAD) {
-  flags(`${JSON.stringify(argv)} is refused`, () => {
+  flags(`refuses ${JSON.stringify(argv)}`, () => {
     try {
       parseFlags(SPEC, argv)
     } catch (error) {
@@ -124,7 +124,7 @@ for (const [argv, expected] of BAD) {
   })
 }
 
-flags('arguments are for commands that take them, also after --', () => {
+flags('accepts arguments only for commands that take them, also after --', () => {
   assert.equal(parseFlags(WITH_ARGUMENTS, ['a', '--dry-run', 'b', '--', '--c']).args, ['a', 'b', '--c'])
   assert.equal(parseFlags(WITH_ARGUMENTS, ['--only', 'a', '--', 'b']), {
     options: { ...NONE, only: ['a'] },
@@ -170,7 +170,7 @@ Example: ./x.mts --wait 9`,
   )
 })
 
-help('shows short flags, and what --json prints of a stream', () => {
+help('shows short flags, and describes --json of a stream', () => {
   const text = helpText({
     name: './x.mts',
     summary: 'Shows things.',
@@ -198,14 +198,14 @@ const finding = (severity: Severity, code = 'CODE'): Finding => ({
 
 const findings = suite('findings')
 
-findings('mean an exit code: bad before unknown before good', () => {
+findings('determine the exit code: bad before unknown before good', () => {
   assert.is(exitCodeOf([]), 0)
   assert.is(exitCodeOf([finding('warning')]), 0)
   assert.is(exitCodeOf([finding('warning'), finding('unknown')]), 3)
   assert.is(exitCodeOf([finding('unknown'), finding('error')]), 1)
 })
 
-findings('read as one sentence and what to do next', () => {
+findings('read as one sentence and the next command', () => {
   const plain = paintFor({}, {})
   assert.is(
     renderFindings([finding('error'), finding('unknown'), finding('warning')], plain),
@@ -223,7 +223,7 @@ findings('read as one sentence and what to do next', () => {
   assert.is(renderFindings([], plain), '')
 })
 
-findings('are coloured on a terminal only, unless NO_COLOR or TERM forbid it', () => {
+findings('are coloured only on a terminal, unless NO_COLOR or TERM forbids it', () => {
   const red = '\u001b[31mx\u001b[0m'
   const painted = (isTTY: boolean, env: NodeJS.ProcessEnv) => paintFor({ isTTY }, env)('red', 'x')
   assert.is(painted(true, { TERM: 'xterm' }), red)
@@ -233,14 +233,14 @@ findings('are coloured on a terminal only, unless NO_COLOR or TERM forbid it', (
   assert.is(painted(false, {}), 'x')
 })
 
-findings('travel in errors with their exit code', () => {
+findings('are carried by errors with their exit code', () => {
   const [bad, unclear] = [finding('error'), finding('unknown')]
   assert.equal([configError([bad]).exitCode, configError([bad]).findings], [2, [bad]])
   assert.equal([cannotTell(unclear).exitCode, cannotTell(unclear).findings], [3, [unclear]])
   assert.is(configError([bad, bad]).message, 'redis: found nothing, expected PONG\nredis: found nothing, expected PONG')
 })
 
-findings('tell an error with its causes and without its stack', () => {
+findings('show an error with its causes and without its stack', () => {
   assert.is(reason(new Error('no')), 'no')
   assert.is(reason(new Error('no', { cause: new Error('because') })), 'no (because)')
   assert.is(reason(new Error('no: because', { cause: new Error('because') })), 'no: because')
@@ -294,11 +294,11 @@ command('prints one JSON object from the same findings', async () => {
   assert.equal([severity, code, hint], ['warning', 'ODD', 'do'])
 })
 
-command('exits as the command says where the findings do not', async () => {
+command('uses the exit code of the command if the findings do not determine it', async () => {
   assert.equal(await run('--how', 'declined'), { exitCode: 1, stdout: 'not done\n', stderr: 'working\n' })
 })
 
-command('tells failures on stderr, with --json on stdout', async () => {
+command('reports failures on stderr, with --json on stdout', async () => {
   const refused = await run('--how', 'refused')
   assert.equal([refused.exitCode, refused.stdout], [2, ''])
   assert.match(refused.stderr, 'it: found this, expected that [ODD]')
@@ -307,14 +307,14 @@ command('tells failures on stderr, with --json on stdout', async () => {
   assert.equal([json.exitCode, json.stderr, JSON.parse(json.stdout).exitCode], [2, 'working\n', 2])
 })
 
-command('tells wrong use with exit code 2, as text and as JSON', async () => {
+command('reports wrong use with exit code 2, as text and as JSON', async () => {
   const { exitCode, stdout, stderr } = await run('--bad')
   assert.equal([exitCode, stdout], [2, ''])
   assert.match(stderr, '--bad: unknown flag [USAGE]\n    → ./x.mts --help')
   assert.is(JSON.parse((await run('--bad', '--json')).stdout).findings[0].subject, '--bad')
 })
 
-command('calls its own defects that, with the stack and exit code 3', async () => {
+command('reports an internal error as such, with the stack and exit code 3', async () => {
   const { exitCode, stderr } = await run('--how', 'broken')
   assert.is(exitCode, 3)
   assert.match(stderr, /TypeError: a defect\n\s+at /)
@@ -327,12 +327,12 @@ command('shows its help without doing anything', async () => {
   assert.match(stdout, /^Usage: \.\/x\.mts \[options\]\n/)
 })
 
-command('writes long output whole', async () => {
+command('writes long output completely', async () => {
   assert.is((await run('--how', 'long')).stdout.length, 1_000_001)
   assert.is(JSON.parse((await run('--how', 'long', '--json')).stdout).long.length, 1_000_000)
 })
 
-command('does not mind a reader that closes the pipe early', async () => {
+command('ignores a reader that closes the pipe early', async () => {
   for (const stream of ['stdout', 'stderr'] as const) {
     const child = spawn(path.join(LIB, 'run'), [path.join(FOLDER, 'x.mts'), '--how', 'long'], { stdio: 'pipe' })
     let other = ''

@@ -8,7 +8,7 @@ import { projectFolder } from '../support/project.mts'
 
 const running = suite('run')
 
-running('gives exit code and both outputs, and passes arguments as they are', async () => {
+running('returns exit code and both outputs, and passes arguments unchanged', async () => {
   const odd = ['a b', '$HOME', '*', "'", '"', '']
   const { ok, exitCode, stdout, stderr } = await run([
     'sh',
@@ -21,25 +21,25 @@ running('gives exit code and both outputs, and passes arguments as they are', as
   assert.equal(await run(['true']), { ok: true, exitCode: 0, stdout: '', stderr: '' })
 })
 
-running('gives no input, and the folder and variables that are asked for', async () => {
+running('passes no input, and the given folder and variables', async () => {
   const folder = projectFolder()
   const { stdout } = await run(['sh', '-c', 'cat; pwd -P; echo "$A"'], { cwd: folder, env: { ...process.env, A: 'x' } })
   assert.equal(stdout, `${folder}\nx\n`)
 })
 
-running('says 127 of a program that is not there', async () => {
+running('returns 127 for a missing program', async () => {
   const { ok, exitCode } = await run(['no-such-program'])
   assert.equal([ok, exitCode], [false, 127])
 })
 
-running('kills what takes too long, with its children, even where it ends well at SIGTERM', async () => {
+running('kills a program that takes too long, with its children, even if it ends well at SIGTERM', async () => {
   const script = 'trap "exit 0" TERM; sleep 60 & echo $!; wait'
   const { ok, exitCode, stdout, stderr } = await run(['sh', '-c', script], { timeoutMs: 500 })
   assert.equal([ok, exitCode, stderr], [false, null, 'no answer within 0.5 s'])
   assert.is(bornAt(Number(stdout)), undefined)
 })
 
-running('kills what says too much', async () => {
+running('kills a program that prints too much', async () => {
   const { ok, exitCode, stderr } = await run(['yes'], { maxBytes: 1000, timeoutMs: 60_000 })
   assert.equal([ok, exitCode, stderr], [false, null, 'more than 1000 bytes of output'])
 })
@@ -47,7 +47,7 @@ running.run()
 
 const finding = suite('findCommand')
 
-finding('looks on the PATH that it is given', async () => {
+finding('searches the PATH that it is given', async () => {
   const folder = projectFolder({ tool: '#!/bin/sh\n' })
   assert.is(await findCommand('tool', { PATH: folder }), undefined)
   chmodSync(path.join(folder, 'tool'), 0o755)

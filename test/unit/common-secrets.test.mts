@@ -34,11 +34,11 @@ for (const [form, text] of Object.entries({
   })
 }
 
-redacting('leaves other text as it is', () => {
+redacting('leaves other text unchanged', () => {
   assert.is(redact('abc of port 6380, p"ä'), 'abc of port 6380, p"ä')
 })
 
-redacting('is done for what findings say was found', () => {
+redacting('applies to findings', () => {
   const { found } = error('CODE', 'redis', { found: `ERR unknown command '${SECRET}'`, hint: 'npm start' })
   assert.is(found, "ERR unknown command '[secret]'")
 })

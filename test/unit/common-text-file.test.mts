@@ -21,7 +21,7 @@ symlinkSync('pipe', at('link-to-pipe'))
 
 const reading = suite('readTextFile')
 
-reading('gives the text, through links too', () => {
+reading('returns the text, through links too', () => {
   assert.is(readTextFile(at('plain')), 'A=é\r\n')
   assert.is(readTextFile(at('link')), 'A=é\r\n')
   assert.is(readTextFile(at('empty')), '')
@@ -29,7 +29,7 @@ reading('gives the text, through links too', () => {
   assert.match(readTextFile('/proc/self/status') ?? '', /^Name:/)
 })
 
-reading('gives nothing where nothing is', () => {
+reading('returns undefined if there is nothing', () => {
   assert.is(readTextFile(at('gone')), undefined)
   assert.is(readTextFile(at('gone/too')), undefined)
 })
@@ -55,7 +55,7 @@ for (const [name, message] of REFUSED) {
   })
 }
 
-reading('refuses devices, also endless ones', () => {
+reading('refuses devices, including endless ones', () => {
   for (const device of ['/dev/zero', '/dev/null']) assert.throws(() => readTextFile(device), /^a device$/)
 })
 

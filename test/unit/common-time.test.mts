@@ -4,7 +4,7 @@ import { parseTime, zoneOf } from '../../scripts/lib/common/time.mts'
 
 const time = suite('parseTime')
 
-time('ISO with and without offset, UTC without, seconds since 1970', () => {
+time('reads ISO with and without offset (UTC without), and seconds since 1970', () => {
   const expected = 1_795_428_000_000_001
   for (const text of [
     '2026-11-23T10:00:00.000001',
@@ -29,7 +29,7 @@ time('ISO with and without offset, UTC without, seconds since 1970', () => {
     assert.throws(() => parseTime(text), /timestamp: /)
 })
 
-time('times that the tables cannot hold, and days and minutes that nobody has, are none', () => {
+time('refuses times that the tables cannot store, and days and minutes that do not exist', () => {
   assert.is(parseTime('2106-02-06T23:59:59').us, 4_294_943_999_000_000)
   assert.is(parseTime('4294943999.999999').us, 4_294_943_999_999_999)
   assert.is(parseTime('2024-02-29').us, 1_709_164_800_000_000)
@@ -52,7 +52,7 @@ time('times that the tables cannot hold, and days and minutes that nobody has, a
     assert.throws(() => parseTime(text), /timestamp: /)
 })
 
-time('times are written as ISO 8601 has it, and nothing is around them', () => {
+time('accepts ISO 8601 only, with nothing around it', () => {
   for (const text of [
     '2026-11-23t10:00:00',
     '2026-11-23T10',
@@ -65,7 +65,7 @@ time('times are written as ISO 8601 has it, and nothing is around them', () => {
   ])
     assert.throws(() => parseTime(text), /timestamp: /)
 })
-time('milliseconds, microseconds and nanoseconds are distinguished by their digits, and sent as exact seconds', () => {
+time('distinguishes milliseconds, microseconds and nanoseconds by their digits, and returns exact seconds', () => {
   for (const [text, us, json] of [
     ['1795428000123', 1_795_428_000_123_000, '"1795428000.123"'],
     ['1795428000123.5', 1_795_428_000_123_500, '"1795428000.1235"'],
@@ -77,7 +77,7 @@ time('milliseconds, microseconds and nanoseconds are distinguished by their digi
   assert.equal(parseTime('1795428000.5'), { us: 1_795_428_000_500_000, json: '1795428000.5', own: true })
 })
 
-time('a time without offset is one of the zone, summer or winter; others stay as they are', () => {
+time('reads a time without offset in the zone, summer or winter, and leaves others unchanged', () => {
   const zone = zoneOf('America/New_York')
   for (const [text, json] of [
     ['2026-11-25 10:00:00.123456', '"2026-11-25T15:00:00.123456Z"'],

@@ -27,7 +27,7 @@ function clock(busyMs = 0) {
 
 const wait = suite('waitUntil')
 
-wait('checks at once and sleeps for nothing when the answer is there', async () => {
+wait('checks immediately and does not sleep if the answer is there', async () => {
   const { sleeps, check, ...time } = clock()
   assert.is(
     await waitUntil(
@@ -39,7 +39,7 @@ wait('checks at once and sleeps for nothing when the answer is there', async () 
   assert.equal(sleeps, [])
 })
 
-wait('takes any value but undefined and false for the answer', async () => {
+wait('accepts any value except undefined and false as the answer', async () => {
   for (const value of [0, '', null, true]) {
     const { check, ...time } = clock()
     assert.is(
@@ -62,7 +62,7 @@ wait('takes any value but undefined and false for the answer', async () => {
   }
 })
 
-wait('polls until the answer comes', async () => {
+wait('polls until there is an answer', async () => {
   const { sleeps, checks, check, ...time } = clock()
   const third = check((index) => index === 2 && 'up')
   assert.is(await waitUntil(third, { timeoutMs: 1_000, pollMs: 100, ...time }), 'up')
@@ -105,7 +105,7 @@ wait('counts the time that checks take', async () => {
   assert.equal([sleeps, checks], [[50], [0, 250]])
 })
 
-wait('checks once without any time', async () => {
+wait('checks once with no time at all', async () => {
   const { checks, check, ...time } = clock()
   assert.is(
     await waitUntil(
@@ -117,14 +117,14 @@ wait('checks once without any time', async () => {
   assert.equal(checks, [0])
 })
 
-wait('gives what was read last, good or not', async () => {
+wait('returns the last value, good or not', async () => {
   const { checks, check, ...time } = clock()
   const read = check((index) => index)
   assert.is(await readUntil(read, (value) => value === 9, { timeoutMs: 250, pollMs: 100, ...time }), 3)
   assert.equal(checks, [0, 100, 200, 250])
 })
 
-wait('passes on what a check throws', async () => {
+wait('passes on errors of a check', async () => {
   const failing = waitUntil(() => Promise.reject(new RangeError('no')), { timeoutMs: 1_000, pollMs: 100 })
   assert.is(await failing.catch((error: Error) => error.message), 'no')
 })

@@ -18,7 +18,7 @@ const LIMITS = [
 
 const production = suite('docs/production.md')
 
-production('gives limits that the settings take, with their sum, and leaves a fifth of the machine', () => {
+production('has limits that the settings accept, with their sum, and leaves a fifth of the machine free', () => {
   const blocks = [...document.matchAll(/^(\d+) GB, limits of (\d+) MB together:\n\n```ini\n([\s\S]*?)```/gm)]
   assert.equal(
     blocks.map(([, gigabytes]) => gigabytes),

@@ -21,7 +21,7 @@ const containers = [container('kafka', 560 * MIB), container('redis', 2880 * MIB
 
 const machine = suite('machineFindings')
 
-machine('warns of a machine with less memory than the containers may take together', () => {
+machine('warns of a machine with less memory than the sum of the limits', () => {
   assert.equal(machineFindings(containers, 3439 * MIB), [
     {
       severity: 'warning',
@@ -34,7 +34,7 @@ machine('warns of a machine with less memory than the containers may take togeth
   ])
 })
 
-machine('has nothing to say about one with enough, or of unknown memory, or without containers', () => {
+machine('returns nothing for enough memory, unknown memory, or no containers', () => {
   assert.equal(machineFindings(containers, 3440 * MIB), [])
   assert.equal(machineFindings(containers, undefined), [])
   assert.equal(machineFindings([], 1), [])

@@ -10,7 +10,7 @@ for (const [files, codes] of [
   ['confined', []],
   ['all', []],
 ] as const) {
-  confinement(`a process launched with "${files}" files: ${codes[0] ?? 'nothing'}`, () => {
+  confinement(`reports ${codes[0] ?? 'nothing'} for a process started with "${files}" files`, () => {
     const { pid = 0 } = spawn('sleep', ['60'], { env: { ...process.env, L2_CLICKHOUSE_FILES: files } })
     try {
       assert.equal(
@@ -23,7 +23,7 @@ for (const [files, codes] of [
   })
 }
 
-confinement('a process that has ended, and a stack without ClickHouse, give nothing', () => {
+confinement('reports nothing for an ended process and for a stack without ClickHouse', () => {
   assert.equal(confinementFindings([{ name: 'clickhouse', pid: 2 ** 22 + 1 }]), [])
   assert.equal(confinementFindings([]), [])
 })

@@ -14,17 +14,17 @@ import { cleanEnv, projectFolder } from '../support/project.mts'
 const mode = suite('modeOf')
 const containers = [{ service: 'redis', state: 'exited' } as Container]
 
-mode('is Docker where there are containers, whatever an embedded stack left', () => {
+mode('is Docker if there are containers, whatever an embedded stack left', () => {
   assert.is(modeOf(containers, projectFolder()), 'docker')
   assert.is(modeOf(containers, projectFolder({ 'logs/redis.log': '', 'run/redis.json': '{}' })), 'docker')
 })
 
-mode('is embedded where a process is recorded, and after a stop, which leaves the logs', () => {
+mode('is embedded if a process is recorded, and after a stop, which keeps the logs', () => {
   for (const files of [{ 'run/redis.json': '{}' }, { 'logs/redis.log': '' }] as Record<string, string>[])
     assert.is(modeOf([], projectFolder(files)), 'embedded')
 })
 
-mode('is unknown where nothing ever ran, or Docker does not say', () => {
+mode('is unknown if nothing ever ran, or Docker does not answer', () => {
   assert.is(modeOf([], projectFolder()), 'unknown')
   assert.is(modeOf(undefined, projectFolder({ 'logs/redis.log': '' })), 'unknown')
 })
@@ -62,7 +62,7 @@ files.run()
 
 const hints = suite('logHint')
 
-hints('names the file in EMBEDDED_DATA_DIR where the embedded service is recorded, else the container', () => {
+hints('names the file in EMBEDDED_DATA_DIR if the embedded service is recorded, otherwise the container', () => {
   const folder = projectFolder()
   const settings = readSettings(cleanEnv({ EMBEDDED_DATA_DIR: folder }))
   assert.is(logHint('redis', settings), 'docker logs l2_redis')
@@ -76,14 +76,14 @@ hints.run()
 
 const production = suite('refuseProduction')
 
-production('refuses the embedded stack where COMPOSE_FILE names docker-compose.prod.yml', () => {
+production('refuses the embedded stack if COMPOSE_FILE names docker-compose.prod.yml', () => {
   refuseProduction(false)
   assert.throws(() => refuseProduction(true), /the embedded stack has no TLS/)
   const isNamed = (dotEnv: string) => isProduction(cleanEnv(), projectFolder({ '.env': dotEnv }))
   assert.equal(['', BOTH, 'COMPOSE_FILE=docker-compose.yml:docker-compose.prod.yml'].map(isNamed), [false, false, true])
 })
 
-production('lets npm start go on with the logins of that file alone', async () => {
+production('lets npm start continue with the logins of that file alone', async () => {
   const told = async (values: NodeJS.ProcessEnv, isNamed: boolean) => {
     const root = projectFolder({ '.env.template': readFileSync(path.join(ROOT, '.env.template'), 'utf8') })
     return (await foreignTargets(readSettings(cleanEnv(values), root), isNamed)).map(({ subject }) => subject)

@@ -39,7 +39,7 @@ const GOOD: [string[], object][] = [
   ],
 ]
 for (const [argv, expected] of GOOD)
-  asked(`reads ${argv.join(' ') || 'nothing'}`, () => assert.equal(read(argv), expected))
+  asked(`reads ${argv.join(' ') || 'no arguments'}`, () => assert.equal(read(argv), expected))
 
 const PLACES = 'earliest, latest, an offset such as 42, a time such as 2026-11-23T14:30, or an age such as -5m'
 const BAD: [string[], string][] = [

@@ -56,7 +56,7 @@ for (const [each, records, moved] of MOVES) {
   })
 }
 
-plan('shows what moves, and counts what does not', () => {
+plan('shows what moves, and counts the rest', () => {
   const moves = [
     move(50, 20),
     { ...move(50, 90), partition: 1 },

@@ -29,7 +29,7 @@ const group = (...partitions: GroupPosition[]): GroupPositions => ({
 
 const rates = suite('statusOf')
 
-rates('counts what is read and written between two looks, over the partitions', () => {
+rates('counts what is read and written between two reads, over the partitions', () => {
   const before = group(at(0, 100, 1_000), at(1, 50, 500))
   const after = group(at(1, 150, 520), at(0, 300, 1_040))
   assert.equal(statusOf(before, after, 2), {
@@ -59,7 +59,7 @@ const topicOf = (before: GroupPositions | undefined, after: GroupPositions) => {
   return [topic?.lag, topic?.consumedPerSecond, topic?.producedPerSecond, topic?.catchUpSeconds]
 }
 
-rates('never catches up with writers that are as fast, nor when nothing is read', () => {
+rates('never catches up with writers that are as fast, or when nothing is read', () => {
   assert.equal(topicOf(group(at(0, 0, 100)), group(at(0, 10, 110))), [100, 10, 10, null])
   assert.equal(topicOf(group(at(0, 0, 100)), group(at(0, 0, 100))), [100, 0, 0, null])
 })
@@ -69,14 +69,14 @@ rates('has caught up without lag', () => {
   assert.equal(topicOf(group(at(0, 100, 100)), group(at(0, 100, 100))), [0, 0, 0, 0])
 })
 
-rates('takes no rate from a group, partition or commit that was not there before, nor from a reset', () => {
+rates('derives no rate from a new group, partition or commit, or from a reset', () => {
   assert.equal(topicOf(undefined, group(at(0, 10, 100))), [90, 0, 0, null])
   assert.equal(topicOf(group(), group(at(0, 10, 100))), [90, 0, 0, null])
   assert.equal(topicOf(group(at(0, undefined, 100)), group(at(0, 10, 100))), [90, 0, 0, null])
   assert.equal(topicOf(group(at(0, 50, 100)), group(at(0, 0, 100))), [100, 0, 0, null])
 })
 
-rates('does not know the lag where an end is not reported', () => {
+rates('does not know the lag if an end is not reported', () => {
   const [topic] = statusOf(undefined, group(at(0, 1, 1), at(1, 1, undefined)), 1).topics
   assert.equal(
     [topic?.lag, topic?.catchUpSeconds, topic?.partitions[1]],

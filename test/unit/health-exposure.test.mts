@@ -20,13 +20,13 @@ function told(dotEnv: string, mode: number) {
   return readableEnv(root, cleanEnv()).map(({ severity, code, found, hint }) => [severity, code, found, hint])
 }
 
-env('is a warning once a password of its own is in it', () => {
+env('is a warning once it contains a custom password', () => {
   const found = 'other users of this machine can read it, with CLICKHOUSE_PASSWORD in it'
   for (const mode of [0o644, 0o640, 0o604])
     assert.equal(told('CLICKHOUSE_PASSWORD=own-word\n', mode), [['warning', 'ENV_READABLE', found, 'chmod 600 .env']])
 })
 
-env('is none with the published passwords, without any, for its owner alone, and without the file', () => {
+env('is fine with the published passwords, without passwords, for its owner only, and if missing', () => {
   assert.equal(told(TEMPLATE, 0o644), [])
   assert.equal(told("REDIS_PASSWORD=''\nBIND_ADDRESS=0.0.0.0\n", 0o644), [])
   assert.equal(told('CLICKHOUSE_PASSWORD=own-word\n', 0o600), [])
@@ -47,11 +47,11 @@ const LOGIN = {
   ...{ KAFKA_SASL_USERNAME: 'l2', KAFKA_SASL_PASSWORD: 'kafka-word' },
 }
 
-ports('are no matter on the loopback address', () => {
+ports('are fine on the loopback address', () => {
   assert.equal([open({}, false), open({ BIND_ADDRESS: '127.0.0.9' }, false)], [[], []])
 })
 
-ports('are named without a password of their own, and without TLS', () => {
+ports('are reported without a custom password, and without TLS', () => {
   const of = (...services: string[]) => services.map((service) => `warning PORT_EXPOSED ${service}`)
   const plain = 'warning PORT_PLAIN BIND_ADDRESS 0.0.0.0'
   const bind = { BIND_ADDRESS: '0.0.0.0' }
@@ -59,7 +59,7 @@ ports('are named without a password of their own, and without TLS', () => {
   assert.equal(open({ ...bind, ...PASSWORDS }, false), [...of('zookeeper', 'kafka', 'kafka-ui'), plain])
 })
 
-ports('are as they should be with docker-compose.prod.yml and passwords', () => {
+ports('are fine with docker-compose.prod.yml and passwords', () => {
   const bind = { BIND_ADDRESS: '0.0.0.0', ...LOGIN }
   assert.equal(open({ ...bind, ...PASSWORDS }, true), [])
   assert.equal(open({ ...bind, REDIS_PASSWORD: 'redis-word' }, true), ['warning PORT_EXPOSED clickhouse'])
@@ -67,7 +67,7 @@ ports('are as they should be with docker-compose.prod.yml and passwords', () => 
 ports.run()
 
 const certificates = suite('certificates that end')
-certificates('are named 30 days before, those of certs/ and those of the settings, each once', async () => {
+certificates('are reported 30 days ahead, those of certs/ and those of the settings, each once', async () => {
   const root = projectCopy()
   const made = await runFile(path.join(root, 'scripts/secrets.mts'), ['--production'], { env: cleanEnv() })
   // Without openssl there are none to look at.

@@ -51,7 +51,7 @@ function circles(nodes: string[], next: (node: string) => string[]): string[][] 
 
 const imports = suite('imports')
 
-imports('are of files that exist, in rooms that have a level', () => {
+imports('name existing files in folders that have a level', () => {
   assert.ok(arrows.length > 200, `found only ${arrows.length}`)
   assert.equal(
     arrows.filter(({ to }) => !files.includes(to)),
@@ -63,14 +63,14 @@ imports('are of files that exist, in rooms that have a level', () => {
   )
 })
 
-imports('never look up', () => {
+imports('never point up', () => {
   assert.equal(
     arrows.filter(({ from, to }) => levelOf(to) > levelOf(from)).map(({ from, to }) => `${from} → ${to}`),
     [],
   )
 })
 
-imports('go one way between two folders', () => {
+imports('point one way between two folders', () => {
   const rooms = LEVELS.flat()
   const next = (room: string) =>
     [...new Set(arrows.filter(({ from }) => roomOf(from) === room).map(({ to }) => roomOf(to)))].filter(
@@ -79,7 +79,7 @@ imports('go one way between two folders', () => {
   assert.equal(circles(rooms, next), [])
 })
 
-imports('make no circle of files', () => {
+imports('form no circle of files', () => {
   assert.equal(
     circles(files, (file) => importsOf(file)),
     [],

@@ -96,7 +96,7 @@ proof('waits for every high watermark', async () => {
   assert.equal([await proveReset(fake({ offsets }), [declared], [], [], 5_000), asked], [[], 3])
 })
 
-proof('does not hold for a partition that never tells its own', async () => {
+proof('fails for a partition that never reports its own', async () => {
   const offsets = () => [end(0, 'NONE', 0), end(1, 'NOT_LEADER_OR_FOLLOWER', -1)]
   const committed = [{ topic: 't', partition: 1, offset: 5 }]
   const group = { id: 'g', state: 'Empty', members: [], subscribed: [], committed }
@@ -104,7 +104,7 @@ proof('does not hold for a partition that never tells its own', async () => {
   assert.equal(told(findings), ['unknown RESET_UNPROVEN t: no high watermark of partitions 1 in 0.12 s'])
 })
 
-proof('does not hold for a partition without a leader', async () => {
+proof('fails for a partition without a leader', async () => {
   const leaderless = { ...seen, topics: [{ ...topic, partitions: [partition(0), partition(1, -1)] }] }
   const cluster = fake({ metadata: () => leaderless, offsets: () => [end(0, 'NONE', 0)] })
   assert.equal(
@@ -135,13 +135,13 @@ const behind: Answers = {
 /** One of the two brokers knows the group. */
 const listed = (error: string, broker: unknown) => ({ error, groups: error === 'NONE' && broker === 1 ? ['g'] : [] })
 
-lag('asks again while a coordinator loads its groups', async () => {
+lag('retries while a coordinator loads its groups', async () => {
   const groups = (nth: number, broker: unknown) => listed(nth < 4 ? 'COORDINATOR_LOAD_IN_PROGRESS' : 'NONE', broker)
   const lags = await readLags(fake({ ...behind, groups }), 5_000)
   assert.equal(lags, { error: 'NONE', groups: [{ ...NO_LAG, group: 'g', lag: 6 }] })
 })
 
-lag('says that the list is not whole when it stays so', async () => {
+lag('reports an incomplete list if it stays so', async () => {
   const groups = (_: number, broker: unknown) =>
     broker === 1 ? listed('NONE', broker) : { error: 'COORDINATOR_LOAD_IN_PROGRESS', groups: [] }
   const lags = await readLags(fake({ ...behind, groups }), 50)
@@ -151,7 +151,7 @@ lag('says that the list is not whole when it stays so', async () => {
   })
 })
 
-lag('does not take a partition whose end is not told for one without lag', async () => {
+lag('does not treat an unknown end as no lag', async () => {
   const groups = (_: number, broker: unknown) => listed('NONE', broker)
   const offsets = () => [end(0, 'NOT_LEADER_OR_FOLLOWER', -1), end(1, 'NONE', 10)]
   const lags = await readLags(fake({ ...behind, groups, offsets }), 50)
@@ -159,7 +159,7 @@ lag('does not take a partition whose end is not told for one without lag', async
 })
 
 lag(
-  'waits until the members of a group without commits have their partitions, and could not tell if they never have',
+  'waits until the members of a group without commits have their partitions, and cannot tell if they never do',
   async () => {
     const groups = (_: number, broker: unknown) => listed('NONE', broker)
     const committed = () => ({ error: 'NONE', offsets: [] })
@@ -174,7 +174,7 @@ lag(
   },
 )
 
-lag('does not count records that are no longer kept', async () => {
+lag('does not count records that are no longer retained', async () => {
   const groups = (_: number, broker: unknown) => listed('NONE', broker)
   const offsets = (nth: number) => [0, 1].map((index) => end(index, 'NONE', nth % 2 === 0 ? 20 : 12))
   const lags = await readLags(fake({ ...behind, groups, offsets }), 50)
@@ -209,7 +209,7 @@ lag('reads the errors of lists and of committed offsets', () => {
   assert.equal(partly, { error: 'UNKNOWN_TOPIC_OR_PARTITION', offsets: [] })
 })
 
-lag('reads what members read only of a group of consumers that is at rest', () => {
+lag('reads assignments only of a stable group of consumers', () => {
   const topics = new Encoder()
   writeArray(topics.writeInt16(0), ['t'], (name) =>
     writeArray(topics.writeString(name), [0, 1], (index) => topics.writeInt32(index)),
@@ -253,7 +253,7 @@ const judge = (answers: Answers, timeoutMs: number) =>
   )
 const says = (error: string): Map<string, Outcome> => new Map([[`l2-check-${process.pid}-0`, { error, message: null }]])
 
-mistakes('asks the new controller when the old one is it no more', async () => {
+mistakes('asks the new controller when the old one has resigned', async () => {
   const asked: unknown[] = []
   const create = (nth: number, broker: unknown) => {
     asked.push(broker)
@@ -263,7 +263,7 @@ mistakes('asks the new controller when the old one is it no more', async () => {
   assert.equal([found.map(({ code }) => code), asked], [['TOPIC_CONFIG'], [2, 2, 2]])
 })
 
-mistakes('could not tell: no controller judges it in time, or one may not', async () => {
+mistakes('could not tell: no controller answers in time, or it is not allowed to', async () => {
   for (const error of ['NOT_CONTROLLER', 'CLUSTER_AUTHORIZATION_FAILED', 'UNKNOWN_SERVER_ERROR']) {
     const failure = await judge({ create: () => says(error) }, 50).catch((thrown: unknown) => thrown)
     assert.ok(failure instanceof OpsError)

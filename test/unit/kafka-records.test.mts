@@ -42,7 +42,7 @@ const batches = suite('readBatches')
 
 const whole = await batchOf({ first: 5, values: { 0: 'a', 1: 'b' }, lastDelta: 1 })
 
-batches('gives records with their offsets and times', async () => {
+batches('returns records with their offsets and times', async () => {
   assert.equal(await read(whole), [
     {
       nextOffset: 7,
@@ -55,7 +55,7 @@ batches('gives records with their offsets and times', async () => {
   assert.equal(await read(), [])
 })
 
-batches('goes on after the gaps that compaction leaves', async () => {
+batches('continues after gaps from compaction', async () => {
   const gaps = await batchOf({ first: 7, values: { 1: 'c' }, lastDelta: 4 })
   const nothing = await batchOf({ first: 20, values: {}, lastDelta: 9 })
   assert.equal((await read(whole, gaps, nothing)).slice(1), [
@@ -64,7 +64,7 @@ batches('goes on after the gaps that compaction leaves', async () => {
   ])
 })
 
-batches('leaves out one that is cut off', async () => {
+batches('leaves out a truncated one', async () => {
   for (const length of [1, 12, 60, whole.length - 1]) {
     assert.is((await read(whole, whole.subarray(0, length))).length, 1, `${length} bytes`)
   }
@@ -77,7 +77,7 @@ const changed = (at: number, byte: number) => {
   return bytes
 }
 
-batches('takes a control batch for one without records', async () => {
+batches('treats a control batch as one without records', async () => {
   assert.equal(await read(changed(22, 0x20)), [{ nextOffset: 7, records: [] }])
 })
 

@@ -21,7 +21,7 @@ import {
 
 const codec = suite('requests')
 
-codec('names errors as Kafka does, where kafkajs has an older name too', () => {
+codec('names errors as Kafka does, even if kafkajs has an older name', () => {
   assert.equal([-1, 0, 3, 6, 36, 69, 86, 89, 12_345].map(errorName), [
     'UNKNOWN_SERVER_ERROR',
     'NONE',
@@ -35,7 +35,7 @@ codec('names errors as Kafka does, where kafkajs has an older name too', () => {
   ])
 })
 
-codec('passes over tagged fields that it does not know', () => {
+codec('skips unknown tagged fields', () => {
   // Two fields: tag 1 with 2 bytes, tag 200 with none.
   const from = new Decoder(Buffer.from([2, 1, 2, 0xff, 0xff, 0xc8, 1, 0, 7]))
   skipTags(from)
@@ -87,7 +87,7 @@ codec('writes the bytes of the protocol’s own description', () => {
   assert.is(written(listOffsets('newest', [{ name: 'a', partitions: [5] }])), `ffffffff0002026102${partition}0000`)
 })
 
-codec('shows every time that a record can have', () => {
+codec('shows every possible record time', () => {
   const times = [0, 1_764_363_600_123, -62_135_596_800_000, 1_764_363_600_123_456, 1.7643636001234568e18]
   assert.equal(times.map(formatTime), [
     '1970-01-01T00:00:00.000Z',
@@ -121,7 +121,7 @@ async function failureAt(server: Server, timeoutMs: number): Promise<{ message: 
 /** The text of a finding about HERE. */
 const silence = (within: string, cause: string) => `kafka: no answer from HERE within ${within} (${cause})`
 
-reaches('names a server that is no Kafka broker', async () => {
+reaches('reports a server that is not a Kafka broker', async () => {
   const greeter = createServer((socket) => void socket.on('error', () => {}).write('220 mail.example ESMTP ready\r\n'))
   const web = createHttpServer((_, response) => void response.end())
   const refused = { message: silence('2 s', 'an answer that is not Kafka’s protocol'), exitCode: 3 }
@@ -135,7 +135,7 @@ reaches('names a server that is no Kafka broker', async () => {
     assert.equal([exitCode, message.startsWith('kafka: no answer from HERE within 2 s (')], [3, true])
 })
 
-reaches('names one that hangs up, and one that never answers', async () => {
+reaches('reports one that closes the connection, and one that never answers', async () => {
   const rude = createServer((socket) => void socket.destroy())
   assert.is((await failureAt(rude, 700)).message, silence('0.7 s', 'the connection was closed'))
   const sockets: Socket[] = []
@@ -144,7 +144,7 @@ reaches('names one that hangs up, and one that never answers', async () => {
   for (const socket of sockets) socket.destroy()
 })
 
-reaches('names each address and its cause when there are several', async () => {
+reaches('names each address and its cause if there are several', async () => {
   const servers = ['127.0.0.1:1', 'no-such-host.invalid:9092']
   const told: string[] = []
   try {
@@ -171,7 +171,7 @@ const halfBroker = (later: (socket: Socket) => void) =>
     })
   })
 
-reaches('ends every request by its deadline, and leaves no socket behind', async () => {
+reaches('ends every request by its deadline, and leaves no socket open', async () => {
   for (const [later, code] of [
     [() => {}, 'ETIMEDOUT'],
     [(socket: Socket) => void socket.end(), 'ECONNRESET'],
@@ -217,7 +217,7 @@ clients('names the cause when no broker answers, and keeps to its deadline', asy
   silent.close()
 })
 
-clients('drops the warning about timers in the past, of Node.js from 23, and no other', async () => {
+clients('suppresses the warning about past timers of Node.js 23 and newer, and no other', async () => {
   await openKafkajs({ KAFKA_BOOTSTRAP_SERVERS: ['127.0.0.1:1'] }, { timeoutMs: 700 })
   const warned: string[] = []
   const note = ({ name, message }: Error) => void warned.push(`${name}: ${message}`)
@@ -233,7 +233,7 @@ clients.run()
 
 const causes = suite('networkCause')
 
-causes('looks for a known code in the error and in what caused it', () => {
+causes('finds a known code in the error and in its causes', () => {
   const refused = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
   assert.is(networkCause(new Error('outer', { cause: new Error('inner', { cause: refused }) })), 'connection refused')
   assert.is(networkCause(new AggregateError([refused])), 'connection refused')
@@ -244,7 +244,7 @@ causes.run()
 
 const splits = suite('splitAddress')
 
-splits('takes names, IPv4 and IPv6 addresses', () => {
+splits('accepts names, IPv4 and IPv6 addresses', () => {
   const addresses = ['localhost:9092', '127.0.0.1:1', '[::1]:29092'].map(splitAddress)
   assert.equal(addresses, [
     { host: 'localhost', port: 9092 },

@@ -13,7 +13,7 @@ const record = (value: string | Buffer | null, key: string | null = 'AAPL'): Kaf
 
 const where = suite('parseWhere')
 
-where('divides at the first "="', () => {
+where('splits at the first "="', () => {
   assert.equal(parseWhere('symbol=AAPL'), { field: 'symbol', value: 'AAPL' })
   assert.equal(parseWhere('conditions='), { field: 'conditions', value: '' })
   assert.equal(parseWhere('a.b=c=d, e'), { field: 'a.b', value: 'c=d, e' })
@@ -66,7 +66,7 @@ for (const [text, expected] of FIELDS) {
   })
 }
 
-wanted('takes no field of what is no JSON object', () => {
+wanted('matches no field of invalid JSON objects', () => {
   for (const value of [
     null,
     '',

@@ -55,7 +55,7 @@ const BAD: [string[], string][] = [
   ],
 ]
 for (const [argv, expected] of BAD) {
-  request(`refuses ${argv.join(' ') || 'nothing'}`, () => {
+  request(`refuses ${argv.join(' ') || 'no arguments'}`, () => {
     assert.throws(
       () => read(argv),
       (failure: unknown) => failure instanceof OpsError && failure.exitCode === 2 && failure.message === expected,

@@ -26,7 +26,7 @@ line('shows time, partition and offset, key and value', () => {
   assert.is(renderMessage(bare, COLUMNS, plain), 'no time                    3/42    -       null')
 })
 
-line('colours JSON, cut off or not, and nothing else', () => {
+line('colours JSON, truncated or not, and nothing else', () => {
   const value = (text: string) => renderMessage(message(text), COLUMNS, tagged).split('  ').at(-1)
   assert.is(
     value('{"a": "x\\"1", "b":[-1.5e3,true,null]}'),
@@ -53,7 +53,7 @@ line.run()
 
 const text = suite('printable')
 
-text('spells out what steers a terminal', () => {
+text('escapes terminal controls', () => {
   assert.is(
     printable(Buffer.from('a\u001b[31mb\r\nc\td\u0000\u009b\u202e\u2028e')),
     'a\\u001b[31mb\\r\\nc\\td\\u0000\\u009b\\u202e\\u2028e',
@@ -61,7 +61,7 @@ text('spells out what steers a terminal', () => {
   assert.is(printable(Buffer.from('Zürich 東京 🚀')), 'Zürich 東京 🚀')
 })
 
-text('shows bytes that are no text as digits', () => {
+text('shows bytes that are not text as digits', () => {
   assert.is(printable(Buffer.from([0xff, 0x00, 0x1b])), '0xff001b (3 bytes)')
   assert.is(printable(Buffer.alloc(100, 0xfe)), `0x${'fe'.repeat(64)}… (100 bytes)`)
   assert.is(printable(Buffer.alloc(0)), '')
@@ -81,7 +81,7 @@ text.run()
 
 const json = suite('messageJson')
 
-json('keeps text as it is, and bytes in base64', () => {
+json('keeps text unchanged, and encodes bytes as base64', () => {
   const headers = { one: Buffer.from('1'), many: [Buffer.from('a'), null], bytes: Buffer.from([0xff]) }
   assert.equal(JSON.parse(messageJson(message('{"price":1.10000000000000000001}\n', { headers }))), {
     topic: 't',

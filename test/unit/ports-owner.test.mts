@@ -17,7 +17,7 @@ const containers = suite('parseContainerPorts')
 const LINE =
   'foreign\tl2\t[::1]:6001->6001/tcp, 0.0.0.0:7000-7002->7000-7002/tcp, [::]:7000-7002->7000-7002/tcp, 9999/tcp, 0.0.0.0:5353->53/udp, 127.0.0.1:12345->80/tcp, :::8443->443/tcp'
 
-containers('gives every published port with its address, and nothing that is only exposed', () => {
+containers('returns every published port with its address, and nothing that is only exposed', () => {
   assert.equal(places(parseContainerPorts(LINE)), [
     'tcp ::1 6001',
     'tcp 0.0.0.0 7000',
@@ -33,7 +33,7 @@ containers('gives every published port with its address, and nothing that is onl
   assert.equal(parseContainerPorts(LINE)[0]?.owner, { kind: 'container', container: 'foreign', project: 'l2' })
 })
 
-containers('gives nothing for a container that publishes nothing, and for the empty last line', () => {
+containers('returns nothing for a container without published ports, and for the empty last line', () => {
   assert.equal(parseContainerPorts('quiet\t\t'), [])
   assert.equal(parseContainerPorts(''), [])
 })
@@ -63,7 +63,7 @@ const proc = suite('parseProcSocket')
 const line = (local: string, state: string, inode = '55') =>
   `   0: ${local} 00000000:0000 ${state} 00000000:00000000 00:00000000 00000000  1000        0 ${inode} 1 0000000000000000 100 0 0 10 0`
 
-proc('reads addresses, ports, who and whether it listens', () => {
+proc('reads addresses, ports, user and whether it listens', () => {
   const socket = { protocol: 'tcp', uid: '1000', inode: '55' }
   assert.equal(parseProcSocket('tcp', line('0100007F:1FBB', '0A')), {
     ...socket,
@@ -80,7 +80,7 @@ proc('reads addresses, ports, who and whether it listens', () => {
   assert.is(parseProcSocket('udp', line('0200007F:0035', '07')).listens, true)
 })
 
-proc('reads IPv6, and IPv4 in it', () => {
+proc('reads IPv6, and IPv4-mapped addresses', () => {
   const address = (hex: string) => parseProcSocket('tcp', line(`${hex}:1FBB`, '0A')).address
   assert.is(address('00000000000000000000000000000000'), '::')
   assert.is(address('00000000000000000000000001000000'), '::1')
@@ -92,7 +92,7 @@ proc.run()
 const lsof = suite('parseLsof')
 
 // As `lsof -F pcLPtn` of macOS 14 and Debian 12 prints it.
-lsof('gives each socket with its process, connections last', () => {
+lsof('returns each socket with its process, connections last', () => {
   const output =
     'p501\ncControlCe\nLjo\nf9\ntIPv4\nPTCP\nn*:5000\nf10\ntIPv6\nPTCP\nn*:5000\np733\ncjava\nLsvc\nf7\ntIPv6\nPTCP\nn[::1]:2181\nf8\ntIPv6\nPTCP\nn127.0.0.1:9092->127.0.0.1:50000\nf9\ntIPv6\nPTCP\nn[::ffff:127.0.0.1]:9092\nf10\ntIPv4\nPUDP\nn127.0.0.1:53\n'
   const found = parseLsof(output)
@@ -107,11 +107,11 @@ lsof('gives each socket with its process, connections last', () => {
   assert.equal(found[0]?.owner, { kind: 'process', pid: 501, name: 'ControlCe', user: 'jo' })
   assert.equal(found[2]?.owner, { kind: 'process', pid: 733, name: 'java', user: 'svc' })
 })
-lsof('gives nothing for nothing', () => assert.equal(parseLsof(''), []))
+lsof('returns nothing for nothing', () => assert.equal(parseLsof(''), []))
 lsof.run()
 
 const overlap = suite('overlaps')
-overlap('is true for the same address and for a wildcard of the family on either side', () => {
+overlap('is true for the same address and for a wildcard of the same family on either side', () => {
   const is: [string, string][] = [
     ['127.0.0.1', '127.0.0.1'],
     ['0.0.0.0', '127.0.0.1'],
@@ -134,7 +134,7 @@ overlap('is true for the same address and for a wildcard of the family on either
   for (const [held, wanted] of isNot) assert.not.ok(overlaps(held, wanted), `${held} for ${wanted}`)
 })
 
-overlap('findHolder prefers the family that was asked for', () => {
+overlap('findHolder prefers the requested family', () => {
   const holder = (address: string, pid: number): Holder => ({
     protocol: 'tcp',
     address,
@@ -217,7 +217,7 @@ text('reports what is known', () => {
 text.run()
 
 const bind = suite('probe')
-bind('tells free from taken, on the address asked for', () =>
+bind('tells free from taken, on the given address', () =>
   withServer('127.0.0.1', async (port) => {
     assert.is(await probe('tcp', '127.0.0.1', port), 'taken')
     assert.is(await probe('tcp', '0.0.0.0', port), 'taken')
@@ -236,21 +236,21 @@ bindIpv6('of all addresses fails for IPv6 too', () =>
   }),
 )
 
-bind('also tries the wildcard where a bind succeeds beside one', () =>
+bind('also tries the wildcard if a bind succeeds beside one', () =>
   withServer('127.0.0.3', async (port) => {
     assert.is(await probe('tcp', '127.0.0.1', port, 'linux'), 'free')
     assert.is(await probe('tcp', '127.0.0.1', port, 'darwin'), 'taken')
   }),
 )
 
-bind('reports an address that is not here, and what cannot be tried', async () => {
+bind('reports an address of another machine, and an address that cannot be tried', async () => {
   // Reserved for documentation: RFC 5737.
   assert.is(await probe('tcp', '192.0.2.1', 9), 'absent')
   assert.is(await probe('udp', '192.0.2.1', 9), 'absent')
   assert.is(await probe('sctp', '127.0.0.1', 9), 'denied')
 })
 
-bind('lets go of the port', () =>
+bind('releases the port', () =>
   withServer('127.0.0.1', async (port) => {
     const next = port === 65_535 ? port - 1 : port + 1
     const first = await probe('tcp', '127.0.0.1', next)

@@ -55,13 +55,13 @@ const PRODUCTION = [
 
 const without = suite('published ports without Docker Compose')
 
-without('are those of the settings, whatever compose files are there', async () => {
+without('are those of the settings, whatever compose files exist', async () => {
   const env = cleanEnv({ ...CHANGED, PATH: '/nonexistent' })
   const project = await read({ 'docker-compose.override.yml': 'services: { redis: { ports: *nope\n' }, env)
   assert.equal([project.name, ...published(project)], ['l2', ...KNOWN])
 })
 
-without('are those of docker-compose.prod.yml where COMPOSE_FILE names it', async () => {
+without('are those of docker-compose.prod.yml if COMPOSE_FILE names it', async () => {
   const env = cleanEnv({ ...CHANGED, COMPOSE_FILE: 'docker-compose.yml:docker-compose.prod.yml', PATH: '/nonexistent' })
   assert.equal(published(await read({}, env)), PRODUCTION)
 })
@@ -87,12 +87,12 @@ for (const [title, config, found] of [
   ['answers with no JSON', 'echo "WARN: odd"', 'no JSON but "WARN: odd"'],
   ['prints nothing', 'exit 0', 'no JSON but ""'],
 ] as const) {
-  without(`cannot be told where Compose ${title}`, async () => {
+  without(`are unknown if Compose ${title}`, async () => {
     assert.equal(await refusalOf(readIn(...fakeCompose(config))), [3, found])
   })
 }
 
-without('a refusal is shown without warnings and without the value that is refused', async () => {
+without('a refusal is shown without warnings and without the refused value', async () => {
   const message =
     'invalid interpolation format for services.r.environment.P_PASSWORD.\\nYou may need to escape.\\nS3cr3t${x!}'
   const config = `echo 'time="…" level=warning msg="odd"' >&2; printf '${message}\\n' >&2; exit 15`

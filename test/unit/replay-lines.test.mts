@@ -15,7 +15,7 @@ async function read(of: typeof linesOf | typeof objectsOf, text: string, size = 
 const SIZES = [1, 2, 3, 7, 1000]
 const lines = suite('linesOf')
 
-lines('lines with their numbers, whatever chunks they come in; blank ones are left out', async () => {
+lines('returns lines with their numbers, however they are chunked; skips blank ones', async () => {
   for (const size of SIZES)
     assert.equal(await read(linesOf, 'a,b\n\n  \nc\r\n€', size), [
       { line: 1, text: 'a,b' },
@@ -26,7 +26,7 @@ lines('lines with their numbers, whatever chunks they come in; blank ones are le
   assert.equal(await read(linesOf, ''), [])
 })
 
-lines('a line beyond the bound has no text, those around it do', async () => {
+lines('a line beyond the bound has no text, the lines around it do', async () => {
   const long = 'x'.repeat(MAX_CHARS + 1)
   assert.equal(await read(linesOf, `a\n${long}\nb\n${long}`, 1_000_000), [
     { line: 1, text: 'a' },
@@ -39,7 +39,7 @@ lines.run()
 
 const objects = suite('objectsOf')
 
-objects('one object a line, and what is none by its line', async () => {
+objects('returns one object a line, and reports invalid lines by number', async () => {
   for (const size of SIZES)
     assert.equal(await read(objectsOf, '\n{"a":1}\n{"b":\n{"c":3}', size), [
       { line: 2, text: '{"a":1}' },
@@ -48,7 +48,7 @@ objects('one object a line, and what is none by its line', async () => {
     ])
 })
 
-objects('the elements of a list, on one line or several', async () => {
+objects('returns the elements of a list, on one line or several', async () => {
   const text = ' [{"a":[1,{"b":"]}\\""}]},\n\n{"c":\n2}, 7,"x, y"\n]\n[{"d":4}]'
   for (const size of SIZES)
     assert.equal(await read(objectsOf, text, size), [
@@ -65,7 +65,7 @@ objects('the elements of a list, on one line or several', async () => {
   ])
 })
 
-objects('indented objects, one after the other', async () => {
+objects('returns indented objects, one after the other', async () => {
   for (const size of SIZES)
     assert.equal(await read(objectsOf, '{\r\n  "a": 1\n}\n{\n  "b": "}"\n}\n', size), [
       { line: 1, text: '{\r\n  "a": 1\n}' },
@@ -73,7 +73,7 @@ objects('indented objects, one after the other', async () => {
     ])
 })
 
-objects('an element beyond the bound has no text, those around it do', async () => {
+objects('an element beyond the bound has no text, the elements around it do', async () => {
   const text = `[{"a":1},{"b":"${'x'.repeat(MAX_CHARS)}"},{"c":3}]`
   assert.equal(await read(objectsOf, text, 1_000_000), [
     { line: 1, text: '{"a":1}' },

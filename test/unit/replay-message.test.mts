@@ -7,7 +7,7 @@ import { messageOf, messageOfLine } from '../../scripts/lib/replay/message.mts'
 
 const reading = suite('messages')
 
-reading('columns tell what rows are', () => {
+reading('are recognized by their columns', () => {
   assert.is(kindOf(['symbol', 'price', 'size', 'bid', 'ask']), 'trades')
   assert.is(kindOf(['trade_price', 'bid_price', 'ask_price']), 'trades')
   assert.is(kindOf(['bid', 'ask', 'bid_size']), 'quotes')
@@ -15,7 +15,7 @@ reading('columns tell what rows are', () => {
   assert.is(kindOf(['symbol', 'price']), undefined)
 })
 
-reading('a row becomes the message that programs send, digit by digit', () => {
+reading('from a row equal those that programs send, digit for digit', () => {
   const row = {
     symbol: 'AIG',
     timestamp: '2013-10-07 13:30:00.123456',
@@ -39,7 +39,7 @@ reading('a row becomes the message that programs send, digit by digit', () => {
   )
 })
 
-reading('a row that cannot be a message says why', () => {
+reading('from an unusable row report why', () => {
   const row = { symbol: 'A', timestamp: '2026-11-23', price: '1', size: '1', side: 'bid', operation: 'insert' }
   const wrong = (more: object) => () => messageOf('l2', { ...row, ...more })
   assert.throws(wrong({ symbol: '' }), /^symbol: missing$/)
@@ -52,7 +52,7 @@ reading('a row that cannot be a message says why', () => {
 const lineOf = (fields: object) => ({ symbol: 'A', timestamp: '2026-11-23T10:00:00', ...fields })
 const sentOf = (fields: object) => JSON.parse(messageOfLine(JSON.stringify(lineOf(fields)), undefined).value)
 
-reading('a line of JSON with columns of the tables becomes the message, whole', () => {
+reading('from a line of JSON with the tables’ columns are complete', () => {
   assert.equal(
     sentOf({ bid: 1.5, ask: 2, bid_size: 3, ask_size: 4 }),
     lineOf({ bid_price: 1.5, bid_size: 3, ask_price: 2, ask_size: 4 }),
@@ -66,7 +66,7 @@ reading('a line of JSON with columns of the tables becomes the message, whole', 
   assert.equal(sentOf({ trade_price: '1e2', trade_size: '5.0' }), lineOf({ trade_price: 100, trade_size: 5 }))
 })
 
-reading('numbers of a line of JSON keep their digits, and so does what only looks like one', () => {
+reading('from a line of JSON keep the digits of numbers, and of text that looks like a number', () => {
   const valueFrom = (line: string) => messageOfLine(line, undefined).value
   const event = '"timestamp":"2026-11-23T10:00:00","market_maker":"1\\"2,\\\\","operation":0,"side":1'
   const wide = '"price":1.10,"size":5,"order_id":6418390923188712345,"source":"x: 6418390923188712345 }"'
@@ -96,7 +96,7 @@ reading('numbers of a line of JSON keep their digits, and so does what only look
   )
 })
 
-reading('what the ingest would reject is named by its column', () => {
+reading('that the ingest would reject are reported by column', () => {
   const trade = { trade_price: 1, trade_size: 5 }
   const event = { operation: 0, side: 1, price: 1, size: 1 }
   const quote = { bid_price: 1, bid_size: 2, ask_price: 3, ask_size: 4 }
@@ -142,7 +142,7 @@ reading('what the ingest would reject is named by its column', () => {
     assert.equal(sentOf(fields), JSON.parse(JSON.stringify(lineOf(fields))))
 })
 
-reading('a line of JSON goes as it stands, or as the message that its columns make', () => {
+reading('from a line of JSON pass unchanged, or as mapped from its columns', () => {
   const own = '{"symbol":"A","timestamp":"2026-11-23T10:00:00","trade_price":1.10,"trade_size":5,"_metadata":{"x":1}}'
   assert.is(messageOfLine(` ${own}`, undefined).value, own)
   const columns = '{"symbol":"A","timestamp":"2026-11-23T10:00:00","price":1.5,"size":5}'
@@ -154,7 +154,7 @@ reading('a line of JSON goes as it stands, or as the message that its columns ma
   assert.throws(() => messageOfLine('[]', undefined), /^not a JSON object$/)
   assert.throws(() => messageOfLine('{"symbol":"A"}', undefined), /^no kind of message/)
 })
-reading('sizes with a fraction, market centers by name and text numbers are values like others', () => {
+reading('may have fractional sizes, market centers by name and numbers as text', () => {
   for (const fields of [
     { trade_price: 91234.5, trade_size: 0.001, trade_market_center: 'NASDAQ' },
     { trade_price: 1, trade_size: 9_007_199_254_740_992, trade_market_center: 65_536 },
@@ -169,7 +169,7 @@ reading('sizes with a fraction, market centers by name and text numbers are valu
   )
 })
 
-reading('forms of order book messages: what the topic takes goes as it stands, words and names become it', () => {
+reading('of the order book: valid ones pass unchanged, words and names are mapped', () => {
   const price = { price: 1.5, size: 10 }
   for (const fields of [
     { ...price, side: 'bid', level: 1, operation: 3, l2_operation: 'update', message_type: 'l2' },
@@ -204,7 +204,7 @@ reading('forms of order book messages: what the topic takes goes as it stands, w
   )
 })
 
-reading('a line without operation sets its level, whoever made the quote there', () => {
+reading('without operation set their level, whoever quoted there before', () => {
   const fields = { side: 'bid', price: 1.5, size: 10, market_maker: 'NSDQ' }
   for (const level of [{ level: 0 }, { depth_level: 0 }])
     assert.equal(
@@ -213,7 +213,7 @@ reading('a line without operation sets its level, whoever made the quote there',
     )
 })
 
-reading('a symbol is a text without spaces around it; one from outside is for rows without', () => {
+reading('have a symbol without surrounding spaces; a given symbol applies to rows without one', () => {
   const trade = { timestamp: '2026-11-23T10:00:00', trade_price: 1, trade_size: 5 }
   for (const symbol of [['SPY'], { a: 1 }, true, 1.1, ' ', 'SPY ', '\tSPY'])
     assert.throws(() => messageOfLine(JSON.stringify({ symbol, ...trade }), undefined), /^symbol: [["{t1]/)
@@ -226,7 +226,7 @@ reading('a symbol is a text without spaces around it; one from outside is for ro
   assert.is(messageOfLine(JSON.stringify({ symbol: 'IBM', ...trade }), undefined, { symbol: 'SPY' }).key, 'IBM')
 })
 
-reading('NaN and Infinity are named by their field, and left out where nobody reads them', () => {
+reading('with NaN and Infinity are reported by field, and the field is left out where nobody reads it', () => {
   const line = (more: string) =>
     `{"symbol":"A","timestamp":"2026-11-23T10:00:00","trade_price":1.10,"trade_size":1,${more}}`
   for (const [more, expected] of [
@@ -243,7 +243,7 @@ reading('NaN and Infinity are named by their field, and left out where nobody re
   assert.throws(() => messageOfLine(`{"NaN":"${'\\"'.repeat(500_000)}`, undefined), /^not JSON$/)
 })
 
-reading('times in other forms and zones are sent as the ingest reads them, those that it reads as they stand', () => {
+reading('with times in other forms and zones are converted; times that the ingest reads stay unchanged', () => {
   const timeOf = (timestamp: unknown, zone?: string) => {
     const line = JSON.stringify({ symbol: 'A', timestamp, trade_price: 1, trade_size: 5, _metadata: {} })
     return JSON.parse(messageOfLine(line, undefined, { zone: zone ? zoneOf(zone) : undefined }).value)

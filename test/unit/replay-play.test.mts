@@ -50,13 +50,13 @@ async function played(
 
 const SECONDS = [0, 1_000_000, 3_000_000].map(entryOf)
 
-playing('as it happened, times the speed', async () => {
+playing('keeps recorded pauses, times the speed', async () => {
   const times = async (speed: number) => (await played(SECONDS, { kind: 'recorded', speed })).sent.map(([, ms]) => ms)
   assert.equal(await times(1), [0, 1_000, 3_000])
   assert.equal(await times(10), [0, 100, 300])
 })
 
-playing('a gap is no longer than --max-gap, and one of more than an hour is announced', async () => {
+playing('limits gaps to --max-gap, and announces one of more than an hour', async () => {
   const hour = 3_600
   const entries = [0, 1, 1 + hour, 2 + 3 * hour, 1 + 3 * hour, 3 + 3 * hour].map((second) => entryOf(second * 1e6))
   const of = async (pace: Parameters<typeof played>[1]) => {
@@ -73,13 +73,13 @@ playing('a gap is no longer than --max-gap, and one of more than an hour is anno
   assert.equal((await of({ kind: 'fast' }))[1], [])
 })
 
-playing('so many a second, however far apart they happened; or at once', async () => {
+playing('sends at a fixed rate, whatever the recorded pauses; or at once', async () => {
   const times = async (pace: Parameters<typeof played>[1]) => (await played(SECONDS, pace)).sent.map(([, ms]) => ms)
   assert.equal(await times({ kind: 'rate', perSecond: 4 }), [0, 250, 500])
   assert.equal(await times({ kind: 'fast' }), [0, 0, 0])
 })
 
-playing('counts what it sends, and what cannot be used, with file and line', async () => {
+playing('counts sent and unusable messages, with file and line', async () => {
   const entries: Entry[] = [...SECONDS, { file: 'a.csv', line: 7, mistake: 'price: "x"' }]
   const { outcome } = await played(entries, { kind: 'fast' }, { refuse: [1] })
   assert.equal(Object.fromEntries(outcome.topics), { 'iqfeed.l2.raw': { sent: 3, acknowledged: 2, bytes: 15 } })
@@ -87,7 +87,7 @@ playing('counts what it sends, and what cannot be used, with file and line', asy
   assert.equal(outcome.samples.sort(), ['a.csv:7: price: "x"', 'f:1000000: 7 bytes are more than iqfeed.l2.raw takes'])
 })
 
-playing('strict ends at the first mistake, after what came before it', async () => {
+playing('strict ends at the first mistake, after everything before it', async () => {
   const entries: Entry[] = [entryOf(1), { file: 'a', line: 2, mistake: 'no' }, entryOf(3)]
   const { sent, outcome } = await played(entries, { kind: 'fast' }, { strict: true })
   assert.equal([sent.length, outcome.mistakes], [1, 1])
@@ -106,7 +106,7 @@ playing('strict ends at a message that its topic refuses, without waiting for th
   assert.is(outcome.mistakes, 1)
 })
 
-playing('a batch has no more bytes than its topics take, as UTF-8 counts them', async () => {
+playing('limits a batch to the bytes that its topics accept, counted in UTF-8', async () => {
   const texts = ['12', '34', '56', 'é'.repeat(4), '7', 'x'.repeat(30), '8']
   const entries = texts.map((value, line): Entry => ({ file: 'f', line, message: { ...message(line), value } }))
   const { batches, outcome } = await played(entries, { kind: 'fast' }, { batchBytes: 9 })
@@ -115,7 +115,7 @@ playing('a batch has no more bytes than its topics take, as UTF-8 counts them', 
   assert.is(outcome.topics.get('iqfeed.l2.raw')?.bytes, 46)
 })
 
-playing('several recordings are merged by time, each in its own order', async () => {
+playing('merges several recordings by time, each in its own order', async () => {
   const recording = (...batches: number[][]): Recording => ({
     file: 'f',
     entries: batchesOf(...batches.map((times) => times.map(entryOf))),
@@ -127,7 +127,7 @@ playing('several recordings are merged by time, each in its own order', async ()
   assert.equal(merged, [1, 3, 4, 5, 6, 2, 9])
 })
 
-playing('a bar is for terminals, and no faster than the eye', () => {
+playing('draws a bar only on terminals, and no faster than the eye', () => {
   const written: string[] = []
   const write = (text: string) => written.push(text)
   let clockMs = 0
@@ -152,7 +152,7 @@ playing('a bar is for terminals, and no faster than the eye', () => {
     '\r\u001b[K',
   ])
 })
-playing('off a terminal, a line every few seconds', () => {
+playing('prints a line every few seconds off a terminal', () => {
   const logged: string[] = []
   let clockMs = 0
   const lines = (isTTY: boolean) =>

@@ -47,7 +47,7 @@ const sent = JSON.parse(trade)
 
 const recordings = suite('openRecordings')
 
-recordings('columns of which no message can be made: what is missing, and what may be meant', async () => {
+recordings('reports columns that make no message: what is missing, and what may be meant', async () => {
   const csv = (name: string, header: string, row: string) => fileOf(name, `${header}\n${`${row}\n`.repeat(3)}`)
   for (const [header, row, found, hint] of [
     [
@@ -97,7 +97,7 @@ recordings('columns of which no message can be made: what is missing, and what m
   )
 })
 
-recordings('a file is refused when its first thousand lines cannot be used, without its end', async () => {
+recordings('refuses a file if its first thousand lines are unusable, without reading to its end', async () => {
   const bad = trade.replace(time, '11/27/2026')
   for (const [lines, found] of [
     [[bad], 'no usable line; line 1: timestamp: "11/27/2026"'],
@@ -115,30 +115,33 @@ recordings('a file is refused when its first thousand lines cannot be used, with
   )
 })
 
-recordings('JSON as a list, indented, and one object a line, by any of its names, compressed or not', async () => {
-  const indented = JSON.stringify([sent, sent], null, 2)
-  for (const [name, content] of [
-    ['list.json', `[${trade},\n${trade}]`],
-    ['indented.json', indented],
-    ['rows.jsonl', `${trade}\n${trade}`],
-    ['rows.jsonl_20250728_1306.gz', gzipSync(`${trade}\n${trade}\n`)],
-    ['rows.ndjson.1', `${trade}\n${trade}\n`],
-    ['rows.csv.gz', gzipSync(`symbol,timestamp,price,size\nSPY,${time},1,1\nSPY,${time},1,1\n`)],
-    ['UPPER.CSV', `symbol,timestamp,price,size\r\nSPY,${time},1,1\r\nSPY,${time},1,1\r\n`],
-  ] as const) {
-    const { lines, logged } = await read([fileOf(name, content)])
-    assert.equal([lines, logged], [[sent, sent], []], name)
-  }
-  for (const name of ['x.txt', 'x.csv.bz2', 'x.gz', 'csv']) {
-    const [finding] = await refusal([fileOf(name, trade)])
-    assert.equal([finding?.code, finding?.subject], ['REPLAY_FILE', name])
-  }
-  for (const file of [folder, '/dev/zero', path.join(folder, 'none.csv')])
-    assert.is((await refusal([file]))[0]?.code, 'REPLAY_FILE')
-})
+recordings(
+  'reads JSON as a list, indented, and one object a line, under any file name, compressed or not',
+  async () => {
+    const indented = JSON.stringify([sent, sent], null, 2)
+    for (const [name, content] of [
+      ['list.json', `[${trade},\n${trade}]`],
+      ['indented.json', indented],
+      ['rows.jsonl', `${trade}\n${trade}`],
+      ['rows.jsonl_20250728_1306.gz', gzipSync(`${trade}\n${trade}\n`)],
+      ['rows.ndjson.1', `${trade}\n${trade}\n`],
+      ['rows.csv.gz', gzipSync(`symbol,timestamp,price,size\nSPY,${time},1,1\nSPY,${time},1,1\n`)],
+      ['UPPER.CSV', `symbol,timestamp,price,size\r\nSPY,${time},1,1\r\nSPY,${time},1,1\r\n`],
+    ] as const) {
+      const { lines, logged } = await read([fileOf(name, content)])
+      assert.equal([lines, logged], [[sent, sent], []], name)
+    }
+    for (const name of ['x.txt', 'x.csv.bz2', 'x.gz', 'csv']) {
+      const [finding] = await refusal([fileOf(name, trade)])
+      assert.equal([finding?.code, finding?.subject], ['REPLAY_FILE', name])
+    }
+    for (const file of [folder, '/dev/zero', path.join(folder, 'none.csv')])
+      assert.is((await refusal([file]))[0]?.code, 'REPLAY_FILE')
+  },
+)
 
 recordings(
-  'the symbol of rows without one: given, or from the name of the file; times of the zone that is given',
+  'takes the symbol of rows without one from the flag or the file name, and times from the given zone',
   async () => {
     const ticks =
       'timestamp,price,size,conditions,system_timestamp\n2026-11-25 10:00:00.123456,1.5,10,@,2026-11-25T10:00:00+00:00\n'

@@ -40,7 +40,7 @@ function zstdOf(content: Buffer): Buffer<ArrayBuffer> {
 
 const source = suite('openSource')
 
-source('the text of a file, of gzip and of zstd, by content and not by name; without a byte order mark', async () => {
+source('reads files, gzip and zstd, by content and not by name, without a byte order mark', async () => {
   const text = `\uFEFF${'é€😀'.repeat(1000)}\n${randomBytes(2_000_000).toString('hex')}\n`
   const bytes = Buffer.from(text)
   for (const [name, content] of [
@@ -55,7 +55,7 @@ source('the text of a file, of gzip and of zstd, by content and not by name; wit
   assert.is(await textOf(fileOf('short', '{}')), '{}')
 })
 
-source('a named pipe, and how much of a file is read', async () => {
+source('reads a named pipe, and reports how much of a file is read', async () => {
   const pipe = path.join(folder, 'pipe')
   execFileSync('mkfifo', [pipe])
   spawn('sh', ['-c', 'printf "a\\nb" > "$0"', pipe])
@@ -66,7 +66,7 @@ source('a named pipe, and how much of a file is read', async () => {
   assert.is(file.fraction(), 1)
 })
 
-source('a file that ends too early or is broken says so', async () => {
+source('reports a file that is truncated or broken', async () => {
   const content = Buffer.from(randomBytes(100_000).toString('hex'))
   const broken = gzipSync(content)
   broken[50_000] = (broken[50_000] as number) ^ 255

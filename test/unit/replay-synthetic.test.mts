@@ -22,12 +22,12 @@ function marketOf(count: number, options = MARKET) {
   return [...firstOf(generateMarket(options), count)].map(({ topic, value }) => ({ topic, ...JSON.parse(value) }))
 }
 
-market('equal seeds make equal markets, others others', () => {
+market('equal seeds give equal data, other seeds other data', () => {
   assert.equal(marketOf(500), marketOf(500))
   assert.not.equal(marketOf(500), marketOf(500, { ...MARKET, seed: 8 }))
 })
 
-market('a book rebuilt from its events is never crossed, and quotes and trades are its best', () => {
+market('a book rebuilt from its events is never crossed, and quotes and trades match its best prices', () => {
   const books = new Map<string, Map<string, { side: number; price: number; size: number }>>()
   const volumes = new Map<string, number>()
   const best = (symbol: string, side: number) => {
@@ -64,7 +64,7 @@ market('a book rebuilt from its events is never crossed, and quotes and trades a
   assert.is(books.size, 5)
 })
 
-market('begins so that nothing in it is to come when it is sent', () => {
+market('starts so that nothing lies in the future when it is sent', () => {
   const startMs = (pace: Pace) => marketStartMs(100_000, { count: 20_000, rate: 1_000, pace })
   assert.is(startMs({ kind: 'fast' }), 80_000)
   assert.is(startMs({ kind: 'rate', perSecond: 1_000 }), 100_000)
@@ -73,7 +73,7 @@ market('begins so that nothing in it is to come when it is sent', () => {
   assert.is(startMs({ kind: 'recorded', speed: 0.5 }), 100_000)
 })
 
-market('says that it is one, and keeps the rate by its own clock', () => {
+market('is marked as synthetic, and keeps the rate by its own clock', () => {
   const messages = marketOf(1_000)
   assert.ok(messages.every(({ source, symbol }) => source === 'generated' && /^SIM\d{4}$/.test(symbol)))
   assert.equal(

@@ -20,7 +20,7 @@ machine('knows loopback and the addresses of its own interfaces', async () => {
   assert.equal(await Promise.all(hosts.map(isThisMachine)), Array(hosts.length).fill(true))
 })
 
-machine('takes every other address, and a name that cannot be looked up, for another machine', async () => {
+machine('treats every other address, and an unresolvable name, as another machine', async () => {
   const hosts = ['203.0.113.1', '2001:db8::1', 'no-such-host.invalid', '128.0.0.1']
   assert.equal(await Promise.all(hosts.map(isThisMachine)), [false, false, false, false])
 })
@@ -30,20 +30,20 @@ machine.run()
 const selects = suite('selectTopics')
 const known = { declared: ['a', 'b'], present: ['b', 'c'], only: [] as string[], all: false }
 
-selects('takes the declared topics, whether they exist or not', () => {
+selects('selects the declared topics, whether they exist or not', () => {
   assert.equal(selectTopics(known), ['a', 'b'])
 })
 
-selects('takes with `all` those of the cluster too', () => {
+selects('selects with `all` those of the cluster too', () => {
   assert.equal(selectTopics({ ...known, all: true }), ['a', 'b', 'c'])
 })
 
-selects('takes only those that are named', () => {
+selects('selects only the named topics', () => {
   assert.equal(selectTopics({ ...known, only: ['b'] }), ['b'])
   assert.equal(selectTopics({ ...known, only: ['c'], all: true }), ['c'])
 })
 
-selects('refuses a name that is not declared, and one that does not exist', () => {
+selects('refuses an undeclared name, and a missing topic', () => {
   assert.throws(() => selectTopics({ ...known, only: ['c'] }), /--only c: found a topic that is not declared/)
   assert.throws(() => selectTopics({ ...known, only: ['d'], all: true }), /--only d: found no such topic/)
   const hints = ['c', 'd'].map((name) => {
@@ -74,12 +74,12 @@ const guarded = (seen: Metadata, servers: string[], clusterId?: string) =>
     (error: Error) => error.message,
   )
 
-guards('accepts this machine, and any cluster that is named', async () => {
+guards('accepts this machine, and any named cluster', async () => {
   assert.is(await guarded(cluster('127.0.0.1'), ['localhost:9092']), 'accepted')
   assert.is(await guarded(cluster('203.0.113.1'), ['203.0.113.1:9092'], 'this-one'), 'accepted')
 })
 
-guards('refuses when any address, given or advertised, is another machine’s', async () => {
+guards('refuses if any address, given or advertised, is on another machine', async () => {
   assert.match(
     await guarded(cluster('127.0.0.1', '203.0.113.1'), ['127.0.0.1:9092']),
     /a broker at 203\.0\.113\.1, which/,
@@ -87,7 +87,7 @@ guards('refuses when any address, given or advertised, is another machine’s', 
   assert.match(await guarded(cluster('127.0.0.1'), ['203.0.113.2:9092']), /a broker at 203\.0\.113\.2, which/)
 })
 
-guards('refuses a cluster that is not the one named, this machine’s included', async () => {
+guards('refuses a cluster other than the named one, even on this machine', async () => {
   assert.match(
     await guarded(cluster('127.0.0.1'), ['127.0.0.1:9092'], 'other'),
     /found cluster this-one, expected other/,
@@ -108,7 +108,7 @@ const group = (changes: Partial<ConsumerGroup>): ConsumerGroup => ({
 const EVERYTHING = { only: [], all: false }
 const commands = suite('resetCommand')
 
-commands('takes no more than the run did, from the same declaration and cluster', () => {
+commands('covers no more than the run did, with the same declaration and cluster', () => {
   assert.is(resetCommand(EVERYTHING), './scripts/reset-kafka.mts')
   const scope = { only: ['a', 'b'], all: true, file: '/tmp/my topics.yml', clusterId: 'this-one' }
   const rest = "--all --file '/tmp/my topics.yml' --cluster-id this-one"
@@ -116,7 +116,7 @@ commands('takes no more than the run did, from the same declaration and cluster'
   assert.is(resetCommand(scope, ['b']), `./scripts/reset-kafka.mts --only b ${rest}`)
 })
 
-commands('comes after what takes the readers away, by a command where it is the built-in ingest', () => {
+commands('follows what stops the readers, with the command for the built-in ingest', () => {
   const command = resetCommand(EVERYTHING)
   assert.is(withoutReaders('readers', command), `stop its programs, then: ${command}`)
   const groups = queuesOf(ingestStatements(readSettings())).map(({ group: id }) => id)
@@ -132,7 +132,7 @@ commands.run()
 
 const active = suite('activeFindings')
 
-active('finds groups at work, those in a rebalance included', () => {
+active('finds active groups, including those in a rebalance', () => {
   const states = ['Stable', 'PreparingRebalance', 'CompletingRebalance', 'Unknown', 'Empty', 'Dead']
   const found = states.filter((state) => activeFindings([group({ state })], false, EVERYTHING).length > 0)
   assert.equal(found, ['Stable', 'PreparingRebalance', 'CompletingRebalance', 'Unknown'])
@@ -161,7 +161,7 @@ active.run()
 
 const shows = suite('renderSurvey')
 
-shows('is a table of what would be lost', () => {
+shows('shows a table of what would be lost', () => {
   const topic = { id: '1', declared: true, uncounted: 0 }
   const text = renderSurvey({
     clusterId: 'this-one',
@@ -189,7 +189,7 @@ shows('is a table of what would be lost', () => {
   )
 })
 
-shows('writes bytes to three digits', () => {
+shows('formats bytes with three digits', () => {
   const sizes = [0, 1, 1023, 1024, 1536, 1_047_552, 1024 ** 3, 5 * 1024 ** 5].map(formatBytes)
   assert.equal(sizes, ['0 B', '1 B', '1023 B', '1.00 KB', '1.50 KB', '1023 KB', '1.00 GB', '5120 TB'])
 })

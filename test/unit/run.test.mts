@@ -34,7 +34,7 @@ const HELP = /^Usage: \.\/scripts\/health-check\.mts \[options\]\n/
 
 const runner = suite('scripts/lib/run')
 
-runner('keeps what it compiles inside node_modules, from any folder', async () => {
+runner('keeps its cache inside node_modules, from any folder', async () => {
   const [root, temporary] = [clone(), temporaryFolder()]
   const script = path.join(root, 'scripts/health-check.mts')
   const { exitCode, stdout, stderr } = await runFile(script, ['--help'], {
@@ -47,7 +47,7 @@ runner('keeps what it compiles inside node_modules, from any folder', async () =
   assert.ok(existsSync(path.join(root, 'node_modules/.cache')))
 })
 
-runner('keeps nothing in a clone that it may not write to', async () => {
+runner('keeps nothing in a read-only clone', async () => {
   const [root, temporary] = [clone(), temporaryFolder()]
   mkdirSync(path.join(root, 'node_modules/.cache'))
   for (const folder of ['node_modules/.cache', 'node_modules', '.']) chmodSync(path.join(root, folder), 0o555)
@@ -65,7 +65,7 @@ runner('keeps nothing in a clone that it may not write to', async () => {
   for (const folder of ['.', 'node_modules', 'node_modules/.cache']) chmodSync(path.join(root, folder), 0o755)
 })
 
-runner('ends with exit code 3 and one line where nothing can be written', async () => {
+runner('exits 3 with one line if nothing can be written', async () => {
   const script = path.join(ROOT, 'scripts/health-check.mts')
   const run = (redirection: string) => runFile('/bin/sh', ['-c', `'${script}' --help ${redirection}`])
   const closed = await run('>&-')
@@ -77,7 +77,7 @@ runner('ends with exit code 3 and one line where nothing can be written', async 
   assert.is((await run('2>/dev/full')).exitCode, 0)
 })
 
-runner('ends with exit code 3 and the reason in a folder that is gone', async () => {
+runner('exits 3 with the reason in a deleted folder', async () => {
   const folder = projectFolder()
   const script = path.join(ROOT, 'scripts/health-check.mts')
   const { exitCode, stdout, stderr } = await runFile('/bin/sh', ['-c', `rmdir "$PWD" && '${script}' --help`], {

@@ -11,7 +11,7 @@ addresses('name a bucket and a prefix', () => {
   assert.equal(parseS3('s3://bucket/a b/c+é/'), { bucket: 'bucket', prefix: 'a b/c+é' })
 })
 
-addresses('are refused where a server or a path would read them otherwise', () => {
+addresses('are refused if a server or a path would read them differently', () => {
   for (const text of [
     's3://',
     's3:///a',
@@ -29,7 +29,7 @@ addresses('are refused where a server or a path would read them otherwise', () =
     )
 })
 
-addresses('stand where a folder may', () => {
+addresses('are accepted instead of a folder', () => {
   assert.is(placeOf('s3://bucket/a/'), 's3://bucket/a')
   assert.is(placeOf('a'), path.resolve('a'))
 })

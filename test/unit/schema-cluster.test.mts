@@ -25,7 +25,7 @@ const ADDING = 'CREATE VIEW IF NOT EXISTS w AS SELECT sum(a) FROM v'
 
 const statements = suite('clusterStatements')
 
-statements('keep the rows of a table in copies on each shard, and send a symbol to one', () => {
+statements('keep the rows of a table in replicas on each shard, and each symbol on one shard', () => {
   assert.equal(cluster(TABLE, STATE), [
     TABLE.replace('EXISTS t ', 'EXISTS t_local ').replace(
       'ReplacingMergeTree(a)',
@@ -40,7 +40,7 @@ statements('keep the rows of a table in copies on each shard, and send a symbol 
   ])
 })
 
-statements('pass rows on, and roll them up, where they are', () => {
+statements('move rows, and roll them up, on their own shard', () => {
   assert.equal(cluster(TABLE, STATE, PASSED, DUE, REFRESHED).slice(4), [
     'CREATE MATERIALIZED VIEW IF NOT EXISTS m TO s_local AS SELECT t_local.a AS bucket FROM t_local',
     'CREATE VIEW IF NOT EXISTS due AS SELECT bucket FROM s_local FINAL LIMIT {n:UInt8}',
@@ -48,7 +48,7 @@ statements('pass rows on, and roll them up, where they are', () => {
   ])
 })
 
-statements('ask each shard the whole question of a view, and leave the views of views', () => {
+statements('query the whole view on each shard, and leave views of views unchanged', () => {
   assert.equal(cluster(TABLE, STATE, READING, ADDING).slice(4), [
     "CREATE VIEW IF NOT EXISTS v AS SELECT * FROM cluster('c', view(SELECT a FROM d.t_local FINAL WHERE a NOT IN (SELECT bucket FROM d.s_local)))\n",
     ADDING,
@@ -57,7 +57,7 @@ statements('ask each shard the whole question of a view, and leave the views of 
 
 const everywhere = suite('onCluster')
 
-everywhere('names the cluster in each kind of statement, past comments, and in none without a cluster', () => {
+everywhere('adds the cluster to each kind of statement, past comments, and to none without a cluster', () => {
   for (const [statement, expected] of [
     ['CREATE DATABASE IF NOT EXISTS d', "CREATE DATABASE IF NOT EXISTS d ON CLUSTER 'c'"],
     [

@@ -31,7 +31,7 @@ const none = { changes: [], impossible: [], waiting: [], undeclared: [] }
 
 const reading = suite('parseCreate')
 
-reading('takes a table apart, past commas and keywords in quotes', () => {
+reading('splits a table, past commas and keywords in quotes', () => {
   const text = parseCreate(LIVE_TABLE, 'market')
   assert.is(text.kind, 'table')
   if (text.kind !== 'table') return
@@ -83,7 +83,7 @@ reading('splits outside quotes and brackets only', () => {
 
 const planning = suite('planSchema')
 
-planning('takes the engines that ClickHouse Cloud and Replicated databases make for the plain ones declared', () => {
+planning('accepts the engines that ClickHouse Cloud and Replicated databases substitute for the declared ones', () => {
   // As SHOW CREATE TABLE shows it there: https://clickhouse.com/docs/cloud/reference/shared-merge-tree
   const paths = "'/clickhouse/tables/{uuid}/{shard}', '{replica}'"
   const window = 'SETTINGS non_replicated_deduplication_window = 1000'
@@ -110,7 +110,7 @@ planning('takes the engines that ClickHouse Cloud and Replicated databases make 
   }
 })
 
-planning('does not take a plain engine for a declared one that keeps copies', () => {
+planning('does not accept a plain engine for a declared replicated one', () => {
   const declared = "CREATE TABLE IF NOT EXISTS t (a UInt64) ENGINE = ReplicatedMergeTree('/t', '{replica}') ORDER BY a"
   const found = 'CREATE TABLE market.t (`a` UInt64) ENGINE = MergeTree ORDER BY a'
   assert.equal(plan(declared, found).impossible, [
@@ -119,7 +119,7 @@ planning('does not take a plain engine for a declared one that keeps copies', ()
   assert.equal(plan(declared, found.replace('MergeTree', "SharedMergeTree('/u', '{replica}')")), none)
 })
 
-planning('has nothing to do for what is as declared, whatever its spelling', () => {
+planning('has nothing to do for objects as declared, whatever their spelling', () => {
   for (const [declared, found] of [
     [TABLE, LIVE_TABLE],
     [INSERTED, LIVE_INSERTED],
@@ -198,14 +198,14 @@ for (const [title, found, what, statements] of cases) {
   })
 }
 
-planning('tells of rows that a retention will delete by the expression that says which', () => {
+planning('reports rows that a retention will delete, with their condition', () => {
   const declared = TABLE.replace('SETTINGS', `TTL ${RETENTION} SETTINGS`)
   const [change] = plan(declared, LIVE_TABLE).changes
   assert.is(change?.ttl, RETENTION)
   assert.equal(change?.statements, alter(`MODIFY TTL ${RETENTION}`))
 })
 
-planning('changes retention and recompression, which share a clause, each without the other', () => {
+planning('changes retention and recompression, which share a clause, independently', () => {
   const withTtl = (table: string, ...ttl: string[]) => table.replace('SETTINGS', `TTL ${ttl.join(', ')} SETTINGS`)
   const recompressed = withTtl(TABLE, RECOMPRESSION)
   assert.equal(plan(recompressed, withTtl(LIVE_TABLE, RECOMPRESSION)), none)
@@ -227,7 +227,7 @@ planning('changes retention and recompression, which share a clause, each withou
   assert.equal(never?.statements, alter(`MODIFY TTL ${RETENTION} SETTINGS materialize_ttl_after_modify = 0`))
 })
 
-planning('leaves columns, settings and objects alone that are not declared', () => {
+planning('leaves undeclared columns, settings and objects alone', () => {
   const found = LIVE_TABLE.replace('`b`', 'extra UInt8, `b`').replace('x = 1', 'x = 1, more = 2')
   assert.equal(plan(TABLE, found, 'CREATE TABLE market.other (a UInt8) ENGINE = Log'), none)
 })
@@ -261,7 +261,7 @@ planning('cannot change types, keys, partitions and engines, and lets views wait
   assert.match(finding?.hint ?? '', '--rebuild t ')
 })
 
-planning('never drops what holds rows for a view of its name', () => {
+planning('never drops an object with rows for a view of its name', () => {
   const inner = 'CREATE MATERIALIZED VIEW market.w (`a` UInt64) ENGINE = MergeTree ORDER BY a AS SELECT a FROM market.t'
   for (const found of [LIVE_TABLE.replace('market.t ', 'market.w '), inner]) {
     const { changes, impossible } = plan(PLAIN, found)
@@ -270,14 +270,14 @@ planning('never drops what holds rows for a view of its name', () => {
   }
 })
 
-planning('creates a view that rows pass and fills it from the rows that are there', () => {
+planning('creates a materialized view and fills it from existing rows', () => {
   const [change] = plan(INSERTED, LIVE_TABLE).changes
   assert.equal(change?.statements, [`${INSERTED}\nCOMMENT '${UNFILLED}'`])
   assert.is(change?.backfill?.query, 'SELECT a FROM t')
   assert.is(plan(REFRESHED, LIVE_TABLE).changes[0]?.backfill, undefined)
 })
 
-planning('fills a view that was made and not filled, as its comment says, and no other', () => {
+planning('fills a view that was created and not filled, as its comment says, and no other', () => {
   const commented = (comment: string) => LIVE_INSERTED.replace(' AS SELECT', ` COMMENT '${comment}' AS SELECT`)
   const [change] = plan(INSERTED, commented(UNFILLED)).changes
   assert.equal([change?.statements, change?.backfill?.query], [[], 'SELECT a FROM t'])
@@ -288,7 +288,7 @@ planning('fills a view that was made and not filled, as its comment says, and no
   assert.equal(plan(INSERTED, commented('of somebody')), none)
 })
 
-planning('replaces views: one that rows pass without a gap', () => {
+planning('replaces views: a materialized one without a gap', () => {
   const other = (text: string) => text.replace('SELECT a', 'SELECT a + 1 AS a')
   assert.equal(plan(INSERTED, other(LIVE_INSERTED)).changes[0]?.statements, [
     `ALTER TABLE v MODIFY COMMENT '${UNFILLED}'`,
@@ -304,12 +304,12 @@ planning('replaces views: one that rows pass without a gap', () => {
   )
 })
 
-planning('lets a refresh run as the user of today', () => {
+planning('lets a refresh run as the current user', () => {
   const [change] = plan(REFRESHED, LIVE_REFRESHED.replace('= me', '= them')).changes
   assert.is(change?.what, 'materialized view: runs as them → me')
 })
 
-planning('tells every change as a finding and a line', () => {
+planning('reports every change as a finding and a line', () => {
   const found = LIVE_TABLE.replace('x = 1', 'x = 2').replace(/ c String[^)]*\),/, '')
   const made = plan(TABLE, found)
   assert.equal(

@@ -7,7 +7,7 @@ const partition = (id: string, rows: number, from: string[] = []) => ({ id, valu
 
 const plan = suite('planPieces')
 
-plan('groups partitions up to a number of rows, and cuts none', () => {
+plan('groups partitions up to a number of rows, and splits none', () => {
   const partitions = [2, 3, 5, 1, 20, 4, 4].map((rows, id) => partition(`${id}`, rows))
   const sizes = planPieces(partitions, 8).map((piece) => piece.map(({ rows }) => rows))
   assert.equal(sizes, [[2, 3], [5, 1], [20], [4, 4]])
@@ -29,7 +29,7 @@ const before = new Map([
   ['b', 5],
 ])
 
-marks('differ where rows came or went, and everywhere after a mutation', () => {
+marks('differ where rows were added or removed, and everywhere after a mutation', () => {
   const after = (changes: [string, number][]) => new Map([...before, ...changes])
   assert.is(isOther(after([]), before), false)
   assert.is(isOther(after([['b', 6]]), before), true)

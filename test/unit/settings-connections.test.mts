@@ -68,7 +68,7 @@ for (const [what, env] of Object.entries({
     S3_SECRET_ACCESS_KEY: 'hush/hush',
   },
 }))
-  connections(`take ${what}`, () => assert.equal(mistakes(env), []))
+  connections(`accept ${what}`, () => assert.equal(mistakes(env), []))
 
 const protocols = 'PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL'
 const WRONG: [NodeJS.ProcessEnv, string[]][] = [
@@ -163,7 +163,7 @@ const WRONG: [NodeJS.ProcessEnv, string[]][] = [
 for (const [env, expected] of WRONG)
   connections(`refuse: ${expected.join('; ').replaceAll(folder, '')}`, () => assert.equal(mistakes(env), expected))
 
-connections('go to port 8443 over https, unless another is given', () => {
+connections('use port 8443 over https, unless another is given', () => {
   const port = (env: NodeJS.ProcessEnv) => readSettings(env, folder).CLICKHOUSE_PORT
   assert.equal(
     [port({}), port({ CLICKHOUSE_SECURE: 'true' }), port({ CLICKHOUSE_SECURE: 'true', CLICKHOUSE_PORT: '443' })],
@@ -176,7 +176,7 @@ connections.run()
 const envFile = suite('--env-file')
 const run = (...args: string[]) => runScript('create-topics.mts', args, { env: cleanEnv() })
 
-envFile('is read in place of .env, and is named in mistakes', async () => {
+envFile('is read instead of .env, and is named in mistakes', async () => {
   const file = path.join(projectFolder({ 'prod.env': '# one\nREDIS_PORT=x\n' }), 'prod.env')
   const { exitCode, stderr } = await run('--env-file', file)
   const hint = `    → edit ${file}: REDIS_PORT=…\n`
@@ -184,7 +184,7 @@ envFile('is read in place of .env, and is named in mistakes', async () => {
   assert.equal([exitCode, stderr], [2, found + hint])
 })
 
-envFile('is refused where it is not there', async () => {
+envFile('is refused if it does not exist', async () => {
   const file = inFolder('none.env')
   const { exitCode, stderr } = await run(`--env-file=${file}`)
   const found = `✗ ${file}: found no such file, expected a text file that this user may read [ENV_UNREADABLE]\n`
@@ -199,7 +199,7 @@ for (const [script, args, shown] of [
   ['apply-schema.mts', [], 'clickhouse clickhouse.invalid:8123, database l2_market_data as l2_user'],
   ['ingest.mts', ['on'], 'clickhouse clickhouse.invalid:8123, database l2_market_data as l2_user'],
 ] as const)
-  envFile(`to another machine has ${script} name it, and refuse without a terminal`, async () => {
+  envFile(`to another machine makes ${script} name it, and refuse without a terminal`, async () => {
     const { exitCode, stderr } = await runScript(script, [...args, '--env-file', far], { env: cleanEnv() })
     const [first, second] = stderr.split('\n')
     assert.equal([exitCode, first], [2, `Target, not on this machine: ${shown}`])

@@ -117,7 +117,7 @@ const UNREADABLE: [string, number[]][] = [
 
 const parsing = suite('parseEnvFile')
 
-parsing('gives every assignment with its line, whether it is literal, and whether programs agree on it', () => {
+parsing('returns every assignment with its line, whether it is literal, and whether programs agree on it', () => {
   assert.equal(parseEnvFile('# top\nA=1\n\nexport B=\'${A}\' # note\nC="two\nlines"\nD=x#y\n', '.env'), [
     entry('A', '1', 2),
     entry('B', '${A}', 4, { literal: true }),
@@ -126,13 +126,13 @@ parsing('gives every assignment with its line, whether it is literal, and whethe
   ])
 })
 
-parsing('the template reads the same with the line ends of Windows', () => {
+parsing('the template reads the same with Windows line ends', () => {
   const template = readFileSync(path.join(ROOT, '.env.template'), 'utf8')
   assert.equal(parseEnvFile(template.replaceAll('\n', '\r\n'), '.env'), parseEnvFile(template, '.env'))
 })
 
 for (const [content, expected, other] of ALIKE) {
-  parsing(`${JSON.stringify(content)} is read by all alike`, () => {
+  parsing(`${JSON.stringify(content)} is read the same by all programs`, () => {
     const lookup = composeLookup({ SH: 'sh' }, projectFolder({ '.env': content }))
     assert.equal([lookup('A')?.text, lookup('B')?.text], [expected, other])
     assert.is(lookup('A')?.ambiguity, undefined)
@@ -224,7 +224,7 @@ editing.run()
 
 const writing = suite('writeEnvValues')
 
-writing('makes .env from the template, for its owner alone', () => {
+writing('creates .env from the template, readable by its owner only', () => {
   const root = projectFolder({ '.env.template': '# ports\nA=1 # one\nB=2\n' })
   writeEnvValues(root, { A: '7' })
   assert.is(readFileSync(path.join(root, '.env'), 'utf8'), '# ports\nA=7 # one\nB=2\n')
@@ -232,7 +232,7 @@ writing('makes .env from the template, for its owner alone', () => {
   assert.is(readFileSync(path.join(root, '.env.template'), 'utf8'), '# ports\nA=1 # one\nB=2\n')
 })
 
-writing('keeps the permissions of a .env that is there, and leaves nothing beside it', () => {
+writing('keeps the permissions of an existing .env, and leaves nothing beside it', () => {
   const root = projectFolder({ '.env': 'A=1\n', '.env.template': 'A=0\n' })
   chmodSync(path.join(root, '.env'), 0o640)
   writeEnvValues(root, { A: '7' })

@@ -114,7 +114,7 @@ for (const [text, message] of REFUSED) {
   })
 }
 
-values('distinguishes a mistake of form from a variable that is missing', () => {
+values('distinguishes a syntax error from a missing variable', () => {
   assert.throws(
     () => interpolate('${', lookup),
     (error: Error) => error instanceof SyntaxError,

@@ -32,7 +32,7 @@ function readBack(...topics: ActualTopic[]) {
 
 const declaration = suite('renderTopicsFile')
 
-declaration('declares what topics have of their own, and names what they have of the broker', () => {
+declaration('declares the configuration set on topics, and lists what they inherit from the broker', () => {
   const own = {
     'retention.ms': '86400000',
     'segment.ms': '5400000',
@@ -145,7 +145,7 @@ for (const ms of TIMES) {
   })
 }
 
-declaration('leaves a plan nothing to do', () => {
+declaration('leaves an empty plan', () => {
   const topics = NAMES.slice(0, 8).map((name, index) =>
     actual(name, { 'retention.ms': `${index}`, 'min.insync.replicas': '1' }),
   )

@@ -25,7 +25,7 @@ const SOUND = `topics:
 
 const parses = suite('parseTopicsFile')
 
-parses('gives a topic with Kafka’s own keys, its settings filled in, and where each stands', () => {
+parses('returns a topic with Kafka’s own keys, its settings resolved, and positions', () => {
   assert.equal(parse(SOUND), {
     topics: [
       {
@@ -54,33 +54,30 @@ parses('gives a topic with Kafka’s own keys, its settings filled in, and where
   })
 })
 
-parses('passes configuration on as it is written, for Kafka to read', () => {
+parses('passes configuration on as written, for Kafka to read', () => {
   const { topics } = parse(SOUND.replace('2097152 }', '010, a: 1e3, b: "x, y", c: on, d: -1 }'))
   const { 'max.message.bytes': octal, a, b, c, d } = topics[0]?.config ?? {}
   assert.equal([octal, a, b, c, d], ['010', '1e3', 'x, y', 'on', '-1'])
 })
 
-parses(
-  'takes copies and those in sync from the settings, unless a topic has its own, and leaves 1 to the broker',
-  () => {
-    const content = `topics:
+parses('takes the replication from the settings, unless a topic has its own, and leaves 1 to the broker', () => {
+  const content = `topics:
   - name: a
     partitions: 1
     replication: \${KAFKA_REPLICATION_FACTOR}
     minInsyncReplicas: \${KAFKA_MIN_INSYNC_REPLICAS}
   - { name: b, partitions: 1, replication: 2, minInsyncReplicas: 1 }
 `
-    const of = (copies: number, inSync: number) => {
-      const own = { ...settings, KAFKA_REPLICATION_FACTOR: copies, KAFKA_MIN_INSYNC_REPLICAS: inSync }
-      const { topics, mistakes } = parseTopicsFile(content, 'topics.yml', own)
-      return [...topics.map(({ replication, config }) => [replication, config]), mistakes.length]
-    }
-    assert.equal(of(3, 2), [[3, { 'min.insync.replicas': '2' }], [2, {}], 0])
-    assert.equal(of(1, 1), [[1, {}], [2, {}], 0])
-  },
-)
+  const of = (copies: number, inSync: number) => {
+    const own = { ...settings, KAFKA_REPLICATION_FACTOR: copies, KAFKA_MIN_INSYNC_REPLICAS: inSync }
+    const { topics, mistakes } = parseTopicsFile(content, 'topics.yml', own)
+    return [...topics.map(({ replication, config }) => [replication, config]), mistakes.length]
+  }
+  assert.equal(of(3, 2), [[3, { 'min.insync.replicas': '2' }], [2, {}], 0])
+  assert.equal(of(1, 1), [[1, {}], [2, {}], 0])
+})
 
-parses('names more copies in sync than copies, however they are declared', () => {
+parses('reports more in-sync replicas than replicas, however they are declared', () => {
   const content = `topics:
   - { name: a, partitions: 1, replication: 1, minInsyncReplicas: 2 }
   - { name: b, partitions: 1, replication: 2, config: { min.insync.replicas: 3 } }
@@ -93,7 +90,7 @@ parses('names more copies in sync than copies, however they are declared', () =>
   ])
 })
 
-parses('takes configuration from an anchor', () => {
+parses('reads configuration from an anchor', () => {
   const content = `${SOUND.replace('config: {', 'config: &common {')}  - { name: b, partitions: 1, replication: 1, config: *common }\n`
   const { topics, mistakes } = parse(content)
   assert.equal(mistakes, [])
@@ -136,21 +133,18 @@ surplus: true
   ])
 })
 
-parses(
-  'finds a name given twice, and two that Kafka’s metrics cannot tell apart, whatever else is wrong with them',
-  () => {
-    const topic = (name: string, partitions: string) =>
-      `  - { name: ${name}, partitions: ${partitions}, replication: 1 }\n`
-    const content = `topics:\n${topic('a.b', '1')}${topic('a.b', 'x')}${topic('c', '1')}${topic('a_b', '1')}`
-    assert.equal(mistakesOf(content), [
-      '3:30 YAML_VALUE: "x"',
-      '3:13 TOPIC_TWICE: a second "a.b"',
-      '5:13 TOPIC_COLLISION: "a_b", in metrics the same as "a.b"',
-    ])
-  },
-)
+parses('finds duplicate names, and names that Kafka’s metrics cannot tell apart, despite other mistakes', () => {
+  const topic = (name: string, partitions: string) =>
+    `  - { name: ${name}, partitions: ${partitions}, replication: 1 }\n`
+  const content = `topics:\n${topic('a.b', '1')}${topic('a.b', 'x')}${topic('c', '1')}${topic('a_b', '1')}`
+  assert.equal(mistakesOf(content), [
+    '3:30 YAML_VALUE: "x"',
+    '3:13 TOPIC_TWICE: a second "a.b"',
+    '5:13 TOPIC_COLLISION: "a_b", in metrics the same as "a.b"',
+  ])
+})
 
-parses('goes by Kafka’s rule for names', () => {
+parses('applies Kafka’s rule for names', () => {
   const wrong = (name: string) => mistakesOf(SOUND.replace('raw.ticks', JSON.stringify(name))).length > 0
   const refused = ['', '.', '..', 'a b', 'ä', 'a/b', 'x'.repeat(250)].map(wrong)
   const accepted = ['...', 'a', '_', '-', 'A.b_c-9', 'x'.repeat(249)].map(wrong)
@@ -158,7 +152,7 @@ parses('goes by Kafka’s rule for names', () => {
   assert.equal(accepted, Array(6).fill(false))
 })
 
-parses('takes a value as long as Kafka does, and no longer', () => {
+parses('accepts a value as long as Kafka does, and no longer', () => {
   const content = (bytes: number) => SOUND.replace('lz4', 'x'.repeat(bytes))
   assert.equal(mistakesOf(content(32_767)), [])
   const [mistake, ...more] = mistakesOf(content(32_768))
@@ -174,7 +168,7 @@ parses('accepts numbers up to their bounds and nothing beyond', () => {
   assert.equal(['0.001', '876000', '0', '876001', '24h', '.5'].map(hours), [0, 0, 1, 1, 1, 1])
 })
 
-parses('refuses a variable that is no setting, and every password', () => {
+parses('refuses a variable that is not a setting, and every password', () => {
   const variable = (text: string) => mistakesOf(SOUND.replace('lz4', text))
   assert.equal(variable('"${NO_SUCH}"'), ['8:15 YAML_VARIABLE: ${NO_SUCH}'])
   assert.equal(variable('"${REDIS_PASSWORD}"'), ['8:15 YAML_VARIABLE: ${REDIS_PASSWORD}'])
@@ -182,7 +176,7 @@ parses('refuses a variable that is no setting, and every password', () => {
   assert.equal(variable('"${NAME"'), ['8:15 YAML_VARIABLE: a "${" that is not closed'])
 })
 
-parses('says where the YAML itself is broken', () => {
+parses('reports where the YAML itself is invalid', () => {
   assert.equal(
     mistakesOf('topics: [\n').map((line) => line.slice(0, 9)),
     ['2:1 YAML:'],
@@ -202,14 +196,14 @@ parses('repeats no text that it cannot place', () => {
   assert.equal(found('{ a: "${KAFKA_HEAP+${NAME?S3cr3t}}" }'), ['8:15 YAML_VARIABLE: ${NAME}'])
 })
 
-parses('takes single values alone as keys, each once', () => {
+parses('accepts only scalar keys, each once', () => {
   const config = (text: string) =>
     mistakesOf(SOUND.replace('{ compression.type: lz4, max.message.bytes: 2097152 }', text))
   assert.equal(config('{ [a]: 1, {b: c}: 2 }'), ['8:15 YAML_KEY: a list as a key', '8:23 YAML_KEY: a mapping as a key'])
   assert.equal(config('{ a: 1, b: 2, "a": 3 }'), ['8:27 YAML: Map keys must be unique'])
 })
 
-parses('gives an alias what its anchor last stood for', () => {
+parses('resolves an alias to the last definition of its anchor', () => {
   const topics = [
     '{ name: &n a, partitions: 1, replication: 1 }',
     '{ name: &n b, partitions: 1, replication: 1, key: *n }',
@@ -222,7 +216,7 @@ parses('gives an alias what its anchor last stood for', () => {
   assert.equal(mistakesOf(`${SOUND}  - *none\n`), ['9:5 YAML: an alias without an anchor before it'])
 })
 
-parses('passes over x-… at the top, and fills in what << merges', () => {
+parses('ignores x-… at the top, and applies <<', () => {
   const { topics, mistakes } = parse(`x-defaults: &lz4 { compression.type: lz4 }
 x-topic: &topic { partitions: 3, replication: 1, config: *lz4 }
 topics:
@@ -259,7 +253,7 @@ topics:
   ])
 })
 
-parses('wants a list of topics', () => {
+parses('requires a list of topics', () => {
   assert.equal(mistakesOf(''), ['1:1 YAML_TYPE: nothing'])
   assert.equal(mistakesOf('{}'), ['1:1 YAML_MISSING: no topics'])
   assert.equal(mistakesOf('topics: 5'), ['1:1 YAML_TYPE: a single value'])
@@ -270,7 +264,7 @@ parses.run()
 
 const reads = suite('readDeclaredTopics')
 
-reads('gives the five topics that ship, following KAFKA_LOG_RETENTION_HOURS', () => {
+reads('returns the five shipped topics, following KAFKA_LOG_RETENTION_HOURS', () => {
   const declared = readDeclaredTopics(settings).map(({ name, partitions, replication, key, config }) => {
     return [
       name,
@@ -291,7 +285,7 @@ reads('gives the five topics that ship, following KAFKA_LOG_RETENTION_HOURS', ()
   ])
 })
 
-reads('says so when the file cannot be read', () => {
+reads('reports a file that cannot be read', () => {
   assert.throws(() => readDeclaredTopics(settings, '/no/such.yml'), /^\/no\/such\.yml: cannot be read: no such file$/)
 })
 

@@ -23,12 +23,12 @@ const THREE = brokersOf(null, null, null)
 
 const placement = suite('planPlacement')
 
-placement('leaves alone what is even', () => {
+placement('leaves a balanced cluster alone', () => {
   assert.equal(planPlacement(THREE, [topic('a', 3, [1, 2, 3], [2, 3, 1], [3, 1, 2])]), [])
   assert.equal(planPlacement(brokersOf(null), [topic('a', 1, [1], [1]), topic('b', 1)]), [])
 })
 
-placement('adds copies, and makes others leaders of what one alone held', () => {
+placement('adds replicas, and changes leaders that one broker alone had', () => {
   assert.equal(show(planPlacement(THREE, [topic('a', 3, [1], [1], [1])])), [
     'a-0: 1 → 2,1,3',
     'a-1: 1 → 3,1,2',
@@ -36,7 +36,7 @@ placement('adds copies, and makes others leaders of what one alone held', () => 
   ])
 })
 
-placement('takes copies away', () => {
+placement('removes replicas', () => {
   assert.equal(show(planPlacement(THREE, [topic('a', 1, [1, 2, 3], [2, 3, 1], [3, 1, 2])])), [
     'a-0: 1,2,3 → 1',
     'a-1: 2,3,1 → 2',
@@ -44,12 +44,12 @@ placement('takes copies away', () => {
   ])
 })
 
-placement('moves to a broker that joins no more than its share', () => {
+placement('moves no more than its share to a new broker', () => {
   const moves = planPlacement(THREE, [topic('a', 1, [1], [2], [1], [2], [1], [2])])
   assert.equal([moves.length, moves.map(({ to }) => to)], [2, [[3], [3]]])
 })
 
-placement('changes only the order where only leaders are uneven', () => {
+placement('changes only the order if only leaders are unbalanced', () => {
   const moves = planPlacement(brokersOf(null, null), [topic('a', 2, [1, 2], [1, 2], [1, 2], [1, 2])])
   assert.equal(
     moves.map(({ to }) => to),
@@ -60,7 +60,7 @@ placement('changes only the order where only leaders are uneven', () => {
   )
 })
 
-placement('spreads topics of one partition over all brokers', () => {
+placement('spreads topics with one partition over all brokers', () => {
   const names = ['a', 'b', 'c']
   const topics = names.map((name) => topic(name, 1, [1]))
   const moves = planPlacement(THREE, topics)
@@ -79,7 +79,7 @@ placement('counts topics that stay, and does not move them', () => {
   assert.equal(show(moves), ['a-0: 1 → 2'])
 })
 
-placement('takes copies out of a rack that holds more than one', () => {
+placement('moves replicas out of a rack that has more than one', () => {
   const moves = planPlacement(brokersOf('x', 'x', 'y'), [topic('a', 2, [1, 2])])
   assert.equal(show(moves), ['a-0: 1,2 → 1,3'])
   // Brokers without a rack: no rack counts.
@@ -105,7 +105,7 @@ const clusters = fc
     return fc.record({ brokers: fc.constant(brokers), topics })
   })
 
-placement('keeps its promises for any cluster', () => {
+placement('keeps its invariants for any cluster', () => {
   holds(
     fc.property(clusters, ({ brokers, topics }) => {
       const moves = planPlacement(brokers, topics)
@@ -152,7 +152,7 @@ function subsets(ids: number[], size: number): number[][] {
   return ids.flatMap((id, at) => subsets(ids.slice(at + 1), size - 1).map((rest) => [id, ...rest]))
 }
 
-placement('moves the fewest copies of all ways that are as even and as spread over racks', () => {
+placement('moves the fewest replicas among all equally balanced and rack-aware plans', () => {
   const small = fc.record({
     racks: fc.array(fc.integer({ min: 0, max: 1 }), { minLength: 2, maxLength: 4 }),
     replication: fc.integer({ min: 1, max: 2 }),

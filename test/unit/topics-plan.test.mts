@@ -47,12 +47,12 @@ plans('creates a topic that is missing', () => {
   assert.equal(planTopics([declare('a')], []), { ...NOTHING, create: [declare('a')] })
 })
 
-plans('grows a topic that has fewer partitions', () => {
+plans('adds partitions to a topic that has fewer', () => {
   const topic = declare('a')
   assert.equal(planTopics([topic], [actual('a', { partitions: 3 })]), { ...NOTHING, grow: [{ topic, from: 3 }] })
 })
 
-plans('cannot take partitions away or change the number of copies', () => {
+plans('cannot remove partitions or change the replication factor', () => {
   const topic = declare('a')
   assert.equal(planTopics([topic], [actual('a', { partitions: 5, replication: 2 })]), {
     ...NOTHING,
@@ -63,7 +63,7 @@ plans('cannot take partitions away or change the number of copies', () => {
   })
 })
 
-plans('leaves more copies in sync than there are until a rebalance has made them', () => {
+plans('defers more in-sync replicas than exist until a rebalance has created them', () => {
   const topic = declare('a', { replication: 3, config: { 'min.insync.replicas': '2' } })
   const later = [{ key: 'min.insync.replicas', from: '1 (default)', to: '2' }]
   const config = new Map([['min.insync.replicas', { value: '1', own: false }]])
@@ -79,7 +79,7 @@ plans('leaves more copies in sync than there are until a rebalance has made them
   )
 })
 
-plans('sets a configuration key that differs, or that only the broker’s default gives the declared value', () => {
+plans('sets a configuration key that differs, or that only the broker’s default matches', () => {
   const topic = declare('a')
   const other = actual('a', { config: new Map([['retention.ms', own('2000')]]) })
   const byDefault = actual('a', { config: new Map([['retention.ms', { value: '1000', own: false }]]) })
@@ -89,7 +89,7 @@ plans('sets a configuration key that differs, or that only the broker’s defaul
   assert.equal(planTopics([topic], [actual('a', { config: new Map() })]), { ...NOTHING, configure: changes('nothing') })
 })
 
-plans('leaves alone a key and a topic that are not declared', () => {
+plans('leaves an undeclared key and topic alone', () => {
   const config = new Map([
     ['retention.ms', own('1000')],
     ['max.message.bytes', own('5')],
@@ -116,7 +116,7 @@ same('reads values as Kafka does', () => {
   )
 })
 
-same('tells apart what Kafka does', () => {
+same('distinguishes what Kafka distinguishes', () => {
   const pairs: [string, string][] = [
     ['lz4', 'LZ4'],
     ['compact,delete', 'delete,compact'],
@@ -159,7 +159,7 @@ const retention = (from: string, to: string, more: Record<string, string> = {}) 
     ],
   )
 
-shortening('leaves out a retention whose change makes the broker delete records, and keeps the others', () => {
+shortening('leaves out a retention change that makes the broker delete records, and keeps the others', () => {
   const plan = withoutShortening(retention(`${168 * HOUR}`, `${24 * HOUR}`, { 'retention.bytes': '5' }))
   assert.equal(
     plan.configure.map(({ changes }) => changes.map(({ key }) => key)),
@@ -203,7 +203,7 @@ const policy = (from: string, to: string) =>
     [actual('a', { config: new Map([['cleanup.policy', own(from)]]) })],
   )
 
-shortening('leaves out a cleanup.policy whose change makes the broker delete records, and keeps the others', () => {
+shortening('leaves out a cleanup.policy change that makes the broker delete records, and keeps the others', () => {
   const losing = ['compact > delete', 'compact > compact, delete', 'delete > compact', 'delete > compact,delete']
   const harmless = ['compact,delete > delete', 'delete, compact > compact', 'compact,delete > delete,compact']
   const kept = [...losing, ...harmless].filter((change) => {
@@ -245,7 +245,7 @@ shortening.run()
 
 const findings = suite('planFindings')
 
-findings('names every difference with what was found, what was expected and what repairs it', () => {
+findings('reports every difference with found, expected and the fix', () => {
   const lines = planFindings(DRIFT).map(({ severity, code, subject, found, expected, hint }) => {
     return [severity, code, subject, found, expected, hint]
   })
@@ -293,11 +293,11 @@ findings('hints at the declaration that was compared, quoted for the shell', () 
   assert.is(outside[0], "./scripts/create-topics.mts --only new --file '/tmp/it'\\''s.yml'")
 })
 
-findings('finds nothing wrong with a topic as declared, nor with one that is not declared', () => {
+findings('finds nothing wrong with a topic as declared, or with an undeclared one', () => {
   assert.equal(planFindings(planTopics([declare('a')], [actual('a'), actual('b')])), [])
 })
 
-findings('warns that keys move only where a keyed topic grows', () => {
+findings('warns that keys move only if a keyed topic gets partitions', () => {
   assert.equal(
     growthWarnings(DRIFT).map(({ severity, code, subject }) => [severity, code, subject]),
     [['warning', 'TOPIC_KEYS_MOVE', 'small']],
@@ -309,7 +309,7 @@ findings.run()
 
 const text = suite('renderPlan')
 
-text('is a line for each change and for each topic left alone', () => {
+text('has a line for each change and for each topic left alone', () => {
   assert.is(
     renderPlan(DRIFT, plain),
     `  + create             new       4 partitions, replication 1, retention.ms=1000
@@ -325,7 +325,7 @@ text.run()
 
 const narrow = suite('narrowPlan')
 
-narrow('keeps only what concerns the named topics', () => {
+narrow('keeps only the named topics', () => {
   const plan = narrowPlan(DRIFT, ['small', 'big'])
   assert.is(changedTopics(DRIFT).size, 3)
   assert.is(changedTopics(plan).size, 1)

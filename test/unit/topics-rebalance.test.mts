@@ -68,7 +68,7 @@ const codes = (list: readonly { severity: string; code: string; subject: string;
 
 const plans = suite('plan of a rebalance')
 
-plans('takes what is on its way as arrived, and leaves topics that were not chosen where they are', () => {
+plans('treats moves in progress as done, and leaves other topics where they are', () => {
   const { topics } = seen([1, 2, 3], { a: [[3, 1]], b: [[1], [2, 3]], other: [[1]] })
   assert.equal(placedTopics(topics, [declare('a', 1), declare('b', 2), declare('missing', 1)], ['a'], MOVING), [
     { name: 'a', replication: 1, partitions: [{ index: 0, replicas: [3] }] },
@@ -83,7 +83,7 @@ plans('takes what is on its way as arrived, and leaves topics that were not chos
   ])
 })
 
-plans('elects the first copy only where it is in sync', () => {
+plans('elects the first replica only if it is in sync', () => {
   const { topics } = seen([1, 2], {
     a: [
       [1, 2],
@@ -101,7 +101,7 @@ plans('elects the first copy only where it is in sync', () => {
   ])
 })
 
-plans('throttles the copies that are read and those that are written', () => {
+plans('throttles replicas that are read and those that are written', () => {
   const names = ['leader.replication.throttled.replicas', 'follower.replication.throttled.replicas'] as const
   assert.equal(
     [...throttledCopies(PLAN.moves, MOVING)],
@@ -164,7 +164,7 @@ report('says what was done and what was not', () => {
   ])
 })
 
-report('names what keeps copies where they are', () => {
+report('names what keeps replicas where they are', () => {
   const plan = { ...NOTHING, down: [2, 3], unsafe: [{ topic: 'a', inSync: 2, replication: 1 }] }
   assert.equal(codes(hindrances(plan, 'again')), [
     'error KAFKA_BROKERS_DOWN kafka brokers: down: 2, 3; nothing is moved away from brokers that come back',
@@ -181,7 +181,7 @@ const warned = (metadata: Metadata, declared: DeclaredTopic[]) =>
     hint,
   ])
 
-uneven('warns of a topic that lies on some brokers only', () => {
+uneven('warns of a topic on some brokers only', () => {
   assert.equal(
     warned(seen([1, 2, 3], { a: [[1], [2], [1], [2]], b: [[1], [2], [3]] }), [declare('a', 1), declare('b', 1)]),
     [
@@ -196,7 +196,7 @@ uneven('warns of a topic that lies on some brokers only', () => {
   )
 })
 
-uneven('warns of topics that are even each by itself, and all on one broker', () => {
+uneven('warns of topics that are each balanced, and together on one broker', () => {
   const topics = Object.fromEntries(['a', 'b', 'c', 'd'].map((name) => [name, [[1]]]))
   const declared = Object.keys(topics).map((name) => declare(name, 1))
   assert.equal(
@@ -205,7 +205,7 @@ uneven('warns of topics that are even each by itself, and all on one broker', ()
   )
 })
 
-uneven('has nothing to say of one broker, of a broker that is down, and of another number of copies', () => {
+uneven('has nothing to report for one broker, a broker that is down, and another replication factor', () => {
   assert.equal(warned(seen([1], { a: [[1], [1]] }), [declare('a', 1)]), [])
   assert.equal(warned(seen([1, 2], { a: [[3], [1], [1], [1]] }), [declare('a', 1)]), [])
   assert.equal(warned(seen([1, 2], { a: [[1], [1], [1], [1]] }), [declare('a', 2)]), [])
