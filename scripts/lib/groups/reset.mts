@@ -5,9 +5,9 @@ import { configError, error, exitCodeOf, type Finding, OpsError, unknown } from 
 import { nearest, suggestion } from '../common/nearest.mts'
 import { quoted } from '../common/shell-quote.mts'
 import { waitUntil } from '../common/wait.mts'
-import { ASK_HEALTH, type Cluster, openCluster } from '../kafka/cluster.mts'
+import { type Cluster, HEALTH_CHECK, openCluster } from '../kafka/cluster.mts'
 import { commitOffsets, findCoordinator } from '../kafka/group-requests.mts'
-import { type GroupReading, isPassing, readSettledGroups } from '../kafka/groups.mts'
+import { type GroupReading, isTransient, readSettledGroups } from '../kafka/groups.mts'
 import { readEnds, readOffsets } from '../kafka/offsets.mts'
 import { readStarts, type Start } from '../kafka/start-position.mts'
 import { isActive } from '../reset/guard.mts'
@@ -114,7 +114,7 @@ async function readMoves(cluster: Cluster, group: GroupReading, request: ResetRe
     open.map(({ name }) => {
       const which = unread.get(name)?.join(', ') ?? 'some'
       const found = `no offsets of partitions ${which} (${errors.get(name) ?? 'LEADER_NOT_AVAILABLE'})`
-      return unknown('KAFKA_NOT_SERVED', name, { found, hint: `${ASK_HEALTH} --only kafka` })
+      return unknown('KAFKA_NOT_SERVED', name, { found, hint: `${HEALTH_CHECK} --only kafka` })
     }),
   )
 }
@@ -143,13 +143,13 @@ async function commit(cluster: Cluster, moves: readonly Move[], request: ResetRe
   const settled = async () => {
     const { error: failure, brokerId } = await cluster.send(findCoordinator(id))
     outcome = failure === 'NONE' ? await cluster.sendTo(brokerId, commitOffsets(id, topics)) : failure
-    return !isPassing({ error: outcome, groups: [] })
+    return !isTransient({ error: outcome, groups: [] })
   }
   await waitUntil(settled, { timeoutMs, pollMs: 100 })
   if (outcome === 'NONE') return []
   const active = outcome === 'UNKNOWN_MEMBER_ID'
   const found = active ? 'members have joined since: Kafka refuses' : `Kafka refuses the offsets: ${outcome}`
-  const hint = active ? withoutReaders(id, commandOf(request)) : `${ASK_HEALTH} --only kafka`
+  const hint = active ? withoutReaders(id, commandOf(request)) : `${HEALTH_CHECK} --only kafka`
   return [error(active ? 'GROUP_ACTIVE' : 'GROUP_NOT_RESET', `group ${id}`, { found, hint })]
 }
 

@@ -1,7 +1,7 @@
 /** Records of one topic, fetched from the leaders of its partitions. Joins no consumer group, commits nothing. */
 import { cannotTell, error, OpsError, unknown } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
-import { ASK_HEALTH, type Cluster } from '../kafka/cluster.mts'
+import { type Cluster, HEALTH_CHECK } from '../kafka/cluster.mts'
 import { metadata, type TopicMetadata } from '../kafka/cluster-requests.mts'
 import { type Fetched, type FetchLimits, fetchRecords, type Position } from '../kafka/fetch-request.mts'
 import { readOffsets } from '../kafka/offsets.mts'
@@ -125,7 +125,7 @@ export class Reader {
     const { name } = this.#topic
     const open = answers.filter((answer) => PASSING.includes(answer.error))
     const found = `no leader answers for partitions ${open.map(({ partition }) => partition).join(', ')} (${open[0]?.error})`
-    return cannotTell(unknown('KAFKA_NOT_SERVED', name, { found, hint: `${ASK_HEALTH} --only kafka` }))
+    return cannotTell(unknown('KAFKA_NOT_SERVED', name, { found, hint: `${HEALTH_CHECK} --only kafka` }))
   }
 
   /**
@@ -138,7 +138,7 @@ export class Reader {
     const { partition } = answer
     if (answer.error !== 'NONE') {
       const found = `Kafka does not give partition ${partition}: ${answer.error}`
-      throw cannotTell(unknown('TOPIC_UNREAD', topic, { found, hint: `${ASK_HEALTH} --only kafka` }))
+      throw cannotTell(unknown('TOPIC_UNREAD', topic, { found, hint: `${HEALTH_CHECK} --only kafka` }))
     }
     try {
       for await (const { records, nextOffset } of readBatches(answer.batches)) {

@@ -1,7 +1,7 @@
 /** Which partitions are read, and from where to where. */
 import { configError, error, type Finding, unknown, warning } from '../common/findings.mts'
 import { nearest, suggestion } from '../common/nearest.mts'
-import { ASK_HEALTH, type Cluster } from '../kafka/cluster.mts'
+import { type Cluster, HEALTH_CHECK } from '../kafka/cluster.mts'
 import type { TopicMetadata } from '../kafka/cluster-requests.mts'
 import { readEnds, readOffsets } from '../kafka/offsets.mts'
 import { readStarts, type Start } from '../kafka/start-position.mts'
@@ -63,7 +63,7 @@ export async function readSource(
   const open = (unread.get(name) ?? []).filter((index) => wanted.includes(index))
   if (open.length > 0) {
     const found = `no leader answers for partitions ${open.join(', ')} (${errors.get(name)}): they are left out`
-    findings.push(unknown('KAFKA_NOT_SERVED', name, { found, hint: `${ASK_HEALTH} --only kafka` }))
+    findings.push(unknown('KAFKA_NOT_SERVED', name, { found, hint: `${HEALTH_CHECK} --only kafka` }))
   }
   const ranges = wanted
     .map((index) => ({ index, key: `${name}/${index}` }))

@@ -71,7 +71,7 @@ export async function clusterMistakes(
 async function refuseWithoutRight(cluster: Cluster, topics: readonly NewTopic[]): Promise<void> {
   const outcomes = await askController(cluster, createTopics(topics, { validateOnly: true }))
   const names = topics.map(({ name }) => name).filter((name) => isRefusal(outcomes.get(name)?.error))
-  if (names.length > 0) throw configError([cluster.lacks({ operation: 'Create', on: 'topic', names })])
+  if (names.length > 0) throw configError([cluster.missingPermission({ operation: 'Create', on: 'topic', names })])
 }
 
 /** The login may not create topics of that name. */
