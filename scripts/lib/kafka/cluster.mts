@@ -139,14 +139,14 @@ async function openBroker(
   address: string,
   settings: Servers,
   timeoutMs: number,
-  topicless: boolean,
+  allowNoTopics: boolean,
 ): Promise<OpenBroker> {
   const wire = await connectWire(splitAddress(address), settings, timeoutMs)
   try {
     const seen = await wire.send(metadata, timeoutMs)
     if (!seen.brokers.some(({ id }) => id === seen.controllerId)) throw new Error(NO_CONTROLLER)
     // A broker that has just started lists no topics until its controller has sent them; partitions on its disk show that some exist.
-    if (!topicless && seen.topics.length === 0) {
+    if (!allowNoTopics && seen.topics.length === 0) {
       const dirs = await wire.send(describeLogDirs, timeoutMs)
       if (dirs.some(({ replicas }) => replicas.length > 0)) throw new Error(NO_TOPICS)
     }
@@ -184,7 +184,7 @@ function clusterOf({ address, wire, seen }: OpenBroker, settings: Servers, timeo
       const secure = settings.KAFKA_SECURITY_PROTOCOL?.endsWith('SSL')
       const mistake = secure && isRejected(error) && (await mistakeAt(target, settings, error, ATTEMPT_MS.max))
       if (mistake) throw configError([{ ...mistake, subject: `${mistake.subject} (the broker's advertised address)` }])
-      const hint = 'set KAFKA_ADVERTISED_HOST in .env to an address that clients reach, then restart Kafka'
+      const hint = 'set KAFKA_ADVERTISED_HOST in .env to an address that clients can reach, then restart Kafka'
       throw unreachable(`${target} (the broker's advertised address)`, error, timeoutMs, hint)
     }
   }

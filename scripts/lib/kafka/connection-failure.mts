@@ -29,8 +29,8 @@ export async function connectionMistake(
 ): Promise<Finding | undefined> {
   const { KAFKA_SECURITY_PROTOCOL: protocol = 'PLAINTEXT', KAFKA_SASL_MECHANISM: mechanism } = settings
   const secure = protocol.endsWith('SSL')
-  const login = protocol.startsWith('SASL')
-  const inTls = (yes: boolean) => `KAFKA_SECURITY_PROTOCOL=${login ? 'SASL_' : ''}${yes ? 'SSL' : 'PLAINTEXT'}`
+  const isSasl = protocol.startsWith('SASL')
+  const inTls = (yes: boolean) => `KAFKA_SECURITY_PROTOCOL=${isSasl ? 'SASL_' : ''}${yes ? 'SSL' : 'PLAINTEXT'}`
   const target = {
     ...{ service: 'kafka' as const, ...address, secure, on: inTls(true), off: inTls(false) },
     ...{ hostVariable: 'KAFKA_BOOTSTRAP_SERVERS', caVariable: 'KAFKA_SSL_CA_LOCATION' },
@@ -65,14 +65,14 @@ export async function connectionMistake(
     const found = `the broker does not offer SASL mechanism ${mechanism}, only ${offers}`
     return error('KAFKA_MECHANISM', subject, { found, hint: 'edit .env: KAFKA_SASL_MECHANISM=…' })
   }
-  if (!login && offers) {
+  if (!isSasl && offers) {
     const hint = `edit .env: KAFKA_SECURITY_PROTOCOL=SASL_${secure ? 'SSL' : 'PLAINTEXT'}, with KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD`
     return error('KAFKA_AUTH', subject, {
       found: `the broker requires SASL authentication; mechanisms: ${offers}`,
       hint,
     })
   }
-  if (login && answer.error === 'ILLEGAL_SASL_STATE') {
+  if (isSasl && answer.error === 'ILLEGAL_SASL_STATE') {
     const hint = `edit .env: KAFKA_SECURITY_PROTOCOL=${secure ? 'SSL' : 'PLAINTEXT'}`
     return error('KAFKA_AUTH', subject, { found: 'this listener does not support SASL authentication', hint })
   }

@@ -16,12 +16,12 @@ export async function askController<T>(cluster: Cluster, request: Request<T>): P
 }
 
 /** The controller refused a whole request; a retry may succeed. */
-export class NotNow extends Error {}
+export class ControllerNotReady extends Error {}
 
-/** Like {@link askController}. @throws {NotNow} if the controller refuses the request as a whole */
+/** Like {@link askController}. @throws {ControllerNotReady} if the controller refuses the request as a whole */
 export async function askWhole<T extends { whole: Outcome }>(cluster: Cluster, request: Request<T>): Promise<T> {
   const answer = await askController(cluster, request)
-  if (answer.whole.error !== 'NONE') throw new NotNow(words(answer.whole))
+  if (answer.whole.error !== 'NONE') throw new ControllerNotReady(words(answer.whole))
   return answer
 }
 

@@ -24,7 +24,7 @@ export interface FetchLimits {
 /** Maximum bytes for all partitions together. */
 const MAX_BYTES = 32 * 1024 * 1024
 
-/** Fetches records from these positions to the high watermark, also those of open and aborted transactions. For the partitions' leader. */
+/** Fetches records from these positions to the high watermark, also of open and aborted transactions. Send it to the partitions' leader. */
 export const fetchRecords = (
   topic: string,
   positions: readonly Position[],

@@ -1,4 +1,4 @@
-/** Kafka requests about consumer groups. All but findCoordinator and listGroups are for the group's coordinator. */
+/** Kafka requests about consumer groups. Send all but findCoordinator and listGroups to the group's coordinator. */
 import { errorName } from './cluster-requests.mts'
 import { type Permission, withMissingAcl } from './permissions.mts'
 import { type Request, writeArray } from './transport.mts'

@@ -23,7 +23,7 @@ export interface PartitionOffset {
   timestampMs: number
 }
 
-/** Reads offsets of partitions. For their leader. */
+/** Reads offsets of partitions. Send it to their leader. */
 export const listOffsets = (
   which: Which,
   topics: { name: string; partitions: number[] }[],

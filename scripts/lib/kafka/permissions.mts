@@ -2,10 +2,10 @@
 import { error, type Finding } from '../common/findings.mts'
 import type { Servers } from './options.mts'
 
-const REFUSALS = ['TOPIC_AUTHORIZATION_FAILED', 'GROUP_AUTHORIZATION_FAILED', 'CLUSTER_AUTHORIZATION_FAILED']
+const PERMISSION_ERRORS = ['TOPIC_AUTHORIZATION_FAILED', 'GROUP_AUTHORIZATION_FAILED', 'CLUSTER_AUTHORIZATION_FAILED']
 
 /** Whether a protocol error means that the user lacks a permission. */
-export const isRefusal = (error: unknown): boolean => REFUSALS.includes(String(error))
+export const isPermissionError = (error: unknown): boolean => PERMISSION_ERRORS.includes(String(error))
 
 /** A permission, in the terms of kafka-acls.sh. @see https://kafka.apache.org/39/documentation.html#operations_resources_and_protocols */
 export interface Permission {
@@ -26,7 +26,7 @@ export interface Permission {
 
 /** Returns `error`, with the missing ACL appended if it reports a missing permission. */
 export const withMissingAcl = (error: string, permission: Permission): string =>
-  isRefusal(error) ? `${error}: ${noAcl(permission)}` : error
+  isPermissionError(error) ? `${error}: ${noAcl(permission)}` : error
 
 const noAcl = ({ operation, on, names }: Permission) => `no ACL for ${operation} on ${[on, ...names].join(' ')}`
 

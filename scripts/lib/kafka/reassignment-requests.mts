@@ -2,7 +2,7 @@
 import type Decoder from 'kafkajs/src/protocol/decoder.js'
 import { grouped } from '../common/grouped.mts'
 import { errorName, type Outcome } from './cluster-requests.mts'
-import { isRefusal, type Permission, PermissionDenied } from './permissions.mts'
+import { isPermissionError, type Permission, PermissionDenied } from './permissions.mts'
 import { BROKER_WAIT_MS, type Request, readStructures, writeStructures } from './transport.mts'
 
 export interface TopicPartition {
@@ -24,7 +24,7 @@ export interface Reassignment extends TopicPartition {
 /** Returns the outcome of a whole request. @throws {PermissionDenied} for a missing permission */
 function outcomeOf(code: number, message: string | null, operation: Permission['operation']): Outcome {
   const error = errorName(code)
-  if (isRefusal(error)) throw new PermissionDenied({ operation, on: 'cluster', names: [] })
+  if (isPermissionError(error)) throw new PermissionDenied({ operation, on: 'cluster', names: [] })
   return { error, message }
 }
 
@@ -52,8 +52,8 @@ const readOutcomes = (from: Decoder): Map<string, Outcome> => {
 }
 
 /**
- * Starts to reassign replicas to these brokers, of which the first is the preferred leader; null cancels a reassignment in progress. For the
- * controller, which answers at once while the brokers copy.
+ * Starts to reassign replicas to these brokers, of which the first is the preferred leader; null cancels a reassignment in progress. Send it to
+ * the controller, which answers at once while the brokers copy.
  */
 export const alterReassignments = (
   moves: readonly (TopicPartition & { to: readonly number[] | null })[],
@@ -77,7 +77,7 @@ export const alterReassignments = (
   },
 })
 
-/** Lists the reassignments in progress. For the controller. */
+/** Lists the reassignments in progress. Send it to the controller. */
 export const listReassignments: Request<{ whole: Outcome; moving: Reassignment[] }> = {
   key: 46,
   version: 0,
@@ -99,7 +99,7 @@ export const listReassignments: Request<{ whole: Outcome; moving: Reassignment[]
   },
 }
 
-/** Makes the first replica of each of these partitions its leader. For the controller. */
+/** Makes the first replica of each of these partitions its leader. Send it to the controller. */
 export const electPreferredLeaders = (partitions: readonly TopicPartition[]): Request<Outcomes> => ({
   key: 43,
   version: 2,

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { cannotTell, OpsError, reason, unknown } from '../common/findings.mts'
 import { type Cluster, HEALTH_CHECK, openCluster } from './cluster.mts'
-import { NotNow } from './controller.mts'
+import { ControllerNotReady } from './controller.mts'
 import type { Servers } from './options.mts'
 
 export interface SteadyCluster {
@@ -33,7 +33,8 @@ export function steadyCluster(
         open ??= await openCluster(settings, { timeoutMs: Math.max(1_000, deadline - performance.now()), log })
         return await work(open)
       } catch (failure) {
-        const isTransient = failure instanceof NotNow || (failure instanceof OpsError && failure.exitCode === 3)
+        const isTransient =
+          failure instanceof ControllerNotReady || (failure instanceof OpsError && failure.exitCode === 3)
         if (!isTransient) throw failure
         close()
         if (performance.now() > deadline) throw failure instanceof OpsError ? failure : noController(failure, timeoutMs)

@@ -1,7 +1,7 @@
 /** Kafka requests that read and change topics. */
 import type Decoder from 'kafkajs/src/protocol/decoder.js'
 import { errorName, type Outcome } from './cluster-requests.mts'
-import { isRefusal, type Permission, PermissionDenied, withMissingAcl } from './permissions.mts'
+import { isPermissionError, type Permission, PermissionDenied, withMissingAcl } from './permissions.mts'
 import { BROKER_WAIT_MS, type Request, writeArray } from './transport.mts'
 
 /** The protocol's resource types. */
@@ -34,12 +34,12 @@ export const describeTopicConfigs = (names: string[]): Request<Map<string, Map<s
         const source = from.readInt8()
         from.readBoolean()
         from.readArray(() => [from.readString(), from.readString(), from.readInt8()])
-        // 1 = DYNAMIC_TOPIC_CONFIG; all others are defaults, of the cluster, the broker's file or Kafka.
+        // 1 = DYNAMIC_TOPIC_CONFIG; all others are defaults, set for the cluster, in the broker's file or by Kafka.
         return [key, { value, own: source === 1 }]
       })
       return { error, name, values: new Map(values) }
     })
-    const refused = topics.filter(({ error }) => isRefusal(errorName(error))).map(({ name }) => name)
+    const refused = topics.filter(({ error }) => isPermissionError(errorName(error))).map(({ name }) => name)
     if (refused.length > 0) throw new PermissionDenied({ operation: 'DescribeConfigs', on: 'topic', names: refused })
     return new Map(topics.filter(({ error }) => error === 0).map(({ name, values }) => [name, values]))
   },
@@ -48,7 +48,7 @@ export const describeTopicConfigs = (names: string[]): Request<Map<string, Map<s
 /** The outcome for one topic. A missing permission gets our own message, because Kafka's does not name the ACL. */
 function outcomeOf(error: string, message: string | null, operation: Permission['operation'], name: string): Outcome {
   const permission = { operation, on: 'topic', names: [name] } as const
-  return { error, message: isRefusal(error) ? withMissingAcl(error, permission) : message }
+  return { error, message: isPermissionError(error) ? withMissingAcl(error, permission) : message }
 }
 
 const readOutcomes =
@@ -71,7 +71,7 @@ export interface NewTopic {
 }
 
 /**
- * Creates topics, or with `validateOnly` only checks whether it could. For the controller.
+ * Creates topics, or with `validateOnly` only checks whether it could. Send it to the controller.
  * It answers when all topics are usable, or with REQUEST_TIMED_OUT and then continues.
  */
 export const createTopics = (
@@ -91,7 +91,7 @@ export const createTopics = (
   read: readOutcomes('Create'),
 })
 
-/** Adds partitions to topics until each has the given number. For the controller. */
+/** Adds partitions to topics until each has the given number. Send it to the controller. */
 export const createPartitions = (topics: { name: string; to: number }[]): Request<Map<string, Outcome>> => ({
   key: 37,
   version: 1,
@@ -151,13 +151,13 @@ export const setTopicConfigs = (
 export const editConfigs = (edits: readonly ConfigEdit[]): Request<Map<string, Outcome>> =>
   alterConfigs(edits, (on, name, outcome) => {
     const resource = on === 'topic' ? { on, names: [name] } : { on: 'cluster' as const, names: [] }
-    if (isRefusal(outcome.error)) throw new PermissionDenied({ operation: 'AlterConfigs', ...resource })
+    if (isPermissionError(outcome.error)) throw new PermissionDenied({ operation: 'AlterConfigs', ...resource })
     return outcome
   })
 
 /**
- * Deletes topics with their records. Returns an error for each topic. For the controller. It continues after its answer: a name is not free
- * until a topic of that name can be created.
+ * Deletes topics with their records. Returns an error for each topic. Send it to the controller, which continues after its answer: a name is
+ * not free until a topic of that name can be created.
  */
 export const deleteTopics = (names: string[]): Request<Map<string, string>> => ({
   key: 20,
