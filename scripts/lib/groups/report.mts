@@ -2,6 +2,7 @@
 import { count } from '../common/count.mts'
 import type { Paint } from '../common/findings.mts'
 import { table } from '../common/table.mts'
+import { isConsumer } from '../kafka/lag.mts'
 import { isMoved, type Move, recordsMoved } from './plan.mts'
 import type { GroupStatus, TopicStatus } from './rates.mts'
 
@@ -47,8 +48,8 @@ export function renderGroups(
   const rows = groups.flatMap(({ group, state, protocol, members, topics }) => {
     const style = state === 'Stable' ? 'green' : state === 'Empty' ? 'dim' : 'yellow'
     const head = [group, paint(style, state), String(members.length)]
-    const isConsumer = protocol === 'consumer' || protocol === ''
-    if (topics.length === 0) return [[...head, isConsumer ? 'nothing committed' : `commits elsewhere (${protocol})`]]
+    if (topics.length === 0)
+      return [[...head, isConsumer({ protocol }) ? 'nothing committed' : `commits elsewhere (${protocol})`]]
     return topics.flatMap((status, index) => {
       const { topic, lag, consumedPerSecond, producedPerSecond, partitions } = status
       const rates = [consumedPerSecond, producedPerSecond].map((each) => count.format(each))

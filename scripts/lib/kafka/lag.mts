@@ -87,8 +87,8 @@ export async function readPositions(cluster: Cluster, waitMs: number): Promise<P
   )
 }
 
-/** Other protocols, such as Kafka Connect's, commit elsewhere. */
-const isConsumer = ({ protocol }: Pick<GroupReading, 'protocol'>) => protocol === 'consumer' || protocol === ''
+/** Whether a group commits offsets in Kafka; other protocols, such as Kafka Connect's, commit elsewhere. */
+export const isConsumer = ({ protocol }: Pick<GroupReading, 'protocol'>) => protocol === 'consumer' || protocol === ''
 
 async function readOnce(cluster: Cluster): Promise<Positions> {
   const { error, groups } = await readGroups(cluster)

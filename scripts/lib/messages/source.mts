@@ -25,7 +25,7 @@ export interface Source {
 /** Maximum names listed in a message. */
 const SHOWN_NAMES = 20
 
-/** @throws {OpsError} exit code 2 if the topic does not exist, with the name that was probably meant */
+/** Returns the named topic. @throws {OpsError} exit code 2 if it does not exist, with the name that was probably meant */
 function topicOf({ metadata }: Cluster, name: string): TopicMetadata {
   const topic = metadata.topics.find((each) => each.name === name)
   if (topic) return topic
@@ -81,8 +81,8 @@ export async function readSource(
 /** Warns if no partition contains the offset. The end counts as contained: the next record gets that offset. */
 function outsideFindings(name: string, offset: number, ranges: readonly Range[]): Finding[] {
   if (ranges.length === 0 || ranges.some(({ low, high }) => offset >= low && offset <= high)) return []
-  const kept = ranges.slice(0, 5).map(({ partition, low, high }) => `partition ${partition}: ${low} to ${high}`)
-  const found = `no offset ${offset} (${kept.join('; ')}${ranges.length > kept.length ? '; …' : ''})`
+  const shown = ranges.slice(0, 5).map(({ partition, low, high }) => `partition ${partition}: ${low} to ${high}`)
+  const found = `no offset ${offset} (${shown.join('; ')}${ranges.length > shown.length ? '; …' : ''})`
   const hint = `./scripts/tail-topic.mts ${name} --from earliest`
   return [warning('OFFSET_OUT_OF_RANGE', name, { found, hint })]
 }
