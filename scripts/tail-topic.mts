@@ -1,25 +1,25 @@
 #!/bin/sh
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /**
- * Shows messages of a topic: the last ones, those from a place on, or as they come. Changes nothing, and joins no consumer group: partitions
- * are fetched from their leaders, and nothing is committed.
+ * Shows messages of a topic: the last ones, those from a position on, or new ones as they arrive. Changes nothing and joins no consumer group:
+ * it fetches from the partition leaders and commits nothing.
  */
 import { runCommand } from './lib/command/command.mts'
 import { NAME, OPTIONS, tailRequest } from './lib/messages/options.mts'
 
 await runCommand({
   name: NAME,
-  summary: `Shows messages of a topic, a line each: time, partition and offset, key, value. Changes nothing and joins no consumer group.
-Reads every codec, and messages of open and aborted transactions too; control characters are spelt out.`,
+  summary: `Shows messages of a topic, one per line: time, partition and offset, key, value. Changes nothing and joins no consumer group.
+Reads all compression codecs, and messages of open and aborted transactions too. Control characters are escaped.`,
   arguments: { value: 'TOPIC', help: 'the topic' },
   options: OPTIONS,
   isStream: true,
   example: `${NAME} iqfeed.trades.raw --follow --where symbol=AAPL`,
   exitCodes: {
-    0: 'shown, or nothing there; with --follow: ended by Ctrl-C',
-    1: 'ended by Ctrl-C before the end, the topic was deleted, or a message cannot be decoded',
-    2: 'wrong use or settings, or no such topic or partition',
-    3: 'could not tell: the broker, or the leader of a partition, did not answer in time; once it follows, it waits',
+    0: 'messages shown, or none found; with --follow: stopped by Ctrl-C',
+    1: 'stopped by Ctrl-C before the end, the topic was deleted, or a message cannot be decoded',
+    2: 'invalid usage or settings, or no such topic or partition',
+    3: 'could not tell: the broker or a partition leader did not answer in time; once following, it keeps waiting',
   },
   run: async ({ options, args, json, log, paint }) => {
     const request = tailRequest(options, args, Date.now())

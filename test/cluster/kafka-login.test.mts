@@ -143,28 +143,28 @@ const WRONG: [string, Listener, NodeJS.ProcessEnv, string, string][] = [
     'a mechanism that is not offered',
     'login',
     { ...SECURE, KAFKA_SASL_MECHANISM: 'PLAIN' },
-    'KAFKA_MECHANISM kafka HERE: SASL mechanism PLAIN is not offered; offered are SCRAM-SHA-512, SCRAM-SHA-256',
+    'KAFKA_MECHANISM kafka HERE: the broker does not offer SASL mechanism PLAIN, only SCRAM-SHA-512, SCRAM-SHA-256',
     'edit .env: KAFKA_SASL_MECHANISM=…',
   ],
   [
     'no login where one is needed',
     'login',
     TLS,
-    'KAFKA_AUTH kafka HERE: it takes no connection without a login; mechanisms: SCRAM-SHA-512, SCRAM-SHA-256',
+    'KAFKA_AUTH kafka HERE: the broker requires SASL authentication; mechanisms: SCRAM-SHA-512, SCRAM-SHA-256',
     addLogin('SASL_SSL'),
   ],
   [
     'no login where one is needed, without TLS',
     'plainLogin',
     {},
-    'KAFKA_AUTH kafka HERE: it takes no connection without a login; mechanisms: SCRAM-SHA-512, SCRAM-SHA-256',
+    'KAFKA_AUTH kafka HERE: the broker requires SASL authentication; mechanisms: SCRAM-SHA-512, SCRAM-SHA-256',
     addLogin('SASL_PLAINTEXT'),
   ],
   [
     'a login where none is taken',
     'admin',
     { ...LOGIN, KAFKA_SECURITY_PROTOCOL: 'SASL_PLAINTEXT' },
-    'KAFKA_AUTH kafka HERE: it takes no login here',
+    'KAFKA_AUTH kafka HERE: this listener does not support SASL authentication',
     'edit .env: KAFKA_SECURITY_PROTOCOL=PLAINTEXT',
   ],
 ]
@@ -220,7 +220,7 @@ rights('learns which ACL is missing, one after the other', async () => {
   const flags = all.split(' ').map((name) => `--topic ${name}`)
   const create = {
     exitCode: 2,
-    findings: [`KAFKA_RIGHTS kafka topic ${all}: l2 may not: no ACL for Create`],
+    findings: [`KAFKA_RIGHTS kafka topic ${all}: l2 has no ACL for Create`],
     hints: [
       `kafka-acls.sh --bootstrap-server HERE --add --allow-principal User:l2 --operation Create ${flags.join(' ')}`,
     ],
@@ -231,18 +231,15 @@ rights('learns which ACL is missing, one after the other', async () => {
   await grant('topic', 'Describe')
   const configs = await told('replay.mts', REPLAY, env)
   const names = RAW.join(' ')
-  assert.equal(configs.findings, [`KAFKA_RIGHTS kafka topic ${names}: l2 may not: no ACL for DescribeConfigs`])
+  assert.equal(configs.findings, [`KAFKA_RIGHTS kafka topic ${names}: l2 has no ACL for DescribeConfigs`])
   await grant('topic', 'DescribeConfigs')
   const made = await told('create-topics.mts', ['--timeout', '30'], env)
   assert.equal([made.exitCode, made.findings], [0, []])
   const moved = await told('create-topics.mts', ['--rebalance', '--timeout', '30'], env)
-  assert.equal([moved.exitCode, moved.findings], [2, ['KAFKA_RIGHTS kafka cluster: l2 may not: no ACL for Describe']])
+  assert.equal([moved.exitCode, moved.findings], [2, ['KAFKA_RIGHTS kafka cluster: l2 has no ACL for Describe']])
   const sent = await told('replay.mts', REPLAY, env)
   assert.is(sent.exitCode, 2)
-  assert.match(
-    sent.findings.join(),
-    /^KAFKA_RIGHTS kafka (cluster: l2 may not: no ACL for IdempotentWrite|topic .*Write)$/,
-  )
+  assert.match(sent.findings.join(), /^KAFKA_RIGHTS kafka (cluster: l2 has no ACL for IdempotentWrite|topic .*Write)$/)
   const { findings } = await told('reset-kafka.mts', ['--yes', '--only', 'market.features', '--timeout', '10'], env)
   assert.equal(findings, [
     'RESET_NOT_DELETED market.features: Kafka refused to delete it: TOPIC_AUTHORIZATION_FAILED: no ACL for Delete on topic market.features',
@@ -330,7 +327,7 @@ right('works with a token from an endpoint, and reports an endpoint that refuses
   const refused = await health('token', { ...values, KAFKA_SASL_PASSWORD: 'wrong-horse' })
   endpoint.close()
   assert.equal(given.findings, [])
-  assert.equal(refused.findings, [`KAFKA_TOKEN kafka HERE: ${url} gives no token: HTTP 401 invalid_client`])
+  assert.equal(refused.findings, [`KAFKA_TOKEN kafka HERE: ${url} returned no token: HTTP 401 invalid_client`])
 })
 
 right.after(async () => {

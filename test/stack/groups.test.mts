@@ -79,7 +79,7 @@ show('measures read and write rates', async () => {
   const looking = run('--group', group, '--json', '--interval', '3').finally(() => {
     isLooking = false
   })
-  // All the time: between the two looks, whenever they are.
+  // All the time: between the two readings, whenever they are.
   for (let offset = 1; isLooking && offset < 1_000; offset++) await kafka.commit(group, topic, offset)
   const { groups } = JSON.parse((await looking).stdout)
   const [status] = groups[0].topics
@@ -147,7 +147,7 @@ resets('shows the plan with --dry-run and changes nothing', async () => {
     stdout.split('\n').map((line) => line.trim().split(/ {2,}/)),
     [
       [`Consumer group ${group}`],
-      ['partition', 'offset', 'its next reader'],
+      ['partition', 'offset', 'next consumer'],
       [`${topic}/0`, '4 → 7', 'skips 3'],
       [`${topic}/1`, '4 → 7', 'skips 3'],
       [''],
@@ -169,7 +169,7 @@ resets('moves offsets to an end, an offset or a time, and verifies them', async 
   ]
   for (const [to, expected] of PLACES) {
     const { exitCode, stdout, stderr } = await reset(group, to, '--yes')
-    assert.equal([exitCode, stdout], [0, `Reset and proven: 2 offsets of ${group}\n`], `${to} ${stderr}`)
+    assert.equal([exitCode, stdout], [0, `Reset and verified: 2 offsets of ${group}\n`], `${to} ${stderr}`)
     assert.equal(await kafka.committed(group, topic), [expected, expected], to)
   }
   const again = await reset(group, 'earliest', '--yes', '--json')
@@ -237,7 +237,7 @@ resets('changes nothing without a clear yes', async () => {
   assert.equal([off.exitCode, off.stdout], [2, ''])
   assert.match(off.stderr, 'add --yes, or --dry-run')
   const args = ['reset', '--group', group, '--to', 'latest']
-  const question = /again and skips 12\. Type "reset" to go on \[No\]: /
+  const question = /again and skip 12\. Type "reset" to continue \[No\]: /
   for (const keys of ['\r', 'yes\r', '\u0003']) {
     const { exitCode, screen } = await runOnTerminal('consumer-groups.mts', args, stack.env, { question, keys })
     assert.is(exitCode, 1, screen)

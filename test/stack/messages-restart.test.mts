@@ -65,14 +65,14 @@ async function follower(topic: string) {
     shows: (value: string) => until(() => output.stdout.includes(`"value":"${value}"`)),
     says: (text: string) => until(() => output.stderr.includes(text)),
     /** What it said, with the cause of the silence, which depends on the moment, left out. */
-    said: () => output.stderr.replace(/^(Kafka is away) \(.*?\)/gm, '$1 (…)').split('\n'),
+    said: () => output.stderr.replace(/^(Kafka is unavailable) \(.*?\)/gm, '$1 (…)').split('\n'),
   }
   await follow.shows('old')
   return follow
 }
 
-const AWAY = 'Kafka is away (…), waiting until it is back'
-const BACK = 'Kafka is back, going on'
+const AWAY = 'Kafka is unavailable (…), waiting until it is back'
+const BACK = 'Kafka is back, resuming'
 
 const restart = suite('tail-topic --follow across a restart')
 
@@ -83,7 +83,7 @@ restart('shows each message once when the broker is killed and comes back', asyn
   await send('kept', ['a', 'b', 'c'], 2)
   await follow.shows('c')
   kill()
-  await follow.says('Kafka is away')
+  await follow.says('Kafka is unavailable')
   await startKafka()
   await send('kept', ['d', 'e', 'f'], 2)
   await follow.shows('f')
@@ -112,7 +112,7 @@ restart('continues at the start of a topic that was recreated in the meantime', 
     [
       0,
       ['0/0 old', '0/0 new 0', '0/1 new 1', '0/2 new 2'],
-      [AWAY, BACK, 'recreated: deleted and recreated, going on at its start', ''],
+      [AWAY, BACK, 'recreated: deleted and recreated, resuming at its start', ''],
     ],
   )
 })
@@ -135,14 +135,14 @@ restart('continues at the end of a partition that lost records, and ends well at
   const follow = await follower('lost')
   await follow.shows('b')
   kill()
-  await follow.says('Kafka is away')
+  await follow.says('Kafka is unavailable')
   truncateSync(path.join(settings.EMBEDDED_DATA_DIR, 'kafka/lost-0/00000000000000000000.log'), 0)
   await startKafka()
   await follow.says('lost records')
   await send('lost', ['c'])
   await follow.shows('c')
   kill()
-  await follow.says(`${BACK}\nlost: partition 0 lost records and ends at 0, going on there\nKafka is away`)
+  await follow.says(`${BACK}\nlost: partition 0 lost records and ends at 0, resuming there\nKafka is unavailable`)
   follow.signal('SIGINT')
   assert.equal([await follow.ended, follow.seen()], [0, ['0/0 old', '0/1 a', '0/2 b', '0/0 c']])
 })

@@ -340,7 +340,7 @@ follow('continues with retained records when its position is gone', async () => 
     [outcome.exitCode, outcome.stderr, seen(outcome.stdout)],
     [
       0,
-      `${topic}: partition 0 no longer has offset 1, going on at 4\n`,
+      `${topic}: partition 0 no longer has offset 1, resuming at 4\n`,
       [
         ['0/0', 'old'],
         ['0/4', '3'],

@@ -438,7 +438,7 @@ remote('refuses unless its cluster id is given', async () => {
   assert.is(named.exitCode, 3)
   assert.match(
     named.stderr,
-    /kafka: no answer from 203\.0\.113\.1:\d+ \(the address that it advertises\) within 2 s .*\n {4}→ set KAFKA_ADVERTISED_HOST/,
+    /kafka: no answer from 203\.0\.113\.1:\d+ \(the broker's advertised address\) within 2 s .*\n {4}→ set KAFKA_ADVERTISED_HOST/,
   )
 })
 

@@ -2,12 +2,12 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parseFlags } from '../../scripts/lib/command/flags.mts'
 import { OpsError } from '../../scripts/lib/common/findings.mts'
-import { askedOf, OPTIONS } from '../../scripts/lib/groups/options.mts'
+import { groupsRequest, OPTIONS } from '../../scripts/lib/groups/options.mts'
 
 const SPEC = { name: './scripts/consumer-groups.mts', options: OPTIONS, arguments: { value: '[reset]', help: '' } }
 const read = (argv: string[]) => {
   const { options, args } = parseFlags(SPEC, argv)
-  return askedOf(options, args, { json: options.json, nowMs: 7_200_000 })
+  return groupsRequest(options, args, { json: options.json, nowMs: 7_200_000 })
 }
 
 const SHOW = { kind: 'show', group: undefined, watch: false, intervalMs: 2_000, timeoutMs: 30_000 }
@@ -22,7 +22,7 @@ const RESET = {
   timeoutMs: 30_000,
 }
 
-const asked = suite('askedOf')
+const asked = suite('groupsRequest')
 
 const GOOD: [string[], object][] = [
   [[], SHOW],

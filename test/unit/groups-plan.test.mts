@@ -44,7 +44,7 @@ const MOVES: [Move, { again: number; skipped: number }, boolean][] = [
   [move(50, 90), { again: 0, skipped: 40 }, true],
   [move(50, 50), { again: 0, skipped: 0 }, false],
   [move(null, 20), { again: 0, skipped: 0 }, true],
-  // Records that are no longer kept, and those beyond the end, are none.
+  // Offsets before the first retained record or beyond the end have no records.
   [move(0, 10), { again: 0, skipped: 0 }, true],
   [move(5, 30), { again: 0, skipped: 20 }, true],
   [move(999, 100), { again: 0, skipped: 0 }, true],
@@ -67,12 +67,12 @@ plan('shows what moves, and counts the rest', () => {
     renderMoves('g', [...moves, { ...move(7, 7), partition: 4 }]),
     [
       'Consumer group g',
-      '  partition  offset                   its next reader',
+      '  partition  offset                   next consumer',
       '  t/0        50 → 20                  reads 30 again',
       '  t/1        50 → 90                  skips 40',
-      '  t/2        nothing committed → 100  begins there: 0 to read',
-      '  t/3        0 → 10                   reads on as before',
-      '  1 partition is there already',
+      '  t/2        nothing committed → 100  starts there: 0 to read',
+      '  t/3        0 → 10                   continues as before',
+      '  1 partition is already at that position',
     ].join('\n'),
   )
 })

@@ -13,7 +13,7 @@ import {
   listGroups,
 } from '../../scripts/lib/kafka/group-requests.mts'
 import { lagsOf, readPositions } from '../../scripts/lib/kafka/lag.mts'
-import { rightMistake } from '../../scripts/lib/kafka/permissions.mts'
+import { missingPermission } from '../../scripts/lib/kafka/permissions.mts'
 import { type Request, writeArray } from '../../scripts/lib/kafka/transport.mts'
 import { proveReset } from '../../scripts/lib/reset/verification.mts'
 import { clusterMistakes } from '../../scripts/lib/topics/cluster-mistakes.mts'
@@ -63,7 +63,7 @@ function fake(answers: Answers): Cluster {
     metadata: seen,
     send: (request) => answer('any', request),
     sendTo: (broker, request) => answer(broker, request),
-    lacks: (right) => rightMistake({ KAFKA_BOOTSTRAP_SERVERS: [] }, right),
+    missingPermission: (permission) => missingPermission({ KAFKA_BOOTSTRAP_SERVERS: [] }, permission),
     close: () => {},
   }
 }

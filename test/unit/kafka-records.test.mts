@@ -90,7 +90,7 @@ batches('refuses what it cannot decode', async () => {
     }
     return 'read'
   }
-  assert.is(await refused(changed(16, 1)), 'the batch at offset 5 has a format of before Kafka 0.11')
+  assert.is(await refused(changed(16, 1)), 'the batch at offset 5 has a format older than Kafka 0.11')
   assert.is(await refused(changed(22, 6)), 'the batch at offset 5 has the unknown codec 6')
   // Bytes that are none of the codec's.
   for (const codec of [1, 2, 3, 4]) {

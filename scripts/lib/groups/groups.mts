@@ -1,4 +1,4 @@
-/** What consumer-groups shows: every group, how far behind it is, and how fast it goes. Changes nothing. */
+/** Reads what consumer-groups shows: every group with its lag and rates. Changes nothing. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { onInterrupt } from '../command/interrupt.mts'
 import { configError, error, type Finding } from '../common/findings.mts'
@@ -10,15 +10,15 @@ import { LAG_LIMITS } from '../kafka/lag-limits.mts'
 import type { Settings } from '../settings/settings.mts'
 import { type GroupStatus, statusOf } from './rates.mts'
 
-export interface Look {
+export interface Snapshot {
   groups: GroupStatus[]
   findings: Finding[]
 }
 
-export interface LookOptions {
-  /** Only this group. */
+export interface SnapshotOptions {
+  /** Limits the snapshot to this group. */
   group?: string | undefined
-  /** Milliseconds between the two looks that give the rates. */
+  /** Milliseconds between the two readings from which rates are computed. */
   intervalMs: number
   timeoutMs: number
   log: (line: string) => void
@@ -29,14 +29,14 @@ interface Reading {
   atMs: number
 }
 
-/** The finding of a group that does not exist, with the name that was probably meant. */
+/** Returns the finding for a group that does not exist, with the name that was probably meant. */
 export function unknownGroup(name: string, names: readonly string[], command: string): Finding {
   const found = `no such group${suggestion(nearest(name, names))}`
   const expected = names.length > 0 ? `one of ${[...names].sort().join(', ')}` : undefined
   return error('GROUP_UNKNOWN', `--group ${name}`, { found, expected, hint: command })
 }
 
-async function readOnce(cluster: Cluster, { group, timeoutMs }: LookOptions): Promise<Reading> {
+async function readOnce(cluster: Cluster, { group, timeoutMs }: SnapshotOptions): Promise<Reading> {
   const positions = await readPositions(cluster, timeoutMs / 2)
   const atMs = performance.now()
   if (group === undefined) return { positions, atMs }
@@ -48,7 +48,7 @@ async function readOnce(cluster: Cluster, { group, timeoutMs }: LookOptions): Pr
   return { positions: { ...positions, groups }, atMs }
 }
 
-function lookOf(before: Reading, after: Reading): Look {
+function snapshotOf(before: Reading, after: Reading): Snapshot {
   const seconds = (after.atMs - before.atMs) / 1000
   const groups = after.positions.groups
     .map((group) => {
@@ -60,11 +60,15 @@ function lookOf(before: Reading, after: Reading): Look {
 }
 
 /**
- * The groups as they are, after two looks.
- * @param show given each look, until Ctrl-C or until standard output is closed; nothing is then left to return
- * @throws {OpsError} exit code 2 for a group that does not exist; 3 when Kafka does not answer
+ * Returns a snapshot of the groups, from two readings.
+ * @param show receives a snapshot after each interval until Ctrl-C or until standard output is closed; the returned snapshot is then empty
+ * @throws {OpsError} exit code 2 for a group that does not exist; 3 if Kafka does not answer
  */
-export async function readLooks(settings: Settings, options: LookOptions, show?: (look: Look) => void): Promise<Look> {
+export async function readSnapshots(
+  settings: Settings,
+  options: SnapshotOptions,
+  show?: (snapshot: Snapshot) => void,
+): Promise<Snapshot> {
   const cluster = await openCluster(settings, options)
   const ended = new AbortController()
   const end = () => ended.abort()
@@ -74,13 +78,13 @@ export async function readLooks(settings: Settings, options: LookOptions, show?:
     let before = await readOnce(cluster, options)
     for (;;) {
       await delay(options.intervalMs, undefined, { signal: ended.signal }).catch(() => {
-        // Ended while it waited.
+        // Interrupted while waiting.
       })
       if (ended.signal.aborted) return { groups: [], findings: [] }
       const after = await readOnce(cluster, options)
-      const look = lookOf(before, after)
-      if (!show) return look
-      show(look)
+      const snapshot = snapshotOf(before, after)
+      if (!show) return snapshot
+      show(snapshot)
       before = after
     }
   } finally {

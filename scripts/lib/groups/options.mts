@@ -1,4 +1,4 @@
-/** The flags of consumer-groups, and what they ask for. */
+/** The flags of consumer-groups, and the request they make. */
 import { type OptionSpec, refuseTogether, timeoutFlag, usage, type ValuesOf } from '../command/flags.mts'
 import { configError, type Finding } from '../common/findings.mts'
 import { parseStart, START_FORMS } from '../kafka/start-position.mts'
@@ -9,33 +9,33 @@ export const NAME = './scripts/consumer-groups.mts'
 const DEFAULT_INTERVAL_S = 2
 
 export const OPTIONS = {
-  group: { type: 'string', value: 'GROUP', help: 'only this group, with its partitions; with reset: the group' },
-  watch: { type: 'boolean', help: 'look again and again, until Ctrl-C' },
-  // Its default stands only here: a value that is given is refused with reset.
+  group: { type: 'string', value: 'GROUP', help: 'only this group, by partition; with reset: the group to reset' },
+  watch: { type: 'boolean', help: 'refresh every --interval seconds until Ctrl-C' },
+  // The default is applied later, because a given value conflicts with reset.
   interval: {
     ...{ type: 'number', value: 'SECONDS', min: 0.1, max: 3600 },
-    help: `between the two looks that give the rates; longer for consumers that commit seldom (default ${DEFAULT_INTERVAL_S})`,
+    help: `interval for measuring rates; increase it for consumers that commit rarely (default ${DEFAULT_INTERVAL_S})`,
   },
-  to: { type: 'string', value: 'PLACE', help: `with reset: ${START_FORMS}` },
+  to: { type: 'string', value: 'POSITION', help: `with reset: ${START_FORMS}` },
   topic: { type: 'list', value: 'TOPIC', help: 'with reset: only these topics' },
-  'dry-run': { type: 'boolean', help: 'with reset: show what would move and change nothing' },
-  yes: { type: 'boolean', help: 'with reset: do not ask; needed where there is no terminal' },
-  timeout: timeoutFlag(30, 'how long to wait for the broker, and for each answer', 3600),
+  'dry-run': { type: 'boolean', help: 'with reset: show what would move, and change nothing' },
+  yes: { type: 'boolean', help: 'with reset: do not ask for confirmation; required without a terminal' },
+  timeout: timeoutFlag(30, 'how long to wait for the broker, and for each response', 3600),
 } as const satisfies Record<string, OptionSpec>
 
-export type Asked =
+export type GroupsRequest =
   | { kind: 'show'; group: string | undefined; watch: boolean; intervalMs: number; timeoutMs: number }
   | ({ kind: 'reset' } & Omit<ResetRequest, 'log'>)
 
 /**
- * What the flags and the argument of a command line ask for.
- * @throws {OpsError} exit code 2, for flags that exclude each other, are missing, or mean nothing
+ * Returns the request that the flags and the argument of a command line make.
+ * @throws {OpsError} exit code 2 for conflicting or missing flags, or invalid values
  */
-export function askedOf(
+export function groupsRequest(
   options: ValuesOf<typeof OPTIONS>,
   args: readonly string[],
   { json, nowMs }: { json: boolean; nowMs: number },
-): Asked {
+): GroupsRequest {
   const { group, watch, interval, to, topic, yes, timeout, 'dry-run': dryRun } = options
   const wrong: Finding[] = []
   const report = (subject: string, found: string, expected: string) => wrong.push(usage(NAME, subject, found, expected))

@@ -1,4 +1,4 @@
-/** What a reset of a group's offsets would move. */
+/** Plans a reset of a group's offsets. */
 import type { TopicMetadata } from '../kafka/cluster-requests.mts'
 import type { CommittedOffset } from '../kafka/group-requests.mts'
 import type { Offsets } from '../kafka/offsets.mts'
@@ -6,18 +6,17 @@ import type { Offsets } from '../kafka/offsets.mts'
 export interface Move {
   topic: string
   partition: number
-  /** null where nothing is committed. */
+  /** null if nothing is committed. */
   from: number | null
   to: number
-  /** Of the first record that is kept. */
+  /** Offset of the first retained record. */
   low: number
   /** High watermark. */
   high: number
 }
 
 /**
- * The moves that bring a group to its new places: one a partition of the topics, those that move nothing too, in the order of topics and
- * partitions.
+ * Returns the moves that take a group to its targets, sorted by topic and partition. Partitions that are already at their target are included.
  * @param targets offsets by `topic/partition`; partitions without one are left out
  */
 export function planMoves(
@@ -40,9 +39,9 @@ export function planMoves(
 
 export const isMoved = ({ from, to }: Move): boolean => from !== to
 
-/** Records that the next reader of a partition reads a second time, and those that none reads. */
+/** Returns how many records of a partition the next consumer reads again, and how many it skips. */
 export function recordsMoved({ from, to, low, high }: Move): { again: number; skipped: number } {
-  // Records before the first that is kept, and beyond the end, are none.
+  // Offsets before the first retained record or beyond the end have no records.
   const at = Math.min(high, Math.max(low, from ?? to))
   return { again: Math.max(0, at - to), skipped: Math.max(0, to - at) }
 }

@@ -1,24 +1,24 @@
-/** What consumer groups do: how far behind they are, how fast they go, and when they have caught up. */
+/** Computes the status of consumer groups: lag, rates, and the time until they have caught up. */
 import type { GroupPosition, GroupPositions } from '../kafka/lag.mts'
 
 export interface PartitionStatus {
   partition: number
-  /** null where nothing is committed. */
+  /** null if nothing is committed. */
   committed: number | null
-  /** High watermark; null where Kafka does not report it. */
+  /** High watermark; null if Kafka does not report it. */
   end: number | null
-  /** Records; null where Kafka does not report an offset that it takes. */
+  /** Records; null if Kafka does not report an offset needed for it. */
   lag: number | null
 }
 
 export interface TopicStatus {
   topic: string
-  /** Records, over the partitions; null where that of one is not known. */
+  /** Records, summed over the partitions; null if that of any partition is unknown. */
   lag: number | null
-  /** Records a second that the group commits, and that producers add, between the two looks. */
+  /** Records per second that the group commits, and that producers add, between the two readings. */
   consumedPerSecond: number
   producedPerSecond: number
-  /** Seconds until the lag is 0 at this pace; null where it does not shrink, or is not known. */
+  /** Seconds until the lag is 0 at this pace; null if it does not shrink or is unknown. */
   catchUpSeconds: number | null
   partitions: PartitionStatus[]
 }
@@ -31,9 +31,9 @@ export interface GroupStatus extends Pick<GroupPositions, 'state' | 'protocol' |
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0)
 
 /**
- * The status of a group from two looks at it. A consumer that commits less often than the looks seems to stand still, or to leap.
- * @param before undefined for a group that was not there then
- * @param seconds between the looks
+ * Returns the status of a group from two readings. A consumer that commits less often than it is read seems to stop or to jump.
+ * @param before undefined if the group did not exist then
+ * @param seconds between the readings
  */
 export function statusOf(before: GroupPositions | undefined, after: GroupPositions, seconds: number): GroupStatus {
   const earlier = new Map((before?.partitions ?? []).map((each) => [`${each.topic}/${each.partition}`, each]))
@@ -44,12 +44,14 @@ export function statusOf(before: GroupPositions | undefined, after: GroupPositio
     protocol: after.protocol,
     members: after.members,
     topics: names.map((topic) => {
-      const own = after.partitions.filter((each) => each.topic === topic).sort((a, b) => a.partition - b.partition)
+      const partitions = after.partitions
+        .filter((each) => each.topic === topic)
+        .sort((a, b) => a.partition - b.partition)
       const perSecond = (of: 'committed' | 'high') => {
-        const steps = own.map((now) => step(earlier.get(`${topic}/${now.partition}`)?.[of], now[of]))
-        return sum(steps) / seconds
+        const records = partitions.map((now) => advance(earlier.get(`${topic}/${now.partition}`)?.[of], now[of]))
+        return sum(records) / seconds
       }
-      const lags = own.map(({ behind }) => behind?.lag)
+      const lags = partitions.map(({ behind }) => behind?.lag)
       const lag = lags.includes(undefined) ? null : sum(lags.map((each) => each ?? 0))
       const [consumed, produced] = [perSecond('committed'), perSecond('high')]
       return {
@@ -58,14 +60,14 @@ export function statusOf(before: GroupPositions | undefined, after: GroupPositio
         consumedPerSecond: Math.round(consumed),
         producedPerSecond: Math.round(produced),
         catchUpSeconds: catchUp(lag, consumed - produced),
-        partitions: own.map(partitionStatus),
+        partitions: partitions.map(partitionStatus),
       }
     }),
   }
 }
 
-/** Records between two offsets; an offset that went back, as by a reset, is no record. */
-const step = (from: number | undefined, to: number | undefined): number =>
+/** Returns the records between two offsets; 0 if the offset went back, as after a reset. */
+const advance = (from: number | undefined, to: number | undefined): number =>
   from === undefined || to === undefined ? 0 : Math.max(0, to - from)
 
 function catchUp(lag: number | null, shrinkPerSecond: number): number | null {

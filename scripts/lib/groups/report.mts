@@ -1,13 +1,14 @@
-/** Consumer groups, and the plan of a reset, as people read them. */
+/** Formats consumer groups and the plan of a reset for people. */
 import { count } from '../common/count.mts'
 import type { Paint } from '../common/findings.mts'
 import { table } from '../common/table.mts'
+import { isConsumer } from '../kafka/lag.mts'
 import { isMoved, type Move, recordsMoved } from './plan.mts'
 import type { GroupStatus, TopicStatus } from './rates.mts'
 
 const known = (number: number | null): string => (number === null ? 'unknown' : count.format(number))
 
-/** Seconds for people, in its two largest units: "45 s", "12 min 30 s", "3 h 5 min", "2 d 4 h". */
+/** Formats seconds in the two largest units: "45 s", "12 min 30 s", "3 h 5 min", "2 d 4 h". */
 export function formatSpan(seconds: number): string {
   const units: [string, number][] = [
     ['d', 86_400],
@@ -26,7 +27,7 @@ export function formatSpan(seconds: number): string {
   return parts.join(' ') || '0 s'
 }
 
-/** When a group has read a topic to its end. */
+/** Returns when a group will have read a topic to its end. */
 function caughtUp({ lag, catchUpSeconds, consumedPerSecond }: TopicStatus): string {
   if (lag === null) return 'unknown'
   if (lag === 0) return 'now'
@@ -35,8 +36,8 @@ function caughtUp({ lag, catchUpSeconds, consumedPerSecond }: TopicStatus): stri
 }
 
 /**
- * A line a topic of each group.
- * @param byPartition a line for each partition below it
+ * Returns a table with a line for each topic of each group.
+ * @param byPartition whether a line for each partition follows
  */
 export function renderGroups(
   groups: readonly GroupStatus[],
@@ -47,15 +48,15 @@ export function renderGroups(
   const rows = groups.flatMap(({ group, state, protocol, members, topics }) => {
     const style = state === 'Stable' ? 'green' : state === 'Empty' ? 'dim' : 'yellow'
     const head = [group, paint(style, state), String(members.length)]
-    const isConsumer = protocol === 'consumer' || protocol === ''
-    if (topics.length === 0) return [[...head, isConsumer ? 'nothing committed' : `commits elsewhere (${protocol})`]]
+    if (topics.length === 0)
+      return [[...head, isConsumer({ protocol }) ? 'nothing committed' : `commits elsewhere (${protocol})`]]
     return topics.flatMap((status, index) => {
       const { topic, lag, consumedPerSecond, producedPerSecond, partitions } = status
       const rates = [consumedPerSecond, producedPerSecond].map((each) => count.format(each))
       const line = [...(index === 0 ? head : ['', '', '']), topic, known(lag), ...rates, caughtUp(status)]
       const parts = partitions.map(({ partition, committed, end, lag: behind }) => {
-        const place = committed === null ? 'nothing committed' : `at ${count.format(committed)}`
-        return ['', '', '', `  partition ${partition}: ${place} of ${known(end)}`, known(behind)]
+        const position = committed === null ? 'nothing committed' : `at ${count.format(committed)}`
+        return ['', '', '', `  partition ${partition}: ${position} of ${known(end)}`, known(behind)]
       })
       return byPartition ? [line, ...parts] : [line]
     })
@@ -64,7 +65,7 @@ export function renderGroups(
   return table([heads, ...rows], { align: 'llrlrrr' })
 }
 
-/** A line for each partition whose offset moves, and the topics of which none does. */
+/** Returns a table with a line for each partition whose offset moves, and the number of the others. */
 export function renderMoves(group: string, moves: readonly Move[]): string {
   const rows = moves
     .filter(isMoved)
@@ -73,18 +74,20 @@ export function renderMoves(group: string, moves: readonly Move[]): string {
       `${move.from === null ? 'nothing committed' : count.format(move.from)} → ${count.format(move.to)}`,
       effect(move),
     ])
-  const kept = moves.length - rows.length
+  const unmoved = moves.length - rows.length
   return [
     `Consumer group ${group}`,
-    ...(rows.length > 0 ? [table([['partition', 'offset', 'its next reader'], ...rows])] : []),
-    ...(kept > 0 ? [`  ${kept} ${kept === 1 ? 'partition is' : 'partitions are'} there already`] : []),
+    ...(rows.length > 0 ? [table([['partition', 'offset', 'next consumer'], ...rows])] : []),
+    ...(unmoved > 0
+      ? [`  ${unmoved} ${unmoved === 1 ? 'partition is' : 'partitions are'} already at that position`]
+      : []),
   ].join('\n')
 }
 
 function effect(move: Move): string {
   const { from, to, high } = move
-  if (from === null) return `begins there: ${count.format(high - to)} to read`
+  if (from === null) return `starts there: ${count.format(high - to)} to read`
   const { again, skipped } = recordsMoved(move)
   if (again > 0) return `reads ${count.format(again)} again`
-  return skipped > 0 ? `skips ${count.format(skipped)}` : 'reads on as before'
+  return skipped > 0 ? `skips ${count.format(skipped)}` : 'continues as before'
 }

@@ -1,13 +1,13 @@
-/** Moves what a consumer group has committed, from the plan to the proof. */
+/** Resets a consumer group's committed offsets: plans, confirms, commits and verifies. */
 import { confirmWord, requireTerminal } from '../command/confirm.mts'
 import { count } from '../common/count.mts'
 import { configError, error, exitCodeOf, type Finding, OpsError, unknown } from '../common/findings.mts'
 import { nearest, suggestion } from '../common/nearest.mts'
 import { quoted } from '../common/shell-quote.mts'
 import { waitUntil } from '../common/wait.mts'
-import { ASK_HEALTH, type Cluster, openCluster } from '../kafka/cluster.mts'
+import { type Cluster, HEALTH_CHECK, openCluster } from '../kafka/cluster.mts'
 import { commitOffsets, findCoordinator } from '../kafka/group-requests.mts'
-import { type GroupReading, isPassing, readSettledGroups } from '../kafka/groups.mts'
+import { type GroupReading, isTransient, readSettledGroups } from '../kafka/groups.mts'
 import { readEnds, readOffsets } from '../kafka/offsets.mts'
 import { readStarts, type Start } from '../kafka/start-position.mts'
 import { isActive } from '../reset/guard.mts'
@@ -19,10 +19,10 @@ import { renderMoves } from './report.mts'
 
 export interface ResetRequest {
   group: string
-  /** Where to, and how the command line says it. */
+  /** The target position, and its text on the command line. */
   to: Start
   toText: string
-  /** Only these topics; all that the group has committed for, for none. */
+  /** Limits the reset to these topics; if empty, all topics that the group has committed offsets for. */
   topics: readonly string[]
   yes: boolean
   dryRun: boolean
@@ -32,22 +32,22 @@ export interface ResetRequest {
 
 export interface ResetOutcome {
   findings: Finding[]
-  /** For people: the plan when nothing is to change, else what came of it; absent where the findings say it all. */
+  /** For people: the plan if nothing is to change, else the result; absent if the findings are sufficient. */
   text?: string
   moves: Move[]
-  /** The answer to the question was No: nothing was changed. */
+  /** The user declined: nothing was changed. */
   declined?: true
 }
 
 const WORD = 'reset'
 
-/** The command for another run that does the same. */
+/** Returns the command that repeats the request. */
 const commandOf = ({ group, toText, topics }: ResetRequest): string =>
   `./scripts/consumer-groups.mts reset --group ${quoted(group)}${topics.length > 0 ? ` --topic ${topics.join(' ')}` : ''} --to ${quoted(toText)}`
 
 /**
- * Moves a group's offsets, after asking. Until the answer nothing is changed.
- * @throws {OpsError} exit code 2 for a group or topic that does not exist; 3 when Kafka does not answer, or not for all partitions
+ * Moves a group's offsets after confirmation. Changes nothing before that.
+ * @throws {OpsError} exit code 2 for a group or topic that does not exist; 3 if Kafka does not answer, or not for all partitions
  */
 export async function resetOffsets(settings: Settings, request: ResetRequest): Promise<ResetOutcome> {
   const { group: id, yes, dryRun, timeoutMs, log } = request
@@ -64,12 +64,12 @@ export async function resetOffsets(settings: Settings, request: ResetRequest): P
     if (exitCodeOf(active) !== 0) return { findings: active, moves }
     if (moved.length === 0) return { findings: [], text: 'Nothing to do', moves }
     if (!yes) {
-      const answer = await confirmWord(`${question(id, moved)} Type "${WORD}" to go on [No]: `, WORD)
+      const answer = await confirmWord(`${question(id, moved)} Type "${WORD}" to continue [No]: `, WORD)
       if (!answer) return { findings: [], text: 'Declined: nothing was changed', moves, declined: true }
     }
     const refused = await commit(cluster, moved, request)
-    const findings = refused.length > 0 ? refused : await prove(cluster, settings, moved, request)
-    const done = `Reset and proven: ${moved.length} ${moved.length === 1 ? 'offset' : 'offsets'} of ${id}`
+    const findings = refused.length > 0 ? refused : await verify(cluster, settings, moved, request)
+    const done = `Reset and verified: ${moved.length} ${moved.length === 1 ? 'offset' : 'offsets'} of ${id}`
     return exitCodeOf(findings) === 0 ? { findings, text: done, moves } : { findings, moves }
   } finally {
     cluster.close()
@@ -99,7 +99,7 @@ async function readMoves(cluster: Cluster, group: GroupReading, request: ResetRe
   const names = only.length > 0 ? only : committed
   if (names.length === 0) {
     const found = 'nothing committed'
-    const hint = `add the topics that it is to read: ${commandOf({ ...request, topics: ['TOPIC'] })}`
+    const hint = `name the topics that it should read: ${commandOf({ ...request, topics: ['TOPIC'] })}`
     throw configError([error('GROUP_EMPTY', `group ${group.id}`, { found, hint })])
   }
   const { topics, high, unread, errors } = await readEnds(cluster, names, timeoutMs / 2)
@@ -114,24 +114,24 @@ async function readMoves(cluster: Cluster, group: GroupReading, request: ResetRe
     open.map(({ name }) => {
       const which = unread.get(name)?.join(', ') ?? 'some'
       const found = `no offsets of partitions ${which} (${errors.get(name) ?? 'LEADER_NOT_AVAILABLE'})`
-      return unknown('KAFKA_NOT_SERVED', name, { found, hint: `${ASK_HEALTH} --only kafka` })
+      return unknown('KAFKA_NOT_SERVED', name, { found, hint: `${HEALTH_CHECK} --only kafka` })
     }),
   )
 }
 
-/** The finding of a group with members at work: they would go on from where they are, and commit that. */
+/** Reports a group with active members: they would continue from their own positions, and commit those. */
 function activeFindings(group: GroupReading, request: ResetRequest): Finding[] {
   if (!isActive(group)) return []
-  const found = `${group.state}, ${group.members.join(', ') || 'members joining'}; they go on where they are, and commit that`
+  const found = `${group.state}, ${group.members.join(', ') || 'members joining'}; they would continue from their current positions and commit those`
   return [error('GROUP_ACTIVE', `group ${group.id}`, { found, hint: withoutReaders(group.id, commandOf(request)) })]
 }
 
 function question(id: string, moves: readonly Move[]): string {
   const total = (of: 'again' | 'skipped') => count.format(moves.reduce((sum, move) => sum + recordsMoved(move)[of], 0))
-  return `${id} then reads ${total('again')} records again and skips ${total('skipped')}.`
+  return `${id} will read ${total('again')} records again and skip ${total('skipped')}.`
 }
 
-/** Commits for a group without members; Kafka refuses for one that has some by now. */
+/** Commits the new offsets. Kafka refuses if the group has members by now. */
 async function commit(cluster: Cluster, moves: readonly Move[], request: ResetRequest): Promise<Finding[]> {
   const { group: id, timeoutMs, log } = request
   const topics = [...new Set(moves.map(({ topic }) => topic))].map((name) => ({
@@ -143,18 +143,20 @@ async function commit(cluster: Cluster, moves: readonly Move[], request: ResetRe
   const settled = async () => {
     const { error: failure, brokerId } = await cluster.send(findCoordinator(id))
     outcome = failure === 'NONE' ? await cluster.sendTo(brokerId, commitOffsets(id, topics)) : failure
-    return !isPassing({ error: outcome, groups: [] })
+    return !isTransient({ error: outcome, groups: [] })
   }
   await waitUntil(settled, { timeoutMs, pollMs: 100 })
   if (outcome === 'NONE') return []
   const active = outcome === 'UNKNOWN_MEMBER_ID'
-  const found = active ? 'members have joined since: Kafka refuses' : `Kafka refuses the offsets: ${outcome}`
-  const hint = active ? withoutReaders(id, commandOf(request)) : `${ASK_HEALTH} --only kafka`
+  const found = active
+    ? 'members have joined in the meantime: Kafka refuses to commit the offsets'
+    : `Kafka refuses to commit the offsets: ${outcome}`
+  const hint = active ? withoutReaders(id, commandOf(request)) : `${HEALTH_CHECK} --only kafka`
   return [error(active ? 'GROUP_ACTIVE' : 'GROUP_NOT_RESET', `group ${id}`, { found, hint })]
 }
 
-/** What does not hold after the reset: every offset is read back. */
-async function prove(
+/** Reads the offsets back, and reports those that are not as planned. */
+async function verify(
   cluster: Cluster,
   settings: Settings,
   moves: readonly Move[],

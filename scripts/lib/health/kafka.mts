@@ -8,7 +8,7 @@ import { lagsOf, readPositions } from '../kafka/lag.mts'
 import { lagFindings } from '../kafka/lag-findings.mts'
 import { type LogDir, readLogDirs } from '../kafka/log-dirs.mts'
 import { unservedFindings } from '../kafka/offsets.mts'
-import { isRefusal } from '../kafka/permissions.mts'
+import { isPermissionError } from '../kafka/permissions.mts'
 import type { Settings } from '../settings/settings.mts'
 import { readDeclaredTopics } from '../topics/file.mts'
 import { planTopics, withoutShortening } from '../topics/plan.mts'
@@ -108,7 +108,7 @@ async function checkQuorum(
   const { error: failure, leader, lag, voters } = await cluster.send(describeQuorum)
   if (failure === 'NONE' && leader >= 0) return { quorumVoters: voters.length, quorumLag: lag }
   // A login needs no right on the cluster to be healthy.
-  if (isRefusal(failure)) return {}
+  if (isPermissionError(failure)) return {}
   const [make, found] =
     failure === 'NONE' ? [error, 'no leader is elected'] : [warning, `Kafka does not describe it (${failure})`]
   findings.push(make('KAFKA_QUORUM', 'kafka controller quorum', { found, hint }))

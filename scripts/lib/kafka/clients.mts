@@ -1,12 +1,12 @@
-/** kafkajs as a whole, for producers, consumers and what its admin client does for tests. */
+/** Connected kafkajs clients: producers, consumers, and the admin client that tests use. */
 import type { Admin, Consumer, ConsumerConfig, Producer, ProducerConfig } from 'kafkajs'
 import { configError } from '../common/findings.mts'
 import { inTime } from '../common/wait.mts'
 import { unreachable } from './cluster.mts'
-import { kafkaOptions, ownSockets, type Servers, withCode } from './options.mts'
-import { rightMistake } from './permissions.mts'
+import { kafkaOptions, type Servers, trackedSockets, withCode } from './options.mts'
+import { missingPermission } from './permissions.mts'
 
-/** Connected clients of kafkajs; `close` ends all that were handed out. Each connects within the deadline or throws exit code 3. */
+/** Creates connected clients; each method throws exit code 3 if it cannot connect in time. `close` disconnects all of them. */
 export interface KafkajsClients {
   admin: () => Promise<Admin>
   producer: (config?: ProducerConfig) => Promise<Producer>
@@ -22,14 +22,14 @@ interface Client {
 }
 
 /**
- * kafkajs, imported only here and only when called for (it costs about 0.1 s), on KAFKA_BOOTSTRAP_SERVERS. Its log is kept off the
- * terminal; the last thing it complained of is named when a deadline passes.
- * @param options.timeoutMs to connect, and for each answer afterwards
+ * Loads kafkajs and configures it for KAFKA_BOOTSTRAP_SERVERS. The import takes about 0.1 s, so nothing else imports kafkajs as a whole.
+ * kafkajs logs nothing to the terminal; if a client cannot connect in time, the error names the last problem that kafkajs logged.
+ * @param options.timeoutMs for connecting, and for each later response
  */
 export async function openKafkajs(settings: Servers, { timeoutMs }: { timeoutMs: number }): Promise<KafkajsClients> {
   const { default: kafkajs } = await import('kafkajs')
-  const sockets = ownSockets()
-  let complaint: string | undefined
+  const sockets = trackedSockets()
+  let lastLogged: string | undefined
   const kafka = new kafkajs.Kafka({
     ...kafkaOptions(settings),
     socketFactory: sockets.create,
@@ -38,7 +38,7 @@ export async function openKafkajs(settings: Servers, { timeoutMs }: { timeoutMs:
     retry: { retries: 2, initialRetryTime: 100, maxRetryTime: timeoutMs },
     logLevel: kafkajs.logLevel.ERROR,
     logCreator: () => (entry) => {
-      complaint = String(entry.log.error ?? entry.log.message)
+      lastLogged = String(entry.log.error ?? entry.log.message)
     },
   })
   const open: Client[] = []
@@ -49,23 +49,23 @@ export async function openKafkajs(settings: Servers, { timeoutMs }: { timeoutMs:
       return client
     } catch (error) {
       if ((error as { type?: unknown }).type === 'CLUSTER_AUTHORIZATION_FAILED')
-        throw configError([rightMistake(settings, { operation: 'IdempotentWrite', on: 'cluster', names: [] })])
-      const late = error instanceof Error && error.message === NO_ANSWER
-      const cause = late && complaint !== undefined ? new Error(complaint) : error
+        throw configError([missingPermission(settings, { operation: 'IdempotentWrite', on: 'cluster', names: [] })])
+      const timedOut = error instanceof Error && error.message === NO_ANSWER
+      const cause = timedOut && lastLogged !== undefined ? new Error(lastLogged) : error
       throw unreachable(settings.KAFKA_BOOTSTRAP_SERVERS.join(','), cause, timeoutMs)
     }
   }
   return {
     admin: () => connected(kafka.admin()),
-    // The partitioner of the Java and Python clients, so that a key lands where they put it; naming one also keeps kafkajs's notice away.
+    // Maps keys to the same partitions as the Java and Python clients. Naming a partitioner also suppresses a kafkajs warning.
     producer: (config) =>
       connected(kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner, ...config })),
     consumer: (config) => connected(kafka.consumer(config)),
     close: async () => {
       const disconnecting = Promise.allSettled(open.map((client) => client.disconnect()))
-      // A client that waits for an answer that never comes would keep the process alive, and so would one that still tries to connect.
+      // A client that is still connecting or waiting for a response would keep the process alive.
       await inTime(disconnecting, timeoutMs, '').catch(() => {})
-      sockets.destroy(withCode('ECONNRESET', 'this connection was closed here'))
+      sockets.destroy(withCode('ECONNRESET', 'the connection was closed locally'))
     },
   }
 }

@@ -1,14 +1,14 @@
-/** What the scripts ask Kafka about the cluster. */
+/** Kafka requests about the cluster: metadata and the controller quorum. */
 import { inner } from './options.mts'
 import { type Request, readStructures } from './transport.mts'
 
-/** What the broker answered about one topic: `NONE` is success; `message` holds its own words, if it had any. */
+/** The broker's result for one topic, partition or request: `error` is `NONE` on success; `message` is the broker's explanation, if any. */
 export interface Outcome {
   error: string
   message: string | null
 }
 
-/** Errors of the protocol for which kafkajs has an older name than Kafka, or none. @see https://kafka.apache.org/protocol#protocol_error_codes */
+/** Protocol errors that kafkajs does not know, or knows by an older name. @see https://kafka.apache.org/protocol#protocol_error_codes */
 const ERRORS: Record<number, string> = {
   [-1]: 'UNKNOWN_SERVER_ERROR',
   0: 'NONE',
@@ -19,7 +19,7 @@ const ERRORS: Record<number, string> = {
   89: 'THROTTLING_QUOTA_EXCEEDED',
 }
 
-/** Kafka's name of an error. */
+/** Returns Kafka's name for an error code. */
 export function errorName(code: number): string {
   const known = () => inner('kafkajs/src/protocol/error.js').errorCodes as { code: number; type: string }[]
   return ERRORS[code] ?? known().find((each) => each.code === code)?.type ?? `ERROR_${code}`
@@ -35,7 +35,7 @@ export interface Partition {
 
 export interface TopicMetadata {
   name: string
-  /** 32 hexadecimal digits, new for every topic made; all zeros from a broker without topic ids. */
+  /** 32 hexadecimal digits, different whenever a topic is created; all zeros if the broker does not support topic IDs. */
   id: string
   internal: boolean
   partitions: Partition[]
@@ -56,12 +56,12 @@ export interface Metadata {
   topics: TopicMetadata[]
 }
 
-/** The cluster's brokers, controller and topics, internal ones included. Never creates a topic. */
+/** Lists the brokers, the controller and all topics, including internal ones. Never creates a topic. */
 export const metadata: Request<Metadata> = {
   key: 3,
   version: 10,
   flexible: true,
-  // All topics; make none; no authorized operations of cluster and topics; no tags.
+  // All topics; no automatic creation; no authorized operations of the cluster or of topics; no tags.
   write: (to) => to.writeUVarInt(0).writeBoolean(false).writeBoolean(false).writeBoolean(false).writeUVarInt(0),
   read: (from) => {
     from.forward(4)
@@ -84,37 +84,37 @@ export const metadata: Request<Metadata> = {
         from.forward(4)
         const ids = () => from.readUVarIntArray(() => from.readInt32()) ?? []
         const [replicas, inSync] = [ids(), ids()]
-        // Offline ones: those of brokers that are down.
+        // Skips the offline replicas.
         ids()
         return { index, leader, replicas, inSync }
       })
       from.forward(4)
       return { name, id, internal, partitions }
     })
-    // A broker with ZooKeeper lists them in any order.
+    // In ZooKeeper mode brokers are listed in arbitrary order.
     return { clusterId, controllerId, brokers: brokers.sort((a, b) => a.id - b.id), topics }
   },
 }
 
-/** The quorum of controllers that keeps a KRaft cluster's metadata. */
+/** The controller quorum that stores a KRaft cluster's metadata. */
 export interface Quorum {
   error: string
   /** Broker id, or -1 while none is elected. */
   leader: number
-  /** Records of metadata that the voter furthest behind lacks. */
+  /** Metadata records that the slowest voter still lacks. */
   lag: number
   voters: number[]
 }
 
-/** The topic of the metadata, and its one partition. */
+/** The metadata topic, which has one partition. */
 const METADATA_TOPIC = '__cluster_metadata'
 
-/** The quorum as its leader sees it. A broker with ZooKeeper does not know the question. */
+/** Describes the quorum as its leader sees it. Brokers in ZooKeeper mode do not support this request. */
 export const describeQuorum: Request<Quorum> = {
   key: 55,
   version: 1,
   flexible: true,
-  // One topic of one partition, 0; arrays hold their length plus one; tags end the partition, the topic and the request.
+  // One topic with partition 0. Array lengths are encoded plus one; tags end the partition, the topic and the request.
   write: (to) =>
     to
       .writeUVarInt(2)
@@ -132,17 +132,17 @@ export const describeQuorum: Request<Quorum> = {
         from.forward(4)
         const partitionError = from.readInt16()
         const leader = from.readInt32()
-        // The leader's epoch and the high watermark.
+        // Skips the leader epoch and the high watermark.
         from.forward(12)
         const replicas = () =>
           readStructures(from, () => {
             const replica = { id: from.readInt32(), end: Number(from.readInt64()) }
-            // When it last fetched, and when it had last caught up.
+            // Skips the timestamps of the last fetch and of when it had last caught up.
             from.forward(16)
             return replica
           })
         const voters = replicas()
-        // Observers: brokers without a vote.
+        // Skips the observers: brokers without a vote.
         replicas()
         const end = voters.find(({ id }) => id === leader)?.end ?? 0
         const lag = Math.max(0, ...voters.map((voter) => end - voter.end))

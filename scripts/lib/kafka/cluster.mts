@@ -1,76 +1,77 @@
-/** The way to Kafka for what the scripts ask it themselves. It has deadlines, and turns failures into findings that name the cause. */
+/** Connections for the scripts' own Kafka requests, with deadlines. Failures become findings that name the cause. */
 import { cannotTell, configError, type Finding, type OpsError, unknown } from '../common/findings.mts'
 import { networkCause, splitAddress } from '../common/tcp.mts'
 import { waitUntil } from '../common/wait.mts'
 import { type Metadata, metadata } from './cluster-requests.mts'
 import { describeLogDirs } from './log-dirs.mts'
 import type { Servers } from './options.mts'
-import { NotAllowed, type Right, rightMistake } from './permissions.mts'
+import { missingPermission, type Permission, PermissionDenied } from './permissions.mts'
 import { connectWire, type Request, type Wire } from './transport.mts'
 
-/** What to do about a broker that has a fault but not a wrong address. */
-export const ASK_HEALTH = './scripts/health-check.mts'
+/** The hint for a broker whose address is right but which has a fault. */
+export const HEALTH_CHECK = './scripts/health-check.mts'
 const NO_CONTROLLER = 'no controller is elected yet'
 const NO_TOPICS = 'the broker does not know its topics yet'
 
-/** What to do about `addresses`, comma-separated, of which none answers, for the cause `found`. */
+/** Returns the hint for comma-separated `addresses` of which none answers, given the cause `found`. */
 function hintFor(addresses: string, found: string): string {
   if (found.includes('connection refused')) return 'npm start'
   const local = addresses.split(',').every((address) => /^(localhost|127\.[\d.]+|\[::1\]):/.test(address))
-  // A server that gives the first two answers is a broker; and on this machine only what hangs, or is stopped, gives no answer at all.
-  const right = found.includes(NO_CONTROLLER) || found.includes(NO_TOPICS) || (local && found.includes('timed out'))
-  return right ? ASK_HEALTH : 'edit .env: KAFKA_BOOTSTRAP_SERVERS=…'
+  // Only a Kafka broker gives the first two answers. On this machine, only a process that hangs or is suspended times out.
+  const isRightAddress =
+    found.includes(NO_CONTROLLER) || found.includes(NO_TOPICS) || (local && found.includes('timed out'))
+  return isRightAddress ? HEALTH_CHECK : 'edit .env: KAFKA_BOOTSTRAP_SERVERS=…'
 }
 
-/** The {@link OpsError} of a broker that does not answer: exit code 3. */
+/** Returns the {@link OpsError} for a broker that does not answer: exit code 3. */
 export function unreachable(address: string, failure: unknown, timeoutMs: number, hint?: string): OpsError {
   const cause = networkCause(failure)
   const answered = refusal(failure)
   const found = answered
-    ? `${address} refuses for ${timeoutMs / 1000} s (${answered})`
+    ? `${address} refused requests for ${timeoutMs / 1000} s (${answered})`
     : `no answer from ${address} within ${timeoutMs / 1000} s (${cause})`
-  const wayOut = hint ?? (answered ? `${ASK_HEALTH} --only kafka` : hintFor(address, cause))
+  const wayOut = hint ?? (answered ? `${HEALTH_CHECK} --only kafka` : hintFor(address, cause))
   return cannotTell(unknown('KAFKA_UNREACHABLE', 'kafka', { found, hint: wayOut }), failure)
 }
 
-/** What a broker answered instead of doing it, in kafkajs's words; undefined for what is no answer of a broker. */
+/** Returns the error that a broker answered with, in kafkajs's words; undefined if the failure is not a broker's answer. */
 function refusal(failure: unknown): string | undefined {
   for (let at = failure; at instanceof Error; at = at.cause) if (at.name === 'KafkaJSProtocolError') return at.message
   return undefined
 }
 
-/** A cluster with an elected controller. What it is asked throws an {@link OpsError} with exit code 3 when no answer comes. */
+/** A cluster with an elected controller. Requests throw an {@link OpsError} with exit code 3 if no response arrives in time. */
 export interface Cluster {
   /** As it was when the cluster was opened. */
   metadata: Metadata
-  /** Asks the broker of KAFKA_BOOTSTRAP_SERVERS that answered first. */
+  /** Sends a request to the server of KAFKA_BOOTSTRAP_SERVERS that answered first. */
   send: <T>(request: Request<T>) => Promise<T>
-  /** Asks a broker at the address that it advertises to its clients; `controller` is the one that changes topics. */
+  /** Sends a request to a broker at its advertised address; `controller` is the broker that changes topics. */
   sendTo: <T>(broker: number | 'controller', request: Request<T>) => Promise<T>
-  /** The finding of a right that the login of the settings lacks: exit code 2. */
-  lacks: (right: Right) => Finding
+  /** Returns the finding for a permission that the configured user lacks: exit code 2. */
+  missingPermission: (permission: Permission) => Finding
   close: () => void
 }
 
-/** Milliseconds one broker gets to answer before the next is tried: a starting broker accepts connections before it serves them. */
+/** Milliseconds that one broker gets to answer before the next is tried: a starting broker accepts connections before it serves requests. */
 const ATTEMPT_MS = { min: 500, max: 2_000 }
 
 interface Opening {
-  /** For the first answer, and for each afterwards. */
+  /** For the first response, and for each later one. */
   timeoutMs: number
-  /** For the first answer, where that may take longer; it is then asked for less often. */
+  /** For the first response, if that may take longer than `timeoutMs`; attempts are then less frequent. */
   waitMs?: number
-  /** Ends the wait; what is thrown is its reason. */
+  /** Aborts the wait, which then throws the signal's reason. */
   signal?: AbortSignal
-  /** What servers that all refuse connections mean: none may have started yet, or, with `fail`, none is there. */
+  /** What to do while all servers refuse connections: wait for one to start, or fail at once. */
   refused?: 'wait' | 'fail'
-  /** Called, once a cause, with what is waited for. */
+  /** Receives a line that says what the wait is for, whenever its cause changes. */
   log?: (line: string) => void
 }
 
 /**
- * The cluster behind KAFKA_BOOTSTRAP_SERVERS, as soon as one of them answers and names a controller.
- * @throws {OpsError} exit code 3, when none did; 2, when one is there and the settings of the connection are wrong
+ * Connects to the first server of KAFKA_BOOTSTRAP_SERVERS that answers and knows an elected controller.
+ * @throws {OpsError} exit code 3 if there is none in time; 2 if a broker answers but the connection settings are wrong
  */
 export async function openCluster(
   settings: Servers,
@@ -84,7 +85,7 @@ export async function openCluster(
       ? networkCause(failures.get(servers[0] ?? ''))
       : servers.map((address) => `${address}: ${networkCause(failures.get(address))}`).join('; ')
   let reported = ''
-  /** When a broker was first seen without topics. */
+  /** When a broker without topics was first seen. */
   let topiclessMs = Number.POSITIVE_INFINITY
   const deadline = performance.now() + waitMs
   const tryEach = async () => {
@@ -97,7 +98,7 @@ export async function openCluster(
         if (error instanceof Error && error.message === NO_TOPICS)
           topiclessMs = Math.min(topiclessMs, performance.now())
         failures.set(address, error)
-        if (isConnection(error) && !mistakes.has(address))
+        if (isRejected(error) && !mistakes.has(address))
           mistakes.set(address, mistakeAt(address, settings, error, attemptMs))
       }
     }
@@ -117,14 +118,14 @@ export async function openCluster(
   return clusterOf(found, settings, timeoutMs)
 }
 
-/** Whether a broker refused a connection, and not what was asked over it, or did not answer at all: the settings may be the reason. */
-const isConnection = (failure: unknown): boolean => !['connection refused', 'timed out'].includes(networkCause(failure))
+/** Whether wrong connection settings may explain a failure: a server was reached but did not take the connection. */
+const isRejected = (failure: unknown): boolean => !['connection refused', 'timed out'].includes(networkCause(failure))
 
-/** What in the settings keeps the broker at `address` from taking the connection, if they do. Only failures pay for the import. */
+/** Reports settings that keep the broker at `address` from accepting the connection, if any do. Imported late, because only failures need it. */
 const mistakeAt = async (address: string, ...failed: [settings: Servers, failure: unknown, timeoutMs: number]) =>
-  (await import('./connection-failure.mts')).loginMistake(splitAddress(address), ...failed)
+  (await import('./connection-failure.mts')).connectionMistake(splitAddress(address), ...failed)
 
-/** Milliseconds that a broker may take to learn of its topics; one that knows none after that has a ZooKeeper that lost them. */
+/** Milliseconds that a broker may take to learn its topics. If it still knows none, its ZooKeeper has lost them. */
 const TOPICLESS_MS = 15_000
 
 interface OpenBroker {
@@ -133,20 +134,19 @@ interface OpenBroker {
   seen: Metadata
 }
 
-/** A broker that serves: it answers, and knows a controller, without which nothing can be made. @throws {Error} when it does not */
+/** Connects to a broker that is ready: it answers and knows an elected controller, without which topics cannot change. @throws {Error} if not */
 async function openBroker(
   address: string,
   settings: Servers,
   timeoutMs: number,
-  topicless: boolean,
+  allowNoTopics: boolean,
 ): Promise<OpenBroker> {
   const wire = await connectWire(splitAddress(address), settings, timeoutMs)
   try {
     const seen = await wire.send(metadata, timeoutMs)
     if (!seen.brokers.some(({ id }) => id === seen.controllerId)) throw new Error(NO_CONTROLLER)
-    // A broker that has just started answers before its controller has sent it any topic, and then lists none; the
-    // partitions on its disk give that away.
-    if (!topicless && seen.topics.length === 0) {
+    // A broker that has just started lists no topics until its controller has sent them; partitions on its disk show that some exist.
+    if (!allowNoTopics && seen.topics.length === 0) {
       const dirs = await wire.send(describeLogDirs, timeoutMs)
       if (dirs.some(({ replicas }) => replicas.length > 0)) throw new Error(NO_TOPICS)
     }
@@ -157,7 +157,7 @@ async function openBroker(
   }
 }
 
-/** True once the first broker of KAFKA_BOOTSTRAP_SERVERS serves. @throws {Error} when it does not, or gives no answer in `timeoutMs` */
+/** Returns true if the first server of KAFKA_BOOTSTRAP_SERVERS is ready. @throws {Error} if it is not, or does not answer within `timeoutMs` */
 export async function isUp(settings: Servers, timeoutMs: number): Promise<true> {
   const { wire } = await openBroker(settings.KAFKA_BOOTSTRAP_SERVERS[0] ?? '', settings, timeoutMs, true)
   wire.close()
@@ -165,32 +165,32 @@ export async function isUp(settings: Servers, timeoutMs: number): Promise<true> 
 }
 
 function clusterOf({ address, wire, seen }: OpenBroker, settings: Servers, timeoutMs: number): Cluster {
-  // A broker that advertises the address we came by is asked over the same connection.
+  // The broker that advertises this address is sent requests over the same connection.
   const wires = new Map([[address, Promise.resolve(wire)]])
   let closed = false
   const ask = async <T,>(target: string, request: Request<T>): Promise<T> => {
-    // A request that still runs after another has failed must not open a connection: nothing would close it.
-    if (closed) throw new Error('Cannot ask Kafka: the cluster was closed')
+    // A request that is still running after another one failed must not open a connection: nothing would close it.
+    if (closed) throw new Error('Cannot send a request to Kafka: the cluster is closed')
     const open = wires.get(target) ?? connectWire(splitAddress(target), settings, timeoutMs)
     wires.set(target, open)
     try {
       return await (await open).send(request, timeoutMs)
     } catch (error) {
       if (wires.get(target) === open) wires.delete(target)
-      // It has answered at this address before.
-      if (error instanceof NotAllowed) throw configError([rightMistake(settings, error.right)])
-      if (target === address) throw unreachable(target, error, timeoutMs, ASK_HEALTH)
-      // Certificates may not fit this address; a plain connection that was taken once says that the address is wrong.
+      if (error instanceof PermissionDenied) throw configError([missingPermission(settings, error.permission)])
+      // This address has worked before.
+      if (target === address) throw unreachable(target, error, timeoutMs, HEALTH_CHECK)
+      // With TLS the certificate may not match this address. Without it, the settings have worked once, so the address is wrong.
       const secure = settings.KAFKA_SECURITY_PROTOCOL?.endsWith('SSL')
-      const mistake = secure && isConnection(error) && (await mistakeAt(target, settings, error, ATTEMPT_MS.max))
-      if (mistake) throw configError([{ ...mistake, subject: `${mistake.subject} (the address that it advertises)` }])
-      const hint = 'set KAFKA_ADVERTISED_HOST in .env to an address that clients reach, then restart Kafka'
-      throw unreachable(`${target} (the address that it advertises)`, error, timeoutMs, hint)
+      const mistake = secure && isRejected(error) && (await mistakeAt(target, settings, error, ATTEMPT_MS.max))
+      if (mistake) throw configError([{ ...mistake, subject: `${mistake.subject} (the broker's advertised address)` }])
+      const hint = 'set KAFKA_ADVERTISED_HOST in .env to an address that clients can reach, then restart Kafka'
+      throw unreachable(`${target} (the broker's advertised address)`, error, timeoutMs, hint)
     }
   }
   return {
     metadata: seen,
-    lacks: (right) => rightMistake(settings, right),
+    missingPermission: (permission) => missingPermission(settings, permission),
     send: (request) => ask(address, request),
     sendTo: async (id, request) => {
       const broker = seen.brokers.find((each) => each.id === (id === 'controller' ? seen.controllerId : id))
@@ -199,7 +199,7 @@ function clusterOf({ address, wire, seen }: OpenBroker, settings: Servers, timeo
     },
     close: () => {
       closed = true
-      // A connection that never came about is reported where it was asked for.
+      // A failed connection is reported by the request that opened it.
       for (const pending of wires.values())
         pending.then(
           (open) => open.close(),

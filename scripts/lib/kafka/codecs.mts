@@ -1,16 +1,16 @@
-/** The codecs of record batches that kafkajs does not bring: snappy, lz4 and zstd, to read. Each is loaded when a batch needs it. */
+/** Decompression of the record batch codecs that kafkajs lacks: snappy, lz4 and zstd. Each is loaded when a batch needs it. */
 import { inner } from './options.mts'
 
 type Decompress = (bytes: Buffer) => Promise<Uint8Array>
 
-/** Bytes of one batch; a broker takes none that comes near (message.max.bytes, 1 MiB by default). */
+/** Maximum bytes of an uncompressed block, far above what a broker accepts for a batch (message.max.bytes, 1 MiB by default). */
 const MAX_BYTES = 256 * 1024 * 1024
 
-/** The first bytes of the frames that Java's clients and brokers put around snappy's blocks; librdkafka sends one block alone. */
+/** The magic bytes of the framing that Java clients and brokers put around snappy blocks; librdkafka sends one unframed block. */
 const SNAPPY_FRAME = Buffer.from('\x82SNAPPY\0', 'latin1')
 const SNAPPY_FRAME_HEADER_BYTES = 16
 
-/** @see org.xerial.snappy.SnappyInputStream: after 16 bytes, blocks with their length (int32) before them */
+/** @see org.xerial.snappy.SnappyInputStream: a 16-byte header, then blocks, each preceded by its length (int32) */
 const snappy: Decompress = async (bytes) => {
   const { snappyUncompress } = await import('hyparquet/src/snappy.js')
   const block = (input: Buffer) => {
@@ -28,7 +28,7 @@ const snappy: Decompress = async (bytes) => {
   return Buffer.concat(blocks)
 }
 
-/** The length that a block of snappy begins with, seven bits a byte. */
+/** Returns the uncompressed length, stored as a varint at the start of a snappy block. */
 function uncompressedBytes(block: Buffer): number {
   let length = 0
   for (let at = 0; at < 5; at++) {
@@ -36,7 +36,7 @@ function uncompressedBytes(block: Buffer): number {
     length += (byte & 0x7f) * 2 ** (7 * at)
     if (byte < 0x80) break
   }
-  if (length > MAX_BYTES) throw new RangeError(`a block of ${length} bytes`)
+  if (length > MAX_BYTES) throw new RangeError(`a snappy block of ${length} bytes`)
   return length
 }
 
@@ -44,10 +44,10 @@ const lz4: Decompress = async (bytes) => (await import('lz4-napi')).decompressFr
 
 const zstd: Decompress = async (bytes) => (await import('fzstd')).decompress(bytes)
 
-/** By the number that a batch's attributes name them with; 0 is none, and kafkajs has gzip. */
+/** By codec number in the batch attributes. 0 means uncompressed; kafkajs itself supports 1, gzip. */
 const CODECS: Record<number, Decompress> = { 2: snappy, 3: lz4, 4: zstd }
 
-/** Makes kafkajs read all codecs that Kafka has. */
+/** Registers these codecs with kafkajs, which can then read all that Kafka supports. */
 export function registerCodecs(): void {
   const { Codecs } = inner('kafkajs/src/protocol/message/compression/index.js')
   for (const [number, read] of Object.entries(CODECS)) {

@@ -1,4 +1,4 @@
-/** Why a broker that is there takes no connection of ours: TLS, the login, or the mechanism. */
+/** Finds out why a reachable broker rejects our connections: TLS, credentials, or the SASL mechanism. */
 import { error, type Finding, reason } from '../common/findings.mts'
 import { tlsMistake, withoutTls } from '../common/tls.mts'
 import { errorName } from './cluster-requests.mts'
@@ -6,7 +6,7 @@ import { TokenRefused } from './oauth-token.mts'
 import type { Servers } from './options.mts'
 import { connectWire, type Request } from './transport.mts'
 
-/** Which mechanisms a broker offers; none where it takes no login. For a connection that has not logged in. */
+/** Asks a broker for the SASL mechanisms it offers; none if it does not use SASL. Only valid before authentication. */
 const offered: Request<{ error: string; mechanisms: string[] }> = {
   key: 17,
   version: 1,
@@ -18,10 +18,10 @@ const offered: Request<{ error: string; mechanisms: string[] }> = {
 }
 
 /**
- * What in the settings keeps the broker at `address` from taking connections, as a finding of exit code 2; undefined where they are not the
- * reason. Asks the broker again to tell.
+ * Reports settings that keep the broker at `address` from accepting connections, as a finding for exit code 2; undefined if the settings are
+ * not the cause. Connects to the broker again to find out.
  */
-export async function loginMistake(
+export async function connectionMistake(
   address: { host: string; port: number },
   settings: Servers,
   failure: unknown,
@@ -29,8 +29,8 @@ export async function loginMistake(
 ): Promise<Finding | undefined> {
   const { KAFKA_SECURITY_PROTOCOL: protocol = 'PLAINTEXT', KAFKA_SASL_MECHANISM: mechanism } = settings
   const secure = protocol.endsWith('SSL')
-  const login = protocol.startsWith('SASL')
-  const inTls = (yes: boolean) => `KAFKA_SECURITY_PROTOCOL=${login ? 'SASL_' : ''}${yes ? 'SSL' : 'PLAINTEXT'}`
+  const isSasl = protocol.startsWith('SASL')
+  const inTls = (yes: boolean) => `KAFKA_SECURITY_PROTOCOL=${isSasl ? 'SASL_' : ''}${yes ? 'SSL' : 'PLAINTEXT'}`
   const target = {
     ...{ service: 'kafka' as const, ...address, secure, on: inTls(true), off: inTls(false) },
     ...{ hostVariable: 'KAFKA_BOOTSTRAP_SERVERS', caVariable: 'KAFKA_SSL_CA_LOCATION' },
@@ -50,7 +50,7 @@ export async function loginMistake(
   const wrong = await tlsMistake(target, failure, timeoutMs)
   if (wrong) return wrong
   const unoffered = type === 'UNSUPPORTED_SASL_MECHANISM'
-  // A broker that wants a login hangs up at the first question without one.
+  // A broker that requires authentication closes the connection at the first request without it.
   if (!unoffered && type !== 'ILLEGAL_SASL_STATE' && code !== 'ECONNRESET') return undefined
   const ask = (open: 'SSL' | 'PLAINTEXT') =>
     connectWire(address, { ...settings, KAFKA_SECURITY_PROTOCOL: open }, timeoutMs).then(
@@ -58,23 +58,23 @@ export async function loginMistake(
       () => undefined,
     )
   const answer = await ask(secure ? 'SSL' : 'PLAINTEXT')
-  // Brokers take the first bytes of TLS for a length, and hang up.
+  // A listener without TLS takes the first TLS bytes for a length and closes the connection.
   if (!answer) return secure && (await ask('PLAINTEXT')) ? withoutTls(target) : undefined
   const offers = answer.mechanisms.join(', ')
   if (unoffered && offers) {
-    const found = `SASL mechanism ${mechanism} is not offered; offered are ${offers}`
+    const found = `the broker does not offer SASL mechanism ${mechanism}, only ${offers}`
     return error('KAFKA_MECHANISM', subject, { found, hint: 'edit .env: KAFKA_SASL_MECHANISM=…' })
   }
-  if (!login && offers) {
+  if (!isSasl && offers) {
     const hint = `edit .env: KAFKA_SECURITY_PROTOCOL=SASL_${secure ? 'SSL' : 'PLAINTEXT'}, with KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD`
     return error('KAFKA_AUTH', subject, {
-      found: `it takes no connection without a login; mechanisms: ${offers}`,
+      found: `the broker requires SASL authentication; mechanisms: ${offers}`,
       hint,
     })
   }
-  if (login && answer.error === 'ILLEGAL_SASL_STATE') {
+  if (isSasl && answer.error === 'ILLEGAL_SASL_STATE') {
     const hint = `edit .env: KAFKA_SECURITY_PROTOCOL=${secure ? 'SSL' : 'PLAINTEXT'}`
-    return error('KAFKA_AUTH', subject, { found: 'it takes no login here', hint })
+    return error('KAFKA_AUTH', subject, { found: 'this listener does not support SASL authentication', hint })
   }
   return undefined
 }

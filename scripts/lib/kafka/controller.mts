@@ -1,29 +1,29 @@
-/** Changes of topics: asked of the controller, which may be another one at any moment. */
+/** Requests to the controller, which changes topics. Another broker may become controller at any moment. */
 import type { Cluster } from './cluster.mts'
 import { metadata, type Outcome } from './cluster-requests.mts'
 import type { Request } from './transport.mts'
 
-/** Milliseconds between requests for the same change: long enough for a change of configuration to reach the broker's memory. */
+/** Milliseconds before a change is requested again: long enough for a configuration change to take effect in the broker. */
 export const ASK_AGAIN_MS = 250
 
-/** Answers that mean "not now": another broker becomes controller, or this one is busy. */
+/** Errors that a retry may resolve: another broker is becoming controller, or this one is busy. */
 export const NOT_NOW = ['NOT_CONTROLLER', 'REQUEST_TIMED_OUT', 'BROKER_NOT_AVAILABLE', 'THROTTLING_QUOTA_EXCEEDED']
 
-/** Asks the controller of now: another may have been elected since the cluster was opened. */
+/** Sends a request to the current controller, which may have changed since the cluster was opened. */
 export async function askController<T>(cluster: Cluster, request: Request<T>): Promise<T> {
   const { controllerId } = await cluster.send(metadata)
   return cluster.sendTo(controllerId < 0 ? 'controller' : controllerId, request)
 }
 
-/** An answer as a whole that the controller of the next moment may give otherwise. */
-export class NotNow extends Error {}
+/** The controller refused a whole request; a retry may succeed. */
+export class ControllerNotReady extends Error {}
 
-/** As {@link askController}. @throws {NotNow} when the answer as a whole is an error */
+/** Like {@link askController}. @throws {ControllerNotReady} if the controller refuses the request as a whole */
 export async function askWhole<T extends { whole: Outcome }>(cluster: Cluster, request: Request<T>): Promise<T> {
   const answer = await askController(cluster, request)
-  if (answer.whole.error !== 'NONE') throw new NotNow(words(answer.whole))
+  if (answer.whole.error !== 'NONE') throw new ControllerNotReady(words(answer.whole))
   return answer
 }
 
-/** Why the broker did not do it, in its own words where it has any. */
+/** Returns why the broker refused: its explanation, or else the name of the error. */
 export const words = ({ message, error }: Outcome): string => message || error

@@ -1,4 +1,4 @@
-/** What the scripts ask Kafka for of records themselves. No consumer group takes part in it. */
+/** The Kafka request that fetches records. It involves no consumer group. */
 import { errorName } from './cluster-requests.mts'
 import { type Request, writeArray } from './transport.mts'
 
@@ -10,21 +10,21 @@ export interface Position {
 export interface Fetched {
   partition: number
   error: string
-  /** Record batches, the last of them perhaps cut off; records before the asked offset may be among them. */
+  /** Record batches. The last one may be truncated, and the first may start before the requested offset. */
   batches: Buffer
 }
 
 export interface FetchLimits {
-  /** Milliseconds that the broker may wait for a first record. */
+  /** Milliseconds that the broker may wait for a first record to arrive. */
   waitMs: number
-  /** Bytes of one partition; one batch comes whole, however large it is. */
+  /** Maximum bytes for each partition; the first batch is sent whole even if it is larger. */
   partitionBytes: number
 }
 
-/** Bytes of all partitions together. */
+/** Maximum bytes for all partitions together. */
 const MAX_BYTES = 32 * 1024 * 1024
 
-/** Records from these positions on, up to the high watermark, those of open and of aborted transactions too. For their leader. */
+/** Fetches records from these positions to the high watermark, also of open and aborted transactions. Send it to the partitions' leader. */
 export const fetchRecords = (
   topic: string,
   positions: readonly Position[],
@@ -33,7 +33,7 @@ export const fetchRecords = (
   key: 1,
   version: 11,
   write: (to) => {
-    // Not a replica; an answer with the first byte; transactions of any state; no fetch session.
+    // Not a replica; respond from the first byte on; read uncommitted; no fetch session.
     to.writeInt32(-1).writeInt32(waitMs).writeInt32(1).writeInt32(MAX_BYTES).writeInt8(0).writeInt32(0).writeInt32(-1)
     writeArray(to, [topic], (name) =>
       writeArray(to.writeString(name), positions, ({ partition, offset }) =>

@@ -1,9 +1,9 @@
-/** What the scripts ask Kafka about consumer groups. All but the first two are for the group's coordinator. */
+/** Kafka requests about consumer groups. Send all but findCoordinator and listGroups to the group's coordinator. */
 import { errorName } from './cluster-requests.mts'
-import { type Right, withRight } from './permissions.mts'
+import { type Permission, withMissingAcl } from './permissions.mts'
 import { type Request, writeArray } from './transport.mts'
 
-/** The id of the broker that keeps a group's offsets, or the error that says why there is none. */
+/** Finds the broker that stores a group's offsets; `error` says why there is none. */
 export const findCoordinator = (groupId: string): Request<{ error: string; brokerId: number }> => ({
   key: 10,
   version: 2,
@@ -17,11 +17,11 @@ export const findCoordinator = (groupId: string): Request<{ error: string; broke
   },
 })
 
-/** The error of a request about a group, with the ACL that it lacks where it says so. */
-const groupError = (code: number, operation: Right['operation'], groupId: string): string =>
-  withRight(errorName(code), { operation, on: 'group', names: [groupId] })
+/** Returns the name of a group error, with the missing ACL if that is the cause. */
+const groupError = (code: number, operation: Permission['operation'], groupId: string): string =>
+  withMissingAcl(errorName(code), { operation, on: 'group', names: [groupId] })
 
-/** The ids of the groups that one broker coordinates, and the error that says why these are not all. */
+/** Lists the IDs of the groups that one broker coordinates. The list is incomplete unless `error` is `NONE`. */
 export const listGroups: Request<{ error: string; groups: string[] }> = {
   key: 16,
   version: 1,
@@ -42,23 +42,23 @@ export interface Member {
   id: string
   /** `client id at host`. */
   client: string
-  /** Topics that it is subscribed to; undefined while Kafka does not report them, as during a rebalance. */
+  /** Subscribed topics; undefined while Kafka does not report them, as during a rebalance. */
   subscribed: string[] | undefined
-  /** Topics of which it is assigned partitions. */
+  /** Topics of its assigned partitions. */
   assigned: string[]
 }
 
 export interface GroupDescription {
   error: string
-  /** Kafka's word: Empty, Stable, PreparingRebalance, CompletingRebalance or Dead. */
+  /** Kafka's term: Empty, Stable, PreparingRebalance, CompletingRebalance or Dead. */
   state: string
-  /** `consumer`, empty for a group that never had members, or another kind's, such as Connect's. */
+  /** `consumer`, empty for a group that never had members, or another protocol, such as Kafka Connect's. */
   protocol: string
   members: Member[]
 }
 
 /**
- * A group and its members. What the members read is known of a stable group of protocol `consumer` alone.
+ * Describes a group and its members. What the members read is known only for a stable group of protocol `consumer`.
  * @see ConsumerProtocolSubscription.json and ConsumerProtocolAssignment.json in Kafka 3.9
  */
 export const describeGroup = (groupId: string): Request<GroupDescription> => ({
@@ -72,7 +72,7 @@ export const describeGroup = (groupId: string): Request<GroupDescription> => ({
       from.readString()
       const [state, protocol] = [from.readString() ?? '', from.readString() ?? '']
       from.readString()
-      /** Topics in a member's bytes: a version, then each by name, which `rest` of it follows; undefined for no bytes. */
+      /** Reads topics from a member's bytes: a version, then each topic as its name and what `rest` reads; undefined if there are no bytes. */
       const topics = (rest: (each: typeof from) => void): string[] | undefined => {
         const size = from.readInt32()
         const bytes = from.slice(size)
@@ -103,11 +103,11 @@ export interface CommittedOffset {
   offset: number
 }
 
-/** All that a group has committed, and the first error that says why that is not all. */
+/** Reads all offsets that a group has committed. They are incomplete unless `error`, the first one found, is `NONE`. */
 export const committedOffsets = (groupId: string): Request<{ error: string; offsets: CommittedOffset[] }> => ({
   key: 9,
   version: 5,
-  // No topics named: all.
+  // null selects all topics.
   write: (to) => writeArray(to.writeString(groupId), null, () => {}),
   read: (from) => {
     from.forward(4)
@@ -131,7 +131,7 @@ export const committedOffsets = (groupId: string): Request<{ error: string; offs
   },
 })
 
-/** Commits offsets for a group without members; answers with the first error. They are kept for as long as the broker keeps any. */
+/** Commits offsets for a group without members. Returns the first error. */
 export const commitOffsets = (
   groupId: string,
   topics: { name: string; offsets: readonly { partition: number; offset: number }[] }[],
@@ -139,7 +139,7 @@ export const commitOffsets = (
   key: 8,
   version: 2,
   write: (to) => {
-    // No generation, no member.
+    // No generation, no member, the broker's default retention.
     to.writeString(groupId).writeInt32(-1).writeString('').writeInt64(-1)
     return writeArray(to, topics, ({ name, offsets }) =>
       writeArray(to.writeString(name), offsets, ({ partition, offset }) =>
@@ -151,8 +151,8 @@ export const commitOffsets = (
 })
 
 /**
- * Deletes what a group has committed for partitions; answers with the group's error, else the first of a partition's. The coordinator
- * refuses for topics that a member is subscribed to.
+ * Deletes a group's committed offsets. Returns the group's error, or else the first error of a partition. The coordinator refuses for topics
+ * that a member is subscribed to.
  */
 export const deleteGroupOffsets = (
   groupId: string,
@@ -171,7 +171,7 @@ export const deleteGroupOffsets = (
   },
 })
 
-/** Ends a member's part in its group; answers with the error. */
+/** Removes a member from its group. Returns the error. */
 export const leaveGroup = (groupId: string, memberId: string): Request<string> => ({
   key: 13,
   version: 1,

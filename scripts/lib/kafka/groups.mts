@@ -1,6 +1,6 @@
-/** Kafka's consumer groups: who is in them, what they read, and what they have committed. */
+/** Consumer groups: their members, the topics they read, and their committed offsets. */
 import { readUntil } from '../common/wait.mts'
-import { ASK_HEALTH, type Cluster, unreachable } from './cluster.mts'
+import { type Cluster, HEALTH_CHECK, unreachable } from './cluster.mts'
 import { metadata } from './cluster-requests.mts'
 import {
   type CommittedOffset,
@@ -16,28 +16,28 @@ export interface ConsumerGroup extends Pick<GroupDescription, 'state'> {
   id: string
   /** `client id at host` of each member. */
   members: string[]
-  /** Topics that a member is subscribed to; undefined while Kafka does not report them, as during a rebalance. */
+  /** Topics that members are subscribed to; undefined while Kafka does not report them, as during a rebalance. */
   subscribed: string[] | undefined
   committed: CommittedOffset[]
 }
 
 export interface GroupReading extends ConsumerGroup, Pick<GroupDescription, 'protocol'> {
-  /** `NONE`, or why not all of it could be read. */
+  /** `NONE`, or why the group could not be read completely. */
   error: string
-  /** In the order of `members`. */
+  /** In the same order as `members`. */
   memberIds: string[]
-  /** Topics of which a member is assigned partitions. */
+  /** Topics of the partitions assigned to members. */
   assigned: string[]
 }
 
 export interface GroupsReading {
-  /** `NONE`, or why the list of groups is not whole. */
+  /** `NONE`, or why the list of groups is incomplete. */
   error: string
   groups: GroupReading[]
 }
 
-/** Answers of a broker that has just started, or has just become coordinator or leader, and of a group that is about to begin. */
-const PASSING = [
+/** Errors of a broker that has just started or has just become coordinator or leader, and of a group that is forming. */
+const TRANSIENT = [
   'COORDINATOR_LOAD_IN_PROGRESS',
   'COORDINATOR_NOT_AVAILABLE',
   'NOT_COORDINATOR',
@@ -46,13 +46,13 @@ const PASSING = [
   'REBALANCE_IN_PROGRESS',
 ]
 
-/** Whether the same question may soon have another answer. */
-export const isPassing = ({ error, groups }: { error: string; groups: { error: string }[] }): boolean =>
-  [error, ...groups.map((group) => group.error)].some((each) => PASSING.includes(each))
+/** Whether a retry may soon succeed. */
+export const isTransient = ({ error, groups }: { error: string; groups: { error: string }[] }): boolean =>
+  [error, ...groups.map((group) => group.error)].some((each) => TRANSIENT.includes(each))
 
 /**
- * All groups, or those with the given ids, as the brokers report them now.
- * @throws {OpsError} exit code 3, when a broker does not answer
+ * Reads all groups, or those with the given IDs.
+ * @throws {OpsError} exit code 3 if a broker does not answer
  */
 export async function readGroups(cluster: Cluster, ids?: readonly string[]): Promise<GroupsReading> {
   const lists = ids
@@ -97,8 +97,8 @@ async function readGroup(cluster: Cluster, id: string): Promise<GroupReading> {
 }
 
 /**
- * The same, read again while the brokers are not ready to say.
- * @throws {OpsError} exit code 3, when a broker does not answer, or does not report everything in `timeoutMs`
+ * Like {@link readGroups}, but retries transient errors.
+ * @throws {OpsError} exit code 3 if a broker does not answer, or does not report everything within `timeoutMs`
  */
 export async function readSettledGroups(
   cluster: Cluster,
@@ -107,9 +107,9 @@ export async function readSettledGroups(
   ids?: readonly string[],
 ): Promise<GroupReading[]> {
   const read = () => readGroups(cluster, ids)
-  const reading = await readUntil(read, (each) => !isPassing(each), { timeoutMs, pollMs: 200 })
+  const reading = await readUntil(read, (each) => !isTransient(each), { timeoutMs, pollMs: 200 })
   const open = reading.groups.find(({ error }) => error !== 'NONE')
   const cause = reading.error === 'NONE' ? open && `group ${open.id}: ${open.error}` : `groups: ${reading.error}`
-  if (cause) throw unreachable(servers.join(','), new Error(cause), timeoutMs, ASK_HEALTH)
+  if (cause) throw unreachable(servers.join(','), new Error(cause), timeoutMs, HEALTH_CHECK)
   return reading.groups
 }

@@ -1,4 +1,4 @@
-/** What we use of the inner layers of kafkajs 2.2.4, which has no types for them. */
+/** Types for the kafkajs 2.2.4 internals that we use; kafkajs does not declare them. */
 declare module 'kafkajs/src/protocol/encoder.js' {
   export default class Encoder {
     writeInt8(value: number): this

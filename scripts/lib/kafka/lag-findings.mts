@@ -1,4 +1,4 @@
-/** What is wrong with how far consumer groups are. */
+/** Findings about consumer group lag. */
 import { error, type Finding, unknown, warning } from '../common/findings.mts'
 import { quoted } from '../common/shell-quote.mts'
 import type { Lags } from './lag.mts'
@@ -7,13 +7,13 @@ import type { LagLimits } from './lag-limits.mts'
 const WAIT = './scripts/health-check.mts --only kafka --wait 30'
 
 /**
- * What could not be read, lag above the limits, and commits above the end of partitions. Where nothing is committed, lag is a warning at most:
- * a reader that began at the end and never commits has all of that before it, and nothing to read.
+ * Reports groups that could not be read, lag above the limits, and committed offsets above the end of a partition. In partitions with nothing
+ * committed, lag is a warning at most: a consumer that starts at the end and never commits seems to lag by the whole partition.
  */
 export function lagFindings({ error: listing, groups }: Lags, { lagWarning, lagCritical }: LagLimits): Finding[] {
   const findings: Finding[] = []
   if (listing !== 'NONE') {
-    const found = `Kafka does not list all of them (${listing})`
+    const found = `Kafka does not list all groups (${listing})`
     findings.push(unknown('KAFKA_GROUPS', 'kafka consumer groups', { found, hint: WAIT }))
   }
   for (const { group, error: failure, lag, uncommitted, ahead } of groups) {
@@ -29,14 +29,14 @@ export function lagFindings({ error: listing, groups }: Lags, { lagWarning, lagC
       const hint =
         uncommitted === 0
           ? `start or add consumers of the group, and watch it: ${watch}`
-          : `see that its consumers commit; those that begin at the end (auto.offset.reset=latest) have less to read than that: ${watch}`
+          : `make sure its consumers commit offsets; those that start at the end (auto.offset.reset=latest) lag less than this: ${watch}`
       const severity = critical ? error : warning
       findings.push(severity('KAFKA_LAG', subject, { found, expected: `at most ${limit}`, hint }))
     }
     if (ahead.size > 0) {
       const topics = [...new Set([...ahead.keys()].map((key) => key.slice(0, key.lastIndexOf('/'))))]
       const most = Math.max(...ahead.values())
-      const found = `committed offsets up to ${most} records above the end of ${[...ahead.keys()].join(', ')}: the next fetch fails, and begins where auto.offset.reset says`
+      const found = `committed offsets up to ${most} records above the end of ${[...ahead.keys()].join(', ')}: the next fetch fails and falls back to auto.offset.reset`
       const reset = `./scripts/consumer-groups.mts reset --group ${quoted(group)} --topic ${topics.join(' ')} --to latest`
       findings.push(error('KAFKA_GROUP_AHEAD', subject, { found, hint: `stop its consumers, then: ${reset}` }))
     }

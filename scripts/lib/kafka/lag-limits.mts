@@ -1,4 +1,4 @@
-/** Records of one consumer group or topic that are not read yet above which it is a warning, and an error. */
+/** Unread records of one consumer group or topic above which lag is a warning, and above which it is an error. */
 export interface LagLimits {
   lagWarning: number
   lagCritical: number

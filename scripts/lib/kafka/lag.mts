@@ -1,23 +1,23 @@
-/** How far consumer groups are behind. */
+/** Consumer group positions and lag. */
 import { readUntil } from '../common/wait.mts'
 import type { Cluster } from './cluster.mts'
 import { metadata, type TopicMetadata } from './cluster-requests.mts'
-import { type GroupReading, isPassing, readGroups } from './groups.mts'
+import { type GroupReading, isTransient, readGroups } from './groups.mts'
 import { type Offsets, readOffsets } from './offsets.mts'
 
 export interface PartitionLag {
   /**
-   * Records between the committed offset and the end of the partition. Where nothing is committed, or what was committed has expired, all
-   * that the partition keeps: so many a group has before it that begins at the first record.
+   * Records between the committed offset and the end of the partition. If nothing is committed, or the committed offset is no longer
+   * retained, all records of the partition: what a group reads that starts at the first record.
    */
   lag: number
   /** Whether nothing is committed. */
   uncommitted: boolean
-  /** Records by which the committed offset lies above the end, as after the topic was deleted and created again: the next fetch fails. */
+  /** Records by which the committed offset exceeds the end, as after the topic was deleted and recreated. The next fetch fails. */
   ahead: number
 }
 
-/** How far a group is behind in a partition; undefined where an offset that this takes is not known. */
+/** Returns a group's lag in a partition; undefined if an offset needed for it is unknown. */
 export function partitionLag(
   committed: number | undefined,
   low: number | undefined,
@@ -32,11 +32,11 @@ export function partitionLag(
   }
 }
 
-/** A partition and how far a group is in it; what Kafka does not report is undefined. */
+/** A group's position in a partition. Values that Kafka does not report are undefined. */
 export interface GroupPosition {
   topic: string
   partition: number
-  /** Undefined also where nothing is committed. */
+  /** Also undefined if nothing is committed. */
   committed: number | undefined
   low: number | undefined
   high: number | undefined
@@ -44,62 +44,62 @@ export interface GroupPosition {
 }
 
 export interface GroupPositions extends Pick<GroupReading, 'id' | 'state' | 'protocol' | 'members' | 'subscribed'> {
-  /** `NONE`, or why what it has committed, or an end of its partitions, could not be read. */
+  /** `NONE`, or why its committed offsets, or the ends of its partitions, could not all be read. */
   error: string
-  /** The partitions of the topics that it commits for or that its members are assigned; none of one that commits elsewhere. */
+  /** Partitions of the topics that it commits for or that are assigned to its members; none for a group that commits elsewhere. */
   partitions: GroupPosition[]
 }
 
 export interface Positions {
-  /** `NONE`, or why the list of groups is not whole. */
+  /** `NONE`, or why the list of groups is incomplete. */
   error: string
   groups: GroupPositions[]
 }
 
 export interface GroupLag {
   group: string
-  /** As of {@link GroupPositions}. */
+  /** See {@link GroupPositions}. */
   error: string
-  /** Records, over its partitions. */
+  /** Records, summed over its partitions. */
   lag: number
-  /** Of these, the ones of partitions for which nothing is committed. */
+  /** Those of `lag` that are in partitions with nothing committed. */
   uncommitted: number
-  /** The partitions, as `topic/partition`, whose committed offset lies above their end, and by how many records. */
+  /** Records by which the committed offset exceeds the end, by `topic/partition`. */
   ahead: Map<string, number>
 }
 
 export interface Lags {
-  /** `NONE`, or why the list of groups is not whole. */
+  /** `NONE`, or why the list of groups is incomplete. */
   error: string
   groups: GroupLag[]
 }
 
 /**
- * Every group, and how far it is in its partitions; those that are no consumers have none. Asks again for `waitMs` while the brokers are not
- * ready to say; what is open then, `error` says.
- * @throws {OpsError} exit code 3, when a broker gives no answer
+ * Reads the position of every group in its partitions; groups that are not consumers have none. Retries transient errors for up to `waitMs`;
+ * one that remains is in `error`.
+ * @throws {OpsError} exit code 3 if a broker does not answer
  */
 export async function readPositions(cluster: Cluster, waitMs: number): Promise<Positions> {
   return readUntil(
     () => readOnce(cluster),
-    (read) => !isPassing(read),
+    (read) => !isTransient(read),
     { timeoutMs: waitMs, pollMs: 100 },
   )
 }
 
-/** Other protocols, such as Connect's, commit elsewhere. */
-const isConsumer = ({ protocol }: Pick<GroupReading, 'protocol'>) => protocol === 'consumer' || protocol === ''
+/** Whether a group commits offsets in Kafka; other protocols, such as Kafka Connect's, commit elsewhere. */
+export const isConsumer = ({ protocol }: Pick<GroupReading, 'protocol'>) => protocol === 'consumer' || protocol === ''
 
 async function readOnce(cluster: Cluster): Promise<Positions> {
   const { error, groups } = await readGroups(cluster)
   const names = new Set(groups.filter(isConsumer).flatMap(topicsOf))
-  // Topics that are gone leave nothing to read.
+  // Deleted topics are left out: nothing of them remains to be read.
   const topics = (await cluster.send(metadata)).topics.filter(({ name }) => names.has(name))
   const [high, low] = await Promise.all([readOffsets(cluster, 'high', topics), readOffsets(cluster, 'low', topics)])
   return { error, groups: groups.map((group) => positionsOf(group, topics, { high, low })) }
 }
 
-/** Those that a group commits for, or that its members are assigned. */
+/** Returns the topics that a group commits for or that are assigned to its members. */
 const topicsOf = ({ committed, assigned }: GroupReading): string[] => [
   ...committed.map((each) => each.topic),
   ...assigned,
@@ -111,16 +111,16 @@ function positionsOf(
   { high, low }: { high: Offsets; low: Offsets },
 ): GroupPositions {
   const committed = new Map(group.committed.map(({ topic, partition, offset }) => [`${topic}/${partition}`, offset]))
-  const own = isConsumer(group) ? topicsOf(group) : []
+  const names = isConsumer(group) ? topicsOf(group) : []
   const partitions = topics
-    .filter(({ name }) => own.includes(name))
+    .filter(({ name }) => names.includes(name))
     .flatMap(({ name, partitions: all }) => all.map(({ index }) => ({ topic: name, partition: index })))
-    .map((place): GroupPosition => {
-      const key = `${place.topic}/${place.partition}`
+    .map(({ topic, partition }): GroupPosition => {
+      const key = `${topic}/${partition}`
       const offsets = { committed: committed.get(key), low: low.get(key)?.offset, high: high.get(key)?.offset }
-      return { ...place, ...offsets, behind: partitionLag(offsets.committed, offsets.low, offsets.high) }
+      return { topic, partition, ...offsets, behind: partitionLag(offsets.committed, offsets.low, offsets.high) }
     })
-  // What is committed says enough while the members are about to be assigned partitions.
+  // Assignments are unknown during a rebalance; a group with committed offsets can be reported without them.
   const joining = group.committed.length === 0 && group.state.endsWith('Rebalance')
   const open = partitions.some(({ behind }) => behind === undefined)
   const unknown = joining ? 'REBALANCE_IN_PROGRESS' : open ? 'LEADER_NOT_AVAILABLE' : 'NONE'
@@ -128,7 +128,7 @@ function positionsOf(
   return { id, state, protocol, members, subscribed, error: group.error === 'NONE' ? unknown : group.error, partitions }
 }
 
-/** Each consumer group's partitions together. */
+/** Sums up the partitions of each consumer group. */
 export function lagsOf({ error, groups }: Positions): Lags {
   return {
     error,

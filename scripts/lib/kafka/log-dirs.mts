@@ -1,4 +1,4 @@
-/** What lies on the brokers' disks. */
+/** The replicas on the brokers' disks. */
 import { errorName } from './cluster-requests.mts'
 import { type Request, writeArray } from './transport.mts'
 
@@ -9,7 +9,7 @@ export interface LogDir {
   replicas: { topic: string; partition: number; bytes: number }[]
 }
 
-/** One broker's log directories, with every copy that it holds. A login that may not describe the cluster sees none. */
+/** Lists a broker's log directories with every replica in them. A user without permission to describe the cluster sees none. */
 export const describeLogDirs: Request<LogDir[]> = {
   key: 35,
   version: 1,
@@ -22,7 +22,7 @@ export const describeLogDirs: Request<LogDir[]> = {
         const topic = from.readString() ?? ''
         return from.readArray(() => {
           const replica = { topic, partition: from.readInt32(), bytes: Number(from.readInt64()) }
-          // How far it is behind, and whether it moves between directories.
+          // Skips the replica's lag and whether it is moving between directories.
           from.forward(9)
           return replica
         })
@@ -32,7 +32,7 @@ export const describeLogDirs: Request<LogDir[]> = {
   },
 }
 
-/** The log directories of every broker by its id. */
+/** Reads the log directories of every broker, by broker ID. */
 export async function readLogDirs(
   { sendTo }: { sendTo: <T>(broker: number, request: Request<T>) => Promise<T> },
   brokers: readonly { id: number }[],
@@ -40,7 +40,7 @@ export async function readLogDirs(
   return new Map(await Promise.all(brokers.map(async ({ id }) => [id, await sendTo(id, describeLogDirs)] as const)))
 }
 
-/** Bytes by topic on all brokers together, every copy counted. */
+/** Returns the bytes of each topic, summed over all replicas on all brokers. */
 export function bytesByTopic(brokers: ReadonlyMap<number, readonly LogDir[]>): Map<string, number> {
   const bytes = new Map<string, number>()
   for (const { topic, bytes: size } of [...brokers.values()].flat().flatMap(({ replicas }) => replicas))

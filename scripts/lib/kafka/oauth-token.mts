@@ -1,27 +1,27 @@
-/** Tokens for SASL/OAUTHBEARER, got with a client's id and secret. */
+/** Fetches and caches SASL/OAUTHBEARER tokens (client-credentials grant). */
 import { keepSecret } from '../common/secrets.mts'
 
-/** Milliseconds for the endpoint to answer. */
+/** Milliseconds that the token endpoint gets to answer. */
 const TOKEN_MS = 5_000
-/** Seconds before its end from which a token is not used for a new connection. */
+/** Seconds before its expiry from which a token is not used for new connections. */
 const SPARE_S = 30
 
-/** What one token endpoint says to a refused client. */
+/** The token endpoint refused the client, or did not answer. */
 export class TokenRefused extends Error {}
 
 /**
- * Gives tokens of an endpoint that takes the grant type client_credentials; each is used again for as long as it holds.
- * @throws {TokenRefused} when the endpoint gives none
+ * Returns a function that fetches a token from `endpoint` and reuses it while it is valid.
+ * @throws {TokenRefused} from that function, if the endpoint returns no token
  * @see https://www.rfc-editor.org/rfc/rfc6749#section-4.4
  */
 export function tokenProvider(endpoint: string, id: string, secret: string): () => Promise<{ value: string }> {
-  let held: { value: string; untilMs: number } | undefined
+  let cached: { value: string; untilMs: number } | undefined
   return async () => {
-    if (held && performance.now() < held.untilMs) return held
-    const login = [id, secret].map(encodeURIComponent).join(':')
+    if (cached && performance.now() < cached.untilMs) return cached
+    const credentials = [id, secret].map(encodeURIComponent).join(':')
     const response = await fetch(endpoint, {
       method: 'POST',
-      headers: { authorization: `Basic ${Buffer.from(login).toString('base64')}` },
+      headers: { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` },
       body: new URLSearchParams({ grant_type: 'client_credentials' }),
       signal: AbortSignal.timeout(TOKEN_MS),
     }).catch((failure: Error) => {
@@ -31,11 +31,11 @@ export function tokenProvider(endpoint: string, id: string, secret: string): () 
     const { access_token: value, expires_in: seconds, error } = body
     if (typeof value !== 'string') {
       const answer = `HTTP ${response.status}${typeof error === 'string' ? ` ${error}` : ''}`
-      throw new TokenRefused(`${endpoint} gives no token: ${answer}`)
+      throw new TokenRefused(`${endpoint} returned no token: ${answer}`)
     }
     keepSecret(value)
     const lifeS = typeof seconds === 'number' ? seconds - SPARE_S : 0
-    held = { value, untilMs: performance.now() + lifeS * 1000 }
-    return held
+    cached = { value, untilMs: performance.now() + lifeS * 1000 }
+    return cached
   }
 }

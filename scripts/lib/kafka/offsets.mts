@@ -1,14 +1,14 @@
-/** How far topics reach: the offsets of their first and last records, and which partitions do not say. */
+/** Reads the first and last offset of each partition, and reports partitions that do not answer. */
 import { error, type Finding } from '../common/findings.mts'
 import { readUntil } from '../common/wait.mts'
-import { ASK_HEALTH, type Cluster } from './cluster.mts'
+import { type Cluster, HEALTH_CHECK } from './cluster.mts'
 import { errorName, metadata, type TopicMetadata } from './cluster-requests.mts'
-import { withRight } from './permissions.mts'
+import { withMissingAcl } from './permissions.mts'
 import { type Request, readStructures } from './transport.mts'
 
 /**
- * Which offset of a partition: after the last record, of the first that is kept, of the record with the newest timestamp, or of the first
- * with this timestamp or a later one.
+ * Selects an offset of a partition: `high` is after the last record, `low` that of the first retained record, `newest` that of the record with
+ * the highest timestamp, and `sinceMs` that of the first record with this timestamp or a later one.
  */
 export type Which = 'high' | 'low' | 'newest' | { sinceMs: number }
 const WHICH = { high: -1, low: -2, newest: -3 }
@@ -17,13 +17,13 @@ export interface PartitionOffset {
   topic: string
   partition: number
   error: string
-  /** -1 when no record is so new. */
+  /** -1 if there is no such record. */
   offset: number
-  /** Milliseconds since 1970 of the record, only for `newest` and a time; -1 when there is none. */
+  /** The record's timestamp in milliseconds since 1970, for `newest` and `sinceMs` only; -1 if there is no such record. */
   timestampMs: number
 }
 
-/** Offsets of partitions. For their leader. */
+/** Reads offsets of partitions. Send it to their leader. */
 export const listOffsets = (
   which: Which,
   topics: { name: string; partitions: number[] }[],
@@ -32,7 +32,7 @@ export const listOffsets = (
   version: 7,
   flexible: true,
   write: (to) => {
-    // Not a replica; committed and open transactions alike.
+    // Not a replica; read uncommitted.
     to.writeInt32(-1)
       .writeInt8(0)
       .writeUVarInt(topics.length + 1)
@@ -50,7 +50,7 @@ export const listOffsets = (
       const topic = from.readUVarIntString() ?? ''
       return readStructures(from, () => {
         const [partition, code] = [from.readInt32(), errorName(from.readInt16())]
-        const error = withRight(code, { operation: 'Describe', on: 'topic', names: [topic] })
+        const error = withMissingAcl(code, { operation: 'Describe', on: 'topic', names: [topic] })
         const [timestampMs, offset] = [Number(from.readInt64()), Number(from.readInt64())]
         from.forward(4)
         return { topic, partition, error, offset, timestampMs }
@@ -60,14 +60,14 @@ export const listOffsets = (
   },
 })
 
-/** A record's time for people; one beyond the dates of JavaScript, such as nanoseconds sent for milliseconds, as the number it is. */
+/** Formats a record's timestamp. One outside JavaScript's date range, such as nanoseconds sent as milliseconds, is shown as a number. */
 export const formatTime = (ms: number): string =>
   Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : `${ms} ms since 1970`
 
 /** By `topic/partition`. */
 export type Offsets = Map<string, PartitionOffset>
 
-/** What the leader of each partition of the topics answers; nothing of those without a leader. */
+/** Returns the answers of the partitions' leaders; partitions without a leader are left out. */
 async function askLeaders(
   cluster: Cluster,
   which: Which,
@@ -92,28 +92,28 @@ const knownOf = (answers: readonly PartitionOffset[]): Offsets =>
   new Map(answers.filter(({ error }) => error === 'NONE').map((each) => [`${each.topic}/${each.partition}`, each]))
 
 /**
- * Offsets of all partitions of the topics. Left out are those without a leader, and those whose leader does not report them, such as one
- * that is no longer the leader.
+ * Reads an offset of each partition of the topics. Partitions are left out if they have no leader, or if it does not report the offset, for
+ * example because it is no longer the leader.
  */
 export async function readOffsets(cluster: Cluster, which: Which, topics: readonly TopicMetadata[]): Promise<Offsets> {
   return knownOf(await askLeaders(cluster, which, topics))
 }
 
 export interface Ends {
-  /** Those of the named topics that exist. */
+  /** The named topics that exist. */
   topics: TopicMetadata[]
   /** High watermarks. */
   high: Offsets
-  /** By topic, the partitions that did not report theirs. */
+  /** By topic, the partitions whose high watermark could not be read. */
   unread: Map<string, number[]>
-  /** By topic, why: the error of its first such partition. */
+  /** By topic, the error of the first such partition. */
   errors: Map<string, string>
 }
 
-/** The named topics and where their partitions end, as soon as all report it, or as far as they did after `waitMs`. */
+/** Reads the named topics and the ends of their partitions. Retries for up to `waitMs` until all partitions have answered. */
 export async function readEnds(cluster: Cluster, names: readonly string[], waitMs: number): Promise<Ends> {
   const read = async (): Promise<Ends> => {
-    // Leaders change, so they are read again too.
+    // Read on every attempt, because leaders change.
     const topics = (await cluster.send(metadata)).topics.filter(({ name }) => names.includes(name))
     const answers = await askLeaders(cluster, 'high', topics)
     const high = knownOf(answers)
@@ -129,13 +129,13 @@ export async function readEnds(cluster: Cluster, names: readonly string[], waitM
   return readUntil(read, ({ unread }) => unread.size === 0, { timeoutMs: waitMs, pollMs: 50 })
 }
 
-/** Milliseconds that a leader gets to take its partitions over: after a start or an election it refuses them for a moment. */
+/** Milliseconds that a leader gets to take over its partitions: after a start or an election it refuses to serve them for a moment. */
 export const TAKE_OVER_MS = 10_000
 
 /**
- * The finding of partitions of the named topics whose leader refuses them for `waitMs`, with its error, as metadata does not say; none when
- * all are served. Partitions without any leader are another finding's.
- * @throws {OpsError} exit code 3, when a broker does not answer
+ * Reports partitions of the named topics that their leader refuses to serve for `waitMs`, which the metadata does not show. Partitions without
+ * a leader are reported elsewhere.
+ * @throws {OpsError} exit code 3 if a broker does not answer
  */
 export async function unservedFindings(cluster: Cluster, names: readonly string[], waitMs: number): Promise<Finding[]> {
   const { topics, unread, errors } = await readEnds(cluster, names, waitMs)
@@ -148,5 +148,5 @@ export async function unservedFindings(cluster: Cluster, names: readonly string[
   if (!first) return []
   const some = refused.slice(0, 5).map(({ partition }) => partition)
   const found = `${refused.length} refused by their leader (${errors.get(first.name)}): ${some.join(', ')}${refused.length > some.length ? ', …' : ''}`
-  return [error('KAFKA_NOT_SERVED', 'kafka partitions', { found, hint: `${ASK_HEALTH} --only kafka` })]
+  return [error('KAFKA_NOT_SERVED', 'kafka partitions', { found, hint: `${HEALTH_CHECK} --only kafka` })]
 }

@@ -1,4 +1,4 @@
-/** What kafkajs gets from us wherever it is used: options, sockets that end when we say so, and silence. */
+/** What all uses of kafkajs share: connection options, and sockets that can be closed at any time. */
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
@@ -6,18 +6,18 @@ import type { ISocketFactory, KafkaConfig } from 'kafkajs'
 import type { Settings } from '../settings/settings.mts'
 import { tokenProvider } from './oauth-token.mts'
 
-/** Which brokers, and how to connect to them; without the rest plainly. */
+/** The brokers and how to connect to them: without TLS and authentication unless settings ask for them. */
 export type Servers = Pick<Settings, 'KAFKA_BOOTSTRAP_SERVERS'> &
   Partial<Pick<Settings, Extract<keyof Settings, `KAFKA_${'SECURITY' | 'SASL' | 'SSL'}_${string}`>>>
 
-/** The options of kafkajs that the settings decide; `clientId` is the client's name in the broker's logs and quotas. */
+/** Returns the kafkajs options for the settings. `clientId` names the client in the broker's logs and quotas. */
 export function kafkaOptions(settings: Servers) {
   const { KAFKA_BOOTSTRAP_SERVERS: servers, KAFKA_SECURITY_PROTOCOL: protocol = 'PLAINTEXT' } = settings
   return {
     clientId: 'l2-stack',
     brokers: [...servers],
     ...(protocol.endsWith('SSL') ? { ssl: tlsOptions(settings) } : {}),
-    ...(protocol.startsWith('SASL') ? { sasl: loginOptions(settings) } : {}),
+    ...(protocol.startsWith('SASL') ? { sasl: saslOptions(settings) } : {}),
   }
 }
 
@@ -30,7 +30,7 @@ function tlsOptions(settings: Servers): Exclude<KafkaConfig['ssl'], boolean | un
   }
 }
 
-function loginOptions(settings: Servers): NonNullable<KafkaConfig['sasl']> {
+function saslOptions(settings: Servers): NonNullable<KafkaConfig['sasl']> {
   const { KAFKA_SASL_MECHANISM: mechanism, KAFKA_SASL_USERNAME: username = '' } = settings
   const { KAFKA_SASL_PASSWORD: password = '' } = settings
   switch (mechanism) {
@@ -47,19 +47,19 @@ function loginOptions(settings: Servers): NonNullable<KafkaConfig['sasl']> {
   }
 }
 
-/** Requires an inner module of kafkajs. `import()` takes longer to load as many files. */
+/** Requires an internal module of kafkajs. `import()` would take longer to load that many files. */
 export const inner = createRequire(import.meta.url)
 
-export interface OwnSockets {
+export interface TrackedSockets {
   create: ISocketFactory
-  /** Rejects with the first reason why a socket ended. */
+  /** Rejects with the error of the first socket that closes. */
   broken: Promise<never>
-  /** Ends all sockets with `error`, and each that is still asked for: kafkajs itself waits for unanswered requests, and tries again. */
+  /** Destroys all sockets with `error`, and refuses new ones: kafkajs itself waits for pending responses, and reconnects. */
   destroy: (error: Error) => void
 }
 
-/** Sockets for kafkajs. Each keeps the process alive until it ends. */
-export function ownSockets(): OwnSockets {
+/** Creates sockets for kafkajs and keeps track of them. Each keeps the process alive until it closes. */
+export function trackedSockets(): TrackedSockets {
   silenceNegativeTimeouts()
   const connect: ISocketFactory = inner('kafkajs/src/network/socketFactory.js')()
   const all: Socket[] = []
@@ -69,7 +69,7 @@ export function ownSockets(): OwnSockets {
     breaks = reject
   })
   broken.catch(() => {
-    // The rejection is for those who wait for an answer, if any do.
+    // Otherwise it would be an unhandled rejection while no request is waiting.
   })
   return {
     broken,
@@ -89,12 +89,12 @@ export function ownSockets(): OwnSockets {
 }
 
 /**
- * Bytes of the first answer: a fetch, which has a connection of its own, comes to some 10 MB. The text of another protocol, read as a length,
- * comes to more.
+ * Maximum bytes of the first response on a connection. Fetches, which kafkajs sends over a dedicated connection, return some 10 MB; text of
+ * another protocol, read as a length, exceeds this limit.
  */
-const MAX_FIRST_ANSWER = 128 * 1024 * 1024
+const MAX_FIRST_RESPONSE = 128 * 1024 * 1024
 
-/** kafkajs waits for as many bytes as the first four say, and throws where nothing catches it when they make no sense. */
+/** Guards the data listener of a socket: kafkajs trusts the length in the first four bytes, and throws uncaught errors on garbage. */
 function guard(socket: Socket): Socket {
   const on = socket.on.bind(socket)
   const guarded = (listener: (data: Buffer) => void) => {
@@ -103,11 +103,11 @@ function guard(socket: Socket): Socket {
       if (head.length < 4) head = Buffer.concat([head, data]).subarray(0, 4)
       const length = head.length < 4 ? 4 : head.readInt32BE(0)
       try {
-        if (length < 4 || length > MAX_FIRST_ANSWER) throw new RangeError(`${length} bytes`)
+        if (length < 4 || length > MAX_FIRST_RESPONSE) throw new RangeError(`${length} bytes`)
         if (!socket.destroyed) listener(data)
       } catch {
-        // Whatever it is, no broker sends it.
-        socket.destroy(withCode('EPROTO', 'an answer that is not Kafka’s protocol'))
+        // Whatever the error, a broker does not send this.
+        socket.destroy(withCode('EPROTO', 'not a Kafka response'))
       }
     }
   }
@@ -116,14 +116,14 @@ function guard(socket: Socket): Socket {
   })
 }
 
-/** An error with a code as Node.js gives its network errors. */
+/** Creates an error with a `code`, like the network errors of Node.js. */
 export const withCode = (code: string, message: string): Error => Object.assign(new Error(message), { code })
 
 let negativeTimeoutsSilenced = false
 
 /**
- * kafkajs 2.2.4 asks for timers in the past (src/network/requestQueue/index.js, scheduleCheckPendingRequests), of which Node.js from 23
- * warns on stderr. The timers do what they should, so only the warning is dropped.
+ * Suppresses the warnings that Node.js 23 and later print about negative timeouts, which kafkajs 2.2.4 sets in
+ * src/network/requestQueue/index.js (scheduleCheckPendingRequests). The timers work as intended.
  */
 function silenceNegativeTimeouts(): void {
   if (negativeTimeoutsSilenced) return

@@ -1,8 +1,8 @@
-/** What the scripts ask Kafka about the brokers that hold partitions, and to change in that. */
+/** Kafka requests about replica reassignment and leader election. */
 import type Decoder from 'kafkajs/src/protocol/decoder.js'
 import { grouped } from '../common/grouped.mts'
 import { errorName, type Outcome } from './cluster-requests.mts'
-import { isRefusal, NotAllowed, type Right } from './permissions.mts'
+import { isPermissionError, type Permission, PermissionDenied } from './permissions.mts'
 import { BROKER_WAIT_MS, type Request, readStructures, writeStructures } from './transport.mts'
 
 export interface TopicPartition {
@@ -13,18 +13,18 @@ export interface TopicPartition {
 /** `topic-partition`, as Kafka names it. */
 export const nameOf = ({ topic, partition }: TopicPartition): string => `${topic}-${partition}`
 
-/** A partition that is being moved. */
+/** A partition whose replicas are being reassigned. */
 export interface Reassignment extends TopicPartition {
-  /** Brokers that hold copies or get one. */
+  /** Brokers that store a replica or are getting one. */
   replicas: number[]
   adding: number[]
   removing: number[]
 }
 
-/** Where an answer as a whole refuses: throws {@link NotAllowed} for a missing right, else says why. */
-function refusal(code: number, message: string | null, operation: Right['operation']): Outcome {
+/** Returns the outcome of a whole request. @throws {PermissionDenied} for a missing permission */
+function outcomeOf(code: number, message: string | null, operation: Permission['operation']): Outcome {
   const error = errorName(code)
-  if (isRefusal(error)) throw new NotAllowed({ operation, on: 'cluster', names: [] })
+  if (isPermissionError(error)) throw new PermissionDenied({ operation, on: 'cluster', names: [] })
   return { error, message }
 }
 
@@ -32,13 +32,13 @@ const byTopic = <T extends TopicPartition>(items: readonly T[]): [string, T[]][]
   ...grouped(items, ({ topic }) => topic),
 ]
 
-/** What became of each partition, as `topic-partition`; each that has no answer of its own has that of the whole. */
+/** The outcome of each partition, by `topic-partition`; `whole` applies to partitions that are not listed. */
 export interface Outcomes {
   whole: Outcome
   partitions: Map<string, Outcome>
 }
 
-/** The partitions' answers, in structures of flexible versions. */
+/** Reads the outcomes of partitions, in structures of flexible versions. */
 const readOutcomes = (from: Decoder): Map<string, Outcome> => {
   const outcomes = readStructures(from, () => {
     const topic = from.readUVarIntString() ?? ''
@@ -52,8 +52,8 @@ const readOutcomes = (from: Decoder): Map<string, Outcome> => {
 }
 
 /**
- * Begins to move partitions to these brokers, the first of which is to lead; null cancels what has not ended. For the controller. It answers at
- * once, and the brokers copy.
+ * Starts to reassign replicas to these brokers, of which the first is the preferred leader; null cancels a reassignment in progress. Send it to
+ * the controller, which answers at once while the brokers copy.
  */
 export const alterReassignments = (
   moves: readonly (TopicPartition & { to: readonly number[] | null })[],
@@ -71,13 +71,13 @@ export const alterReassignments = (
   read: (from) => {
     from.forward(4)
     return {
-      whole: refusal(from.readInt16(), from.readUVarIntString(), 'Alter'),
+      whole: outcomeOf(from.readInt16(), from.readUVarIntString(), 'Alter'),
       partitions: readOutcomes(from),
     }
   },
 })
 
-/** Every partition that is being moved. For the controller. */
+/** Lists the reassignments in progress. Send it to the controller. */
 export const listReassignments: Request<{ whole: Outcome; moving: Reassignment[] }> = {
   key: 46,
   version: 0,
@@ -86,7 +86,7 @@ export const listReassignments: Request<{ whole: Outcome; moving: Reassignment[]
   write: (to) => to.writeInt32(BROKER_WAIT_MS).writeUVarInt(0).writeUVarInt(0),
   read: (from) => {
     from.forward(4)
-    const whole = refusal(from.readInt16(), from.readUVarIntString(), 'Describe')
+    const whole = outcomeOf(from.readInt16(), from.readUVarIntString(), 'Describe')
     const ids = () => from.readUVarIntArray(() => from.readInt32()) ?? []
     const topics = readStructures(from, () => {
       const topic = from.readUVarIntString() ?? ''
@@ -99,7 +99,7 @@ export const listReassignments: Request<{ whole: Outcome; moving: Reassignment[]
   },
 }
 
-/** Makes the first copy of each of these partitions its leader. For the controller. */
+/** Makes the first replica of each of these partitions its leader. Send it to the controller. */
 export const electPreferredLeaders = (partitions: readonly TopicPartition[]): Request<Outcomes> => ({
   key: 43,
   version: 2,
@@ -114,6 +114,6 @@ export const electPreferredLeaders = (partitions: readonly TopicPartition[]): Re
       .writeUVarInt(0),
   read: (from) => {
     from.forward(4)
-    return { whole: refusal(from.readInt16(), null, 'Alter'), partitions: readOutcomes(from) }
+    return { whole: outcomeOf(from.readInt16(), null, 'Alter'), partitions: readOutcomes(from) }
   },
 })

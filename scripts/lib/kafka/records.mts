@@ -1,35 +1,35 @@
-/** Records out of the bytes that a broker stores and sends. */
+/** Decodes records from the bytes that a broker stores and sends. */
 import { registerCodecs } from './codecs.mts'
 import { inner } from './options.mts'
 
-/** A header that a record has more than once has a list of values. */
+/** A header that occurs more than once has a list of values. */
 export type Headers = Record<string, Buffer | null | (Buffer | null)[]>
 
 export interface KafkaRecord {
   offset: number
-  /** Since 1970; undefined for a record without one. */
+  /** Milliseconds since 1970; undefined for a record without a timestamp. */
   timestampMs: number | undefined
   key: Buffer | null
-  /** null marks a key as deleted. */
+  /** null marks the key as deleted (a tombstone). */
   value: Buffer | null
   headers: Headers
 }
 
 export interface RecordBatch {
-  /** Where the next batch begins at the earliest. */
+  /** The lowest offset at which the next batch can start. */
   nextOffset: number
-  /** None for a control batch, which ends a transaction, and for one of which compaction has left nothing. */
+  /** Empty for a control batch, which ends a transaction, and for a batch that compaction has emptied. */
   records: KafkaRecord[]
 }
 
-/** Places in a batch. @see https://kafka.apache.org/documentation/#recordbatch (3.9) */
+/** Byte positions in a batch. @see https://kafka.apache.org/documentation/#recordbatch (3.9) */
 const AT = { length: 8, magic: 16, attributes: 21, lastOffsetDelta: 23 }
-/** Bytes before what `length` counts, and of a whole batch without records. */
+/** Bytes that `length` does not count, and bytes of a batch without records. */
 const [PREFIX_BYTES, HEADER_BYTES] = [12, 61]
 const MAGIC = 2
 const [CODEC_MASK, CONTROL, MAX_CODEC] = [0x07, 0x20, 4]
 
-/** What kafkajs makes of a record. */
+/** A record as decoded by kafkajs. */
 interface Decoded {
   offset: string
   timestamp: string
@@ -41,8 +41,8 @@ interface Decoded {
 let isReady = false
 
 /**
- * The whole batches in `bytes`, one decoded at a time; one that is cut off at the end is left out.
- * @throws {Error} for a batch that cannot be decoded: of before Kafka 0.11, of an unknown codec, or damaged
+ * Decodes the complete batches in `bytes` one at a time; a truncated batch at the end is left out.
+ * @throws {Error} for a batch that cannot be decoded: in a format older than Kafka 0.11, with an unknown codec, or corrupt
  */
 export async function* readBatches(bytes: Buffer): AsyncGenerator<RecordBatch> {
   const Decoder: new (bytes: Buffer) => object = inner('kafkajs/src/protocol/decoder.js')
@@ -59,7 +59,7 @@ export async function* readBatches(bytes: Buffer): AsyncGenerator<RecordBatch> {
     at = end
     const broken = (why: string, cause?: unknown) => new Error(`the batch at offset ${baseOffset} ${why}`, { cause })
     if (batch.length < HEADER_BYTES || batch.readInt8(AT.magic) !== MAGIC)
-      throw broken('has a format of before Kafka 0.11')
+      throw broken('has a format older than Kafka 0.11')
     const attributes = batch.readInt16BE(AT.attributes)
     const nextOffset = baseOffset + batch.readInt32BE(AT.lastOffsetDelta) + 1
     if ((attributes & CODEC_MASK) > MAX_CODEC) throw broken(`has the unknown codec ${attributes & CODEC_MASK}`)

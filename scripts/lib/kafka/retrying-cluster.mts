@@ -1,21 +1,21 @@
-/** A cluster for work that takes longer than a broker may live. */
+/** A cluster connection for work that must survive the failure of a broker. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { cannotTell, OpsError, reason, unknown } from '../common/findings.mts'
-import { ASK_HEALTH, type Cluster, openCluster } from './cluster.mts'
-import { NotNow } from './controller.mts'
+import { type Cluster, HEALTH_CHECK, openCluster } from './cluster.mts'
+import { ControllerNotReady } from './controller.mts'
 import type { Servers } from './options.mts'
 
 export interface SteadyCluster {
-  /** What `work` comes to; it is done again, by way of another broker, where one goes away, or the controller cannot say yet. */
+  /** Runs `work` and returns its result. Runs it again, through another broker, if a broker fails or the controller is not ready. */
   use: <T>(work: (cluster: Cluster) => Promise<T>) => Promise<T>
   close: () => void
 }
 
-const AGAIN_MS = 250
+const RETRY_MS = 250
 
 /**
- * The cluster behind KAFKA_BOOTSTRAP_SERVERS.
- * @param options.timeoutMs for each work, with all repetitions; after that it throws an {@link OpsError} with exit code 3
+ * Connects to the cluster behind KAFKA_BOOTSTRAP_SERVERS when it is first used, and reconnects after failures.
+ * @param options.timeoutMs for each use including retries; afterwards it throws an {@link OpsError} with exit code 3
  */
 export function steadyCluster(
   settings: Servers,
@@ -33,18 +33,19 @@ export function steadyCluster(
         open ??= await openCluster(settings, { timeoutMs: Math.max(1_000, deadline - performance.now()), log })
         return await work(open)
       } catch (failure) {
-        const passing = failure instanceof NotNow || (failure instanceof OpsError && failure.exitCode === 3)
-        if (!passing) throw failure
+        const isTransient =
+          failure instanceof ControllerNotReady || (failure instanceof OpsError && failure.exitCode === 3)
+        if (!isTransient) throw failure
         close()
-        if (performance.now() > deadline) throw failure instanceof OpsError ? failure : silent(failure, timeoutMs)
-        await delay(AGAIN_MS)
+        if (performance.now() > deadline) throw failure instanceof OpsError ? failure : noController(failure, timeoutMs)
+        await delay(RETRY_MS)
       }
     }
   }
   return { use, close }
 }
 
-function silent(failure: Error, timeoutMs: number): OpsError {
-  const found = `no controller answers within ${timeoutMs / 1000} s (${reason(failure)})`
-  return cannotTell(unknown('KAFKA_CONTROLLER', 'kafka', { found, hint: ASK_HEALTH }), failure)
+function noController(failure: Error, timeoutMs: number): OpsError {
+  const found = `no controller answered within ${timeoutMs / 1000} s (${reason(failure)})`
+  return cannotTell(unknown('KAFKA_CONTROLLER', 'kafka', { found, hint: HEALTH_CHECK }), failure)
 }

@@ -1,4 +1,4 @@
-/** Places in topics as people name them: the ends, a time, or an offset. */
+/** Start positions in topics as users name them: an end, an offset, or a time. */
 import { parseTime } from '../common/time.mts'
 import type { Cluster } from './cluster.mts'
 import type { TopicMetadata } from './cluster-requests.mts'
@@ -10,15 +10,15 @@ export type Start =
   /** The first record with this timestamp or a later one. */
   | { kind: 'time'; timeMs: number }
 
-/** For help and messages. */
+/** The accepted forms, for help and messages. */
 export const START_FORMS =
   'earliest, latest, an offset such as 42, a time such as 2026-11-23T14:30, or an age such as -5m'
 
 const UNIT_MS: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 /**
- * A place: `earliest`, `latest`, an offset (digits), an age (`-90s`, `-5m`, `-1h`, `-2d`), or a time as {@link parseTime} reads it.
- * @param nowMs what ages are counted from
+ * Parses a position: `earliest`, `latest`, an offset (digits), an age (`-90s`, `-5m`, `-1h`, `-2d`), or a time for {@link parseTime}.
+ * @param nowMs the time that ages are relative to
  * @throws {RangeError} for anything else
  */
 export function parseStart(text: string, nowMs: number): Start {
@@ -27,14 +27,14 @@ export function parseStart(text: string, nowMs: number): Start {
   const [, amount, unit = ''] = /^-(\d+(?:\.\d+)?)([smhd])$/.exec(text) ?? []
   if (amount !== undefined)
     return { kind: 'time', timeMs: Math.max(0, Math.round(nowMs - Number(amount) * (UNIT_MS[unit] ?? 0))) }
-  // Digits alone are an offset, so that they are no time here.
+  // Digits alone are always an offset, never a time.
   if (/^\d*$/.test(text)) throw new RangeError(`"${text}"`)
   return { kind: 'time', timeMs: Math.floor(parseTime(text).us / 1000) }
 }
 
 /**
- * Where a place is in every partition of the topics, by `topic/partition`: between the first record and the end. Left out are partitions
- * that do not report their offsets.
+ * Returns the offset of a position in each partition of the topics, by `topic/partition`, limited to the range from the first record to the
+ * end. Partitions that do not report their offsets are left out.
  */
 export async function readStarts(
   cluster: Cluster,
@@ -42,7 +42,7 @@ export async function readStarts(
   topics: readonly TopicMetadata[],
   { low, high }: { low: Offsets; high: Offsets },
 ): Promise<Map<string, number>> {
-  // Where flags are parsed, with --help too, nothing asks Kafka yet.
+  // Imported late: parsing flags and --help need this file, but not Kafka.
   const { readOffsets } = await import('./offsets.mts')
   const since = start.kind === 'time' ? await readOffsets(cluster, { sinceMs: start.timeMs }, topics) : undefined
   const starts = new Map<string, number>()

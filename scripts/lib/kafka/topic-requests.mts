@@ -1,7 +1,7 @@
-/** What the scripts ask Kafka about topics, and to change in them. */
+/** Kafka requests that read and change topics. */
 import type Decoder from 'kafkajs/src/protocol/decoder.js'
 import { errorName, type Outcome } from './cluster-requests.mts'
-import { isRefusal, NotAllowed, type Right, withRight } from './permissions.mts'
+import { isPermissionError, type Permission, PermissionDenied, withMissingAcl } from './permissions.mts'
 import { BROKER_WAIT_MS, type Request, writeArray } from './transport.mts'
 
 /** The protocol's resource types. */
@@ -9,11 +9,11 @@ const TYPES = { topic: 2, broker: 4 } as const
 
 export interface ConfigValue {
   value: string | null
-  /** True when set on the topic itself, false when it is the broker's default. */
+  /** True if set on the topic itself, false if it is a default. */
   own: boolean
 }
 
-/** Every configuration key of each topic; a topic that does not exist is left out. Throws {@link NotAllowed} where it may not be read. */
+/** Reads every configuration key of each topic; missing topics are left out. @throws {PermissionDenied} if a configuration may not be read */
 export const describeTopicConfigs = (names: string[]): Request<Map<string, Map<string, ConfigValue>>> => ({
   key: 32,
   version: 1,
@@ -34,25 +34,25 @@ export const describeTopicConfigs = (names: string[]): Request<Map<string, Map<s
         const source = from.readInt8()
         from.readBoolean()
         from.readArray(() => [from.readString(), from.readString(), from.readInt8()])
-        // 1 = DYNAMIC_TOPIC_CONFIG; all others are defaults of the broker, of its file or of Kafka.
+        // 1 = DYNAMIC_TOPIC_CONFIG; all others are defaults, set for the cluster, in the broker's file or by Kafka.
         return [key, { value, own: source === 1 }]
       })
       return { error, name, values: new Map(values) }
     })
-    const refused = topics.filter(({ error }) => isRefusal(errorName(error))).map(({ name }) => name)
-    if (refused.length > 0) throw new NotAllowed({ operation: 'DescribeConfigs', on: 'topic', names: refused })
+    const refused = topics.filter(({ error }) => isPermissionError(errorName(error))).map(({ name }) => name)
+    if (refused.length > 0) throw new PermissionDenied({ operation: 'DescribeConfigs', on: 'topic', names: refused })
     return new Map(topics.filter(({ error }) => error === 0).map(({ name, values }) => [name, values]))
   },
 })
 
-/** What became of a topic; a missing right in our words, since Kafka's name no ACL. */
-function outcomeOf(error: string, message: string | null, operation: Right['operation'], name: string): Outcome {
-  const right = { operation, on: 'topic', names: [name] } as const
-  return { error, message: isRefusal(error) ? withRight(error, right) : message }
+/** The outcome for one topic. A missing permission gets our own message, because Kafka's does not name the ACL. */
+function outcomeOf(error: string, message: string | null, operation: Permission['operation'], name: string): Outcome {
+  const permission = { operation, on: 'topic', names: [name] } as const
+  return { error, message: isPermissionError(error) ? withMissingAcl(error, permission) : message }
 }
 
 const readOutcomes =
-  (operation: Right['operation']) =>
+  (operation: Permission['operation']) =>
   (from: Decoder): Map<string, Outcome> => {
     from.forward(4)
     return new Map(
@@ -71,8 +71,8 @@ export interface NewTopic {
 }
 
 /**
- * Creates topics, or with `validateOnly` only says whether it could. For the controller.
- * The broker answers when all are usable, or REQUEST_TIMED_OUT, and then continues.
+ * Creates topics, or with `validateOnly` only checks whether it could. Send it to the controller.
+ * It answers when all topics are usable, or with REQUEST_TIMED_OUT and then continues.
  */
 export const createTopics = (
   topics: readonly NewTopic[],
@@ -91,7 +91,7 @@ export const createTopics = (
   read: readOutcomes('Create'),
 })
 
-/** Grows topics to so many partitions. For the controller. */
+/** Adds partitions to topics until each has the given number. Send it to the controller. */
 export const createPartitions = (topics: { name: string; to: number }[]): Request<Map<string, Outcome>> => ({
   key: 37,
   version: 1,
@@ -102,14 +102,14 @@ export const createPartitions = (topics: { name: string; to: number }[]): Reques
   read: readOutcomes('Alter'),
 })
 
-/** What configuration keys of a topic, or of the one broker that is asked, become; null takes a key away. */
+/** New values for configuration keys of a topic, or of the broker that the request is sent to; null removes a key. */
 export interface ConfigEdit {
   on: keyof typeof TYPES
   name: string
   config: Record<string, string | null>
 }
 
-/** Edits single configuration keys and leaves all others: unlike AlterConfigs, which kafkajs sends and which resets every key it is not given. */
+/** Changes only the given configuration keys, unlike AlterConfigs, which kafkajs sends and which resets every key that it is not given. */
 const alterConfigs = <T,>(
   edits: readonly ConfigEdit[],
   answer: (on: keyof typeof TYPES, name: string, outcome: Outcome) => T,
@@ -138,7 +138,7 @@ const alterConfigs = <T,>(
   },
 })
 
-/** Sets configuration keys of topics; what became of each. */
+/** Sets configuration keys of topics. Returns the outcome for each topic. */
 export const setTopicConfigs = (
   topics: { name: string; config: Record<string, string> }[],
 ): Request<Map<string, Outcome>> =>
@@ -147,17 +147,17 @@ export const setTopicConfigs = (
     (_, name, { error, message }) => outcomeOf(error, message, 'AlterConfigs', name),
   )
 
-/** Edits configuration; what became of each topic or broker. Throws {@link NotAllowed} where it may not. */
+/** Changes configuration. Returns the outcome for each topic or broker. @throws {PermissionDenied} for a missing permission */
 export const editConfigs = (edits: readonly ConfigEdit[]): Request<Map<string, Outcome>> =>
   alterConfigs(edits, (on, name, outcome) => {
-    const right = on === 'topic' ? { on, names: [name] } : { on: 'cluster' as const, names: [] }
-    if (isRefusal(outcome.error)) throw new NotAllowed({ operation: 'AlterConfigs', ...right })
+    const resource = on === 'topic' ? { on, names: [name] } : { on: 'cluster' as const, names: [] }
+    if (isPermissionError(outcome.error)) throw new PermissionDenied({ operation: 'AlterConfigs', ...resource })
     return outcome
   })
 
 /**
- * Deletes topics with their records; answers with an error a topic. For the controller. It continues after the answer: names are free
- * again only when a topic of that name can be created.
+ * Deletes topics with their records. Returns an error for each topic. Send it to the controller, which continues after its answer: a name is
+ * not free until a topic of that name can be created.
  */
 export const deleteTopics = (names: string[]): Request<Map<string, string>> => ({
   key: 20,
@@ -168,7 +168,7 @@ export const deleteTopics = (names: string[]): Request<Map<string, string>> => (
     return new Map(
       from.readArray(() => {
         const [name, error] = [from.readString() ?? '', errorName(from.readInt16())]
-        return [name, withRight(error, { operation: 'Delete', on: 'topic', names: [name] })]
+        return [name, withMissingAcl(error, { operation: 'Delete', on: 'topic', names: [name] })]
       }),
     )
   },

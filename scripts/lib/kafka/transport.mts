@@ -1,33 +1,33 @@
 /**
- * One request at a time to one broker, on the inner layers of kafkajs 2.2.4. kafkajs itself drops what the broker says about each topic, and
- * knows no topic ids, log directories, deletion of a group's offsets or change of a single configuration key; the *-requests.mts have those.
+ * Sends requests to one broker, on the internals of kafkajs 2.2.4. The public API of kafkajs drops the broker's result for each topic, and
+ * does not support topic IDs, log directories, deleting a group's offsets or changing a single configuration key; the *-requests.mts files do.
  * @see https://kafka.apache.org/protocol (3.9)
  */
 import type Decoder from 'kafkajs/src/protocol/decoder.js'
 import type Encoder from 'kafkajs/src/protocol/encoder.js'
-import { inner, kafkaOptions, ownSockets, type Servers, withCode } from './options.mts'
+import { inner, kafkaOptions, type Servers, trackedSockets, withCode } from './options.mts'
 
-/** One kind of request, in a version that brokers from 2.8 to 4.x speak. */
+/** A type of request, in a version that brokers from 2.8 to 4.x support. */
 export interface Request<T> {
   key: number
   version: number
-  /** Whether headers end with tagged fields, as those of flexible versions do. */
+  /** Whether the version is a flexible one, whose headers end with tagged fields. */
   flexible?: true
   write: (to: Encoder) => unknown
   read: (from: Decoder) => T
 }
 
-/** Milliseconds that a broker may take to answer a change; it finishes the rest afterwards. */
+/** Milliseconds that a broker may take before it answers a change; it finishes the rest afterwards. */
 export const BROKER_WAIT_MS = 5_000
 
-/** Writes an array: its length, then each item; null for none at all, which often means every. */
+/** Writes an array: its length, then each item. null is no array, which often selects everything. */
 export function writeArray<T>(to: Encoder, items: readonly T[] | null, write: (item: T) => unknown): Encoder {
   to.writeInt32(items?.length ?? -1)
   items?.forEach(write)
   return to
 }
 
-/** Passes over tagged fields. The Decoder's own readTaggedFields stops a byte short of the end of each. */
+/** Skips tagged fields. The Decoder's readTaggedFields stops one byte short of the end of each. */
 export function skipTags(from: Decoder): void {
   for (let left = from.readUVarInt(); left > 0; left--) {
     from.readUVarInt()
@@ -35,7 +35,7 @@ export function skipTags(from: Decoder): void {
   }
 }
 
-/** The items of an array of structures in a flexible version. */
+/** Reads an array of structures in a flexible version. */
 export const readStructures = <T,>(from: Decoder, read: () => T): T[] =>
   from.readUVarIntArray(() => {
     const item = read()
@@ -54,8 +54,8 @@ export function writeStructures<T>(to: Encoder, items: readonly T[], write: (ite
 }
 
 /**
- * A Decoder that throws where an answer ends too early or leads back. kafkajs's own reads zeros beyond the end, as many as a wrong count
- * announces: 4 billion take minutes, in which no deadline is kept.
+ * Returns a Decoder class that throws when it would read past the end of a response or move backwards. That of kafkajs reads zeros past the
+ * end, as many as a wrong count announces: 4 billion take minutes, during which no deadline can fire.
  */
 export function boundedDecoder(Plain: new (payload: Buffer) => Decoder): new (payload: Buffer) => Decoder {
   return class Bounded extends Plain {
@@ -64,7 +64,8 @@ export function boundedDecoder(Plain: new (payload: Buffer) => Decoder): new (pa
       return this.at
     }
     set offset(next: number) {
-      if (!(next >= (this.at ?? 0) && next <= this.buffer.length)) throw new RangeError('an answer of another length')
+      if (!(next >= (this.at ?? 0) && next <= this.buffer.length))
+        throw new RangeError('a response of unexpected length')
       this.at = next
     }
     override slice(bytes: number): Decoder {
@@ -74,17 +75,17 @@ export function boundedDecoder(Plain: new (payload: Buffer) => Decoder): new (pa
 }
 
 export interface Wire {
-  /** @throws {Error} when the connection breaks or no answer comes in `timeoutMs`; the connection is of no use afterwards */
+  /** @throws {Error} if the connection breaks or no response arrives within `timeoutMs`; the connection is unusable afterwards */
   send: <T>(request: Request<T>, timeoutMs: number) => Promise<T>
   close: () => void
 }
 
-/** What kafkajs would log, our findings say. */
+/** A logger that discards what kafkajs logs: findings report it. */
 const SILENT = { namespace: () => SILENT, debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 
 /**
- * A connection to the Kafka broker at `host:port`. It keeps the process alive until closed.
- * @param connectMs to connect, which takes an answer and, where the broker asks for it, a login
+ * Connects to the Kafka broker at `host:port`. The connection keeps the process alive until it is closed.
+ * @param connectMs for connecting, including a first response and, if the broker requires it, authentication
  * @throws {Error} with the socket's `code`, or `ETIMEDOUT` after `connectMs`
  */
 export async function connectWire(
@@ -96,7 +97,7 @@ export async function connectWire(
   const Broker = inner('kafkajs/src/broker/index.js')
   const Encoder: new () => Encoder = inner('kafkajs/src/protocol/encoder.js')
   const Decoder = boundedDecoder(inner('kafkajs/src/protocol/decoder.js'))
-  const sockets = ownSockets()
+  const sockets = trackedSockets()
   const pool = new ConnectionPool({
     ...kafkaOptions(settings),
     host,
@@ -105,7 +106,7 @@ export async function connectWire(
     socketFactory: sockets.create,
     connectionTimeout: connectMs,
     requestTimeout: connectMs,
-    // Deadlines are ours.
+    // `answered` enforces the deadlines.
     enforceRequestTimeout: false,
   })
   const answered = async <T,>(work: Promise<T>, timeoutMs: number): Promise<T> => {
@@ -127,7 +128,7 @@ export async function connectWire(
         write(to)
         return to
       }
-      // kafkajs looks into what it decodes for a delay that the broker asks for.
+      // Wrapped in an object, because kafkajs looks for a throttle time in what is decoded.
       const decode = (payload: Buffer) => {
         const from = new Decoder(payload)
         if (flexible) skipTags(from)
@@ -137,6 +138,6 @@ export async function connectWire(
       const request = { apiKey: key, apiVersion: version, apiName: `API ${key}`, encode }
       return answered<ReturnType<typeof read>>(pool.send({ request, response, logResponseError: false }), timeoutMs)
     },
-    close: () => sockets.destroy(withCode('ECONNRESET', 'this connection was closed here')),
+    close: () => sockets.destroy(withCode('ECONNRESET', 'the connection was closed locally')),
   }
 }

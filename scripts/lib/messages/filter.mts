@@ -1,15 +1,15 @@
-/** Which messages are wanted. */
+/** Selects messages by key and field. */
 import type { KafkaRecord } from '../kafka/records.mts'
 
-/** A field of JSON messages and the value that it has to have, as text. */
+/** A field of JSON messages and its required value, as text. */
 export interface Where {
   field: string
   value: string
 }
 
 /**
- * `FIELD=VALUE`, where FIELD may name one inside objects: `_metadata.producer_id=x`. VALUE may be empty and hold further `=`.
- * @throws {RangeError} for text without a field before `=`
+ * Parses `FIELD=VALUE`. FIELD may name a field of a nested object, as in `_metadata.producer_id=x`; VALUE may be empty and may contain `=`.
+ * @throws {RangeError} if no field precedes `=`
  */
 export function parseWhere(text: string): Where {
   const equals = text.indexOf('=')
@@ -17,7 +17,7 @@ export function parseWhere(text: string): Where {
   return { field: text.slice(0, equals), value: text.slice(equals + 1) }
 }
 
-/** Whether a message has that key, and that value in a field; a message that is no JSON object has no fields. */
+/** Whether a message has the key, and the value in the field. A message that is not a JSON object has no fields. */
 export function isWanted(
   record: KafkaRecord,
   { key, where }: { key?: string | undefined; where?: Where | undefined },
@@ -25,7 +25,7 @@ export function isWanted(
   if (key !== undefined && record.key?.toString() !== key) return false
   if (where === undefined) return true
   const text = record.value?.toString() ?? ''
-  // Reading JSON takes far longer than looking for its first letters, which escapes may hide.
+  // Searching for the field's name is far faster than parsing JSON. Escapes may hide the name.
   const last = where.field.slice(where.field.lastIndexOf('.') + 1)
   if (!text.includes(last) && !text.includes('\\')) return false
   return hasValue(fieldOf(text, where.field), where.value)
@@ -40,7 +40,7 @@ function fieldOf(text: string, field: string): unknown {
     return undefined
   }
   const own = (name: string) => (isObject(at) && Object.hasOwn(at, name) ? at[name] : undefined)
-  // A name that itself holds dots comes first.
+  // A field whose name contains the dots takes precedence.
   const whole = own(field)
   if (whole !== undefined) return whole
   for (const name of field.split('.')) at = own(name)
@@ -49,7 +49,7 @@ function fieldOf(text: string, field: string): unknown {
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
 
-/** Numbers are compared as numbers: 1.50 is 1.5. Objects and lists as their JSON. */
+/** Compares numbers as numbers (1.50 equals 1.5), and objects and arrays as their JSON. */
 function hasValue(found: unknown, value: string): boolean {
   if (found === undefined) return false
   if (typeof found === 'string') return found === value

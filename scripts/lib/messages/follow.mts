@@ -1,4 +1,4 @@
-/** Messages as they are added, across restarts of the broker: each once, in the order of its partition. */
+/** Follows a topic across broker restarts: writes each new message once, in the order of its partition. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { OpsError } from '../common/findings.mts'
 import { networkCause } from '../common/tcp.mts'
@@ -7,55 +7,55 @@ import type { Position } from '../kafka/fetch-request.mts'
 import { byTime, type Message, type Reader, topicGone } from './reader.mts'
 import type { Range } from './source.mts'
 
-export interface Followed {
+export interface Following {
   reader: Reader
-  /** It goes on at their ends. */
+  /** Following starts at their ends. */
   ranges: readonly Range[]
-  /** Only this one. */
+  /** Limits following to this partition. */
   partition?: number | undefined
-  /** Comes back with the cluster as soon as it answers again. */
+  /** Waits until the cluster answers again, and returns it. */
   reopen: () => Promise<Cluster>
   write: (messages: readonly Message[]) => Promise<void>
   log: (line: string) => void
-  /** Resolves when no more are wanted. */
+  /** Resolves when no more messages are wanted. */
   stop: Promise<void>
   stopped: () => boolean
 }
 
-/** Milliseconds that a fetch waits for the next message, and that pass before one that failed is repeated. */
+/** Milliseconds that a fetch waits for the next message, and before a failed fetch is retried. */
 const WAIT_MS = 500
 
-/** What a broker that is stopped, or has not yet taken over its partitions, fails with. */
-const AWAY = ['KAFKA_UNREACHABLE', 'KAFKA_NOT_SERVED']
-const isAwayFailure = (failure: unknown): failure is OpsError =>
-  failure instanceof OpsError && failure.findings.every(({ code }) => AWAY.includes(code))
+/** Codes of a broker that is stopped, or has not yet taken over its partitions. */
+const UNAVAILABLE = ['KAFKA_UNREACHABLE', 'KAFKA_NOT_SERVED']
+const isUnavailability = (failure: unknown): failure is OpsError =>
+  failure instanceof OpsError && failure.findings.every(({ code }) => UNAVAILABLE.includes(code))
 
 /**
- * Writes what is added until no more is wanted. A place moves on only with what is written, so that nothing is lost or repeated while the
- * broker is away.
- * @throws {OpsError} exit code 1 for what cannot be decoded or is gone, 2 for settings that a broker no longer takes
+ * Writes new messages until no more are wanted. While the broker is unavailable no message is lost or repeated: a fetch that fails leaves the
+ * positions as they are.
+ * @throws {OpsError} exit code 1 if a message cannot be decoded or the topic was deleted; 2 if a broker no longer accepts the settings
  */
-export async function followTopic(followed: Followed): Promise<void> {
-  const { reader, ranges, reopen, write, log, stop, stopped } = followed
+export async function followTopic(following: Following): Promise<void> {
+  const { reader, ranges, reopen, write, log, stop, stopped } = following
   const { name } = reader.topic
   let { id } = reader.topic
   let positions = ranges.map(({ partition, high }): Position => ({ partition, offset: high }))
-  let isAway = false
+  let isUnavailable = false
   while (!stopped()) {
     try {
-      if (isAway) await reader.refresh(await reopen())
+      if (isUnavailable) await reader.refresh(await reopen())
       const fetching = reader.topic.id === id ? reader.fetch(positions, WAIT_MS) : Promise.resolve([])
       fetching.catch(() => {
-        // After the end nobody waits for it.
+        // Not an unhandled rejection once `stop` has won the race.
       })
       const answers = await Promise.race([fetching, stop])
       if (!answers) return
-      if (isAway) log('Kafka is back, going on')
-      isAway = false
+      if (isUnavailable) log('Kafka is back, resuming')
+      isUnavailable = false
       if (reader.topic.id !== id) {
-        log(`${name}: deleted and recreated, going on at its start`)
+        log(`${name}: deleted and recreated, resuming at its start`)
         id = reader.topic.id
-        positions = startOf(followed)
+        positions = startOf(following)
         continue
       }
       const added: Message[] = []
@@ -70,35 +70,35 @@ export async function followTopic(followed: Followed): Promise<void> {
       await write(added.sort(byTime))
       const lost = answers.filter(({ error }) => error === 'OFFSET_OUT_OF_RANGE').map(({ partition }) => partition)
       for (const position of positions.filter(({ partition }) => lost.includes(partition)))
-        await findAgain(reader, position, log)
-      // Without partitions that answer there is nothing to wait for.
+        await moveToNearest(reader, position, log)
+      // Without positions the fetch returns at once.
       if (positions.length === 0) await Promise.race([delay(WAIT_MS), stop])
     } catch (failure) {
       if (stopped()) return
-      if (!isAwayFailure(failure)) throw failure
-      if (!isAway) log(`Kafka is away (${networkCause(failure)}), waiting until it is back`)
-      isAway = true
+      if (!isUnavailability(failure)) throw failure
+      if (!isUnavailable) log(`Kafka is unavailable (${networkCause(failure)}), waiting until it is back`)
+      isUnavailable = true
       await Promise.race([delay(WAIT_MS), stop])
     }
   }
 }
 
-/** Where a topic begins that was recreated. */
-function startOf({ reader, partition }: Followed): Position[] {
+/** Returns the start of the partitions of a recreated topic. */
+function startOf({ reader, partition }: Following): Position[] {
   const { name, partitions } = reader.topic
   const wanted = partitions.filter(({ index }) => index === (partition ?? index))
   if (wanted.length === 0) throw topicGone(name, `deleted and recreated without partition ${partition}`)
   return wanted.map(({ index }) => ({ partition: index, offset: 0 }))
 }
 
-/** Moves a place that its partition does not have to the nearest one that it has; one of a topic that was recreated stays. */
-async function findAgain(reader: Reader, position: Position, log: (line: string) => void): Promise<void> {
+/** Moves a position outside its partition to the nearest offset inside; leaves it alone if the topic was recreated. */
+async function moveToNearest(reader: Reader, position: Position, log: (line: string) => void): Promise<void> {
   const { name, id } = reader.topic
   const { partition, offset } = position
   await reader.refresh()
   const ends = reader.topic.id === id ? await reader.ends(partition) : undefined
   if (!ends) return
-  if (offset < ends.low) log(`${name}: partition ${partition} no longer has offset ${offset}, going on at ${ends.low}`)
-  if (offset > ends.high) log(`${name}: partition ${partition} lost records and ends at ${ends.high}, going on there`)
+  if (offset < ends.low) log(`${name}: partition ${partition} no longer has offset ${offset}, resuming at ${ends.low}`)
+  if (offset > ends.high) log(`${name}: partition ${partition} lost records and ends at ${ends.high}, resuming there`)
   position.offset = Math.min(Math.max(offset, ends.low), ends.high)
 }

@@ -1,4 +1,4 @@
-/** The flags of tail-topic, and what they ask for. */
+/** The flags of tail-topic, and the request they make. */
 import { type OptionSpec, refuseTogether, timeoutFlag, usage, type ValuesOf } from '../command/flags.mts'
 import { configError, type Finding } from '../common/findings.mts'
 import { parseStart, START_FORMS } from '../kafka/start-position.mts'
@@ -10,13 +10,13 @@ export const NAME = './scripts/tail-topic.mts'
 const DEFAULT_LAST = 10
 
 export const OPTIONS = {
-  // Its default stands only here: a value that is given is refused beside --from.
+  // The default is applied later, because a given value conflicts with --from.
   last: {
     ...{ type: 'number', short: 'n', value: 'N', min: 0, max: 10_000, whole: true },
     help: `the last N messages (default ${DEFAULT_LAST})`,
   },
-  from: { type: 'string', value: 'PLACE', help: `all messages from there on: ${START_FORMS}` },
-  follow: { type: 'boolean', short: 'f', help: 'then show messages as they come, until Ctrl-C' },
+  from: { type: 'string', value: 'POSITION', help: `all messages from this position on: ${START_FORMS}` },
+  follow: { type: 'boolean', short: 'f', help: 'then show new messages as they arrive, until Ctrl-C' },
   key: { type: 'string', value: 'KEY', help: 'only messages with this key' },
   where: {
     type: 'string',
@@ -24,12 +24,12 @@ export const OPTIONS = {
     help: 'only JSON messages with this value in this field; a.b is field b of object a',
   },
   partition: { type: 'number', value: 'N', min: 0, max: 1e6, whole: true, help: 'only this partition' },
-  timeout: timeoutFlag(30, 'how long to wait for the broker, and for each answer', 3600),
+  timeout: timeoutFlag(30, 'how long to wait for the broker, and for each response', 3600),
 } as const satisfies Record<string, OptionSpec>
 
 /**
- * What the flags and the argument of a command line ask for.
- * @throws {OpsError} exit code 2, for flags that exclude each other and values that mean nothing
+ * Returns the request that the flags and the argument of a command line make.
+ * @throws {OpsError} exit code 2 for conflicting flags or invalid values
  */
 export function tailRequest(
   options: ValuesOf<typeof OPTIONS>,

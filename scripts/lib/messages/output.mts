@@ -1,4 +1,4 @@
-/** Messages on standard output, for as long as someone reads them. */
+/** Writes messages to standard output, as long as it is being read. */
 import { once } from 'node:events'
 import { onInterrupt } from '../command/interrupt.mts'
 import type { Paint } from '../common/findings.mts'
@@ -6,14 +6,14 @@ import { type Columns, messageJson, renderMessage } from './render.mts'
 import type { Sink } from './tail.mts'
 
 export interface Output extends Sink {
-  /** Ctrl-C or SIGTERM came. */
+  /** Whether Ctrl-C or SIGTERM was received. */
   interrupted: () => boolean
   close: () => void
 }
 
 /**
- * A sink that writes a line a message to stdout, and is full while stdout is. It stops at the first Ctrl-C or SIGTERM, and when its reader
- * goes, as `head` does.
+ * Returns a sink that writes one line for each message to stdout and waits while its buffer is full. The sink stops at the first Ctrl-C or
+ * SIGTERM, and when the reader closes the pipe, as `head` does.
  */
 export function openOutput(stdout: NodeJS.WriteStream, { json, paint }: { json: boolean; paint: Paint }): Output {
   let [isStopped, isInterrupted] = [false, false]
@@ -40,7 +40,7 @@ export function openOutput(stdout: NodeJS.WriteStream, { json, paint }: { json: 
       }
     },
     write: async (messages) => {
-      // A terminal may not know its own width, and then says 0.
+      // A terminal that does not know its width reports 0.
       const width = stdout.isTTY && stdout.columns > 0 ? stdout.columns : undefined
       const line = (message: (typeof messages)[number]) =>
         json ? messageJson(message) : renderMessage(message, { ...columns, width }, paint)

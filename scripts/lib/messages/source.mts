@@ -1,18 +1,18 @@
-/** Which partitions are read, and from where to where. */
+/** Selects the partitions to read, and the range of offsets in each. */
 import { configError, error, type Finding, unknown, warning } from '../common/findings.mts'
 import { nearest, suggestion } from '../common/nearest.mts'
-import { ASK_HEALTH, type Cluster } from '../kafka/cluster.mts'
+import { type Cluster, HEALTH_CHECK } from '../kafka/cluster.mts'
 import type { TopicMetadata } from '../kafka/cluster-requests.mts'
 import { readEnds, readOffsets } from '../kafka/offsets.mts'
 import { readStarts, type Start } from '../kafka/start-position.mts'
 
 export interface Range {
   partition: number
-  /** Of the first record that is kept. */
+  /** Offset of the first retained record. */
   low: number
-  /** Where to begin. */
+  /** Offset to start at. */
   from: number
-  /** High watermark: one more than the last record's. */
+  /** High watermark: one more than the last record's offset. */
   high: number
 }
 
@@ -22,10 +22,10 @@ export interface Source {
   findings: Finding[]
 }
 
-/** Names that a message lists at most. */
+/** Maximum names listed in a message. */
 const SHOWN_NAMES = 20
 
-/** @throws {OpsError} exit code 2, for a topic that does not exist, with the name that was probably meant */
+/** Returns the named topic. @throws {OpsError} exit code 2 if it does not exist, with the name that was probably meant */
 function topicOf({ metadata }: Cluster, name: string): TopicMetadata {
   const topic = metadata.topics.find((each) => each.name === name)
   if (topic) return topic
@@ -39,9 +39,9 @@ function topicOf({ metadata }: Cluster, name: string): TopicMetadata {
 }
 
 /**
- * The partitions of a topic as far as they report their ends, and where in them `start` is.
- * @param options.partition only this one
- * @throws {OpsError} exit code 2, for a topic or partition that does not exist; 3, when Kafka does not answer
+ * Resolves a start position in the partitions of a topic. Partitions that do not report their ends are left out, with a finding.
+ * @param options.partition limits reading to this partition
+ * @throws {OpsError} exit code 2 for a topic or partition that does not exist; 3 if Kafka does not answer
  */
 export async function readSource(
   cluster: Cluster,
@@ -62,8 +62,8 @@ export async function readSource(
   const findings: Finding[] = []
   const open = (unread.get(name) ?? []).filter((index) => wanted.includes(index))
   if (open.length > 0) {
-    const found = `no leader answers for partitions ${open.join(', ')} (${errors.get(name)}): they are left out`
-    findings.push(unknown('KAFKA_NOT_SERVED', name, { found, hint: `${ASK_HEALTH} --only kafka` }))
+    const found = `no leader answers for partitions ${open.join(', ')} (${errors.get(name)}); they are left out`
+    findings.push(unknown('KAFKA_NOT_SERVED', name, { found, hint: `${HEALTH_CHECK} --only kafka` }))
   }
   const ranges = wanted
     .map((index) => ({ index, key: `${name}/${index}` }))
@@ -78,11 +78,11 @@ export async function readSource(
   return { topic, ranges, findings }
 }
 
-/** A warning where no partition has that offset. The end itself is one: the next record gets it. */
+/** Warns if no partition contains the offset. The end counts as contained: the next record gets that offset. */
 function outsideFindings(name: string, offset: number, ranges: readonly Range[]): Finding[] {
   if (ranges.length === 0 || ranges.some(({ low, high }) => offset >= low && offset <= high)) return []
-  const kept = ranges.slice(0, 5).map(({ partition, low, high }) => `partition ${partition}: ${low} to ${high}`)
-  const found = `no offset ${offset} (${kept.join('; ')}${ranges.length > kept.length ? '; …' : ''})`
+  const shown = ranges.slice(0, 5).map(({ partition, low, high }) => `partition ${partition}: ${low} to ${high}`)
+  const found = `no offset ${offset} (${shown.join('; ')}${ranges.length > shown.length ? '; …' : ''})`
   const hint = `./scripts/tail-topic.mts ${name} --from earliest`
   return [warning('OFFSET_OUT_OF_RANGE', name, { found, hint })]
 }

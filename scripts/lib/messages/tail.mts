@@ -1,4 +1,4 @@
-/** What tail-topic does: the last messages of a topic, or those from a place on, and what comes after. Changes nothing. */
+/** Implements tail-topic: reads the last messages of a topic, or those from a position on, and then follows it. Changes nothing. */
 import type { Finding } from '../common/findings.mts'
 import { mergeByTime } from '../common/merge.mts'
 import { openCluster } from '../kafka/cluster.mts'
@@ -11,7 +11,7 @@ import { type Range, readSource, type Source } from './source.mts'
 
 export interface TailRequest {
   topic: string
-  /** The last so many of those that are wanted, by time; the first are read from `from` on, if that is given. */
+  /** The number of wanted messages to show, the newest by time; ignored if `from` is given. */
   last: number
   from?: Start | undefined
   /** Whether to wait for further messages until `stop`. */
@@ -23,31 +23,30 @@ export interface TailRequest {
   log: (line: string) => void
 }
 
-/** Where messages go, and when to end. */
+/** Receives messages, and decides when to stop. */
 export interface Sink {
   /** Called once, before the first message. */
   begin: (source: Source) => void
-  /** Resolves when more can be taken. */
+  /** Resolves when more can be written. */
   write: (messages: readonly Message[]) => Promise<void>
-  /** Resolves when no more are wanted. */
+  /** Resolves when no more messages are wanted. */
   stop: Promise<void>
   stopped: () => boolean
 }
 
 export interface Tailed {
   findings: Finding[]
-  /** Written. */
+  /** The number of messages written. */
   messages: number
 }
 
-/** Messages that are looked at first in a partition when not all are wanted. */
+/** The number of messages read first from the end of each partition if a filter is set. */
 const FIRST_WINDOW = 1_000
 
 /**
- * Writes the messages of a topic that are wanted, ordered by time as far as they are there already. Once it follows, it waits for a broker
- * that is away for as long as it takes.
- * @throws {OpsError} exit code 1 for what cannot be decoded or is gone, 2 for a topic or partition that does not exist, 3 when Kafka does not
- * answer
+ * Writes the wanted messages of a topic; existing ones are ordered by time. While following, it waits indefinitely for an unavailable broker.
+ * @throws {OpsError} exit code 1 if a message cannot be decoded or the topic was deleted; 2 for a topic or partition that does not exist; 3 if
+ * Kafka does not answer
  */
 export async function tailTopic(settings: Settings, request: TailRequest, sink: Sink): Promise<Tailed> {
   const { timeoutMs, log, from, partition, follow } = request
@@ -85,7 +84,7 @@ export async function tailTopic(settings: Settings, request: TailRequest, sink: 
   }
 }
 
-/** The newest messages that are wanted, of each partition the last ones by offset, together by time. */
+/** Returns the newest wanted messages: of each partition the last ones by offset, and of all these the last ones by time. */
 async function lastMessages(
   reader: Reader,
   ranges: readonly Range[],
@@ -98,7 +97,7 @@ async function lastMessages(
   for (const { partition, low, high } of ranges) {
     const found: Message[] = []
     let windowSize = key === undefined && where === undefined ? last : Math.max(last, FIRST_WINDOW)
-    // Backwards, since compaction, transactions and what is not wanted leave fewer than the offsets say.
+    // Backwards in growing windows: compaction, transactions and filters leave fewer messages than offsets.
     for (let end = high; end > low && found.length < last && !sink.stopped(); windowSize *= 2) {
       const begin = Math.max(low, end - windowSize)
       const window: Message[] = []
@@ -111,7 +110,7 @@ async function lastMessages(
       end = begin
     }
     all.push(...found.slice(-last))
-    // No more are kept than can be shown.
+    // Bounds memory to what can be shown.
     if (all.length > last) all.sort(byTime).splice(0, all.length - last)
   }
   return all.sort(byTime)

@@ -5,7 +5,7 @@ import { grouped } from '../common/grouped.mts'
 import { networkCause } from '../common/tcp.mts'
 import { openKafkajs } from '../kafka/clients.mts'
 import { openCluster, unreachable } from '../kafka/cluster.mts'
-import { isRefusal, rightMistake } from '../kafka/permissions.mts'
+import { isPermissionError, missingPermission } from '../kafka/permissions.mts'
 import { describeTopicConfigs } from '../kafka/topic-requests.mts'
 import type { Settings } from '../settings/settings.mts'
 import type { Message } from './message.mts'
@@ -100,9 +100,9 @@ export async function openSender(
       } catch (error) {
         if (isTooLarge(error)) return 'too large'
         if (error instanceof OpsError) throw error
-        if (isRefusal((error as { type?: unknown }).type)) {
+        if (isPermissionError((error as { type?: unknown }).type)) {
           const names = topicMessages.map(({ topic }) => topic)
-          throw configError([rightMistake(settings, { operation: 'Write', on: 'topic', names })])
+          throw configError([missingPermission(settings, { operation: 'Write', on: 'topic', names })])
         }
         if (performance.now() > deadline)
           throw unreachable(settings.KAFKA_BOOTSTRAP_SERVERS.join(','), error, timeoutMs)

@@ -4,7 +4,7 @@ import { readUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import type { Outcome } from '../kafka/cluster-requests.mts'
 import { ASK_AGAIN_MS, askController, NOT_NOW, words } from '../kafka/controller.mts'
-import { isRefusal } from '../kafka/permissions.mts'
+import { isPermissionError } from '../kafka/permissions.mts'
 import { createTopics, type NewTopic } from '../kafka/topic-requests.mts'
 import { type DeclaredTopic, metricName } from './file.mts'
 import type { TopicPlan } from './plan.mts'
@@ -70,8 +70,8 @@ export async function clusterMistakes(
 /** @throws {OpsError} exit code 2, naming every topic that this login may not create: found out before anything is deleted or made */
 async function refuseWithoutRight(cluster: Cluster, topics: readonly NewTopic[]): Promise<void> {
   const outcomes = await askController(cluster, createTopics(topics, { validateOnly: true }))
-  const names = topics.map(({ name }) => name).filter((name) => isRefusal(outcomes.get(name)?.error))
-  if (names.length > 0) throw configError([cluster.lacks({ operation: 'Create', on: 'topic', names })])
+  const names = topics.map(({ name }) => name).filter((name) => isPermissionError(outcomes.get(name)?.error))
+  if (names.length > 0) throw configError([cluster.missingPermission({ operation: 'Create', on: 'topic', names })])
 }
 
 /** The login may not create topics of that name. */
