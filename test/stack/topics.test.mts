@@ -264,7 +264,7 @@ changes('names what failed and what was done, and the next run finishes', async 
   assert.equal(report.done, ['p.one created', 'p.two created'])
   assert.equal(report.findings.length, 1)
   assert.equal([report.findings[0].code, report.findings[0].subject], ['TOPIC_NOT_CHANGED', 'p.bad'])
-  assert.match(report.findings[0].found, /Kafka could not create it: .*min\.compaction\.lag\.ms/)
+  assert.match(report.findings[0].found, /Kafka could not create the topic: .*min\.compaction\.lag\.ms/)
   const repaired = [
     { name: 'p.one' },
     { name: 'p.bad', config: { ...clash, 'max.compaction.lag.ms': '1000' } },

@@ -269,10 +269,7 @@ mistakes('could not tell: no controller judges it in time, or one may not', asyn
     assert.ok(failure instanceof OpsError)
     assert.equal(
       [failure.exitCode, told(failure.findings)],
-      [
-        3,
-        [`unknown KAFKA_CONTROLLER kafka: no controller judges the configuration of topics within 0.05 s (${error})`],
-      ],
+      [3, [`unknown KAFKA_CONTROLLER kafka: no controller validated the topic configuration within 0.05 s (${error})`]],
     )
   }
 })

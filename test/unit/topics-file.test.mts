@@ -89,7 +89,7 @@ parses('names more copies in sync than copies, however they are declared', () =>
   assert.equal(mistakesOf(content), [
     '2:66 TOPIC_MIN_IN_SYNC: 2',
     '3:57 TOPIC_MIN_IN_SYNC: 3',
-    '4:79 TOPIC_TWICE: min.insync.replicas beside minInsyncReplicas',
+    '4:79 TOPIC_TWICE: both min.insync.replicas and minInsyncReplicas',
   ])
 })
 
@@ -124,12 +124,12 @@ surplus: true
     '3:17 YAML_VALUE: "ten"',
     '4:18 YAML_VALUE: "0"',
     '5:21 YAML_VALUE: "-1"',
-    '7:15 TOPIC_TWICE: retention.ms beside retentionHours',
+    '7:15 TOPIC_TWICE: both retention.ms and retentionHours',
     '7:32 YAML_TYPE: a list',
     '7:58 YAML_TYPE: nothing',
     '8:5 YAML_MISSING: no name',
     '8:17 YAML_VALUE: "1.5"',
-    '10:11 TOPIC_NAME: "__consumer_offsets", which is Kafka\'s own',
+    '10:11 TOPIC_NAME: "__consumer_offsets", which is reserved by Kafka',
     '11:17 YAML_VALUE: "20000"',
     '13:13 YAML_TYPE: a single value',
     '14:5 YAML_TYPE: a single value',
@@ -145,7 +145,7 @@ parses(
     assert.equal(mistakesOf(content), [
       '3:30 YAML_VALUE: "x"',
       '3:13 TOPIC_TWICE: a second "a.b"',
-      '5:13 TOPIC_COLLISION: "a_b", in metrics the same as "a.b"',
+      '5:13 TOPIC_COLLISION: "a_b", which has the metric name of "a.b"',
     ])
   },
 )

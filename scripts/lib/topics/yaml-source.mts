@@ -126,7 +126,7 @@ export class YamlSource {
     } catch (failure) {
       if (unknown.length === 0) this.report('YAML_VARIABLE', subject, reason(failure), expected)
     }
-    if (unknown.length > 0) this.report('YAML_VARIABLE', subject, unknown.join(' '), 'a setting of .env.template')
+    if (unknown.length > 0) this.report('YAML_VARIABLE', subject, unknown.join(' '), 'a setting in .env.template')
     return undefined
   }
 
