@@ -188,8 +188,8 @@ uneven('warns of a topic that lies on some brokers only', () => {
       [
         'TOPIC_UNEVEN',
         'a',
-        'a broker holds 0 to 2 copies and leads 0 to 2 partitions',
-        'a broker holds 1 to 2 copies and leads 1 to 2 partitions',
+        '0 to 2 replicas and 0 to 2 leaders per broker',
+        '1 to 2 replicas and 1 to 2 leaders per broker',
         './scripts/create-topics.mts --rebalance --only a',
       ],
     ],
