@@ -118,8 +118,8 @@ parses('names every mistake at once, each with its line and column', () => {
 surplus: true
 `
   assert.equal(mistakesOf(content), [
-    '15:1 YAML_KEY: the unknown key "surplus"',
-    '6:5 YAML_KEY: the unknown key "colour"',
+    '15:1 YAML_KEY: unknown key "surplus"',
+    '6:5 YAML_KEY: unknown key "colour"',
     '2:11 TOPIC_NAME: "bad name!"',
     '3:17 YAML_VALUE: "ten"',
     '4:18 YAML_VALUE: "0"',
@@ -254,7 +254,7 @@ topics:
   })
   assert.equal(mistakesOf('topics:\n  - &a { <<: *a, name: a, partitions: 1, replication: 1 }\n'), [])
   assert.equal(mistakesOf('y-a: 1\ntopics:\n  - { <<: 5, name: a, partitions: 1, replication: 1 }\n'), [
-    '1:1 YAML_KEY: the unknown key "y-a"',
+    '1:1 YAML_KEY: unknown key "y-a"',
     '3:7 YAML_TYPE: a single value',
   ])
 })

@@ -167,7 +167,7 @@ report('says what was done and what was not', () => {
 report('names what keeps replicas from moving', () => {
   const plan = { ...NOTHING, down: [2, 3], unsafe: [{ topic: 'a', inSync: 2, replication: 1 }] }
   assert.equal(codes(obstacles(plan, 'again')), [
-    'error KAFKA_BROKERS_DOWN kafka brokers: down: 2, 3; no replicas are moved while these brokers may come back',
+    'error KAFKA_BROKERS_DOWN kafka brokers: down: 2, 3; replicas are not moved while brokers are down',
     'error TOPIC_MIN_IN_SYNC a: min.insync.replicas 2; with fewer replicas, brokers may reject records sent with acks=all',
   ])
   assert.equal(obstacles(NOTHING, 'again'), [])

@@ -78,7 +78,7 @@ export function obstacles({ down, unsafe }: RebalancePlan, next: string): Findin
     ...(down.length > 0
       ? [
           error('KAFKA_BROKERS_DOWN', 'kafka brokers', {
-            found: `down: ${down.join(', ')}; no replicas are moved while these brokers may come back`,
+            found: `down: ${down.join(', ')}; replicas are not moved while brokers are down`,
             hint: `start them, then: ${next}`,
           }),
         ]
