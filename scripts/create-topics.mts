@@ -29,7 +29,7 @@ A shorter retention or a different cleanup.policy makes the broker delete record
     only: { type: 'list', value: 'NAME', help: 'only these topics' },
     rebalance: {
       type: 'boolean',
-      help: 'also reassign replicas to the declared replication, evenly across racks and brokers, led by the preferred broker',
+      help: 'also reassign replicas: match the declared replication, balance racks and brokers, restore preferred leaders',
     },
     'throttle-mb': {
       type: 'number',
@@ -41,7 +41,7 @@ A shorter retention or a different cleanup.policy makes the broker delete record
     file: { type: 'string', value: 'PATH', help: 'read this file instead of kafka/topics.yml' },
     timeout: timeoutFlag(
       60,
-      'how long to wait for the broker, and for changes to take effect; with --rebalance: how long to wait without progress',
+      'how long to wait for the broker and for changes to take effect; with --rebalance: how long to wait for progress',
       3600,
     ),
   },
@@ -49,7 +49,7 @@ A shorter retention or a different cleanup.policy makes the broker delete record
   exitCodes: {
     0: 'the topics are as declared',
     1: 'a change failed; with --dry-run: something would change',
-    2: 'wrong use, or mistakes in the file, reported with line and column',
+    2: 'usage error, or mistakes in the file, reported with line and column',
     3: 'could not tell: the broker did not answer in time',
   },
   run: async ({ options, log, paint }) => {

@@ -68,7 +68,7 @@ export async function readRebalance(
   return readUntil(read, ({ unsafe }) => unsafe.length === 0, { timeoutMs: PROPAGATION_MS, pollMs: 250 })
 }
 
-/** Time within which the controller's metadata reaches every broker. */
+/** Milliseconds within which the controller's metadata reaches every broker. */
 const PROPAGATION_MS = 3_000
 
 async function readOnce(
