@@ -37,7 +37,7 @@ export async function applyTopicPlan(
   const failed = new Map<string, Finding>()
   /** Topics that cannot be created because they already exist. */
   let present: string[] = []
-  const failures = (outcomes: Map<string, Outcome>, verb: string) => {
+  const recordFailures = (outcomes: Map<string, Outcome>, verb: string) => {
     for (const [name, outcome] of outcomes) {
       if (outcome.error === 'NONE' || PENDING.includes(outcome.error)) continue
       const found = `Kafka could not ${verb} the topic: ${words(outcome)}`
@@ -45,39 +45,39 @@ export async function applyTopicPlan(
     }
   }
   let askedAtMs = 0
-  const carryOut = async (step: TopicPlan) => {
+  const send = async (step: TopicPlan) => {
     askedAtMs = performance.now()
     if (step.create.length > 0) {
       const outcomes = await askController(cluster, createTopics(step.create, { validateOnly: false }))
       present = [...outcomes].flatMap(([name, { error }]) => (error === 'TOPIC_ALREADY_EXISTS' ? [name] : []))
-      failures(outcomes, 'create')
+      recordFailures(outcomes, 'create')
     }
     const growing = step.grow.map(({ topic }) => ({ name: topic.name, to: topic.partitions }))
-    if (growing.length > 0) failures(await askController(cluster, createPartitions(growing)), 'grow')
+    if (growing.length > 0) recordFailures(await askController(cluster, createPartitions(growing)), 'grow')
     const configs = step.configure.map(({ topic, changes }) => ({
       name: topic.name,
       config: Object.fromEntries(changes.map(({ key, to }) => [key, to])),
     }))
     if (configs.length > 0) {
-      failures(await askController(cluster, setTopicConfigs(configs)), 'configure')
+      recordFailures(await askController(cluster, setTopicConfigs(configs)), 'configure')
     }
   }
 
   log(`Changing ${names.length} ${names.length === 1 ? 'topic' : 'topics'}: ${names.join(', ')}`)
-  await carryOut(plan)
+  await send(plan)
   let left = plan
   let leaderless: string[] = []
   await waitUntil(
     async () => {
       const actual = await readTopics(cluster, names)
-      const open = names.filter((name) => !failed.has(name))
-      left = narrowPlan(planTopics([...touched.values()], actual), open)
-      if (open.length === 0) return true
-      leaderless = actual.filter(({ name, leaderless: n }) => n > 0 && open.includes(name)).map(({ name }) => name)
+      const pending = names.filter((name) => !failed.has(name))
+      left = narrowPlan(planTopics([...touched.values()], actual), pending)
+      if (pending.length === 0) return true
+      leaderless = actual.filter(({ name, leaderless: n }) => n > 0 && pending.includes(name)).map(({ name }) => name)
       if (changedTopics(left).size === 0) return leaderless.length === 0
       // The requests are idempotent, so repeat those that have not taken effect. This creates a topic whose deletion was still in progress,
       // and corrects one that a producer has created in the meantime.
-      if (performance.now() - askedAtMs >= ASK_AGAIN_MS) await carryOut(left)
+      if (performance.now() - askedAtMs >= ASK_AGAIN_MS) await send(left)
       return false
     },
     { timeoutMs, pollMs: 20 },

@@ -96,7 +96,7 @@ export function withRebalance(plan: TopicPlan): TopicPlan {
   }
 }
 
-/** Returns the configuration to change in topics whose `later` changes waited for a rebalance. */
+/** Returns the part of `now` that configures the topics whose changes had to wait for a rebalance in `before`. */
 export function laterPlan(before: TopicPlan, now: TopicPlan): TopicPlan {
   const waited = before.impossible.filter(({ later }) => later).map(({ topic }) => topic.name)
   const configure = now.configure.filter(({ topic }) => waited.includes(topic.name))
@@ -152,7 +152,7 @@ export const changedTopics = ({ create, grow, configure }: TopicPlan): ReadonlyM
   new Map([...create, ...[...grow, ...configure].map(({ topic }) => topic)].map((topic) => [topic.name, topic]))
 
 /**
- * Whether Kafka parses two texts to the same value: it trims list items, ignores the case of booleans, and normalizes 0.50 to 0.5.
+ * Whether Kafka parses two texts as the same value: it trims list items, ignores the case of booleans, and normalizes 0.50 to 0.5.
  * @see org.apache.kafka.common.config.ConfigDef.parseType (3.9)
  */
 export function sameValue(left: string, right: string): boolean {
