@@ -19,7 +19,7 @@ export function unevenFindings(
   const placed = placedTopics(topics, declared, only)
   const up = new Set(brokers.map(({ id }) => id))
   const allUp = placed.every(({ partitions }) => partitions.every(({ replicas }) => replicas.every((id) => up.has(id))))
-  // A broker that is down may come back with its replicas.
+  // Do not judge while a broker is down: it may come back with its replicas.
   if (brokers.length < 2 || !allUp) return []
   const moves = planPlacement(brokers, placed)
   // A wrong number of replicas is reported separately.
