@@ -1,9 +1,10 @@
 #!/bin/sh
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /**
- * Makes Kafka's topics match kafka/topics.yml: plans, applies, reads back. It creates topics, adds partitions and sets
- * configuration keys; it never deletes, never shrinks, and leaves alone what the file does not name. With --rebalance it moves copies too.
- * It warns of a shorter retention or another cleanup.policy, which make the broker delete records.
+ * Makes Kafka's topics match kafka/topics.yml: plans the changes, applies them and verifies the result. It creates topics, adds partitions
+ * and sets configuration keys. It never deletes or shrinks a topic, and does not touch topics and keys that the file does not name.
+ * With --rebalance it also reassigns replicas. It warns before a shorter retention or a different cleanup.policy makes the broker
+ * delete records.
  */
 import { runCommand } from './lib/command/command.mts'
 import { refuseTogether, timeoutFlag, usage } from './lib/command/flags.mts'
@@ -13,42 +14,42 @@ const NAME = './scripts/create-topics.mts'
 
 await runCommand({
   name: NAME,
-  summary: `Makes Kafka's topics match kafka/topics.yml, and checks the result.
-Creates topics, adds partitions and sets configuration; never deletes or shrinks a topic, and leaves alone what is not declared.
-A shorter retention or another cleanup.policy makes the broker delete records: --dry-run shows it first.`,
+  summary: `Makes Kafka's topics match kafka/topics.yml, and verifies the result.
+Creates topics, adds partitions and sets configuration; never deletes or shrinks a topic, and leaves undeclared topics alone.
+A shorter retention or a different cleanup.policy makes the broker delete records; preview that with --dry-run.`,
   options: {
     'dry-run': { type: 'boolean', help: 'show the plan and change nothing; exit 1 when something would change' },
-    // --dry-run with every difference as a finding, kept for the CI scripts that call it.
+    // Like --dry-run, but reports every difference as a finding; kept for the CI scripts that call it.
     check: { type: 'boolean', hidden: true, help: 'report every difference as a finding and change nothing' },
     export: {
       type: 'boolean',
-      help: 'print the topics that the cluster has as a declaration, and change nothing; for a file of its own: > my-topics.yml',
+      help: "print the cluster's current topics in the format of kafka/topics.yml and change nothing; redirect it to a file to keep it",
     },
-    yes: { type: 'boolean', help: 'do not ask before a target that is not on this machine is changed' },
+    yes: { type: 'boolean', help: 'do not ask before changing a cluster that is not on this machine' },
     only: { type: 'list', value: 'NAME', help: 'only these topics' },
     rebalance: {
       type: 'boolean',
-      help: 'also move copies between brokers: as many as declared, spread over racks and evenly, the preferred broker leading',
+      help: 'also reassign replicas: match the declared replication, balance racks and brokers, restore preferred leaders',
     },
     'throttle-mb': {
       type: 'number',
       value: 'N',
       min: 0.001,
       max: 1e6,
-      help: 'with --rebalance: each broker copies at most N MiB a second, in and out',
+      help: 'with --rebalance: limit replication traffic to N MiB/s per broker, inbound and outbound',
     },
     file: { type: 'string', value: 'PATH', help: 'read this file instead of kafka/topics.yml' },
     timeout: timeoutFlag(
       60,
-      'how long to wait for the broker, and for the changes to take effect; of --rebalance: while nothing moves',
+      'how long to wait for the broker and for changes to take effect; with --rebalance: how long to wait for progress',
       3600,
     ),
   },
   example: './scripts/create-topics.mts --dry-run --only iqfeed.l2.raw',
   exitCodes: {
     0: 'the topics are as declared',
-    1: 'something could not be changed; with --dry-run: something would change',
-    2: 'wrong use, or mistakes in the file, each with line and column',
+    1: 'a change failed; with --dry-run: something would change',
+    2: 'usage error, or mistakes in the file, reported with line and column',
     3: 'could not tell: the broker did not answer in time',
   },
   run: async ({ options, log, paint }) => {

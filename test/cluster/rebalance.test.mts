@@ -142,8 +142,11 @@ rebalance('moves a share to a new broker only when asked', async () => {
   const dies = await runAround('create-topics.mts', slow, env, SUBMITTED, () => brokers.kill(3))
   const [under]: Finding[] = JSON.parse(dies.stdout).findings
   assert.equal([dies.exitCode, under?.code], [1, 'REBALANCE_UNDER_WAY'])
-  assert.match(under?.found ?? '', /nothing moved for 10 s; down: 3; the brokers go on, throttled, when it is back$/)
-  assert.is(under?.hint, 'start what is down, then: ./scripts/create-topics.mts --rebalance')
+  assert.match(
+    under?.found ?? '',
+    /without progress for 10 s; down: 3; the brokers continue, throttled, when it is back$/,
+  )
+  assert.is(under?.hint, 'start the brokers that are down, then: ./scripts/create-topics.mts --rebalance')
   const down = (await health()).report.findings.find(({ code }: Finding) => code === 'KAFKA_BROKERS_DOWN')
   assert.is(down?.found, '2 of 3 are up; down: 3')
   assert.equal((await topics(['--rebalance'])).codes, ['error KAFKA_BROKERS_DOWN'])

@@ -103,7 +103,7 @@ test('npm run ui serves its page beside Kafka UI, on a port of its own', async (
 test('reset-kafka deletes and recreates the declared topics', async () => {
   const { exitCode, stdout, stderr } = await script('reset-kafka.mts', '--yes')
   assert.is(exitCode, 0, stderr)
-  assert.match(stdout, 'Reset and proven')
+  assert.match(stdout, 'Reset and verified')
 })
 
 test('check-ports calls the published ports ours and names the containers', async () => {

@@ -224,7 +224,7 @@ resets('refuses while the group has members', async () => {
       )
       assert.is(
         report.findings[0].hint,
-        `stop its programs, then: ./scripts/consumer-groups.mts reset --group ${group} --topic ${topic} --to latest`,
+        `stop its consumers, then: ./scripts/consumer-groups.mts reset --group ${group} --topic ${topic} --to latest`,
       )
     }
   })

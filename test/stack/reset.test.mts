@@ -123,7 +123,7 @@ asks('refuses without a terminal and --yes', async () => {
   assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
 })
 
-const QUESTION = /destroys 20 records in 3 topics, for good\. Type "reset" to go on \[No\]: /
+const QUESTION = /permanently deletes 20 records in 3 topics\. Type "reset" to continue \[No\]: /
 const answers: Record<string, string> = {
   'the word in another case': 'RESET\r',
   yes: 'yes\r',
@@ -186,10 +186,10 @@ asks('refuses while a group is reading, and names its members', async () => {
 asks('refuses another cluster than the named one, and an undeclared topic', async () => {
   const other = await run(['--yes', '--cluster-id', 'another'])
   assert.is(other.exitCode, 2)
-  assert.match(other.stderr, /found cluster \S+, expected another, as --cluster-id says \[OTHER_CLUSTER\]/)
+  assert.match(other.stderr, /found cluster \S+, expected another from --cluster-id \[OTHER_CLUSTER\]/)
   const undeclared = await run(['--yes', '--only', 'notes'])
   assert.is(undeclared.exitCode, 2)
-  assert.match(undeclared.stderr, /--only notes: found a topic that is not declared, .*\n {4}→ --all/)
+  assert.match(undeclared.stderr, /--only notes: found an undeclared topic, .*\n {4}→ add --all/)
   const internal = await run(['--yes', '--all', '--only', '__consumer_offsets'])
   assert.is(internal.exitCode, 2)
   assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
@@ -231,14 +231,14 @@ resets('does so after the word was typed', async () => {
     keys,
   })
   assert.is(exitCode, 0, screen)
-  assert.match(screen, /Reset and proven: iqfeed\.l2\.raw, trading\.signals, market\.features/)
+  assert.match(screen, /Reset and verified: iqfeed\.l2\.raw, trading\.signals, market\.features/)
   await assertReset()
 })
 
 resets('touches only the topics named by --only', async () => {
   await fill()
   const { exitCode, stdout } = await run(['--yes', '--only', 'market.features'])
-  assert.equal([exitCode, stdout], [0, 'Reset and proven: market.features\n'])
+  assert.equal([exitCode, stdout], [0, 'Reset and verified: market.features\n'])
   assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
   assert.equal(await kafka.ends('market.features'), [0, 0])
 })
@@ -247,7 +247,7 @@ resets('with --all, deletes an undeclared topic permanently, and no other', asyn
   await fill()
   await kafka.admin((admin) => admin.createTopics({ topics: [{ topic: 'scratch' }] }))
   const { exitCode, stdout } = await run(['--yes', '--all', '--only', 'scratch'])
-  assert.equal([exitCode, stdout], [0, 'Deleted for good: scratch\n'])
+  assert.equal([exitCode, stdout], [0, 'Permanently deleted: scratch\n'])
   assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
   assert.not((await kafka.admin((admin) => admin.listTopics())).includes('scratch'))
 })
@@ -257,7 +257,7 @@ resets('continues with --force while a group is reading, and warns', async () =>
   await kafka.whileReading('live_readers', 'iqfeed.l2.raw', async () => {
     const { exitCode, stdout } = await run(['--yes', '--force'])
     assert.is(exitCode, 0, stdout)
-    assert.match(stdout, /Reset and proven: .*\n! group live_readers: Stable, .*\[GROUP_ACTIVE\]/)
+    assert.match(stdout, /Reset and verified: .*\n! group live_readers: Stable, .*\[GROUP_ACTIVE\]/)
   })
   await assertReset()
 })
@@ -278,7 +278,7 @@ resets('clears offsets that a group commits during the reset', async () => {
     },
   )
   assert.is(exitCode, 0, stderr)
-  assert.match(stderr, /Clearing the offsets of group market_data_consumer\n/)
+  assert.match(stderr, /Deleting the offsets of group market_data_consumer\n/)
   await assertReset()
 })
 
@@ -309,7 +309,7 @@ resets('keeps the offsets of a group that starts reading in the meantime, and su
   ).finally(release)
   await reading
   const { findings } = JSON.parse(stdout)
-  const hint = `stop its programs, then: ./scripts/reset-kafka.mts --only trading.signals --file ${file}`
+  const hint = `stop its consumers, then: ./scripts/reset-kafka.mts --only trading.signals --file ${file}`
   assert.is(exitCode, 1)
   const told = findings.map(({ code, subject, hint: next }: Record<string, unknown>) => `${code} ${subject} ${next}`)
   const again = `./scripts/reset-kafka.mts --only trading.signals --file ${file}`
@@ -326,7 +326,7 @@ resets('warns of records written to the new topics before it ended', async () =>
     kafka.produce('market.features', 1),
   )
   assert.is(exitCode, 0)
-  assert.match(stdout, /! market\.features: 2 records, written since it was created \[RESET_WRITTEN\]/)
+  assert.match(stdout, /! market\.features: 2 records, written since the topic was recreated \[RESET_WRITTEN\]/)
 })
 
 /** Requests: 20 deletes topics, 19 creates them (the first only validates), 47 deletes offsets, 2 asks for ends (4th: the proof). */
@@ -363,7 +363,7 @@ resets('shows on Ctrl-C in the middle how to complete it', async () => {
   await fill()
   const { exitCode, stderr } = await run(['--yes'], { env: signalAt(stack.env, '20:1:after:SIGINT') })
   assert.equal(exitCode, 1)
-  assert.match(stderr, /\nInterrupted: run it again, and it finishes what this run began\n$/)
+  assert.match(stderr, /\nInterrupted: run it again to complete the reset\n$/)
   assert.is((await run(['--yes'])).exitCode, 0)
   await assertReset()
 })
@@ -391,7 +391,7 @@ resets('exits 3 when the broker dies in the middle, and completes once it is bac
     },
   )
   assert.is(exitCode, 3)
-  assert.match(stderr, /→ restore the broker, then run the reset again: it finishes what this one began\n$/)
+  assert.match(stderr, /→ restore the broker, then run the reset again to complete it\n$/)
   await startEmbedded(stack.settings, await install(stack.settings.KAFKA_MODE, () => {}), () => {}, [
     'zookeeper',
     'kafka',
@@ -404,7 +404,7 @@ resets('exits 3 when the broker dies in the middle, and completes once it is bac
 resets('resets the shipped topics without another file', async () => {
   const { exitCode, stdout } = await runScript('reset-kafka.mts', ['--yes'], { env: stack.env })
   const names = 'iqfeed.l2.raw, iqfeed.trades.raw, iqfeed.quotes.raw, trading.signals, market.features'
-  assert.equal([exitCode, stdout], [0, `Reset and proven: ${names}\n`])
+  assert.equal([exitCode, stdout], [0, `Reset and verified: ${names}\n`])
   assert.equal([(await kafka.ends('iqfeed.l2.raw')).length, await untouched()], [10, UNTOUCHED])
 })
 

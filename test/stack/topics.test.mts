@@ -125,13 +125,13 @@ changes('shows the whole plan with --dry-run, changes nothing, and exits 1', asy
   assert.equal(lines.slice(1, 6), [
     '+ create d.new 2 partitions, replication 1',
     '^ grow d.small 1 → 3 partitions',
-    '~ configure d.conf retention.ms: 86400000 (default) → 1000; the broker deletes records older than 0.00028 h (kept so far: 24 h)',
+    '~ configure d.conf retention.ms: 86400000 (default) → 1000; the broker deletes records older than 0.00028 h (retention so far: 24 h)',
     '✗ cannot change d.big partitions: 3 → 1',
     '· not declared iqfeed.l2.raw left alone',
   ])
   assert.match(stdout, /Topics that would change: 3\n/)
-  assert.match(stdout, /✗ d\.big: .*\[TOPIC_CANNOT_SHRINK\]\n {4}→ write "partitions: 3" there, or .*reset-kafka/)
-  assert.match(stdout, /! d\.small: growth from 1 to 3 partitions moves keys, .*symbol.*\[TOPIC_KEYS_MOVE\]/)
+  assert.match(stdout, /✗ d\.big: .*\[TOPIC_CANNOT_SHRINK\]\n {4}→ set "partitions: 3" there, or .*reset-kafka/)
+  assert.match(stdout, /! d\.small: growing from 1 to 3 partitions moves keys .*symbol.*\[TOPIC_KEYS_MOVE\]/)
 })
 
 changes('reports with --check every difference as a finding, changes nothing, and exits 1', async () => {
@@ -188,7 +188,7 @@ changes('shortens a retention only with a warning, and not if it may not', async
   await run(hours(168))
   const file = hours(24)
   const warned =
-    /! c\.shorter retention\.ms: .*the broker deletes records older than 24 h \(kept so far: 168 h\).*\[TOPIC_RETENTION_SHORTER\]/
+    /! c\.shorter retention\.ms: .*the broker deletes records older than 24 h \(retention so far: 168 h\).*\[TOPIC_RETENTION_SHORTER\]/
   await warnsAndLeaves(file, warned, 'TOPIC_RETENTION_SHORTER')
   assert.equal(await kafka.config(name), { 'retention.ms': '604800000' })
   const { exitCode, stdout } = await run(file)
@@ -240,7 +240,8 @@ changes('changes what it can besides what it cannot, and exits 1', async () => {
   const { exitCode, stdout } = await run(declaring({ name: 'i.shrink' }, { name: 'i.new' }))
   assert.is(exitCode, 1)
   assert.match(stdout, /i\.new created\n/)
-  const [, reset = ''] = /TOPIC_CANNOT_SHRINK\]\n.*\.\/scripts\/reset-kafka\.mts (.*) \(its records/.exec(stdout) ?? []
+  const [, reset = ''] =
+    /TOPIC_CANNOT_SHRINK\]\n.*\.\/scripts\/reset-kafka\.mts (.*) \(deletes its records/.exec(stdout) ?? []
   assert.equal((await kafka.ends('i.shrink')).length, 2)
   assert.is((await runScript('reset-kafka.mts', [...reset.split(' '), '--dry-run'], { env })).exitCode, 0, reset)
   assert.match((await run(declaring({ name: 'i.shrink' }))).stdout, /\nNothing that can be changed\n/)
@@ -264,7 +265,7 @@ changes('names what failed and what was done, and the next run completes it', as
   assert.equal(report.done, ['p.one created', 'p.two created'])
   assert.equal(report.findings.length, 1)
   assert.equal([report.findings[0].code, report.findings[0].subject], ['TOPIC_NOT_CHANGED', 'p.bad'])
-  assert.match(report.findings[0].found, /Kafka could not create it: .*min\.compaction\.lag\.ms/)
+  assert.match(report.findings[0].found, /Kafka could not create the topic: .*min\.compaction\.lag\.ms/)
   const repaired = [
     { name: 'p.one' },
     { name: 'p.bad', config: { ...clash, 'max.compaction.lag.ms': '1000' } },

@@ -15,7 +15,7 @@ import {
 import { lagsOf, readPositions } from '../../scripts/lib/kafka/lag.mts'
 import { missingPermission } from '../../scripts/lib/kafka/permissions.mts'
 import { type Request, writeArray } from '../../scripts/lib/kafka/transport.mts'
-import { proveReset } from '../../scripts/lib/reset/verification.mts'
+import { verifyReset } from '../../scripts/lib/reset/verification.mts'
 import { clusterMistakes } from '../../scripts/lib/topics/cluster-mistakes.mts'
 import type { DeclaredTopic } from '../../scripts/lib/topics/file.mts'
 import { planTopics } from '../../scripts/lib/topics/plan.mts'
@@ -85,7 +85,7 @@ const declared: DeclaredTopic = {
 const told = (findings: { severity: string; code: string; subject: string; found: string }[]) =>
   findings.map(({ severity, code, subject, found }) => `${severity} ${code} ${subject}: ${found}`)
 
-const proof = suite('proveReset')
+const proof = suite('verifyReset')
 
 proof('waits for every high watermark', async () => {
   let asked = 0
@@ -93,23 +93,23 @@ proof('waits for every high watermark', async () => {
     asked = nth + 1
     return [end(0, 'NONE', 0), end(1, nth < 2 ? 'NOT_LEADER_OR_FOLLOWER' : 'NONE', 0)]
   }
-  assert.equal([await proveReset(fake({ offsets }), [declared], [], [], 5_000), asked], [[], 3])
+  assert.equal([await verifyReset(fake({ offsets }), [declared], [], [], 5_000), asked], [[], 3])
 })
 
 proof('fails for a partition that never reports its own', async () => {
   const offsets = () => [end(0, 'NONE', 0), end(1, 'NOT_LEADER_OR_FOLLOWER', -1)]
   const committed = [{ topic: 't', partition: 1, offset: 5 }]
   const group = { id: 'g', state: 'Empty', members: [], subscribed: [], committed }
-  const findings = await proveReset(fake({ offsets }), [declared], [], [group], 120)
-  assert.equal(told(findings), ['unknown RESET_UNPROVEN t: no high watermark of partitions 1 in 0.12 s'])
+  const findings = await verifyReset(fake({ offsets }), [declared], [], [group], 120)
+  assert.equal(told(findings), ['unknown RESET_UNPROVEN t: no high watermark from partitions 1 within 0.12 s'])
 })
 
 proof('fails for a partition without a leader', async () => {
   const leaderless = { ...seen, topics: [{ ...topic, partitions: [partition(0), partition(1, -1)] }] }
   const cluster = fake({ metadata: () => leaderless, offsets: () => [end(0, 'NONE', 0)] })
   assert.equal(
-    told(await proveReset(cluster, [declared], [], [], 60)).at(-1),
-    'unknown RESET_UNPROVEN t: no high watermark of partitions 1 in 0.06 s',
+    told(await verifyReset(cluster, [declared], [], [], 60)).at(-1),
+    'unknown RESET_UNPROVEN t: no high watermark from partitions 1 within 0.06 s',
   )
 })
 
@@ -269,10 +269,7 @@ mistakes('could not tell: no controller answers in time, or it is not allowed to
     assert.ok(failure instanceof OpsError)
     assert.equal(
       [failure.exitCode, told(failure.findings)],
-      [
-        3,
-        [`unknown KAFKA_CONTROLLER kafka: no controller judges the configuration of topics within 0.05 s (${error})`],
-      ],
+      [3, [`unknown KAFKA_CONTROLLER kafka: no controller validated the topic configuration within 0.05 s (${error})`]],
     )
   }
 })

@@ -44,7 +44,7 @@ selects('selects only the named topics', () => {
 })
 
 selects('refuses an undeclared name, and a missing topic', () => {
-  assert.throws(() => selectTopics({ ...known, only: ['c'] }), /--only c: found a topic that is not declared/)
+  assert.throws(() => selectTopics({ ...known, only: ['c'] }), /--only c: found an undeclared topic/)
   assert.throws(() => selectTopics({ ...known, only: ['d'], all: true }), /--only d: found no such topic/)
   const hints = ['c', 'd'].map((name) => {
     try {
@@ -54,7 +54,7 @@ selects('refuses an undeclared name, and a missing topic', () => {
     }
   })
   assert.equal(hints, [
-    '--all, if it may be deleted for good, or --file with the declaration that names it',
+    'add --all to delete it permanently, or name the file that declares it with --file',
     './scripts/reset-kafka.mts --dry-run --file /tmp/t.yml',
   ])
 })
@@ -118,7 +118,7 @@ commands('covers no more than the run did, with the same declaration and cluster
 
 commands('follows what stops the readers, with the command for the built-in ingest', () => {
   const command = resetCommand(EVERYTHING)
-  assert.is(withoutReaders('readers', command), `stop its programs, then: ${command}`)
+  assert.is(withoutReaders('readers', command), `stop its consumers, then: ${command}`)
   const groups = queuesOf(ingestStatements(readSettings())).map(({ group: id }) => id)
   assert.is(groups.length, 4)
   for (const id of groups)
@@ -145,15 +145,15 @@ active('only warns when forced', () => {
       return [found?.severity, found?.hint]
     })
   assert.equal(told('readers', ['a']), [
-    ['error', 'stop its programs, then: ./scripts/reset-kafka.mts --only a; or add --force'],
-    ['warning', 'restart its programs after the reset'],
+    ['error', 'stop its consumers, then: ./scripts/reset-kafka.mts --only a; or add --force'],
+    ['warning', 'restart its consumers after the reset'],
   ])
   assert.equal(told('l2_ingest.quotes'), [
     [
       'error',
       './scripts/ingest.mts off, then: ./scripts/reset-kafka.mts, then: ./scripts/ingest.mts on; or add --force',
     ],
-    ['warning', './scripts/ingest.mts status (it reads the new topics by itself)'],
+    ['warning', './scripts/ingest.mts status (the ingest switches to the new topics by itself)'],
   ])
 })
 
@@ -183,7 +183,7 @@ shows('shows a table of what would be lost', () => {
     `Kafka cluster this-one
   topic            records  on disk  newest record
   iqfeed.l2.raw  1,234,567  37.7 MB  2026-11-23T14:30:00.000Z
-  notes                  0      0 B  -                         not declared: deleted for good; 2 partitions do not report their offsets and are not counted
+  notes                  0      0 B  -                         not declared: permanently deleted; 2 partitions do not report their offsets and are not counted
   late                   -        -  -                         does not exist yet
   consumer group readers: Stable, members: 1, committed offsets: 1`,
   )

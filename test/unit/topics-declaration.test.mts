@@ -43,9 +43,9 @@ declaration('declares the configuration set on topics, and lists what they inher
   const topics = [actual('b.raw', own, defaults), actual('a', {}, { ...defaults, 'compression.type': 'producer' })]
   assert.is(
     renderTopicsFile(topics, 'c1'),
-    `# The topics of Kafka cluster c1, as they are. \`./scripts/create-topics.mts --file\` with this file has nothing to do there.
-# What producers key the records by is not known to Kafka: add it as \`key: symbol\` where a topic has a key.
-# Left out, because they are the broker's defaults where a topic does not declare them:
+    `# The current topics of Kafka cluster c1. Applying this file with \`./scripts/create-topics.mts --file\` changes nothing there.
+# Kafka does not know what producers key their records by: for keyed topics, add it, for example \`key: symbol\`.
+# Not declared: the broker's defaults, which apply to topics that do not set these keys:
 #   cleanup.policy: delete
 #   compression.type: producer
 #   retention.bytes: -1

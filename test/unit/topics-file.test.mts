@@ -86,7 +86,7 @@ parses('reports more in-sync replicas than replicas, however they are declared',
   assert.equal(mistakesOf(content), [
     '2:66 TOPIC_MIN_IN_SYNC: 2',
     '3:57 TOPIC_MIN_IN_SYNC: 3',
-    '4:79 TOPIC_TWICE: min.insync.replicas beside minInsyncReplicas',
+    '4:79 TOPIC_TWICE: both min.insync.replicas and minInsyncReplicas',
   ])
 })
 
@@ -115,18 +115,18 @@ parses('names every mistake at once, each with its line and column', () => {
 surplus: true
 `
   assert.equal(mistakesOf(content), [
-    '15:1 YAML_KEY: the unknown key "surplus"',
-    '6:5 YAML_KEY: the unknown key "colour"',
+    '15:1 YAML_KEY: unknown key "surplus"',
+    '6:5 YAML_KEY: unknown key "colour"',
     '2:11 TOPIC_NAME: "bad name!"',
     '3:17 YAML_VALUE: "ten"',
     '4:18 YAML_VALUE: "0"',
     '5:21 YAML_VALUE: "-1"',
-    '7:15 TOPIC_TWICE: retention.ms beside retentionHours',
+    '7:15 TOPIC_TWICE: both retention.ms and retentionHours',
     '7:32 YAML_TYPE: a list',
     '7:58 YAML_TYPE: nothing',
     '8:5 YAML_MISSING: no name',
     '8:17 YAML_VALUE: "1.5"',
-    '10:11 TOPIC_NAME: "__consumer_offsets", which is Kafka\'s own',
+    '10:11 TOPIC_NAME: "__consumer_offsets", which is reserved by Kafka',
     '11:17 YAML_VALUE: "20000"',
     '13:13 YAML_TYPE: a single value',
     '14:5 YAML_TYPE: a single value',
@@ -140,7 +140,7 @@ parses('finds duplicate names, and names that Kafka’s metrics cannot tell apar
   assert.equal(mistakesOf(content), [
     '3:30 YAML_VALUE: "x"',
     '3:13 TOPIC_TWICE: a second "a.b"',
-    '5:13 TOPIC_COLLISION: "a_b", in metrics the same as "a.b"',
+    '5:13 TOPIC_COLLISION: "a_b", which has the metric name of "a.b"',
   ])
 })
 
@@ -248,7 +248,7 @@ topics:
   })
   assert.equal(mistakesOf('topics:\n  - &a { <<: *a, name: a, partitions: 1, replication: 1 }\n'), [])
   assert.equal(mistakesOf('y-a: 1\ntopics:\n  - { <<: 5, name: a, partitions: 1, replication: 1 }\n'), [
-    '1:1 YAML_KEY: the unknown key "y-a"',
+    '1:1 YAML_KEY: unknown key "y-a"',
     '3:7 YAML_TYPE: a single value',
   ])
 })

@@ -2,9 +2,9 @@ import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
-  evennessOf,
+  afterMoves,
+  balanceOf,
   type Move,
-  moved,
   type PlacedTopic,
   planPlacement,
   type RackedBroker,
@@ -66,10 +66,10 @@ placement('spreads topics with one partition over all brokers', () => {
   const moves = planPlacement(THREE, topics)
   assert.is(moves.length, 2)
   assert.equal(
-    evennessOf(
+    balanceOf(
       THREE,
-      topics.flatMap((each) => moved(each, moves).partitions),
-    ).copies,
+      topics.flatMap((each) => afterMoves(each, moves).partitions),
+    ).replicas,
     [1, 1],
   )
 })
@@ -109,25 +109,25 @@ placement('keeps its invariants for any cluster', () => {
   holds(
     fc.property(clusters, ({ brokers, topics }) => {
       const moves = planPlacement(brokers, topics)
-      const after = topics.map((each) => moved(each, moves))
+      const after = topics.map((each) => afterMoves(each, moves))
       const racked = brokers.every(({ rack }) => rack)
       for (const { replication, partitions } of after) {
         for (const { replicas } of partitions) {
           assert.is(replicas.length, replication)
           assert.is(new Set(replicas).size, replication)
         }
-        const { copies, leaders, sharedRacks } = evennessOf(brokers, partitions)
+        const { replicas, leaders, sharedRacks } = balanceOf(brokers, partitions)
         assert.is(sharedRacks, 0)
         if (racked) continue
-        assert.ok(copies[1] - copies[0] <= 1, `copies ${copies}`)
+        assert.ok(replicas[1] - replicas[0] <= 1, `replicas ${replicas}`)
         assert.ok(leaders[1] - leaders[0] <= 1, `leaders ${leaders}`)
       }
       if (!racked) {
-        const { copies, leaders } = evennessOf(
+        const { replicas, leaders } = balanceOf(
           brokers,
           after.flatMap(({ partitions }) => partitions),
         )
-        assert.ok(copies[1] - copies[0] <= 1, `copies of all ${copies}`)
+        assert.ok(replicas[1] - replicas[0] <= 1, `replicas of all ${replicas}`)
         // With different numbers of copies, not every broker may have as much to lead.
         if (topics.every(({ replication }) => replication === topics[0]?.replication))
           assert.ok(leaders[1] - leaders[0] <= 1, `leaders of all ${leaders}`)
@@ -165,7 +165,7 @@ placement('moves the fewest replicas among all equally balanced and rack-aware p
       const ways = subsets(ids, replication)
       const now = seeds.map((seed) => ways[seed % ways.length] ?? [])
       const cost = (lists: readonly (readonly number[])[]): number[] => {
-        const { sharedRacks } = evennessOf(
+        const { sharedRacks } = balanceOf(
           brokers,
           lists.map((replicas, index) => ({ index, replicas })),
         )
@@ -179,7 +179,10 @@ placement('moves the fewest replicas among all equally balanced and rack-aware p
           (each.map((n, i) => n - (least[i] ?? 0)).find((n) => n !== 0) ?? 0) < 0 ? each : least,
         )
       const start = topic('a', replication, ...now)
-      assert.equal(cost(moved(start, planPlacement(brokers, [start])).partitions.map(({ replicas }) => replicas)), best)
+      assert.equal(
+        cost(afterMoves(start, planPlacement(brokers, [start])).partitions.map(({ replicas }) => replicas)),
+        best,
+      )
     }),
     200,
   )

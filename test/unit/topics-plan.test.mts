@@ -180,7 +180,7 @@ shortening('is a warning and in the plan, before and after, with the hours', () 
       'warning',
       'TOPIC_RETENTION_SHORTER',
       'a retention.ms',
-      '604800000; with 86400000 the broker deletes records older than 24 h (kept so far: 168 h)',
+      '604800000; with 86400000 the broker deletes records older than 24 h (retention so far: 168 h)',
     ],
   )
   assert.match(before?.hint ?? '', './scripts/create-topics.mts --only a (deletes them)')
@@ -191,7 +191,7 @@ shortening('is a warning and in the plan, before and after, with the hours', () 
   assert.match(renderPlan(plan, plain), /604800000 → 86400000; the broker deletes records older than 24 h/)
   assert.match(
     shorteningWarnings(retention('-1', '5400000'))[0]?.found ?? '',
-    /older than 1\.5 h \(kept so far: for ever\)/,
+    /older than 1\.5 h \(retention so far: unlimited\)/,
   )
   assert.equal(shorteningWarnings(retention(`${24 * HOUR}`, `${168 * HOUR}`)), [])
 })
@@ -218,7 +218,7 @@ shortening('leaves out a cleanup.policy change that makes the broker delete reco
 shortening('names the records that a changed cleanup.policy loses, before and after', () => {
   const [before] = shorteningWarnings(policy('compact', 'delete'))
   const loss =
-    'the broker deletes records beyond retention.ms and retention.bytes, the newest of a key too (so far: compact)'
+    'the broker deletes records beyond retention.ms and retention.bytes, including the latest of each key (policy so far: compact)'
   assert.equal(
     [before?.severity, before?.code, before?.subject, before?.found],
     ['warning', 'TOPIC_CLEANUP_POLICY', 'a cleanup.policy', `compact; with delete ${loss}`],
@@ -236,7 +236,7 @@ shortening('names the records that a changed cleanup.policy loses, before and af
   const [compacted] = shorteningWarnings(byDefault)
   assert.match(
     compacted?.found ?? '',
-    'deletes records that a newer one of their key supersedes, and those without a key (so far: delete)',
+    'deletes records superseded by a newer one with the same key, and records without a key (policy so far: delete)',
   )
   assert.match(compacted?.hint ?? '', 'declare cleanup.policy: delete (')
 })
@@ -264,9 +264,9 @@ findings('reports every difference with found, expected and the fix', () => {
       'error',
       'TOPIC_CANNOT_SHRINK',
       'big',
-      '9 partitions, and Kafka cannot take any away',
+      '9 partitions, which Kafka cannot reduce',
       'partitions: 4 (topics.yml:3:5)',
-      'write "partitions: 9" there, or ./scripts/reset-kafka.mts --only big (its records are lost)',
+      'set "partitions: 9" there, or ./scripts/reset-kafka.mts --only big (deletes its records)',
     ],
     [
       'error',
@@ -274,7 +274,7 @@ findings('reports every difference with found, expected and the fix', () => {
       'copies',
       'replication 3',
       'replication: 1 (topics.yml:4:5)',
-      'write "replication: 3" there, or ./scripts/create-topics.mts --rebalance --only copies',
+      'set "replication: 3" there, or ./scripts/create-topics.mts --rebalance --only copies',
     ],
   ])
 })

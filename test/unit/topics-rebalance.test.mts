@@ -6,15 +6,15 @@ import { unevenFindings } from '../../scripts/lib/topics/imbalance.mts'
 import { electionsOf, placedTopics, type RebalancePlan } from '../../scripts/lib/topics/rebalance-plan.mts'
 import {
   bytesToCopy,
-  hindrances,
   leftFindings,
+  obstacles,
   rebalanceCount,
   rebalanceText,
   renderRebalance,
   summaries,
   summaryOf,
 } from '../../scripts/lib/topics/rebalance-report.mts'
-import { throttledCopies } from '../../scripts/lib/topics/throttle.mts'
+import { throttledReplicas } from '../../scripts/lib/topics/throttle.mts'
 
 const plain = (_: unknown, text: string) => text
 const declare = (name: string, replication: number): DeclaredTopic => ({
@@ -38,7 +38,7 @@ const move = (partition: number, from: number[], to: number[], bytes: number | u
   ...{ topic: 'a', partition },
   ...{ from, to, bytes },
 })
-/** A copy on its way from broker 1 to 3, and one that joins broker 2. */
+/** A replica that is moving from broker 1 to 3, and one that joins broker 2. */
 const MOVING = [
   { topic: 'a', partition: 0, replicas: [3, 1], adding: [3], removing: [1] },
   { topic: 'b', partition: 1, replicas: [2, 3], adding: [3], removing: [] },
@@ -104,14 +104,14 @@ plans('elects the first replica only if it is in sync', () => {
 plans('throttles replicas that are read and those that are written', () => {
   const names = ['leader.replication.throttled.replicas', 'follower.replication.throttled.replicas'] as const
   assert.equal(
-    [...throttledCopies(PLAN.moves, MOVING)],
+    [...throttledReplicas(PLAN.moves, MOVING)],
     [
       ['a', { [names[0]]: '1:1,0:1', [names[1]]: '1:2,0:3' }],
       ['b', { [names[0]]: '1:2', [names[1]]: '1:3' }],
     ],
   )
   // Another order copies nothing.
-  assert.is(throttledCopies([move(2, [1, 2], [2, 1], 0)], []).size, 0)
+  assert.is(throttledReplicas([move(2, [1, 2], [2, 1], 0)], []).size, 0)
 })
 plans.run()
 
@@ -120,8 +120,8 @@ const report = suite('report of a rebalance')
 report('has a line for each partition and throttle', () => {
   assert.is(
     renderRebalance(PLAN, plain),
-    `  ~ is moving   a-0  brokers 1 → 3
-  ~ is moving   b-1  brokers 2 → 2,3
+    `  ~ moving      a-0  brokers 1 → 3
+  ~ moving      b-1  brokers 2 → 2,3
   ~ move        a-1  brokers 1 → 2,1, 3.0 MiB to copy
   ~ move        a-2  brokers 1,2 → 2,1
   ~ elect       c-4  leader: 2 → 1
@@ -132,7 +132,7 @@ report('has a line for each partition and throttle', () => {
   assert.is(bytesToCopy({ moves: [...PLAN.moves, move(3, [1], [1, 2], undefined)] }), undefined)
   assert.is(
     summaryOf(PLAN, 0.5 * MIB),
-    'Moving 2 partitions, 3.0 MiB to copy, waiting for 2 partitions on the way, at most 0.5 MiB a second for each broker',
+    'Moving 2 partitions, 3.0 MiB to copy, waiting for 2 partitions already moving, at most 0.5 MiB/s per broker',
   )
 })
 
@@ -147,15 +147,15 @@ report('says what was done and what was not', () => {
   const refused = new Map([['a-1', { error: 'INVALID_REPLICA_ASSIGNMENT', message: 'no broker 2' }]])
   const left = { ...done, refused, after: { ...NOTHING, moves: [move(1, [1], [2, 1], 1)] } }
   assert.equal(codes(leftFindings(left, 60_000, 'again')), [
-    'error TOPIC_NOT_MOVED a-1: Kafka could not move it: no broker 2',
+    'error TOPIC_NOT_MOVED a-1: Kafka could not move the partition: no broker 2',
   ])
   const stopped = { ...done, stopped: true, after: { ...NOTHING, moves: [move(1, [1], [2, 1], 1)] } }
   assert.equal(codes(leftFindings(stopped, 60_000, 'again')), [
-    'error REBALANCE_STOPPED kafka partitions: stopped: 1 of 4 partitions are where they were',
+    'error REBALANCE_STOPPED kafka partitions: stopped: 1 of 4 partitions were not moved',
   ])
   const late = { ...done, after: { ...NOTHING, moving: MOVING, throttled: ['a'] } }
   assert.equal(codes(leftFindings(late, 60_000, 'again')), [
-    'error REBALANCE_UNDER_WAY kafka partitions: 2 of 4 have not arrived, and nothing moved for 60 s; the brokers go on, throttled',
+    'error REBALANCE_UNDER_WAY kafka partitions: 2 of 4 are still moving, without progress for 60 s; the brokers continue, throttled',
   ])
   assert.equal(summaries(late), [
     'a: 2 partitions moved',
@@ -166,11 +166,11 @@ report('says what was done and what was not', () => {
 
 report('names what keeps replicas where they are', () => {
   const plan = { ...NOTHING, down: [2, 3], unsafe: [{ topic: 'a', inSync: 2, replication: 1 }] }
-  assert.equal(codes(hindrances(plan, 'again')), [
-    'error KAFKA_BROKERS_DOWN kafka brokers: down: 2, 3; nothing is moved away from brokers that come back',
-    'error TOPIC_MIN_IN_SYNC a: min.insync.replicas 2; with fewer copies brokers may refuse what is sent with acks=all',
+  assert.equal(codes(obstacles(plan, 'again')), [
+    'error KAFKA_BROKERS_DOWN kafka brokers: down: 2, 3; replicas are not moved while brokers are down',
+    'error TOPIC_MIN_IN_SYNC a: min.insync.replicas 2; with fewer replicas, brokers may reject records sent with acks=all',
   ])
-  assert.equal(hindrances(NOTHING, 'again'), [])
+  assert.equal(obstacles(NOTHING, 'again'), [])
 })
 report.run()
 
@@ -188,8 +188,8 @@ uneven('warns of a topic on some brokers only', () => {
       [
         'TOPIC_UNEVEN',
         'a',
-        'a broker holds 0 to 2 copies and leads 0 to 2 partitions',
-        'a broker holds 1 to 2 copies and leads 1 to 2 partitions',
+        '0 to 2 replicas and 0 to 2 leaders per broker',
+        '1 to 2 replicas and 1 to 2 leaders per broker',
         './scripts/create-topics.mts --rebalance --only a',
       ],
     ],

@@ -1,6 +1,6 @@
 /**
- * Deletes topics and creates them again, step by step. No step relies on what an earlier run remembers: a topic that is
- * gone is created, one that is there is deleted first, so a run after one that was killed finishes its work.
+ * Deletes and recreates topics, step by step. No step relies on state from an earlier run: existing topics are deleted, and missing ones
+ * are created, so the next run completes one that was killed.
  */
 import { error, type Finding, OpsError } from '../common/findings.mts'
 import { readUntil } from '../common/wait.mts'
@@ -21,7 +21,7 @@ export interface ResetOptions extends ResetScope {
 
 /**
  * Deletes topics and waits until they are gone from the cluster. A topic that does not exist counts as deleted.
- * @returns findings for those that are still there
+ * @returns findings for topics that still exist
  */
 export async function destroyTopics(cluster: Cluster, names: string[], options: ResetOptions): Promise<Finding[]> {
   if (names.length === 0) return []
@@ -29,30 +29,30 @@ export async function destroyTopics(cluster: Cluster, names: string[], options: 
   const ids = new Map((await cluster.send(metadata)).topics.map(({ name, id }) => [name, id]))
   const errors = await cluster.sendTo('controller', deleteTopics(names))
   const findings = [...errors].flatMap(([name, answer]) => {
-    // Gone already, or on its way: the wait below decides.
+    // Already deleted, or being deleted: the wait below decides.
     if (['NONE', 'UNKNOWN_TOPIC_OR_PARTITION', 'REQUEST_TIMED_OUT'].includes(answer)) return []
     const disabled = answer === 'TOPIC_DELETION_DISABLED'
     const hint = disabled ? 'set delete.topic.enable=true in the broker' : resetCommand(options, [name])
     return [error('RESET_NOT_DELETED', name, { found: `Kafka refused to delete it: ${answer}`, hint })]
   })
   const refused = new Set(findings.map(({ subject }) => subject))
-  const stillThere = async () => {
-    // One of the same name but with another id was made meanwhile, by a producer on a broker that lets them.
+  const stillPresent = async () => {
+    // A topic with the same name but a different id is a new one, which a producer created where the broker allows auto-creation.
     const { topics } = await cluster.send(metadata)
     const present = new Map(topics.map(({ name, id }) => [name, id]))
     return names.filter((name) => !refused.has(name) && present.has(name) && present.get(name) === ids.get(name))
   }
-  const left = await readUntil(stillThere, ({ length }) => length === 0, { timeoutMs: options.timeoutMs, pollMs: 50 })
+  const left = await readUntil(stillPresent, ({ length }) => length === 0, { timeoutMs: options.timeoutMs, pollMs: 50 })
   const late = left.map((name) => {
-    const found = `still there ${options.timeoutMs / 1000} s after its deletion`
+    const found = `still exists ${options.timeoutMs / 1000} s after its deletion`
     return error('RESET_NOT_DELETED', name, { found, hint: resetCommand(options, [name]) })
   })
   return [...findings, ...late]
 }
 
 /**
- * Creates declared topics that do not exist, waiting for deletions that are still under way, as create-topics does.
- * @returns findings for those that are not as declared
+ * Creates declared topics that do not exist, like create-topics; waits for deletions that are still in progress.
+ * @returns findings for topics that do not match their declaration
  */
 export async function recreateTopics(
   cluster: Cluster,
@@ -65,9 +65,9 @@ export async function recreateTopics(
 }
 
 /**
- * Deletes what the groups have committed for the topics. Kafka does so when a topic is deleted, but a reader that was at work then may
- * have committed afterwards.
- * @returns findings for what could not be deleted
+ * Deletes the offsets that the groups have committed for the topics. Kafka deletes them with a topic, but an active consumer may have
+ * committed again after that.
+ * @returns findings for groups whose offsets could not be deleted
  */
 export async function clearOffsets(
   cluster: Cluster,
@@ -81,27 +81,30 @@ export async function clearOffsets(
       .map((name) => ({ name, partitions: committed.filter((c) => c.topic === name).map((c) => c.partition) }))
       .filter(({ partitions }) => partitions.length > 0)
     if (topics.length === 0) continue
-    options.log(`Clearing the offsets of group ${id}`)
+    options.log(`Deleting the offsets of group ${id}`)
     const coordinator = await cluster.send(findCoordinator(id))
     const outcome =
       coordinator.error === 'NONE'
         ? await cluster.sendTo(coordinator.brokerId, deleteGroupOffsets(id, topics))
         : coordinator.error
-    // A group that ended meanwhile has no offsets; partitions that the topic had before have none any more.
+    // A group that no longer exists has no offsets, nor do partitions that only the old topic had.
     if (['NONE', 'GROUP_ID_NOT_FOUND', 'UNKNOWN_TOPIC_OR_PARTITION'].includes(outcome)) continue
     const active = ['GROUP_SUBSCRIBED_TO_TOPIC', 'NON_EMPTY_GROUP'].includes(outcome)
     const hint = active ? withoutReaders(id, resetCommand(options)) : resetCommand(options)
     findings.push(
-      error('RESET_OFFSETS', `group ${id}`, { found: `its offsets of these topics stay: ${outcome}`, hint }),
+      error('RESET_OFFSETS', `group ${id}`, {
+        found: `its offsets for these topics were not deleted: ${outcome}`,
+        hint,
+      }),
     )
   }
   return findings
 }
 
-/** A failure of a step that lost the broker, with what the next run does about it. */
+/** Returns the failure with the hint to run the reset again. */
 export function interrupted(failure: unknown): unknown {
   if (!(failure instanceof OpsError)) return failure
-  const hint = 'restore the broker, then run the reset again: it finishes what this one began'
+  const hint = 'restore the broker, then run the reset again to complete it'
   const findings = failure.findings.map((each) => ({ ...each, hint }))
   return new OpsError(failure.exitCode, findings, failure)
 }

@@ -1,4 +1,4 @@
-/** What reset-kafka does, from the survey to the proof. */
+/** Implements reset-kafka, from the survey to the verification. */
 import { confirmWord, requireTerminal } from '../command/confirm.mts'
 import { onInterrupt } from '../command/interrupt.mts'
 import { count } from '../common/count.mts'
@@ -13,7 +13,7 @@ import { byPosition } from '../topics/yaml-source.mts'
 import { clearOffsets, destroyTopics, interrupted, type ResetOptions, recreateTopics } from './apply.mts'
 import { activeFindings, guardCluster, selectTopics } from './guard.mts'
 import { readGroupsOf, readSurvey, renderSurvey, type Survey } from './survey.mts'
-import { proveReset } from './verification.mts'
+import { verifyReset } from './verification.mts'
 
 export interface ResetRequest extends ResetOptions {
   yes: boolean
@@ -23,23 +23,23 @@ export interface ResetRequest extends ResetOptions {
 
 export interface ResetOutcome {
   findings: Finding[]
-  /** For people: the survey when nothing is to change, else what came of it; absent where the findings say it all. */
+  /** The survey on a dry run, otherwise the outcome; absent if the findings are the whole outcome. */
   text?: string
   survey: Survey
-  /** The answer to the question was No: nothing was changed. */
+  /** The user declined: nothing was changed. */
   declined?: true
 }
 
 const WORD = 'reset'
 
 /**
- * Resets topics, after asking. Until the answer nothing is changed, and Ctrl-C means No.
- * @throws {OpsError} exit code 2 for wrong use and mistakes of the file; 3 when the broker does not answer
+ * Resets topics after asking for confirmation. Until then nothing is changed, and Ctrl-C declines.
+ * @throws {OpsError} exit code 2 for usage errors and mistakes in the file; 3 when the broker does not answer
  */
 export async function resetKafka(settings: Settings, request: ResetRequest): Promise<ResetOutcome> {
   const { yes, dryRun, force, only, all, clusterId, file, timeoutMs, log } = request
   if (!yes && !dryRun) requireTerminal('reset-kafka', 'no terminal to ask on', 'add --yes, or --dry-run')
-  let uncover = onCtrlC('Declined: nothing was changed')
+  let release = onCtrlC('Declined: nothing was changed')
   const declared = readDeclaredTopics(settings, file)
   const cluster = await openCluster(settings, { timeoutMs, log })
   try {
@@ -57,33 +57,33 @@ export async function resetKafka(settings: Settings, request: ResetRequest): Pro
     if (exitCodeOf(active) !== 0) return { findings: active, survey }
     if (!yes) {
       const records = count.format(survey.topics.reduce((sum, topic) => sum + topic.records, 0))
-      const question = `This destroys ${records} records in ${survey.topics.length} topics, for good.`
-      const answer = await confirmWord(`${question} Type "${WORD}" to go on [No]: `, WORD)
+      const question = `This permanently deletes ${records} records in ${survey.topics.length} topics.`
+      const answer = await confirmWord(`${question} Type "${WORD}" to continue [No]: `, WORD)
       if (!answer) return { findings: [], text: 'Declined: nothing was changed', survey, declined: true }
-      // Minutes may have gone by since the survey.
+      // Minutes may have passed since the survey.
       const since = activeFindings(await readGroupsOf(cluster, settings, names, timeoutMs), force, request)
       if (exitCodeOf(since) !== 0) return { findings: since, survey }
     }
-    uncover()
-    uncover = onCtrlC('Interrupted: run it again, and it finishes what this run began')
+    release()
+    release = onCtrlC('Interrupted: run it again to complete the reset')
     const findings = await carryOut(cluster, settings, survey, topics, request).catch((failure: unknown) => {
       throw interrupted(failure)
     })
     const bad = exitCodeOf(findings) !== 0
-    const forGood = names.filter((name) => !declaredNames.includes(name))
+    const undeclared = names.filter((name) => !declaredNames.includes(name))
     const lines = [
-      topics.length > 0 ? `Reset and proven: ${topics.map(({ name }) => name).join(', ')}` : '',
-      forGood.length > 0 ? `Deleted for good: ${forGood.join(', ')}` : '',
+      topics.length > 0 ? `Reset and verified: ${topics.map(({ name }) => name).join(', ')}` : '',
+      undeclared.length > 0 ? `Permanently deleted: ${undeclared.join(', ')}` : '',
     ]
-    const outcome = bad ? 'The reset is not complete' : lines.filter(Boolean).join('\n')
+    const outcome = bad ? 'The reset is incomplete' : lines.filter(Boolean).join('\n')
     return { findings: [...findings, ...active], text: outcome, survey }
   } finally {
-    uncover()
+    release()
     cluster.close()
   }
 }
 
-/** Nothing may be deleted that could not be created again. */
+/** Checks before anything is deleted that the declared topics can be created. */
 async function checkDeclaration(cluster: Cluster, topics: DeclaredTopic[], timeoutMs: number): Promise<void> {
   const others = (await readTopics(cluster, [])).filter(({ name }) => !topics.some((topic) => topic.name === name))
   const mistakes = await clusterMistakes(cluster, topics, planTopics(topics, others), timeoutMs)
@@ -97,34 +97,29 @@ async function carryOut(
   topics: DeclaredTopic[],
   options: ResetRequest,
 ): Promise<Finding[]> {
-  const kept = await destroyTopics(
-    cluster,
-    survey.topics.map(({ name }) => name),
-    options,
-  )
-  const deleted = topics.filter(({ name }) => !kept.some(({ subject }) => subject === name))
-  if (deleted.length === 0) return kept
+  const present = survey.topics.map(({ name }) => name)
+  const undeleted = await destroyTopics(cluster, present, options)
+  const deleted = topics.filter(({ name }) => !undeleted.some(({ subject }) => subject === name))
+  if (deleted.length === 0) return undeleted
   const failed = await recreateTopics(cluster, deleted, options)
-  const made = deleted.filter(({ name }) => !failed.some(({ subject }) => subject === name))
-  const names = made.map(({ name }) => name)
-  const uncleared = await clearOffsets(
+  const recreated = deleted.filter(({ name }) => !failed.some(({ subject }) => subject === name))
+  const names = recreated.map(({ name }) => name)
+  const readGroups = () => readGroupsOf(cluster, settings, names, options.timeoutMs)
+  const uncleared = await clearOffsets(cluster, await readGroups(), names, options)
+  options.log('Verifying the result')
+  const unverified = await verifyReset(
     cluster,
-    await readGroupsOf(cluster, settings, names, options.timeoutMs),
-    names,
+    recreated,
+    survey.topics,
+    await readGroups(),
+    options.timeoutMs,
     options,
   )
-  options.log('Proving the result')
-  const groups = await readGroupsOf(cluster, settings, names, options.timeoutMs)
-  return [
-    ...kept,
-    ...failed,
-    ...uncleared,
-    ...(await proveReset(cluster, made, survey.topics, groups, options.timeoutMs, options)),
-  ]
+  return [...undeleted, ...failed, ...uncleared, ...unverified]
 }
 
 /** Until the returned function is called, Ctrl-C ends the process with `message` and exit code 1. */
 function onCtrlC(message: string): () => void {
-  // Waits on the network are pending that nothing can call off; nothing has been printed on stdout that could be lost.
+  // Pending network requests cannot be canceled, so exit the process; no output on stdout can be lost.
   return onInterrupt(() => process.stderr.write(`${message}\n`, () => process.exit(1)))
 }

@@ -1,4 +1,4 @@
-/** What a reset would destroy: records, bytes and newest record of each topic, and the groups that read them. Changes nothing. */
+/** Surveys what a reset would destroy: each topic's records, bytes and newest record, and the groups that read it. Changes nothing. */
 import { count } from '../common/count.mts'
 import { table } from '../common/table.mts'
 import type { Cluster } from '../kafka/cluster.mts'
@@ -11,30 +11,30 @@ import type { Settings } from '../settings/settings.mts'
 export interface TopicLoss {
   name: string
   id: string
-  /** Declared topics are created again; others are only deleted. */
+  /** Declared topics are recreated; others are only deleted. */
   declared: boolean
-  /** High watermarks less low watermarks. */
+  /** The sum of high watermarks minus low watermarks. */
   records: number
-  /** On the brokers' disks, all copies. */
+  /** Bytes of all replicas on the brokers' disks. */
   bytes: number
   /** Milliseconds since 1970 of the newest record; undefined when there is none. */
   newestMs?: number
-  /** Partitions that do not report their offsets, as without a leader, and whose records could not be counted. */
+  /** The number of partitions whose records are not counted, because they do not report their offsets, for example without a leader. */
   uncounted: number
 }
 
 export interface Survey {
   clusterId: string
   topics: TopicLoss[]
-  /** Declared topics that the cluster lacks: they are only created. */
+  /** Declared topics that do not exist: they are only created. */
   missing: string[]
-  /** Groups that read one of the topics, by subscription or by what they have committed. */
+  /** Groups that are subscribed to one of the topics or have committed offsets for it. */
   groups: ConsumerGroup[]
 }
 
 /**
  * Surveys the named topics.
- * @param names declared topics first; those of `declaredNames` that do not exist are reported as missing
+ * @param names the topics, declared ones first; those in `declaredNames` that do not exist are reported as missing
  */
 export async function readSurvey(
   cluster: Cluster,
@@ -70,7 +70,7 @@ export async function readSurvey(
   return { clusterId: seen.clusterId, topics: losses, missing, groups }
 }
 
-/** The groups that read one of the named topics, or may do so, by subscription or by what they have committed. */
+/** Returns the groups that are or may be subscribed to one of the named topics, or have committed offsets for it. */
 export async function readGroupsOf(
   cluster: Cluster,
   settings: Settings,
@@ -81,7 +81,7 @@ export async function readGroupsOf(
   const groups = await readSettledGroups(cluster, settings, timeoutMs)
   return (
     groups
-      // One that does not report what it reads may read these.
+      // A group that does not report its subscription may read these topics.
       .filter(
         ({ subscribed, committed }) =>
           !subscribed || [...subscribed, ...committed.map(({ topic }) => topic)].some(reads),
@@ -90,14 +90,14 @@ export async function readGroupsOf(
   )
 }
 
-/** Bytes as people read them, to at least three digits: 1,536 → "1.50 KB" (of 1,024). */
+/** Formats bytes with at least three significant digits, in units of 1,024: 1,536 → "1.50 KB". */
 export function formatBytes(bytes: number): string {
   const power = bytes < 1 ? 0 : Math.min(4, Math.floor(Math.log2(bytes) / 10))
   const units = bytes / 1024 ** power
   return `${power === 0 || units >= 100 ? Math.round(units) : units.toPrecision(3)} ${['B', 'KB', 'MB', 'GB', 'TB'][power]}`
 }
 
-/** A survey for people: a line a topic, then a line a group. */
+/** Renders a survey with one line per topic, then one line per group. */
 export function renderSurvey({ clusterId, topics, missing, groups }: Survey): string {
   const rows = [
     ['topic', 'records', 'on disk', 'newest record', ''],
@@ -107,7 +107,7 @@ export function renderSurvey({ clusterId, topics, missing, groups }: Survey): st
       formatBytes(bytes),
       newestMs === undefined ? '-' : formatTime(newestMs),
       [
-        declared ? '' : 'not declared: deleted for good',
+        declared ? '' : 'not declared: permanently deleted',
         uncounted > 0 ? `${uncounted} partitions do not report their offsets and are not counted` : '',
       ]
         .filter(Boolean)

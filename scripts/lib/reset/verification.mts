@@ -1,4 +1,4 @@
-/** Proves a reset: other topics than before, empty, as declared, and nothing committed beyond their ends. */
+/** Verifies a reset: the topics are new, empty and as declared, and no offset is committed beyond their ends. */
 import { error, type Finding, unknown, warning } from '../common/findings.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import type { ConsumerGroup } from '../kafka/groups.mts'
@@ -9,17 +9,17 @@ import { planFindings } from '../topics/report.mts'
 import { type ResetScope, resetCommand, withoutReaders } from './hint.mts'
 import type { TopicLoss } from './survey.mts'
 
-/** The id in the answer of a broker without topic ids, as before 2.8. */
+/** The topic id that brokers without topic ids (before 2.8) report. */
 const NO_ID = '0'.repeat(32)
 
 /**
- * What does not hold of a reset.
- * @param before the topics as they were
- * @param groups read after the topics were made
- * @param timeoutMs to wait for partitions that do not report where they end; one that still does not is not proven
- * @param scope what the run is to reset, for the hints; everything declared unless given
+ * Returns a finding for each way in which a reset is incomplete.
+ * @param before the topics before the reset
+ * @param groups read after the topics were recreated
+ * @param timeoutMs how long to wait for partitions that do not report their end offset; they are then reported as unverified
+ * @param scope the scope of the run, for the hints; everything declared unless given
  */
-export async function proveReset(
+export async function verifyReset(
   cluster: Cluster,
   topics: readonly DeclaredTopic[],
   before: readonly TopicLoss[],
@@ -31,7 +31,7 @@ export async function proveReset(
   const findings = planFindings(await readTopicPlan(cluster, topics), scope.file)
   const { topics: now, high, unread } = await readEnds(cluster, names, timeoutMs)
   for (const [name, partitions] of unread) {
-    const found = `no high watermark of partitions ${partitions.join(', ')} in ${timeoutMs / 1000} s`
+    const found = `no high watermark from partitions ${partitions.join(', ')} within ${timeoutMs / 1000} s`
     const hint = `./scripts/health-check.mts --only kafka, then: ${resetCommand(scope, [name])}`
     findings.push(unknown('RESET_UNPROVEN', name, { found, hint }))
   }
@@ -44,13 +44,15 @@ export async function proveReset(
       .filter(({ topic }) => topic === name)
       .reduce((sum, { offset }) => sum + offset, 0)
     if (records === 0) continue
-    // A new id proves that the old records are gone: these came since. Without ids the two cannot be distinguished.
+    // A new id means that the old records are gone and these are new. Without ids the two cannot be distinguished.
     const severity = id === NO_ID ? error : warning
-    findings.push(severity('RESET_WRITTEN', name, { found: `${records} records, written since it was created`, hint }))
+    findings.push(
+      severity('RESET_WRITTEN', name, { found: `${records} records, written since the topic was recreated`, hint }),
+    )
   }
   for (const { id, committed } of groups) {
     const beyond = committed.filter(({ topic, partition, offset }) => {
-      // Of a partition that did not report its end, nothing is known.
+      // Without the end of the partition there is nothing to compare with.
       if (!names.includes(topic) || unread.get(topic)?.includes(partition)) return false
       return offset > (high.get(`${topic}/${partition}`)?.offset ?? -1)
     })

@@ -1,4 +1,4 @@
-/** Carries out a plan for topics, and reads back until it holds. */
+/** Applies a topic plan, and reads the topics back until they match it. */
 import { error, type Finding } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
@@ -10,21 +10,21 @@ import { changedTopics, narrowPlan, planTopics, type TopicPlan } from './plan.mt
 import { readTopics } from './read.mts'
 
 export interface Applied {
-  /** What was done and proven, a line a topic. */
+  /** Changes that were made and verified, one line per topic. */
   done: string[]
-  /** What was not. */
+  /** Changes that failed or could not be verified. */
   findings: Finding[]
 }
 
-/** Answers that mean "not yet": an earlier deletion or the change itself is still under way, or no broker takes it just now. */
+/** Errors that mean "not yet": an earlier deletion or the change itself is still in progress, or no broker accepts it at the moment. */
 const PENDING = ['TOPIC_ALREADY_EXISTS', ...NOT_NOW]
 
 /**
- * Carries out a plan and proves it by reading back until the cluster matches and every partition has a leader. A topic whose change
- * fails does not keep others from theirs. Never deletes, shrinks, or touches a configuration key that the plan does not name.
+ * Applies a plan and verifies it by reading back until the cluster matches and every partition has a leader. A topic whose change
+ * fails does not affect the others. Never deletes or shrinks a topic, or changes a configuration key that the plan does not name.
  * @param options.log called with each step
- * @param options.file path of the declaration, for the hints, if it is another than kafka/topics.yml
- * @throws {OpsError} exit code 3, when the broker stops answering
+ * @param options.file path of the declaration, for the hints, if not kafka/topics.yml
+ * @throws {OpsError} exit code 3 when the broker stops answering
  */
 export async function applyTopicPlan(
   cluster: Cluster,
@@ -35,49 +35,49 @@ export async function applyTopicPlan(
   const names = [...touched.keys()]
   if (names.length === 0) return { done: [], findings: [] }
   const failed = new Map<string, Finding>()
-  /** Topics that cannot be created because they are there. */
+  /** Topics that cannot be created because they already exist. */
   let present: string[] = []
-  const failures = (outcomes: Map<string, Outcome>, verb: string) => {
+  const recordFailures = (outcomes: Map<string, Outcome>, verb: string) => {
     for (const [name, outcome] of outcomes) {
       if (outcome.error === 'NONE' || PENDING.includes(outcome.error)) continue
-      const found = `Kafka could not ${verb} it: ${words(outcome)}`
+      const found = `Kafka could not ${verb} the topic: ${words(outcome)}`
       failed.set(name, error('TOPIC_NOT_CHANGED', name, { found, hint: createCommand(name, file) }))
     }
   }
   let askedAtMs = 0
-  const carryOut = async (step: TopicPlan) => {
+  const send = async (step: TopicPlan) => {
     askedAtMs = performance.now()
     if (step.create.length > 0) {
       const outcomes = await askController(cluster, createTopics(step.create, { validateOnly: false }))
       present = [...outcomes].flatMap(([name, { error }]) => (error === 'TOPIC_ALREADY_EXISTS' ? [name] : []))
-      failures(outcomes, 'create')
+      recordFailures(outcomes, 'create')
     }
     const growing = step.grow.map(({ topic }) => ({ name: topic.name, to: topic.partitions }))
-    if (growing.length > 0) failures(await askController(cluster, createPartitions(growing)), 'grow')
+    if (growing.length > 0) recordFailures(await askController(cluster, createPartitions(growing)), 'grow')
     const configs = step.configure.map(({ topic, changes }) => ({
       name: topic.name,
       config: Object.fromEntries(changes.map(({ key, to }) => [key, to])),
     }))
     if (configs.length > 0) {
-      failures(await askController(cluster, setTopicConfigs(configs)), 'configure')
+      recordFailures(await askController(cluster, setTopicConfigs(configs)), 'configure')
     }
   }
 
   log(`Changing ${names.length} ${names.length === 1 ? 'topic' : 'topics'}: ${names.join(', ')}`)
-  await carryOut(plan)
+  await send(plan)
   let left = plan
   let leaderless: string[] = []
   await waitUntil(
     async () => {
       const actual = await readTopics(cluster, names)
-      const open = names.filter((name) => !failed.has(name))
-      left = narrowPlan(planTopics([...touched.values()], actual), open)
-      if (open.length === 0) return true
-      leaderless = actual.filter(({ name, leaderless: n }) => n > 0 && open.includes(name)).map(({ name }) => name)
+      const pending = names.filter((name) => !failed.has(name))
+      left = narrowPlan(planTopics([...touched.values()], actual), pending)
+      if (pending.length === 0) return true
+      leaderless = actual.filter(({ name, leaderless: n }) => n > 0 && pending.includes(name)).map(({ name }) => name)
       if (changedTopics(left).size === 0) return leaderless.length === 0
-      // Idempotent, so what has not taken effect is asked for again: a topic whose deletion was still under way is created so, and one that a
-      // producer made meanwhile gets what is declared.
-      if (performance.now() - askedAtMs >= ASK_AGAIN_MS) await carryOut(left)
+      // The requests are idempotent, so repeat those that have not taken effect. This creates a topic whose deletion was still in progress,
+      // and corrects one that a producer has created in the meantime.
+      if (performance.now() - askedAtMs >= ASK_AGAIN_MS) await send(left)
       return false
     },
     { timeoutMs, pollMs: 20 },
@@ -85,18 +85,18 @@ export async function applyTopicPlan(
   const late = new Set([...changedTopics(left).keys(), ...leaderless].filter((name) => !failed.has(name)))
   const findings = [
     ...failed.values(),
-    ...[...late].map((name) => unproven(name, present.includes(name), timeoutMs, file)),
+    ...[...late].map((name) => unverified(name, present.includes(name), timeoutMs, file)),
   ]
   return { done: summaries(plan, (name) => !failed.has(name) && !late.has(name)), findings }
 }
 
-function unproven(name: string, isPresent: boolean, timeoutMs: number, file: string | undefined): Finding {
+function unverified(name: string, isPresent: boolean, timeoutMs: number, file: string | undefined): Finding {
   const hint = `${createCommand(name, file)} --timeout ${Math.ceil((2 * timeoutMs) / 1000)}`
-  // It may still be deleted, or the login may not see it.
   const cause = isPresent
-    ? '; it exists, and Kafka does not list it: it is being deleted, or there is no ACL for Describe'
+    ? '; it exists, but Kafka does not list it: it is being deleted, or the Describe ACL is missing'
     : ''
-  return error('TOPIC_NOT_PROVEN', name, { found: `not as declared after ${timeoutMs / 1000} s${cause}`, hint })
+  const found = `still differs from the declaration after ${timeoutMs / 1000} s${cause}`
+  return error('TOPIC_NOT_PROVEN', name, { found, hint })
 }
 
 function summaries(plan: TopicPlan, isDone: (name: string) => boolean): string[] {

@@ -1,4 +1,4 @@
-/** The declaration of the topics that a cluster has: kafka/topics.yml, written from what is there. */
+/** Writes a cluster's existing topics as a declaration in the format of kafka/topics.yml. */
 import type { ConfigValue } from '../kafka/topic-requests.mts'
 import { DURATION, HOURS } from './file.mts'
 import type { ActualTopic } from './plan.mts'
@@ -7,14 +7,14 @@ const HOUR_MS = 3_600_000
 const FIELDS = new Map<string, string>(HOURS.map(([field, key]) => [key, field]))
 
 /**
- * A declaration of these topics, of which a plan is empty. Values of the topics themselves are declared; those of the broker stand in a
- * comment, since declaring them would keep them from following the broker's.
+ * Returns a declaration of these topics that produces an empty plan. Configuration set on a topic is declared. The broker's defaults are
+ * listed in a comment only, because a declared value would no longer follow the broker's.
  */
 export function renderTopicsFile(topics: readonly ActualTopic[], clusterId: string): string {
   const sorted = topics.toSorted((a, b) => (a.name < b.name ? -1 : 1))
   const lines = [
-    `# The topics of Kafka cluster ${clusterId}, as they are. \`./scripts/create-topics.mts --file\` with this file has nothing to do there.`,
-    '# What producers key the records by is not known to Kafka: add it as `key: symbol` where a topic has a key.',
+    `# The current topics of Kafka cluster ${clusterId}. Applying this file with \`./scripts/create-topics.mts --file\` changes nothing there.`,
+    '# Kafka does not know what producers key their records by: for keyed topics, add it, for example `key: symbol`.',
     ...defaultsComment(sorted),
     ...(sorted.length > 0 ? ['topics:'] : ['topics: []']),
     ...sorted.flatMap((topic, index) => (index === 0 ? renderTopic(topic) : ['', ...renderTopic(topic)])),
@@ -32,7 +32,7 @@ function defaultsComment(topics: readonly ActualTopic[]): string[] {
   if (values.size === 0) return []
   const keys = [...values.keys()].sort()
   return [
-    "# Left out, because they are the broker's defaults where a topic does not declare them:",
+    "# Not declared: the broker's defaults, which apply to topics that do not set these keys:",
     ...keys.map((key) => `#   ${key}: ${[...(values.get(key) ?? [])].map((value) => text(value)).join(', ')}`),
   ]
 }
@@ -54,7 +54,7 @@ function renderTopic({ name, partitions, replication, config }: ActualTopic): st
   ]
 }
 
-/** A value in hours, where hours with three digits after the point say it exactly. */
+/** Returns a value in hours if at most three decimal places express it exactly, otherwise undefined. */
 function hoursOf(key: string, { value }: ConfigValue): string | undefined {
   const ms = Number(value)
   const hours = String(ms / HOUR_MS)
@@ -62,7 +62,7 @@ function hoursOf(key: string, { value }: ConfigValue): string | undefined {
   return FIELDS.has(key) && isExact && Number(hours) <= DURATION.max ? hours : undefined
 }
 
-/** A text as a scalar of YAML in which no variable begins; plain where it can only be read as itself. */
+/** Returns a YAML scalar with `$` escaped so that no variable is expanded; unquoted if it cannot be read as anything but this text. */
 function text(value: string): string {
   if (/^-?\w[\w.-]*$/.test(value) && !/^null$/i.test(value)) return value
   return JSON.stringify(value.replaceAll('$', '$$$$'))

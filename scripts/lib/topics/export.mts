@@ -1,4 +1,4 @@
-/** Reads the topics of a cluster that was made by hand, for a declaration of them. */
+/** Exports a cluster's existing topics as a declaration. */
 import { configError, error } from '../common/findings.mts'
 import { openCluster } from '../kafka/cluster.mts'
 import type { Settings } from '../settings/settings.mts'
@@ -8,13 +8,13 @@ import { readTopics } from './read.mts'
 export interface Exported {
   clusterId: string
   topics: { name: string; partitions: number; replication: number; config: Record<string, string> }[]
-  /** The declaration. */
+  /** The declaration, in the format of kafka/topics.yml. */
   yaml: string
 }
 
 /**
- * A declaration of the topics that the cluster has, without Kafka's internal ones. Changes nothing.
- * @param options.only these topics; all for none
+ * Reads the cluster's topics, except Kafka's internal ones, and returns them with their declaration. Changes nothing.
+ * @param options.only only these topics; all if empty
  * @throws {OpsError} exit code 2 for a topic in `only` that does not exist; 3 when the broker does not answer
  */
 export async function exportTopics(

@@ -1,4 +1,4 @@
-/** Reads kafka/topics.yml: what topics there should be, and every mistake in it with its line and column. */
+/** Reads kafka/topics.yml: the declared topics, and every mistake in the file with its line and column. */
 import path from 'node:path'
 import { configError, error, type Finding, reason } from '../common/findings.mts'
 import { readTextFile } from '../common/text-file.mts'
@@ -7,23 +7,23 @@ import { ROOT, type Settings } from '../settings/settings.mts'
 import { shownPath } from './hint.mts'
 import { byPosition, type YamlNode, YamlSource } from './yaml-source.mts'
 
-/** The file of the repository, the default of every command. */
+/** The default of every command. */
 const TOPICS_FILE = path.join(ROOT, 'kafka/topics.yml')
 
 export interface DeclaredTopic {
   name: string
   partitions: number
   replication: number
-  /** What the records are keyed by, if they are: growing such a topic moves its keys. */
+  /** What the records are keyed by; absent if they have no key. Growing a keyed topic moves its keys. */
   key?: string
-  /** Kafka's own keys and values, retentionHours and segmentHours included as retention.ms and segment.ms. */
+  /** Kafka's configuration keys and values; includes retentionHours and segmentHours as retention.ms and segment.ms. */
   config: Record<string, string>
   /** `file:line:column` of `name`, `partitions`, `replication` and each configuration key. */
   at: Record<string, string>
 }
 
 export interface TopicsFile {
-  /** One an entry; what is wrong in it stands at 1 or is empty, good enough to look for further mistakes. */
+  /** One per entry of the file. Invalid numbers are 1 and invalid texts empty, so that the checks can continue. */
   topics: DeclaredTopic[]
   mistakes: Finding[]
 }
@@ -39,16 +39,17 @@ const FIELDS = [
   'config',
 ] as const
 export const MIN_IN_SYNC = 'min.insync.replicas'
-/** Fields in hours, and Kafka's keys that they stand for. */
+/** Fields in hours, and the Kafka keys that they set. */
 export const HOURS = [
   ['retentionHours', 'retention.ms'],
   ['segmentHours', 'segment.ms'],
 ] as const
-/** All fields of ours that stand for keys of Kafka. */
-const OWN_FIELDS = [...HOURS, ['minInsyncReplicas', MIN_IN_SYNC]] as const
-/** Of the last, 100 years as for KAFKA_LOG_RETENTION_HOURS; of the first, more than a broker carries (Kafka advises 4,000). */
+/** All fields that set Kafka keys. */
+const KEY_FIELDS = [...HOURS, ['minInsyncReplicas', MIN_IN_SYNC]] as const
+/** More partitions than a broker supports; Kafka recommends at most 4,000. */
 const PARTITIONS = { min: 1, max: 10_000, whole: true }
 const REPLICATION = { min: 1, max: 32_767, whole: true }
+/** Hours; up to 100 years, like KAFKA_LOG_RETENTION_HOURS. */
 export const DURATION = { min: 0.001, max: 876_000, whole: false }
 
 /** Kafka's protocol has 15 bits for the length of a value. */
@@ -58,11 +59,11 @@ const MAX_BYTES = 32_767
 const LEGAL_NAME = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/
 const INTERNAL_NAMES = ['__consumer_offsets', '__transaction_state']
 
-/** The name under which Kafka's metrics know a topic; it refuses a second topic of the same one. */
+/** Returns the topic's name in Kafka's metrics. Kafka refuses a second topic with the same one. */
 export const metricName = (topic: string): string => topic.replaceAll('.', '_')
 
 /**
- * The topics that `content` declares, and its mistakes; `${NAME}` in it stands for a setting, though never for a password.
+ * Parses a declaration. `${NAME}` in it expands to a setting, but never to a secret.
  * @param file how messages name the file
  */
 export function parseTopicsFile(content: string, file: string, settings: Settings): TopicsFile {
@@ -82,9 +83,9 @@ export function parseTopicsFile(content: string, file: string, settings: Setting
     const twin = named.get(metricName(name))
     if (!twin) named.set(metricName(name), topic)
     else if (at.name) {
-      const expected = `a name of its own, see ${twin.at.name}`
+      const expected = `a unique name, see ${twin.at.name}`
       if (twin.name === name) source.report('TOPIC_TWICE', at.name, `a second "${name}"`, expected)
-      else source.report('TOPIC_COLLISION', at.name, `"${name}", in metrics the same as "${twin.name}"`, expected)
+      else source.report('TOPIC_COLLISION', at.name, `"${name}", which has the metric name of "${twin.name}"`, expected)
     }
   }
   return { topics, mistakes: source.mistakes }
@@ -107,7 +108,7 @@ function readTopic(source: YamlSource, node: unknown): DeclaredTopic {
     topic.name = name ?? ''
     topic.at.name = at('name')
     if (name !== undefined && (!LEGAL_NAME.test(name) || INTERNAL_NAMES.includes(name))) {
-      const found = LEGAL_NAME.test(name) ? `"${name}", which is Kafka's own` : `"${name}"`
+      const found = LEGAL_NAME.test(name) ? `"${name}", which is reserved by Kafka` : `"${name}"`
       source.report('TOPIC_NAME', at('name'), found, 'up to 249 of letters, digits, ".", "_", "-"; not "." or ".."')
     }
   }
@@ -120,7 +121,7 @@ function readTopic(source: YamlSource, node: unknown): DeclaredTopic {
   number('partitions', PARTITIONS)
   number('replication', REPLICATION)
   if (fields.has('key')) {
-    const key = source.text(value('key'), `${at('key')} ${label()} key`, 'what the records are keyed by')
+    const key = source.text(value('key'), `${at('key')} ${label()} key`, 'the name of the record key')
     if (key !== undefined) topic.key = key
   }
   for (const [field, kafkaKey] of HOURS) {
@@ -136,14 +137,14 @@ function readTopic(source: YamlSource, node: unknown): DeclaredTopic {
       `${at('minInsyncReplicas')} ${label()} minInsyncReplicas`,
       REPLICATION,
     )
-    // 1 is left to the broker: those of others have a default of their own.
+    // 1 keeps the broker's default, which may differ on external clusters.
     if (inSync !== undefined && inSync > 1) topic.config[MIN_IN_SYNC] = String(inSync)
   }
   const config = fields.has('config') && source.entries(value('config'), `${at('config')} ${label()} config`)
   for (const [kafkaKey, pair] of config || []) {
     const subject = `${source.at(pair.key)} ${label()} ${kafkaKey}`
-    const twin = OWN_FIELDS.find(([, other]) => other === kafkaKey)?.[0]
-    if (twin && fields.has(twin)) source.report('TOPIC_TWICE', subject, `${kafkaKey} beside ${twin}`, 'one of the two')
+    const twin = KEY_FIELDS.find(([, other]) => other === kafkaKey)?.[0]
+    if (twin && fields.has(twin)) source.report('TOPIC_TWICE', subject, `both ${kafkaKey} and ${twin}`, 'only one')
     topic.at[kafkaKey] = source.at(pair.key)
     const text = source.text(pair.value, subject, 'a value')
     const bytes = Buffer.byteLength(text ?? '')
@@ -151,21 +152,17 @@ function readTopic(source: YamlSource, node: unknown): DeclaredTopic {
     else if (text !== undefined) topic.config[kafkaKey] = text
   }
   if (Number(topic.config[MIN_IN_SYNC]) > topic.replication) {
-    // Kafka takes it, and then refuses every record that is sent with acks=all.
+    // Kafka accepts this value, but then rejects every record that is sent with acks=all.
     const subject = `${topic.at[MIN_IN_SYNC]} ${label()} ${MIN_IN_SYNC}`
-    source.report(
-      'TOPIC_MIN_IN_SYNC',
-      subject,
-      `${topic.config[MIN_IN_SYNC]}`,
-      `at most ${topic.replication}, its replication`,
-    )
+    const expected = `at most ${topic.replication}, the replication`
+    source.report('TOPIC_MIN_IN_SYNC', subject, `${topic.config[MIN_IN_SYNC]}`, expected)
   }
   return topic
 }
 
 /**
- * The topics of a file and its mistakes.
- * @throws {OpsError} exit code 2, when the file cannot be read
+ * Reads and parses a declaration file.
+ * @throws {OpsError} exit code 2 when the file cannot be read
  */
 export function readTopicsFile(settings: Settings, file: string = TOPICS_FILE): TopicsFile {
   const subject = shownPath(file)
@@ -174,15 +171,15 @@ export function readTopicsFile(settings: Settings, file: string = TOPICS_FILE): 
     content = readTextFile(file)
     if (content === undefined) throw new Error('no such file')
   } catch (failure) {
-    const hint = 'git checkout kafka/topics.yml, or --file with another'
+    const hint = 'restore it (git checkout kafka/topics.yml), or name another file with --file'
     throw configError([error('TOPICS_FILE', subject, { found: `cannot be read: ${reason(failure)}`, hint })])
   }
   return parseTopicsFile(content, subject, settings)
 }
 
 /**
- * The declared topics of a file without mistakes.
- * @throws {OpsError} exit code 2, naming every mistake with line and column
+ * Returns the topics that a file declares.
+ * @throws {OpsError} exit code 2, naming every mistake in the file with its line and column
  */
 export function readDeclaredTopics(settings: Settings, file?: string): DeclaredTopic[] {
   const { topics, mistakes } = readTopicsFile(settings, file)

@@ -1,12 +1,15 @@
-/** How unevenly topics lie over brokers, as findings. */
+/** Reports topics that are unevenly distributed over the brokers. */
 import { type Finding, warning } from '../common/findings.mts'
 import type { Metadata } from '../kafka/cluster-requests.mts'
 import type { DeclaredTopic } from './file.mts'
 import { rebalanceCommand } from './hint.mts'
-import { type Evenness, evennessOf, moved, type PlacedTopic, planPlacement } from './placement.mts'
+import { afterMoves, type Balance, balanceOf, type PlacedTopic, planPlacement } from './placement.mts'
 import { placedTopics } from './rebalance-plan.mts'
 
-/** Warnings of topics, and of all together, that lie more unevenly over the brokers than they could. */
+/**
+ * Returns a warning for each topic that a rebalance would distribute more evenly over the brokers. If there is none, returns one for all
+ * topics together where their distribution is lopsided.
+ */
 export function unevenFindings(
   { brokers, topics }: Pick<Metadata, 'brokers' | 'topics'>,
   declared: readonly DeclaredTopic[],
@@ -15,50 +18,51 @@ export function unevenFindings(
 ): Finding[] {
   const placed = placedTopics(topics, declared, only)
   const up = new Set(brokers.map(({ id }) => id))
-  const isWhole = placed.every(({ partitions }) =>
-    partitions.every(({ replicas }) => replicas.every((id) => up.has(id))),
-  )
-  // What lies on brokers that are down is not judged.
-  if (brokers.length < 2 || !isWhole) return []
+  const allUp = placed.every(({ partitions }) => partitions.every(({ replicas }) => replicas.every((id) => up.has(id))))
+  // Do not judge while a broker is down: it may come back with its replicas.
+  if (brokers.length < 2 || !allUp) return []
   const moves = planPlacement(brokers, placed)
-  // Another number of copies is a finding of its own.
+  // A wrong number of replicas is reported separately.
   const differs = ({ replication, partitions }: PlacedTopic) =>
     replication !== undefined && partitions.some(({ replicas }) => replicas.length !== replication)
   const differences = placed.flatMap((topic) => {
     const { name, replication, partitions } = topic
     if (replication === undefined || differs(topic)) return []
-    const [now, could] = [evennessOf(brokers, partitions), evennessOf(brokers, moved(topic, moves).partitions)]
+    const [now, best] = [balanceOf(brokers, partitions), balanceOf(brokers, afterMoves(topic, moves).partitions)]
     const better =
-      gap(now.copies) > Math.max(1, gap(could.copies)) || gap(now.leaders) > Math.max(1, gap(could.leaders))
-    return better || now.sharedRacks > could.sharedRacks ? [{ name, now, could }] : []
+      gap(now.replicas) > Math.max(1, gap(best.replicas)) || gap(now.leaders) > Math.max(1, gap(best.leaders))
+    return better || now.sharedRacks > best.sharedRacks ? [{ name, now, best }] : []
   })
-  const uneven = (subject: string, code: string, now: Evenness, could: Evenness, hint: string) =>
-    warning(code, subject, { found: evennessText(now), expected: evennessText(could), hint })
-  const findings = differences.map(({ name, now, could }) =>
-    uneven(name, 'TOPIC_UNEVEN', now, could, rebalanceCommand(differences.length === 1 ? [name] : only, file)),
+  const uneven = (subject: string, code: string, now: Balance, best: Balance, hint: string) =>
+    warning(code, subject, { found: balanceText(now), expected: balanceText(best), hint })
+  const findings = differences.map(({ name, now, best }) =>
+    uneven(name, 'TOPIC_UNEVEN', now, best, rebalanceCommand(differences.length === 1 ? [name] : only, file)),
   )
   const all = (list: typeof placed) =>
-    evennessOf(
+    balanceOf(
       brokers,
       list.flatMap(({ partitions }) => partitions),
     )
-  const [now, could] = [all(placed), all(placed.map((topic) => moved(topic, moves)))]
-  if (findings.length === 0 && !placed.some(differs) && isLopsided(now, could))
-    findings.push(uneven('kafka brokers', 'KAFKA_UNEVEN', now, could, rebalanceCommand(only, file)))
+  const [now, best] = [all(placed), all(placed.map((topic) => afterMoves(topic, moves)))]
+  if (findings.length === 0 && !placed.some(differs) && isLopsided(now, best))
+    findings.push(uneven('kafka brokers', 'KAFKA_UNEVEN', now, best, rebalanceCommand(only, file)))
   return findings
 }
 
 const gap = ([least, most]: readonly [number, number]): number => most - least
 
-/** Topics of few partitions lie by chance where Kafka put them: only when one broker has no half of what another has is it worth a move. */
-function isLopsided(now: Evenness, could: Evenness): boolean {
+/**
+ * Whether one broker has less than half as much as another, and a rebalance would improve that. Smaller differences are not worth a move:
+ * Kafka places topics with few partitions at random.
+ */
+function isLopsided(now: Balance, best: Balance): boolean {
   const lopsided = (before: readonly [number, number], after: readonly [number, number]) =>
     before[0] < before[1] / 2 && gap(before) > Math.max(1, gap(after))
-  return lopsided(now.copies, could.copies) || lopsided(now.leaders, could.leaders)
+  return lopsided(now.replicas, best.replicas) || lopsided(now.leaders, best.leaders)
 }
 
-function evennessText({ copies, leaders, sharedRacks }: Evenness): string {
+function balanceText({ replicas, leaders, sharedRacks }: Balance): string {
   const range = ([least, most]: readonly [number, number]) => (least === most ? `${least}` : `${least} to ${most}`)
-  const racks = sharedRacks > 0 ? `, and ${sharedRacks} copies share a rack with another` : ''
-  return `a broker holds ${range(copies)} copies and leads ${range(leaders)} partitions${racks}`
+  const racks = sharedRacks > 0 ? `, and ${sharedRacks} replicas that share a rack unnecessarily` : ''
+  return `${range(replicas)} replicas and ${range(leaders)} leaders per broker${racks}`
 }

@@ -1,38 +1,39 @@
 /**
- * Spreads items over brokers as evenly as they can lie, with the least moves: a flow of least cost, made from what is there by cancelling
- * cycles of negative cost, so that nothing moves where nothing is to be won.
+ * Distributes items evenly over brokers with as few moves as possible. This is a minimum-cost flow: starting from the current placement,
+ * cancel cycles of negative cost until none is left, so that nothing moves without a gain.
  * @see M. Klein, A Primal Method for Minimal Cost Flows, Management Science 14 (1967)
  */
 
-/** A partition whose copies are spread, or whose first copy is chosen. Brokers are indexes from 0. */
+/** A partition whose replicas are placed, or whose preferred leader is chosen. Brokers are indexes from 0. */
 export interface Item {
-  /** Index of the topic: each is spread evenly by itself first, then all together. */
+  /** Index of the topic. Each topic is balanced first, then all topics together. */
   topic: number
-  /** How many brokers it lies on; at most as many as are allowed. */
+  /** Number of brokers to place the item on; at most the number of allowed ones. */
   count: number
   allowed: readonly number[]
-  /** Where it lies now, its leader first. */
+  /** Current brokers, the leader first. */
   present: readonly number[]
 }
 
-/** An arc of the residual flow, the effect of following it and its cost: `high` first, then `low`. */
+/** An arc of the residual graph, the change that it stands for, and its cost, which is compared by `high` and then by `low`. */
 interface Arc {
   from: number
   to: number
   high: number
   low: number
-  /** Puts the item on the broker, or takes it off. */
+  /** Adds the item to the broker, or removes it. */
   change?: { item: number; broker: number; put: boolean }
 }
 
-/** What a broken rule of racks weighs against the evenness of a topic; then that of all topics, and a move, against another leader. */
+/** In `high`: the cost of a replica in a rack that has one already, which outweighs the balance of a topic. */
 const RACK = 2 ** 32
+/** In `low`: the weight of the balance of all topics, which outweighs moves, and the cost of a move, which outweighs a change of leader. */
 const [TOTAL, MOVE] = [2 ** 34, 2 ** 14]
 
 /**
- * The brokers of each item, of all ways to place them one that is best in this order: copies in as many racks as possible; each topic's
- * counts as even as possible; those of all topics together; the fewest moves; leaders that stay.
- * @param racks the index of each broker's rack; all the same for brokers without
+ * Returns the brokers of each item. Of all placements it chooses one that is best by these criteria, in order: replicas in as many racks
+ * as possible, each topic balanced, all topics together balanced, the fewest moves, the fewest changes of leader.
+ * @param racks the index of each broker's rack; all equal if brokers have no racks
  */
 export function spread(items: readonly Item[], racks: readonly number[]): number[][] {
   const brokers = racks.length
@@ -49,7 +50,7 @@ export function spread(items: readonly Item[], racks: readonly number[]): number
     ofAll[broker] = (ofAll[broker] ?? 0) + by
   }
   for (const [item, on] of placed.entries()) for (const broker of on) count(item, broker, 1)
-  // What lacks copies gets them where few are: the cycles then have little to do.
+  // Place missing replicas greedily where the load is lowest, which leaves few cycles to cancel.
   for (const [item, { topic, count: wanted, allowed }] of items.entries()) {
     const on = placed[item] as Set<number>
     while (on.size < wanted) {
@@ -62,11 +63,11 @@ export function spread(items: readonly Item[], racks: readonly number[]): number
     }
   }
 
-  // Nodes: an item; an item in a rack; a topic on a broker; a broker; and the end of all.
+  // Nodes, in the order of the flow: an item; an item in a rack; a topic on a broker; a broker; the sink.
   const inRack = (item: number, rack: number) => items.length + item * rackCount + rack
   const onBroker = (topic: number, broker: number) => items.length * (1 + rackCount) + topic * brokers + broker
-  const whole = (broker: number) => items.length * (1 + rackCount) + topics * brokers + broker
-  const end = whole(brokers)
+  const brokerNode = (broker: number) => items.length * (1 + rackCount) + topics * brokers + broker
+  const sink = brokerNode(brokers)
   const arcs = (): Arc[] => {
     const found: Arc[] = []
     const both = (
@@ -83,10 +84,10 @@ export function spread(items: readonly Item[], racks: readonly number[]): number
       const on = placed[item] as Set<number>
       const used = new Array<number>(rackCount).fill(0)
       for (const broker of on) used[racks[broker] ?? 0] = (used[racks[broker] ?? 0] ?? 0) + 1
-      for (const [rack, copies] of used.entries()) {
+      for (const [rack, replicas] of used.entries()) {
         const second = rackCount > 1 ? RACK : 0
-        const [add, take] = [copies > 0 ? second : 0, copies > 1 ? -second : 0]
-        both(item, inRack(item, rack), copies, { high: add, low: 0 }, { high: take, low: 0 })
+        const [add, take] = [replicas > 0 ? second : 0, replicas > 1 ? -second : 0]
+        both(item, inRack(item, rack), replicas, { high: add, low: 0 }, { high: take, low: 0 })
       }
       for (const broker of allowed) {
         const [outer, inner] = [inRack(item, racks[broker] ?? 0), onBroker(topic, broker)]
@@ -96,15 +97,15 @@ export function spread(items: readonly Item[], racks: readonly number[]): number
         else found.push({ from: outer, to: inner, high: 0, low: move, change: { item, broker, put: true } })
       }
     }
-    // What one more adds to the sum of squares of the counts, which is least where they are even.
+    // The cost is the sum of the squared counts, which is lowest when they are equal: one more adds 2n + 1, one less subtracts 2n - 1.
     for (let topic = 0; topic < topics; topic++)
       for (const [broker, n] of (ofTopic[topic] ?? []).entries())
-        both(onBroker(topic, broker), whole(broker), n, { high: 2 * n + 1, low: 0 }, { high: 1 - 2 * n, low: 0 })
+        both(onBroker(topic, broker), brokerNode(broker), n, { high: 2 * n + 1, low: 0 }, { high: 1 - 2 * n, low: 0 })
     for (const [broker, n] of ofAll.entries())
-      both(whole(broker), end, n, { high: 0, low: (2 * n + 1) * TOTAL }, { high: 0, low: (1 - 2 * n) * TOTAL })
+      both(brokerNode(broker), sink, n, { high: 0, low: (2 * n + 1) * TOTAL }, { high: 0, low: (1 - 2 * n) * TOTAL })
     return found
   }
-  for (let cycle = negativeCycle(arcs(), end + 1); cycle; cycle = negativeCycle(arcs(), end + 1))
+  for (let cycle = negativeCycle(arcs(), sink + 1); cycle; cycle = negativeCycle(arcs(), sink + 1))
     for (const { change } of cycle) {
       if (!change) continue
       const { item, broker, put } = change
@@ -115,12 +116,13 @@ export function spread(items: readonly Item[], racks: readonly number[]): number
   return placed.map((on) => [...on])
 }
 
+/** Compares lexicographically. */
 const compare = (a: readonly number[], b: readonly number[]): number => {
   const at = a.findIndex((value, index) => value !== b[index])
   return at < 0 ? 0 : (a[at] ?? 0) - (b[at] ?? 0)
 }
 
-/** A cycle of arcs whose costs come to less than nothing; undefined where there is none. (Bellman and Ford.) */
+/** Returns a cycle of arcs with a negative total cost, or undefined if there is none (Bellman-Ford). */
 function negativeCycle(arcs: readonly Arc[], nodes: number): Arc[] | undefined {
   const [high, low] = [new Float64Array(nodes), new Float64Array(nodes)]
   const by = new Array<Arc | undefined>(nodes)
@@ -142,7 +144,7 @@ function negativeCycle(arcs: readonly Arc[], nodes: number): Arc[] | undefined {
   return undefined
 }
 
-/** A cycle among the arcs by which nodes were last reached: only one of negative cost closes. */
+/** Returns a cycle in the predecessor graph, where every cycle has a negative cost. */
 function cycleOf(by: readonly (Arc | undefined)[]): Arc[] | undefined {
   const seen = new Int32Array(by.length)
   for (let start = 0; start < by.length; start++) {

@@ -1,4 +1,4 @@
-/** Which brokers should hold the copies of each partition, and lead it. */
+/** Plans which brokers hold the replicas of each partition, and which one leads it. */
 import { type Item, spread } from './min-cost-flow.mts'
 
 export interface PlacedPartition {
@@ -9,18 +9,18 @@ export interface PlacedPartition {
 
 export interface PlacedTopic {
   name: string
-  /** Copies that each partition should have; undefined leaves the topic where it is, and only counts it. */
+  /** Replicas that each partition should have; if undefined, the topic does not move but counts towards each broker's load. */
   replication: number | undefined
   partitions: readonly PlacedPartition[]
 }
 
 export interface RackedBroker {
   id: number
-  /** Racks count only where every broker has one, as for Kafka itself. */
+  /** Racks are considered only if every broker has one, as in Kafka. */
   rack: string | null
 }
 
-/** A partition's brokers before and after; the same in another order makes another its leader, and moves no data. */
+/** A partition's brokers before and after. The same brokers in a different order change only the preferred leader and copy no data. */
 export interface Move {
   topic: string
   partition: number
@@ -29,9 +29,9 @@ export interface Move {
 }
 
 /**
- * The moves after which every partition has as many copies as declared, in as many racks as possible, and each topic, then all of them, have as
- * even counts of copies and of leaders on the brokers as possible: the fewest that do. Empty where it is so already.
- * @param brokers those that are up; copies elsewhere are placed again
+ * Returns the smallest set of moves that gives every partition its declared number of replicas, in as many racks as possible, and
+ * distributes the replicas and leaders of each topic, then of all topics, as evenly over the brokers as possible.
+ * @param brokers the brokers that are up; replicas on other brokers are placed on these
  */
 export function planPlacement(brokers: readonly RackedBroker[], topics: readonly PlacedTopic[]): Move[] {
   const ids = brokers.map(({ id }) => id).sort((a, b) => a - b)
@@ -69,7 +69,7 @@ export function planPlacement(brokers: readonly RackedBroker[], topics: readonly
   })
 }
 
-/** The index of each broker's rack, brokers in the order of their ids. */
+/** Returns the index of each broker's rack, ordered by broker id; 0 for all if a broker has no rack. */
 function racksOf(brokers: readonly RackedBroker[]): number[] {
   const sorted = brokers.toSorted((a, b) => a.id - b.id)
   if (sorted.some(({ rack }) => !rack)) return sorted.map(() => 0)
@@ -77,14 +77,17 @@ function racksOf(brokers: readonly RackedBroker[]): number[] {
   return sorted.map(({ rack }) => names.indexOf(rack))
 }
 
-/** How evenly partitions lie: the fewest and the most that a broker holds and leads, and copies that share a rack without need. */
-export interface Evenness {
-  copies: readonly [number, number]
+/** How evenly partitions are distributed over the brokers. */
+export interface Balance {
+  /** The fewest and the most replicas on a broker. */
+  replicas: readonly [number, number]
+  /** The fewest and the most partitions of which a broker is the preferred leader. */
   leaders: readonly [number, number]
+  /** Replicas that share a rack although another rack has none of their partition. */
   sharedRacks: number
 }
 
-export function evennessOf(brokers: readonly RackedBroker[], partitions: readonly PlacedPartition[]): Evenness {
+export function balanceOf(brokers: readonly RackedBroker[], partitions: readonly PlacedPartition[]): Balance {
   const racks = new Map(brokers.every(({ rack }) => rack) ? brokers.map(({ id, rack }) => [id, rack]) : [])
   const rackCount = new Set(racks.values()).size
   const range = (count: (id: number) => number): [number, number] => {
@@ -94,14 +97,14 @@ export function evennessOf(brokers: readonly RackedBroker[], partitions: readonl
   const shared = ({ replicas }: PlacedPartition) =>
     Math.min(replicas.length, rackCount) - new Set(replicas.map((id) => racks.get(id))).size
   return {
-    copies: range((id) => partitions.filter(({ replicas }) => replicas.includes(id)).length),
+    replicas: range((id) => partitions.filter(({ replicas }) => replicas.includes(id)).length),
     leaders: range((id) => partitions.filter(({ replicas }) => replicas[0] === id).length),
     sharedRacks: rackCount > 0 ? partitions.reduce((sum, each) => sum + Math.max(0, shared(each)), 0) : 0,
   }
 }
 
-/** The topic as it is after the moves. */
-export function moved(topic: PlacedTopic, moves: readonly Move[]): PlacedTopic {
+/** Returns the topic as it is after the moves. */
+export function afterMoves(topic: PlacedTopic, moves: readonly Move[]): PlacedTopic {
   const after = new Map(moves.filter((move) => move.topic === topic.name).map(({ partition, to }) => [partition, to]))
   const partitions = topic.partitions.map(({ index, replicas }) => ({ index, replicas: after.get(index) ?? replicas }))
   return { ...topic, partitions }

@@ -1,45 +1,45 @@
-/** Compares the declared topics with those of the cluster: what to create, grow, configure, and what cannot be changed. */
+/** Compares the declared topics with the cluster's: what to create, grow and configure, and what cannot be changed. */
 import type { ConfigValue } from '../kafka/topic-requests.mts'
 import { type DeclaredTopic, MIN_IN_SYNC } from './file.mts'
 
 export interface ActualTopic {
   name: string
   partitions: number
-  /** Of the partition that has the fewest copies. */
+  /** The number of replicas of the partition that has the fewest. */
   replication: number
-  /** Partitions without a leader: nothing can be written to or read from them. */
+  /** The number of partitions without a leader, which can be neither written nor read. */
   leaderless: number
   config: ReadonlyMap<string, ConfigValue>
 }
 
 export interface ConfigChange {
   key: string
-  /** As people read it, a value of the broker's marked as its default. */
+  /** The current value as text, with the broker's defaults marked. */
   from: string
   to: string
 }
 
 const DEFAULT = ' (default)'
 
-/** The value that a key has before a change. */
+/** Returns the value of a key before a change. */
 export const valueBefore = ({ from }: ConfigChange): string => from.replace(DEFAULT, '')
 
 export interface TopicPlan {
   create: DeclaredTopic[]
   grow: { topic: DeclaredTopic; from: number }[]
   configure: { topic: DeclaredTopic; changes: ConfigChange[] }[]
-  /** What Kafka cannot do to a topic that holds records, or only a rebalance does; `later` waits for that. */
+  /** Differences that Kafka cannot change while the topic has records, or only with a rebalance; `later` changes have to wait for that. */
   impossible: {
     topic: DeclaredTopic
     what: 'partitions' | 'replication'
     from: number
     later?: ConfigChange[]
   }[]
-  /** Topics of the cluster that the file does not name. They are left alone. */
+  /** Topics in the cluster that are not declared. They are left alone. */
   undeclared: string[]
 }
 
-/** The plan that makes `actual` what `declared` says; `actual` without Kafka's internal topics. */
+/** Returns the plan that makes the `actual` topics, without Kafka's internal ones, match `declared`. */
 export function planTopics(declared: readonly DeclaredTopic[], actual: readonly ActualTopic[]): TopicPlan {
   const plan: TopicPlan = { create: [], grow: [], configure: [], impossible: [], undeclared: [] }
   for (const topic of declared) {
@@ -56,7 +56,7 @@ export function planTopics(declared: readonly DeclaredTopic[], actual: readonly 
       if (now?.own && sameValue(now.value ?? '', to)) return []
       return [{ key, from: now ? `${now.value ?? ''}${now.own ? '' : DEFAULT}` : 'nothing', to }]
     })
-    // With fewer copies than must be in sync, older brokers refuse what is sent with acks=all.
+    // While a topic has fewer replicas than min.insync.replicas, older brokers reject records sent with acks=all.
     const later = all.filter(({ key, to }) => key === MIN_IN_SYNC && Number(to) > replication)
     const changes = all.filter((change) => !later.includes(change))
     if (replication !== topic.replication) {
@@ -73,7 +73,7 @@ export function planTopics(declared: readonly DeclaredTopic[], actual: readonly 
   return plan
 }
 
-/** The part of a plan that concerns the named topics; all of it for no names. */
+/** Returns the part of a plan that concerns the named topics; all of it if there are no names. */
 export function narrowPlan(plan: TopicPlan, names: readonly string[]): TopicPlan {
   if (names.length === 0) return plan
   const concerns = (name: string) => names.includes(name)
@@ -86,7 +86,7 @@ export function narrowPlan(plan: TopicPlan, names: readonly string[]): TopicPlan
   }
 }
 
-/** A plan beside a rebalance: that changes the numbers of copies, and what waits for them is changed after it. */
+/** Returns the plan to show with a rebalance, which changes the replication and is followed by the changes that wait for it. */
 export function withRebalance(plan: TopicPlan): TopicPlan {
   const waiting = plan.impossible.flatMap(({ topic, later }) => (later ? [{ topic, changes: later }] : []))
   return {
@@ -96,14 +96,14 @@ export function withRebalance(plan: TopicPlan): TopicPlan {
   }
 }
 
-/** What of a plan waited for another number of copies. */
+/** Returns the part of `now` that configures the topics whose changes had to wait for a rebalance in `before`. */
 export function laterPlan(before: TopicPlan, now: TopicPlan): TopicPlan {
   const waited = before.impossible.filter(({ later }) => later).map(({ topic }) => topic.name)
   const configure = now.configure.filter(({ topic }) => waited.includes(topic.name))
   return { create: [], grow: [], configure, impossible: [], undeclared: [] }
 }
 
-/** A plan without the changes that make the broker delete records. */
+/** Returns a plan without the changes that make the broker delete records. */
 export function withoutShortening(plan: TopicPlan): TopicPlan {
   const kept = plan.configure.map(({ topic, changes }) => ({
     topic,
@@ -112,47 +112,47 @@ export function withoutShortening(plan: TopicPlan): TopicPlan {
   return { ...plan, configure: kept.filter(({ changes }) => changes.length > 0) }
 }
 
-/** Which records a change of configuration makes the broker delete, for people; undefined for none. */
+/** Describes which records a configuration change makes the broker delete; undefined for none. */
 export function deletes(change: ConfigChange): string | undefined {
   const { key, to } = change
   if (key === CLEANUP_POLICY) return deletesByPolicy(valueBefore(change), to)
-  // What is below 0 is no limit.
+  // Negative values mean unlimited.
   const [before = Number.NaN, after = Number.NaN] = [valueBefore(change), to].map((value) => {
     const number = Number.parseInt(value, 10)
     return number < 0 ? Number.POSITIVE_INFINITY : number
   })
   if (!(after < before)) return undefined
-  if (key === 'retention.ms') return `records older than ${hours(after)} (kept so far: ${hours(before)})`
+  if (key === 'retention.ms') return `records older than ${hours(after)} (retention so far: ${hours(before)})`
   if (key === 'retention.bytes')
-    return `the oldest records beyond ${after} B a partition (kept so far: ${bytes(before)})`
+    return `the oldest records beyond ${after} B per partition (retention so far: ${bytes(before)})`
   return undefined
 }
 
-/** The key that says how the broker makes room: `delete` by age and size, `compact` by key, or both. */
+/** The key that sets how the broker discards records: `delete` by age and size, `compact` by key, or both. */
 export const CLEANUP_POLICY = 'cleanup.policy'
 
-/** @see org.apache.kafka.storage.internals.log.LogConfig, and kafka.log.Cleaner, which keeps no record without a key (3.9) */
+/** @see org.apache.kafka.storage.internals.log.LogConfig, and kafka.log.Cleaner, which drops records without a key (3.9) */
 function deletesByPolicy(from: string, to: string): string | undefined {
   const [before = [], after = []] = [from, to].map((value) => value.split(',').map((policy) => policy.trim()))
   const added = (policy: string) => after.includes(policy) && !before.includes(policy)
   const losses = [
-    ...(added('delete') ? ['records beyond retention.ms and retention.bytes, the newest of a key too'] : []),
-    ...(added('compact') ? ['records that a newer one of their key supersedes, and those without a key'] : []),
+    ...(added('delete') ? ['records beyond retention.ms and retention.bytes, including the latest of each key'] : []),
+    ...(added('compact') ? ['records superseded by a newer one with the same key, and records without a key'] : []),
   ]
-  return losses.length > 0 ? `${losses.join(', and ')} (so far: ${from})` : undefined
+  return losses.length > 0 ? `${losses.join(', and ')} (policy so far: ${from})` : undefined
 }
 
-/** To at least two digits, so that short times are no 0. */
+/** With two significant digits below an hour, so that short times do not become 0. */
 const hours = (ms: number): string =>
-  ms === Number.POSITIVE_INFINITY ? 'for ever' : `${Number((ms / 3_600_000).toPrecision(ms < 3_600_000 ? 2 : 6))} h`
-const bytes = (count: number): string => (count === Number.POSITIVE_INFINITY ? 'all' : `${count} B`)
+  ms === Number.POSITIVE_INFINITY ? 'unlimited' : `${Number((ms / 3_600_000).toPrecision(ms < 3_600_000 ? 2 : 6))} h`
+const bytes = (count: number): string => (count === Number.POSITIVE_INFINITY ? 'unlimited' : `${count} B`)
 
-/** The topics that the plan would change, each once, by name; what cannot be changed is none. */
+/** Returns the topics that the plan would change, by name. */
 export const changedTopics = ({ create, grow, configure }: TopicPlan): ReadonlyMap<string, DeclaredTopic> =>
   new Map([...create, ...[...grow, ...configure].map(({ topic }) => topic)].map((topic) => [topic.name, topic]))
 
 /**
- * Whether Kafka reads two texts as the same value: it trims lists, does not mind the case of booleans, and writes 0.50 as 0.5.
+ * Whether Kafka parses two texts as the same value: it trims list items, ignores the case of booleans, and normalizes 0.50 to 0.5.
  * @see org.apache.kafka.common.config.ConfigDef.parseType (3.9)
  */
 export function sameValue(left: string, right: string): boolean {

@@ -1,4 +1,4 @@
-/** What a rebalance of topics would move, from where to where, and what an earlier one left. */
+/** Plans a rebalance: the moves to make, and what an earlier rebalance left unfinished. */
 import { readUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import { type Metadata, metadata } from '../kafka/cluster-requests.mts'
@@ -11,27 +11,30 @@ import { type Move, type PlacedTopic, planPlacement } from './placement.mts'
 import { THROTTLED } from './throttle.mts'
 
 export interface SizedMove extends Move {
-  /** To be copied over the network; undefined where the brokers do not say. */
+  /** Bytes to copy over the network; undefined if the brokers do not report sizes. */
   bytes: number | undefined
 }
 
 export interface RebalancePlan {
   moves: SizedMove[]
-  /** Partitions of these topics that are being moved already. */
+  /** Partitions of the chosen topics that are already being reassigned. */
   moving: Reassignment[]
-  /** Topics of which others are being moved. */
+  /** Topics that were not chosen and are being reassigned. */
   others: string[]
-  /** Partitions whose first copy is in sync and does not lead. */
+  /** Partitions that are not led by their preferred broker although it is in sync. */
   elections: (TopicPartition & { from: number; to: number })[]
   /** Topics whose replication is throttled. */
   throttled: string[]
-  /** Ids of brokers that hold copies, or the only one of a partition on its way, and are down: nothing is moved meanwhile. */
+  /**
+   * Ids of brokers that are down and hold replicas of the chosen topics; replicas that are being removed count only if the partition has no
+   * leader. Nothing is moved until these brokers are back.
+   */
   down: number[]
-  /** Topics that are not moved: they would have fewer copies than must be in sync, and some brokers then refuse records. */
+  /** Topics that are not moved because they would have fewer replicas than min.insync.replicas, and some brokers then reject records. */
   unsafe: { topic: string; inSync: number; replication: number }[]
 }
 
-/** A topic's partitions with the brokers that are to hold them once what is being moved has arrived. */
+/** Returns the declared topics' partitions with the brokers that hold them once the reassignments in progress are complete. */
 export function placedTopics(
   topics: Metadata['topics'],
   declared: readonly DeclaredTopic[],
@@ -51,9 +54,9 @@ export function placedTopics(
 }
 
 /**
- * What would make the copies of the declared topics as many as declared and even over the brokers. Changes nothing.
- * @param only moves these topics; all for none
- * @throws {OpsError} exit code 2 where the login may not see what is being moved
+ * Plans the moves that give declared topics their declared replication and balance them over the brokers. Changes nothing.
+ * @param only moves only these topics; all if empty
+ * @throws {OpsError} exit code 2 if the user may not list reassignments
  */
 export async function readRebalance(
   cluster: Cluster,
@@ -61,24 +64,24 @@ export async function readRebalance(
   only: readonly string[],
 ): Promise<RebalancePlan> {
   const read = () => readOnce(cluster, declared, only)
-  // What is moved has more copies until it has arrived, and the broker that is asked may hear of that later than the controller.
-  return readUntil(read, ({ unsafe }) => unsafe.length === 0, { timeoutMs: HEARD_MS, pollMs: 250 })
+  // A partition that is moving has additional replicas, and this broker may learn that the move is complete later than the controller.
+  return readUntil(read, ({ unsafe }) => unsafe.length === 0, { timeoutMs: PROPAGATION_MS, pollMs: 250 })
 }
 
-/** Milliseconds after which a broker has heard of what the controller says. */
-const HEARD_MS = 3_000
+/** Milliseconds within which the controller's metadata reaches every broker. */
+const PROPAGATION_MS = 3_000
 
 async function readOnce(
   cluster: Cluster,
   declared: readonly DeclaredTopic[],
   only: readonly string[],
 ): Promise<RebalancePlan> {
-  // In this order: what ends between the two is then a move to where it is already.
-  const under = await readReassignments(cluster)
+  // In this order: a reassignment that completes between the two requests is then merely reported as a move to its current brokers.
+  const reassignments = await readReassignments(cluster)
   const { brokers, topics } = await cluster.send(metadata)
   const chosen = (name: string) => isChosen(name, declared, only)
-  const moving = under.filter(({ topic }) => chosen(topic))
-  const others = [...new Set(under.map(({ topic }) => topic).filter((name) => !chosen(name)))]
+  const moving = reassignments.filter(({ topic }) => chosen(topic))
+  const others = [...new Set(reassignments.map(({ topic }) => topic).filter((name) => !chosen(name)))]
   const placed = placedTopics(topics, declared, only, moving)
   const present = placed.map(({ name }) => name).filter(chosen)
   const [configs, disks] = await Promise.all([
@@ -111,20 +114,20 @@ async function readOnce(
   }
 }
 
-/** Whether a topic of this configuration has a list of throttled copies. */
+/** Whether a topic with this configuration has throttled replicas. */
 export const isThrottled = (config: ReadonlyMap<string, ConfigValue> | undefined): boolean =>
   THROTTLED.some((key) => Boolean(config?.get(key)?.value))
 
-/** Whether a topic is one of the declared, and of `only` where there are any. */
+/** Whether a topic is declared, and named in `only` unless that is empty. */
 export const isChosen = (name: string, declared: readonly DeclaredTopic[], only: readonly string[]): boolean =>
   declared.some((topic) => topic.name === name) && (only.length === 0 || only.includes(name))
 
-/** Every partition of the cluster that is being moved. @throws {Error} when the controller cannot say */
+/** Returns every reassignment in progress in the cluster. @throws {NotNow} when the controller cannot answer */
 export async function readReassignments(cluster: Cluster): Promise<Reassignment[]> {
   return (await askWhole(cluster, listReassignments)).moving
 }
 
-/** Partitions that another broker than the first of their copies leads, though that is in sync. */
+/** Returns the partitions that are not led by their preferred broker although it is in sync. */
 export function electionsOf(topics: Metadata['topics']): RebalancePlan['elections'] {
   return topics.flatMap(({ name, partitions }) =>
     partitions.flatMap(({ index, leader, replicas: [first = -1], inSync }) =>
@@ -135,17 +138,17 @@ export function electionsOf(topics: Metadata['topics']): RebalancePlan['election
   )
 }
 
-/** Bytes of a partition by the copy that has most. */
-export function sizeOf({ topic, partition }: TopicPartition, disks: ReadonlyMap<number, readonly LogDir[]>) {
-  const sizes = [...disks.values()].flatMap((dirs) => copies(dirs, { topic, partition }))
+/** Returns the bytes of a partition's largest replica, or undefined if no broker reports one. */
+export function sizeOf(partition: TopicPartition, disks: ReadonlyMap<number, readonly LogDir[]>) {
+  const sizes = [...disks.values()].flatMap((dirs) => replicaSizes(dirs, partition))
   return sizes.length > 0 ? Math.max(...sizes) : undefined
 }
 
-/** Bytes that one broker has of a partition. */
+/** Returns the bytes that one broker stores of a partition. */
 export const bytesAt = (dirs: readonly LogDir[], partition: TopicPartition): number =>
-  copies(dirs, partition).reduce((most, each) => Math.max(most, each), 0)
+  Math.max(0, ...replicaSizes(dirs, partition))
 
-const copies = (dirs: readonly LogDir[], { topic, partition }: TopicPartition): number[] =>
+const replicaSizes = (dirs: readonly LogDir[], { topic, partition }: TopicPartition): number[] =>
   dirs.flatMap(({ replicas }) =>
     replicas.filter((each) => each.topic === topic && each.partition === partition).map(({ bytes }) => bytes),
   )

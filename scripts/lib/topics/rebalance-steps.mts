@@ -1,4 +1,4 @@
-/** The steps of a rebalance. Each may be done again after an interruption. */
+/** The steps of a rebalance. Each can be repeated after an interruption. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { showProgress } from '../command/progress.mts'
 import { waitUntil } from '../common/wait.mts'
@@ -16,19 +16,19 @@ import {
 import type { SteadyCluster } from '../kafka/retrying-cluster.mts'
 import { bytesAt, electionsOf, readReassignments, sizeOf } from './rebalance-plan.mts'
 
-/** A partition on its way, and the brokers that get a copy. */
-export interface UnderWay extends TopicPartition {
+/** A partition that is being reassigned, and the brokers that get a replica. */
+interface MovingPartition extends TopicPartition {
   adding: readonly number[]
 }
 
-/** Ids of the brokers that are up. */
+/** Returns the ids of the brokers that are up. */
 export const upIn = async (cluster: Cluster): Promise<number[]> =>
   (await cluster.send(metadata)).brokers.map(({ id }) => id)
 
 const alter = (link: SteadyCluster, moves: Parameters<typeof alterReassignments>[0]): Promise<Outcomes> =>
   link.use((cluster) => askWhole(cluster, alterReassignments(moves)))
 
-/** Begins the moves. Returns those that Kafka refuses, with its reason. */
+/** Starts the moves. Returns those that Kafka refuses, with its reason. */
 export async function submit(
   link: SteadyCluster,
   moves: readonly (TopicPartition & { to: readonly number[] })[],
@@ -46,22 +46,22 @@ export async function submit(
   return new Map([...refused].filter(([, { error }]) => error !== 'NONE'))
 }
 
-/** Those of these partitions that are still being moved. */
-async function stillMoving<T extends TopicPartition>(link: SteadyCluster, under: readonly T[]): Promise<T[]> {
+/** Returns those of these partitions that are still being reassigned. */
+async function stillMoving<T extends TopicPartition>(link: SteadyCluster, partitions: readonly T[]): Promise<T[]> {
   const names = new Set((await link.use(readReassignments)).map(nameOf))
-  return under.filter((each) => names.has(nameOf(each)))
+  return partitions.filter((each) => names.has(nameOf(each)))
 }
 
-/** Milliseconds between two looks at what is copied: each lists every copy on all disks. */
-const LOOK_MS = 1_000
+/** Milliseconds between progress checks, each of which lists every replica on all disks. */
+const CHECK_MS = 1_000
 
 /**
- * True when these partitions have arrived; false when `stopped` says so, or when nothing has moved for `timeoutMs`.
- * @param options.log called with the progress now and then, off a terminal
+ * Waits until these partitions have moved. Returns false when `stopped` returns true, or without progress for `timeoutMs`.
+ * @param options.log called with the progress occasionally where there is no terminal
  */
-export async function arrival(
+export async function waitForMoves(
   link: SteadyCluster,
-  under: readonly UnderWay[],
+  partitions: readonly MovingPartition[],
   { timeoutMs, log, stopped }: { timeoutMs: number; log: (line: string) => void; stopped: () => boolean },
 ): Promise<boolean> {
   const progress = showProgress(log)
@@ -69,16 +69,16 @@ export async function arrival(
   let changedMs = performance.now()
   try {
     while (!stopped()) {
-      const left = await stillMoving(link, under)
+      const left = await stillMoving(link, partitions)
       if (left.length === 0) return true
-      const { copied, whole, mark, away } = await progressOf(link, under, left)
+      const { copied, total, mark, down } = await progressOf(link, partitions, left)
       if (mark !== seen) changedMs = performance.now()
       else if (performance.now() - changedMs > timeoutMs) return false
       seen = mark
-      const down = away.length > 0 ? `; down: ${away.join(', ')}` : ''
-      const text = `${under.length - left.length} of ${under.length} partitions moved${down}`
-      progress.show(whole > 0 ? copied / whole : undefined, text)
-      await delay(LOOK_MS)
+      const brokers = down.length > 0 ? `; down: ${down.join(', ')}` : ''
+      const text = `${partitions.length - left.length} of ${partitions.length} partitions moved${brokers}`
+      progress.show(total > 0 ? copied / total : undefined, text)
+      await delay(CHECK_MS)
     }
     return false
   } finally {
@@ -87,10 +87,14 @@ export async function arrival(
 }
 
 /**
- * Bytes of the new copies, and how many of them are there; nothing of a broker that does not say. `mark` changes while something moves: a copy
- * that is in sync grows with what is sent, and that is none; `away` are brokers that get copies and are down.
+ * Returns the total bytes of the new replicas and the bytes copied so far, without brokers that do not report sizes; `mark`, which changes
+ * with any progress; and the brokers that get replicas and are down. Replicas in sync do not count for `mark`: they grow with new records.
  */
-async function progressOf(link: SteadyCluster, under: readonly UnderWay[], left: readonly UnderWay[]) {
+async function progressOf(
+  link: SteadyCluster,
+  partitions: readonly MovingPartition[],
+  left: readonly MovingPartition[],
+) {
   const { brokers, topics, disks } = await link.use(async (cluster) => {
     const { brokers, topics } = await cluster.send(metadata)
     return { brokers, topics, disks: await readLogDirs(cluster, brokers).catch(() => new Map()) }
@@ -100,29 +104,29 @@ async function progressOf(link: SteadyCluster, under: readonly UnderWay[], left:
       partitions.map((each) => [nameOf({ topic: name, partition: each.index }), each.inSync]),
     ),
   )
-  let [copied, whole, behind, late] = [0, 0, 0, 0]
-  for (const each of under) {
+  let [copied, total, lagging, laggingBytes] = [0, 0, 0, 0]
+  for (const each of partitions) {
     const size = sizeOf(each, disks) ?? 0
-    whole += size * each.adding.length
+    total += size * each.adding.length
     if (!left.includes(each)) copied += size * each.adding.length
     else
       for (const id of each.adding) {
         const bytes = bytesAt(disks.get(id) ?? [], each)
         copied += Math.min(size, bytes)
         if (inSync.get(nameOf(each))?.includes(id)) continue
-        behind += bytes
-        late++
+        laggingBytes += bytes
+        lagging++
       }
   }
   const up = new Set(brokers.map(({ id }) => id))
-  const away = [...new Set(left.flatMap(({ adding }) => adding))].filter((id) => !up.has(id)).sort((a, b) => a - b)
-  return { copied, whole, mark: `${left.length} ${late} ${behind}`, away }
+  const down = [...new Set(left.flatMap(({ adding }) => adding))].filter((id) => !up.has(id)).sort((a, b) => a - b)
+  return { copied, total, mark: `${left.length} ${lagging} ${laggingBytes}`, down }
 }
 
-/** Takes back what has not arrived: those partitions stay where they were. True when nothing of it moves any more. */
-export async function cancel(link: SteadyCluster, under: readonly TopicPartition[], timeoutMs: number) {
-  const quiet = async () => {
-    const left = await stillMoving(link, under)
+/** Cancels unfinished reassignments, so that the partitions stay where they were. Returns whether none of them is left. */
+export async function cancel(link: SteadyCluster, partitions: readonly TopicPartition[], timeoutMs: number) {
+  const isCancelled = async () => {
+    const left = await stillMoving(link, partitions)
     if (left.length === 0) return true
     await alter(
       link,
@@ -130,13 +134,13 @@ export async function cancel(link: SteadyCluster, under: readonly TopicPartition
     )
     return false
   }
-  return (await waitUntil(quiet, { timeoutMs, pollMs: ASK_AGAIN_MS })) === true
+  return (await waitUntil(isCancelled, { timeoutMs, pollMs: ASK_AGAIN_MS })) === true
 }
 
-/** Milliseconds that leaders get to change. */
+/** Milliseconds to wait for leaders to change. */
 const ELECTION_MS = 10_000
 
-/** Lets the first copies of these topics' partitions lead, where they are in sync. */
+/** Makes the preferred brokers lead these topics' partitions where they are in sync. */
 export async function elect(link: SteadyCluster, isChosen: (topic: string) => boolean): Promise<void> {
   const led = () =>
     link.use(async (cluster) => {

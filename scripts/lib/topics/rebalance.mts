@@ -1,4 +1,4 @@
-/** Moves the copies of partitions to the brokers that a plan gives them, and leaves no throttle behind. */
+/** Runs a rebalance: reassigns replicas as planned, and removes the throttle afterwards. */
 import { onInterrupt } from '../command/interrupt.mts'
 import type { Finding } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
@@ -8,97 +8,104 @@ import type { Settings } from '../settings/settings.mts'
 import type { DeclaredTopic } from './file.mts'
 import { rebalanceCommand } from './hint.mts'
 import { isChosen, type RebalancePlan, readReassignments, readRebalance } from './rebalance-plan.mts'
-import { hindrances, leftFindings, summaries, summaryOf } from './rebalance-report.mts'
-import { arrival, cancel, elect, submit, upIn } from './rebalance-steps.mts'
-import { throttle, throttledCopies, unthrottle } from './throttle.mts'
+import { leftFindings, obstacles, summaries, summaryOf } from './rebalance-report.mts'
+import { cancel, elect, submit, upIn, waitForMoves } from './rebalance-steps.mts'
+import { throttle, throttledReplicas, unthrottle } from './throttle.mts'
 
 export interface RebalanceOptions {
   declared: readonly DeclaredTopic[]
-  /** Moves these topics; all for none. */
+  /** Moves only these topics; all if empty. */
   only: readonly string[]
-  /** Shows what would be done, and changes nothing. */
+  /** Plans only, and changes nothing. */
   dryRun: boolean
-  /** That each broker may copy, in and out; as fast as it can unless given. */
+  /** The limit of each broker's replication traffic, inbound and outbound; unlimited unless given. */
   bytesPerSecond?: number | undefined
-  /** To wait for answers, and while nothing moves. */
+  /** How long to wait for answers, and how long without progress. */
   timeoutMs: number
   log: (line: string) => void
   file?: string | undefined
 }
 
 export interface Rebalanced {
-  /** What was to be done. */
   plan: RebalancePlan
-  /** What was, a line a topic. */
+  /** What was done, one line per topic. */
   done: string[]
   findings: Finding[]
 }
 
-/** Milliseconds in which all brokers learn what has moved. */
+/** Milliseconds to wait until all brokers know what has moved. */
 const SETTLE_MS = 10_000
 
 /**
- * Makes the copies of declared topics as many as declared and even over the brokers, and lets the first of each lead. What is being moved
- * already, as after a kill, is waited for, and its throttle taken away. Ctrl-C cancels what has not arrived. Outlives the broker that it asks.
- * @throws {OpsError} exit code 2 where the login may not, 3 when no broker answers
+ * Gives declared topics their declared replication, balances them over the brokers, and makes the preferred brokers lead. Reassignments
+ * already in progress, as after a kill, are waited for and their throttle is removed. Ctrl-C cancels unfinished moves. If the broker that
+ * it is connected to fails, it continues with another.
+ * @throws {OpsError} exit code 2 when the user lacks permissions, 3 when no broker answers
  */
 export async function rebalance(settings: Settings, options: RebalanceOptions): Promise<Rebalanced> {
   const { declared, only, dryRun, timeoutMs, log, file } = options
   const link = steadyCluster(settings, { timeoutMs, log })
   const next = rebalanceCommand(only, file)
-  let asked = false
+  let interrupted = false
   let release = () => {}
-  const stopped = () => asked
+  const stopped = () => interrupted
   const read = () => link.use((cluster) => readRebalance(cluster, declared, only))
   try {
     const plan = await read()
-    const hindered = hindrances(plan, next)
-    if (dryRun || plan.down.length > 0) return { plan, done: [], findings: hindered }
+    const blocked = obstacles(plan, next)
+    if (dryRun || plan.down.length > 0) return { plan, done: [], findings: blocked }
     release = onInterrupt(() => {
-      asked = true
-      log('Cancelling what has not arrived; press Ctrl-C again to leave it to the brokers')
+      interrupted = true
+      log('Canceling unfinished moves; press Ctrl-C again to let the brokers finish them')
     })
     const { bytesPerSecond = 0 } = options
-    const throttling = bytesPerSecond > 0 ? throttledCopies(plan.moves, plan.moving) : new Map<string, never>()
-    if (throttling.size > 0) await limit(link, throttling, bytesPerSecond)
+    const throttling = bytesPerSecond > 0 ? throttledReplicas(plan.moves, plan.moving) : new Map<string, never>()
+    if (throttling.size > 0) await throttleOrUndo(link, throttling, bytesPerSecond)
     if (plan.moves.length + plan.moving.length > 0) log(summaryOf(plan, bytesPerSecond))
     const refused = await submit(link, stopped() ? [] : plan.moves, timeoutMs)
     const planned = plan.moves.map((move) => ({ ...move, adding: move.to.filter((id) => !move.from.includes(id)) }))
-    const under = [...planned, ...plan.moving].filter((each) => !refused.has(nameOf(each)))
-    const arrived = await arrival(link, under, { timeoutMs, log, stopped })
-    const quiet = arrived || (stopped() && (await cancel(link, under, timeoutMs)))
-    if (quiet) await tidy(link, [...new Set([...plan.throttled, ...throttling.keys()])])
-    // The broker that is asked may hear of it later than the controller.
+    const moving = [...planned, ...plan.moving].filter((each) => !refused.has(nameOf(each)))
+    const moved = await waitForMoves(link, moving, { timeoutMs, log, stopped })
+    const ended = moved || (stopped() && (await cancel(link, moving, timeoutMs)))
+    if (ended) await removeThrottle(link, [...new Set([...plan.throttled, ...throttling.keys()])])
+    // This broker may learn of changes later than the controller.
     const isSettled = async () => {
       const { moves, throttled } = await read()
-      return throttled.length === 0 && (!arrived || moves.every((each) => refused.has(nameOf(each))))
+      return throttled.length === 0 && (!moved || moves.every((each) => refused.has(nameOf(each))))
     }
-    if (quiet) await waitUntil(isSettled, { timeoutMs: SETTLE_MS, pollMs: 250 })
-    if (arrived) await elect(link, (name) => isChosen(name, declared, only))
+    if (ended) await waitUntil(isSettled, { timeoutMs: SETTLE_MS, pollMs: 250 })
+    if (moved) await elect(link, (name) => isChosen(name, declared, only))
     const after = await read()
     const outcome = { plan, after, refused, stopped: stopped() }
-    return { plan, done: summaries(outcome), findings: [...hindered, ...leftFindings(outcome, timeoutMs, next)] }
+    return { plan, done: summaries(outcome), findings: [...blocked, ...leftFindings(outcome, timeoutMs, next)] }
   } finally {
     release()
     link.close()
   }
 }
 
-/** Throttles these copies; takes back what it can where not all of it is possible. */
-async function limit(link: SteadyCluster, copies: ReturnType<typeof throttledCopies>, bytesPerSecond: number) {
+/** Throttles these replicas; on failure, removes as much of the throttle as it can. */
+async function throttleOrUndo(
+  link: SteadyCluster,
+  replicas: ReturnType<typeof throttledReplicas>,
+  bytesPerSecond: number,
+): Promise<void> {
   try {
-    await link.use(async (cluster) => throttle(cluster, await upIn(cluster), copies, bytesPerSecond))
+    await link.use(async (cluster) => throttle(cluster, await upIn(cluster), replicas, bytesPerSecond))
   } catch (failure) {
-    await tidy(link, [...copies.keys()]).catch(() => {})
+    await removeThrottle(link, [...replicas.keys()]).catch(() => {})
     throw failure
   }
 }
 
-/** Takes throttles away; the rates of brokers stay while others move partitions, and without a topic's list they bound nothing. */
-async function tidy(link: SteadyCluster, topics: readonly string[]): Promise<void> {
+/**
+ * Removes the throttle of these topics. The brokers' rates stay while any partition is being reassigned; they have no effect on topics
+ * without throttled replicas.
+ */
+async function removeThrottle(link: SteadyCluster, topics: readonly string[]): Promise<void> {
   if (topics.length === 0) return
   await link.use(async (cluster) => {
-    const others = (await readReassignments(cluster)).length > 0
-    await unthrottle(cluster, others ? [] : await upIn(cluster), topics)
+    const isMoving = (await readReassignments(cluster)).length > 0
+    await unthrottle(cluster, isMoving ? [] : await upIn(cluster), topics)
   })
 }

@@ -1,4 +1,4 @@
-/** A plan for topics as people read it, and as findings. */
+/** Renders a topic plan as text and as findings. */
 import { error, type Finding, type Paint, warning } from '../common/findings.mts'
 import { table } from '../common/table.mts'
 import type { DeclaredTopic } from './file.mts'
@@ -7,7 +7,7 @@ import { CLEANUP_POLICY, changedTopics, deletes, type TopicPlan, valueBefore } f
 import type { RebalancePlan } from './rebalance-plan.mts'
 import { rebalanceCount, rebalanceText, renderRebalance } from './rebalance-report.mts'
 
-/** A plan for people: a line for each change and each topic left alone. */
+/** Renders a plan with one line per change and per topic left alone. */
 export function renderPlan(plan: TopicPlan, paint: Paint): string {
   return table([
     ...plan.create.map((topic) => [paint('green', '+ create'), topic.name, describeTopic(topic)]),
@@ -39,15 +39,16 @@ export interface Synced {
   clusterId: string
   brokers: number
   plan: TopicPlan
-  /** Changes made and proven, a line each. */
+  /** Changes that were made and verified, one line each. */
   done: string[]
-  /** What a rebalance was to do, and a line a topic of what it did; undefined where none was asked for. */
+  /** The rebalance plan; undefined if no rebalance was requested. */
   placement?: RebalancePlan
+  /** What the rebalance did, one line per topic. */
   moved?: string[]
   findings: Finding[]
 }
 
-/** What came of a run, for people: the cluster, the plan, and what was done of it in so many seconds. */
+/** Renders the outcome of a run: the cluster, the plan, the changes made and the seconds that they took. */
 export function renderSynced(
   { clusterId, brokers, plan, done, placement, moved = [] }: Omit<Synced, 'findings'>,
   mode: 'apply' | 'plan' | 'check',
@@ -71,19 +72,19 @@ export function renderSynced(
   return text.filter(Boolean).join('\n')
 }
 
-/** Whether anything is to be changed. */
+/** Whether applying the plan and the rebalance would change anything. */
 export const wouldChange = ({ plan, placement }: Pick<Synced, 'plan' | 'placement'>): boolean =>
   changedTopics(plan).size > 0 || (placement !== undefined && rebalanceCount(placement) > 0)
 
-/** Partitions, replication and configuration in one line. */
+/** Describes partitions, replication and configuration in one line. */
 export function describeTopic({ partitions, replication, config }: DeclaredTopic): string {
   const settings = Object.entries(config).map(([key, value]) => `${key}=${value}`)
   return [`${partitions} partitions`, `replication ${replication}`, ...settings].join(', ')
 }
 
 /**
- * How the cluster differs from the declaration, as findings. A topic that is not declared is none.
- * @param file path of the declaration, for the hints, if it is another than kafka/topics.yml
+ * Returns a finding for each difference from the declaration; an undeclared topic is not one.
+ * @param file path of the declaration, for the hints, if not kafka/topics.yml
  */
 export function planFindings(plan: TopicPlan, file?: string): Finding[] {
   const hint = (name: string) => createCommand(name, file)
@@ -104,34 +105,37 @@ export function planFindings(plan: TopicPlan, file?: string): Finding[] {
   ]
 }
 
-/** What of a plan Kafka cannot do, with the way out. */
+/** Returns a finding for each difference that Kafka cannot change, with the alternatives. */
 export function impossibleFindings(plan: TopicPlan, file?: string): Finding[] {
   return plan.impossible.map(({ topic, what, from }) => {
     const partitions = what === 'partitions'
-    const wayOut = partitions
-      ? `./scripts/reset-kafka.mts --only ${topic.name}${fileFlag(file)} (its records are lost)`
+    const command = partitions
+      ? `./scripts/reset-kafka.mts --only ${topic.name}${fileFlag(file)} (deletes its records)`
       : rebalanceCommand([topic.name], file)
     return error(partitions ? 'TOPIC_CANNOT_SHRINK' : 'TOPIC_REPLICATION', topic.name, {
-      found: partitions ? `${from} partitions, and Kafka cannot take any away` : `replication ${from}`,
+      found: partitions ? `${from} partitions, which Kafka cannot reduce` : `replication ${from}`,
       expected: `${what}: ${topic[what]} (${topic.at[what]})`,
-      hint: `write "${what}: ${from}" there, or ${wayOut}`,
+      hint: `set "${what}: ${from}" there, or ${command}`,
     })
   })
 }
 
-/** A warning for each keyed topic that the plan grows. */
+/** Returns a warning for each keyed topic that the plan grows. */
 export function growthWarnings(plan: TopicPlan): Finding[] {
   return plan.grow
     .filter(({ topic }) => topic.key !== undefined)
     .map(({ topic, from }) =>
       warning('TOPIC_KEYS_MOVE', topic.name, {
-        found: `growth from ${from} to ${topic.partitions} partitions moves keys, so that the records of one ${topic.key} are out of order for a while`,
-        hint: 'stop its producers and let the consumers catch up before growing',
+        found: `growing from ${from} to ${topic.partitions} partitions moves keys to other partitions, so records of one ${topic.key} may be out of order for a while`,
+        hint: 'stop its producers and let its consumers catch up before growing the topic',
       }),
     )
 }
 
-/** A warning for each change of configuration that makes the broker delete records; `done` when it is made. */
+/**
+ * Returns a warning for each configuration change that makes the broker delete records.
+ * @param done whether the change is made, not only planned
+ */
 export function shorteningWarnings(plan: TopicPlan, done = false, file?: string): Finding[] {
   return plan.configure.flatMap(({ topic, changes }) =>
     changes.flatMap((change): Finding[] => {
@@ -146,7 +150,7 @@ export function shorteningWarnings(plan: TopicPlan, done = false, file?: string)
             ? `${isPolicy ? 'changed' : 'shortened'} from ${from} to ${to}: the broker deletes ${loss}`
             : `${from}; with ${to} the broker deletes ${loss}`,
           hint: done
-            ? `to keep what the broker has not deleted yet, ${declare} and run it again`
+            ? `to keep the records that the broker has not deleted yet, ${declare} and run it again`
             : `${createCommand(topic.name, file)} (deletes them), or ${declare}`,
         }),
       ]

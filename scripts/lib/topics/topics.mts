@@ -1,4 +1,4 @@
-/** What create-topics does, from the file to the proof; `npm start` does the same in its own process. */
+/** Implements create-topics, from reading the file to verifying the result; `npm start` calls it in its own process. */
 import { configError, error } from '../common/findings.mts'
 import { openCluster } from '../kafka/cluster.mts'
 import { metadata } from '../kafka/cluster-requests.mts'
@@ -18,22 +18,23 @@ import { byPosition } from './yaml-source.mts'
 export interface SyncOptions {
   /** Path of the declaration; kafka/topics.yml unless given. */
   file?: string | undefined
-  /** Only these topics; all for none. */
+  /** Only these topics; all if empty. */
   only?: readonly string[]
-  /** `plan` changes nothing and finds nothing wrong in what it would change; `check` changes nothing and reports it. */
+  /** `plan` and `check` change nothing; `check` also reports every difference as a finding. */
   mode: 'apply' | 'plan' | 'check'
-  /** Whether changes may be made that make the broker delete records, such as a shorter retention; true unless given. */
+  /** Whether to make changes that cause the broker to delete records, such as a shorter retention; true unless given. */
   mayShorten?: boolean
-  /** Moves copies between brokers too, each of which may copy so many bytes a second, if a bound is given. */
+  /** Also reassigns replicas, with an optional limit of each broker's replication traffic. */
   rebalance?: { bytesPerSecond?: number | undefined } | undefined
-  /** To wait for the broker, and again for the changes to take effect. */
+  /** How long to wait for the broker, and again for the changes to take effect. */
   timeoutMs: number
   log: (line: string) => void
 }
 
 /**
- * Makes the cluster's topics what the file declares, or says what that would take.
- * @throws {OpsError} exit code 2 with every mistake of the file, then of what the cluster finds wrong in it; 3 when the broker does not answer
+ * Makes the cluster's topics match the file, or reports the changes that this would take.
+ * @throws {OpsError} exit code 2 with every mistake in the file or, if there is none, every mistake that only the cluster can find; 3 when
+ * the broker does not answer
  */
 export async function syncTopics(settings: Settings, options: SyncOptions): Promise<Synced> {
   const { file, only = [] } = options
@@ -45,10 +46,10 @@ export async function syncTopics(settings: Settings, options: SyncOptions): Prom
   }
   if (mistakes.length > 0) throw configError(byPosition(mistakes))
   const synced = await syncDeclared(settings, topics, options)
-  return options.rebalance ? withMoves(settings, topics, options, synced) : synced
+  return options.rebalance ? syncPlacement(settings, topics, options, synced) : synced
 }
 
-/** Topics, partitions and configuration, where copies lie as they may. */
+/** Syncs topics, partitions and configuration; replica placement is not considered. */
 async function syncDeclared(
   settings: Settings,
   topics: readonly DeclaredTopic[],
@@ -63,37 +64,36 @@ async function syncDeclared(
     const wanted = narrowPlan(whole, only)
     const plan = mayShorten ? wanted : withoutShortening(wanted)
     const { clusterId, brokers } = cluster.metadata
-    const result = { clusterId, brokers: brokers.length, plan, done: [] as string[] }
-    const served = () => unservedFindings(cluster, only.length > 0 ? only : names, Math.min(TAKE_OVER_MS, timeoutMs))
-    const uneven = async () => (moving ? [] : unevenFindings(await cluster.send(metadata), topics, only, file))
-    const further = [...growthWarnings(plan), ...shorteningWarnings(wanted, mode === 'apply' && mayShorten, file)]
-    const rest = async () => [...(await served()), ...further, ...(await uneven())]
-    if (mode === 'check') return { ...result, findings: [...planFindings(plan, file), ...(await rest())] }
-    if (mode === 'plan') return { ...result, findings: [...impossibleFindings(plan, file), ...(await rest())] }
-    const { done, findings } = await applyTopicPlan(cluster, plan, { timeoutMs, log, file })
-    return {
-      ...result,
-      done,
-      findings: [...findings, ...impossibleFindings(plan, file), ...(await rest())],
-    }
+    const apply = mode === 'apply'
+    const applied = apply ? await applyTopicPlan(cluster, plan, { timeoutMs, log, file }) : { done: [], findings: [] }
+    const findings = [
+      ...applied.findings,
+      ...(mode === 'check' ? planFindings(plan, file) : impossibleFindings(plan, file)),
+      ...(await unservedFindings(cluster, only.length > 0 ? only : names, Math.min(TAKE_OVER_MS, timeoutMs))),
+      ...growthWarnings(plan),
+      ...shorteningWarnings(wanted, apply && mayShorten, file),
+      ...(moving ? [] : unevenFindings(await cluster.send(metadata), topics, only, file)),
+    ]
+    return { clusterId, brokers: brokers.length, plan, done: applied.done, findings }
   } finally {
     cluster.close()
   }
 }
 
-/** What keeps copies from being moved: what was to come before it did not. */
-const BEFORE = ['TOPIC_NOT_CHANGED', 'TOPIC_NOT_PROVEN']
+/** Findings of failed changes, after which no replicas are reassigned. */
+const FAILED = ['TOPIC_NOT_CHANGED', 'TOPIC_NOT_PROVEN']
 
-/** Moves copies after that, and then changes what waited for it. */
-async function withMoves(
+/** Reassigns replicas after {@link syncDeclared}, and then makes the changes that had to wait for that. */
+async function syncPlacement(
   settings: Settings,
   declared: readonly DeclaredTopic[],
   { file, only = [], mode, timeoutMs, log, rebalance: bounds }: SyncOptions,
   synced: Synced,
 ): Promise<Synced> {
-  if (synced.findings.some(({ code }) => BEFORE.includes(code))) return synced
+  if (synced.findings.some(({ code }) => FAILED.includes(code))) return synced
   const moving = { declared, only, ...bounds, dryRun: mode !== 'apply', timeoutMs, log, file }
   const { plan: placement, done: moved, findings } = await rebalance(settings, moving)
+  // The rebalance changes the replication, and reports what it could not change.
   const others = synced.findings.filter(({ code }) => code !== 'TOPIC_REPLICATION')
   const result = { ...synced, plan: withRebalance(synced.plan), placement, moved, findings: [...others, ...findings] }
   if (mode !== 'apply' || !synced.plan.impossible.some(({ later }) => later)) return result

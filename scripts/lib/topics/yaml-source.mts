@@ -1,4 +1,4 @@
-/** A YAML file read piece by piece, with the line and column of every mistake. */
+/** Reads values from a YAML file, and collects every mistake with its line and column. */
 import {
   type Alias,
   isAlias,
@@ -20,13 +20,13 @@ export type YamlNode = Node | null | undefined
 
 const POSITION = /^(.*):(\d+):(\d+)(?: |$)/
 
-/** What to do about a mistake whose subject begins with `file:line:column`. */
+/** Returns the hint for a mistake whose subject begins with `file:line:column`. */
 export function editHint(subject: string): string {
   const [, file, line] = POSITION.exec(subject) ?? []
   return `edit ${file}, line ${line}`
 }
 
-/** Mistakes in the order of the file; those without a position last. */
+/** Sorts mistakes by their position in the file; those without a position come last. */
 export function byPosition(mistakes: readonly Finding[]): Finding[] {
   const rank = ({ subject }: Finding) => {
     const [, , line = Number.POSITIVE_INFINITY, column = 0] = POSITION.exec(subject) ?? []
@@ -46,30 +46,30 @@ export interface Bounds {
 
 export class YamlSource {
   readonly mistakes: Finding[] = []
-  /** The outermost node; undefined when the syntax is so broken that what follows cannot be understood. */
+  /** The root node; undefined if the file is not valid YAML. */
   readonly root: YamlNode
   readonly #lines = new LineCounter()
   readonly #file: string
   readonly #lookup: Lookup
-  /** What each alias stands for: the last node before it with its anchor. Alias.resolve looks through the whole document each time. */
+  /** The target of each alias: the last node before it with that anchor. Alias.resolve would search the whole document each time. */
   readonly #targets = new Map<Alias, Node>()
 
   /**
    * @param file how messages name the file
-   * @param lookup the variables that `${NAME}` in a value may stand for
+   * @param lookup returns the value of a variable, `${NAME}` in the file
    */
   constructor(content: string, file: string, lookup: Lookup) {
     this.#file = file
     this.#lookup = lookup
-    // The library compares each key with each other one; entries() looks them up.
+    // entries() finds duplicate keys with a lookup; the library compares every pair of keys.
     const document = parseDocument(content, { prettyErrors: false, uniqueKeys: false, merge: true })
-    // By ourselves: the parser counts no lines beyond some mistakes.
+    // Count the lines here, because the parser stops counting after some errors.
     this.#lines.addNewLine(0)
     for (const { index } of content.matchAll(/\n/g)) this.#lines.addNewLine(index + 1)
     for (const { pos, code, message } of document.errors) {
-      // Some messages end in the text that they are about.
+      // Some messages end with an excerpt of the file, which may contain a secret.
       const found = code === 'MULTIPLE_DOCS' ? 'a second document' : message.replace(/: ".*/s, '')
-      this.report('YAML', this.#place(pos[0]), found, 'valid YAML')
+      this.report('YAML', this.#position(pos[0]), found, 'valid YAML')
     }
     const anchors = new Map<string, Node>()
     visit(document, {
@@ -86,27 +86,27 @@ export class YamlSource {
     this.root = this.mistakes.length === 0 ? document.contents : undefined
   }
 
-  /** `file:line:column` of a node. */
+  /** Returns a node's position as `file:line:column`. */
   at(node: unknown): string {
-    return this.#place(isNode(node) ? node.range?.[0] : undefined)
+    return this.#position(isNode(node) ? node.range?.[0] : undefined)
   }
 
-  #place(offset = 0): string {
+  #position(offset = 0): string {
     const { line, col } = this.#lines.linePos(offset)
     return `${this.#file}:${line}:${col}`
   }
 
-  /** @param subject begins with what {@link at} gave */
+  /** @param subject begins with a position from {@link at} */
   report(code: string, subject: string, found: string, expected?: string): void {
     this.mistakes.push(error(code, subject, { found, expected, hint: editHint(subject) }))
   }
 
-  /** The node itself, or the one that an alias stands for. */
+  /** Returns the node, or its target if it is an alias. */
   resolve(node: unknown): unknown {
     return isAlias(node) ? this.#targets.get(node) : node
   }
 
-  /** A scalar's text with its variables filled in; undefined after reporting what it is instead. */
+  /** Returns a scalar's text with its variables expanded; reports any other node and returns undefined. */
   text(node: YamlNode, subject: string, expected: string): string | undefined {
     const scalar = this.resolve(node)
     if (!isScalar(scalar) || scalar.value === null) {
@@ -114,7 +114,7 @@ export class YamlSource {
       return undefined
     }
     const unknown: string[] = []
-    // A plain scalar counts as it is written: what 1e3 or 010 means is for the reader of the value to decide, not for YAML.
+    // Use a plain scalar as written: the consumer of the value interprets 1e3 or 010, not YAML.
     const written = scalar.type === 'PLAIN' ? (scalar.source ?? '') : String(scalar.value)
     try {
       const value = interpolate(written, (name) => {
@@ -126,11 +126,11 @@ export class YamlSource {
     } catch (failure) {
       if (unknown.length === 0) this.report('YAML_VARIABLE', subject, reason(failure), expected)
     }
-    if (unknown.length > 0) this.report('YAML_VARIABLE', subject, unknown.join(' '), 'a setting of .env.template')
+    if (unknown.length > 0) this.report('YAML_VARIABLE', subject, unknown.join(' '), 'a setting in .env.template')
     return undefined
   }
 
-  /** A number within its bounds; undefined after reporting what it is instead. */
+  /** Returns a number within its bounds; reports any other value and returns undefined. */
   number(node: YamlNode, subject: string, { min, max, whole }: Bounds): number | undefined {
     const expected = `${whole ? 'an integer' : 'a number'} from ${min} to ${max}`
     const written = this.text(node, subject, expected)
@@ -141,7 +141,7 @@ export class YamlSource {
     return undefined
   }
 
-  /** A list's items; undefined after reporting what it is instead. */
+  /** Returns a list's items; reports any other node and returns undefined. */
   items(node: YamlNode, subject: string): unknown[] | undefined {
     const list = this.resolve(node)
     if (isSeq(list)) return list.items
@@ -150,8 +150,8 @@ export class YamlSource {
   }
 
   /**
-   * A mapping's entries by key, those of its merge keys (`<<`) included; undefined after reporting what it is instead. Reports keys beyond
-   * `known`, if that is given, but for those that `ignored` matches.
+   * Returns a mapping's entries by key, including those of its merge keys (`<<`); reports any other node and returns undefined. If `known`
+   * is given, reports and drops all other keys; those that match `ignored` are dropped without a report.
    */
   entries(node: unknown, subject: string, known?: readonly string[], ignored?: RegExp): Entries | undefined {
     const mapping = this.resolve(node)
@@ -165,12 +165,12 @@ export class YamlSource {
       if (!known || known.includes(key)) continue
       entries.delete(key)
       if (!ignored?.test(key))
-        this.report('YAML_KEY', this.at(pair.key), `the unknown key "${key}"`, `one of ${known.join(', ')}`)
+        this.report('YAML_KEY', this.at(pair.key), `unknown key "${key}"`, `one of ${known.join(', ')}`)
     }
     return entries
   }
 
-  /** Adds a mapping's own entries, then those that it merges, as far as they are not there yet. */
+  /** Adds a mapping's own entries, then those that it merges, unless their key is already present. */
   #collect(mapping: YAMLMap<Node, Node | null>, entries: Entries, seen: Set<unknown>): void {
     if (seen.has(mapping)) return
     seen.add(mapping)
@@ -196,7 +196,7 @@ export class YamlSource {
 
 type Entries = Map<string, Pair<Node, Node | null>>
 
-/** What a node is. Never its text: it is not what was expected, so it may be anything. */
+/** Describes the kind of a node. Never includes its text: since it is not what was expected, it may be a secret. */
 function describe(node: unknown): string {
   if (isMap(node)) return 'a mapping'
   if (isSeq(node)) return 'a list'
