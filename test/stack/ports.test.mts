@@ -112,7 +112,7 @@ command('names who took a port, the next free one and the variable; afterwards i
     assert.ok(next > ports.REDIS_PORT)
     assert.is(
       report.findings[0]?.hint,
-      `./scripts/check-ports.mts --write-env (sets REDIS_PORT=${next}), or end that process`,
+      `./scripts/check-ports.mts --write-env (sets REDIS_PORT=${next}), or stop that process`,
     )
     const text = await check()
     assert.is(text.exitCode, 1)
@@ -195,7 +195,7 @@ command('warns of what other machines can reach without a password of its own', 
       ]),
     )
   }
-  const plain = { 'BIND_ADDRESS 0.0.0.0': 'TLS: what is sent can be read on its way' }
+  const plain = { 'BIND_ADDRESS 0.0.0.0': 'TLS: traffic can be read in transit' }
   const open = { zookeeper: 'no password', kafka: 'no password', 'kafka-ui': 'no password', ...plain }
   assert.equal(await exposed(''), {
     ...open,
@@ -210,7 +210,7 @@ withCompose('has no setting for a port that another service publishes to all', a
   const [port = 0] = await freePorts(1)
   const { check } = await place('', { 'docker-compose.override.yml': override.replace('GRAFANA', String(port)) })
   const { exitCode, report } = await check('--docker', '--json')
-  const hint = 'unless it asks for a password: edit the ports of grafana in the compose file (127.0.0.1:PORT:PORT)'
+  const hint = 'unless it requires a password: edit the ports of grafana in the compose file (127.0.0.1:PORT:PORT)'
   assert.equal(
     [exitCode, report.findings.map((finding) => [finding.subject, finding.found, finding.hint])],
     [0, [['grafana', `*:${port} open to other machines`, hint]]],
@@ -338,7 +338,7 @@ command('--write-env does not write what the shell sets, since that wins', async
   try {
     const { exitCode, report } = await check('--write-env', '--json')
     assert.is(exitCode, 1)
-    assert.match(report.findings[0]?.hint ?? '', /^export REDIS_PORT=\d+, or end that process$/)
+    assert.match(report.findings[0]?.hint ?? '', /^export REDIS_PORT=\d+, or stop that process$/)
     assert.is(readFileSync(path.join(root, '.env'), 'utf8'), before)
   } finally {
     await held.end()
@@ -363,7 +363,7 @@ withCompose('checks what an override file adds: UDP, ranges, ports without a var
     )
     assert.is(
       taken.find(({ subject }) => subject.includes('extra'))?.hint,
-      'end that process, or edit the ports of extra in the compose file',
+      'stop that process, or edit the ports of extra in the compose file',
     )
     assert.is(state(report.ports, udp)?.owner?.pid, held[0]?.pid)
     // The engine takes the next of the range.

@@ -149,7 +149,7 @@ start('changes nothing the second time, and says so', async () => {
   const before = records()
   const { exitCode, stdout, stderr } = await run('npm', ['start'])
   assert.is(exitCode, 0, stderr)
-  assert.match(stdout, 'The stack was running already')
+  assert.match(stdout, 'The stack was already running')
   assert.equal(records(), before)
 })
 

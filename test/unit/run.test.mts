@@ -85,7 +85,7 @@ runner('ends with exit code 3 and the reason in a folder that is gone', async ()
   })
   assert.equal([exitCode, stdout], [3, ''])
   // The shell has its own say before.
-  assert.match(stderr, /Cannot run health-check\.mts: the working directory is gone\n$/)
+  assert.match(stderr, /Cannot run health-check\.mts: the working directory no longer exists\n$/)
 })
 
 runner.run()
