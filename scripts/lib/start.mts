@@ -9,7 +9,7 @@ import { type Docker, PROJECT, runningSince } from './engines/docker.mts'
 import { install } from './engines/embedded/install.mts'
 import { refuseWhileLocked } from './engines/embedded/lock.mts'
 import { startEmbedded, whileRunning } from './engines/embedded/stack.mts'
-import { chooseMode, refuseOtherFiles, refuseProduction, type StackMode } from './engines/mode.mts'
+import { chooseMode, refuseOtherComposeFiles, refuseProduction, type StackMode } from './engines/mode.mts'
 import { mountFindings } from './engines/mounts.mts'
 import { dataServicesOf } from './engines/service.mts'
 import { readHealth, renderHealth, type StackHealth } from './health/health.mts'
@@ -47,7 +47,7 @@ export async function startStack(
       ? `Starting docker-compose.yml on Docker ${chosen.docker.engineVersion} (to start without it: --embedded)`
       : `Starting the embedded stack (${chosen.because}); data in ${settings.EMBEDDED_DATA_DIR}`,
   )
-  if (mode === 'docker') refuseOtherFiles(settings)
+  if (mode === 'docker') refuseOtherComposeFiles(settings)
   else refuseProduction()
   const { findings } = await readPortStates(settings, mode)
   const conflicts = findings.filter(({ severity }) => severity === 'error')
@@ -55,8 +55,8 @@ export async function startStack(
   if (mode === 'embedded' && conflicts.length > 0) refuseWhileLocked(settings.EMBEDDED_DATA_DIR)
   if (conflicts.length > 0) throw new OpsError(1, conflicts)
   const docker = chosen.mode === 'docker' ? chosen.docker : undefined
-  const closed = docker ? mountFindings() : []
-  if (closed.length > 0) throw configError(closed)
+  const unreadable = docker ? mountFindings() : []
+  if (unreadable.length > 0) throw configError(unreadable)
   const installed = docker ? undefined : await install(settings.KAFKA_MODE, log)
   const startMs = performance.now()
   const wasRunning = installed

@@ -718,7 +718,7 @@ alone('a service that ended for a known cause is reported with it', async () => 
     findings.map(({ code, hint }) => [code, hint]),
     [['PORT_TAKEN', 'npm run ports']],
   )
-  assert.match(findings[0]?.found as string, /\(connection refused\); its log shows a port that another program holds$/)
+  assert.match(findings[0]?.found as string, /\(connection refused\); its log shows a port held by another program$/)
 })
 
 alone('Redis that still reads its append-only file is said to do so', async () => {
@@ -848,14 +848,14 @@ contained('one that does not run is unhealthy, whoever answers on its port', asy
   }
 })
 
-contained('tells of a silent one what its health check says, and after --wait the end of its log', async () => {
+contained('tells of a silent one what its health check reports, and after --wait the end of its log', async () => {
   const Health = { Status: 'unhealthy', Log: [{ Output: 'Could not connect to Redis\n' }] }
   const env = { ...fakeDocker({ Health }, '5%'), REDIS_PORT: '1' }
   const [exit, finding] = await told('redis', env)
   assert.is(exit, 'exit 1')
   assert.match(
     finding as string,
-    /\(connection refused\); its health check says "Could not connect to Redis"; its log ends with "line 7"/,
+    /\(connection refused\); its health check reports "Could not connect to Redis"; its log ends with "line 7"/,
   )
   const { exitCode, stderr } = await check(['--only', 'redis', '--wait', '1'], env)
   const lines = [3, 4, 5, 6, 7].map((line) => `  line ${line}`)
@@ -867,7 +867,7 @@ contained('one that never ran is unhealthy too', async () => {
     const env = { ...fakeDocker({ Status: 'created', FinishedAt, Health: null }, '0%'), REDIS_PORT: '1' }
     const { exitCode, findings } = await health(['--only', 'redis'], env)
     assert.equal([exitCode, findings.map(({ code }) => code)], [1, ['CONTAINER_STATE']])
-    assert.match(findings[0]?.found ?? '', /its container is created; its log ends with "line 7"$/)
+    assert.match(findings[0]?.found ?? '', /its container state is created; its log ends with "line 7"$/)
   }
 })
 
