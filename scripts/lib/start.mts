@@ -140,7 +140,7 @@ const LASTING = [
   'KAFKA_OLDER_ZOOKEEPER',
 ]
 
-/** Returns the stack's health once only {@link LASTING} problems are left, or after 30 s whatever it is. */
+/** Returns the stack's health as soon as only {@link LASTING} problems are left, or else after 30 s. */
 async function healthy(settings: Settings): Promise<StackHealth> {
   let health: StackHealth | undefined
   const options = { timeoutMs: 5_000, deep: false, ...LAG_LIMITS }

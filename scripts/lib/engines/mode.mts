@@ -14,8 +14,8 @@ export type StackMode = 'docker' | 'embedded'
 export type ChosenMode = { mode: 'docker'; docker: Docker } | { mode: 'embedded'; because: string }
 
 /**
- * Chooses how to start the stack: as `choice` requests; otherwise embedded if the embedded stack already runs, on Docker if it is available
- * with Compose v2, and embedded if not.
+ * Chooses how to start the stack. Without a `choice`: embedded if the embedded stack already runs, else on Docker if it is available with
+ * Compose v2, else embedded.
  * @throws {OpsError} if `choice` is Docker: exit code 2 while the embedded stack runs, 3 if Docker cannot be used
  */
 export async function chooseMode(dataDir: string, choice?: StackMode): Promise<ChosenMode> {

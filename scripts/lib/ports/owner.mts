@@ -24,7 +24,7 @@ export interface Holder {
   owner: Owner
 }
 
-/** Reports whether a socket on `held` blocks one on `wanted`. Either may be a wildcard; an empty address is all of IPv4 and IPv6. */
+/** Reports whether a socket on `held` blocks one on `wanted`. Either may be a wildcard; an empty address means all of IPv4 and IPv6. */
 export function overlaps(held: string, wanted: string): boolean {
   if (held === '::' || held === '' || wanted === '') return true
   if (held.includes(':') !== wanted.includes(':')) return false

@@ -80,7 +80,7 @@ function giveTerminal(): void {
     paramsValue: [master],
   })
   libc('dup2', openSync(name, flags), 0)
-  // Otherwise the shutdown would wait for an answer of the terminal.
+  // Otherwise the shutdown would wait for the terminal to answer.
   process.once('SIGTERM', () => closeSync(master))
 }
 

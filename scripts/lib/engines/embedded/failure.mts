@@ -1,4 +1,4 @@
-/** Explains by its log why a service did not start or does not answer. */
+/** Finds the reason why a service did not start or does not answer in its log. */
 import path from 'node:path'
 import { error, type Finding, OpsError } from '../../common/findings.mts'
 import { isSilent, knownCause } from '../known-causes.mts'

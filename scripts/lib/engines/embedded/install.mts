@@ -40,7 +40,7 @@ const JARS: Record<KafkaMode, { folder: string; what: string }> = {
 
 /**
  * Downloads the missing parts of the embedded stack and returns the paths of all parts.
- * @param mode the mode of Kafka, which decides about the jars
+ * @param mode the mode of Kafka, which determines the jars
  * @throws {OpsError} exit code 3 if Java or Maven is missing or a download fails; 1 if a checksum does not match
  */
 export async function install(mode: KafkaMode, log: (line: string) => void): Promise<Installed> {
