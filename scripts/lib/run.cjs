@@ -1,4 +1,4 @@
-// Runs a TypeScript file: `run.cjs SCRIPT ARG…`. Refuses a Node.js that is too old, and therefore uses only syntax that any version parses.
+// Runs a TypeScript file: `run.cjs SCRIPT ARG…`. Refuses versions of Node.js that are too old, so even those must be able to parse this file.
 // Node.js 22.18 and newer run TypeScript natively; older versions use jiti. Both cache compiled code in node_modules, or not at all if that
 // is read-only: never in the system's temporary folder, where any user of the machine could plant code.
 'use strict'

@@ -40,8 +40,8 @@ export function findHolder(holders: readonly Holder[], protocol: Protocol, addre
 }
 
 /**
- * Returns the ports that running containers publish. Empty if Docker is not installed or does not answer, or without permission: the
- * list of processes then still explains a port.
+ * Returns the ports that running containers publish. Empty if Docker is not installed, does not answer or denies access: the list of
+ * processes then still explains a port.
  * @see https://docs.docker.com/reference/cli/docker/container/ls/#format
  */
 export async function readContainerPorts(): Promise<Holder[]> {

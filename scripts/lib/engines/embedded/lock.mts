@@ -5,8 +5,9 @@ import { isFileError, readState, unusable } from './data-dir.mts'
 import { bornAt } from './processes.mts'
 
 /**
- * Locks a data folder, so that only one start or stop runs at a time; `what` names another operation that uses a folder of its own.
- * The lock is a symbolic link whose target identifies the holder: it is created atomically, and even on a full disk.
+ * Locks a folder, so that only one operation at a time uses it. The lock is a symbolic link whose target identifies the holder: it is
+ * created atomically, and even on a full disk.
+ * @param what describes the operation in the error; by default a start or stop of the stack in that data folder
  * @returns the function that releases the lock
  * @throws {OpsError} exit code 3 while another process holds the lock, or if the folder is not writable
  */

@@ -68,8 +68,8 @@ export function isAlive(record: ProcessRecord): boolean {
 const NEVER = 'never'
 
 /**
- * Returns the records in a data folder, including those of dead processes; empty if nothing was ever started. An empty, truncated or invalid
- * record, as left by a power failure, counts as that of a dead process.
+ * Returns the records in a data folder, including those of dead processes; empty if nothing was ever started. An empty, truncated or
+ * invalid record, which a power failure may leave, counts as that of a dead process.
  * @throws {OpsError} exit code 3 if this user may not read them
  */
 export function readRecords(dataDir: string): ProcessRecord[] {
