@@ -24,7 +24,7 @@ await runCommand({
   run: async ({ log }) => {
     const { stopContainers } = await import('./lib/engines/docker.mts')
     const { stopEmbedded } = await import('./lib/engines/embedded/stack.mts')
-    const { findContainers, holdsMemory } = await import('./lib/engines/inspect.mts')
+    const { findContainers, hasProcesses } = await import('./lib/engines/inspect.mts')
     const { logFile } = await import('./lib/engines/logs.mts')
     const { readSettings } = await import('./lib/settings/settings.mts')
     // Only one of the two stacks runs: once the embedded one was stopped, an engine that does not answer is no failure.
@@ -42,7 +42,7 @@ await runCommand({
       const hint = `read ${logFile(settings.EMBEDDED_DATA_DIR, name)}`
       if (how === 'killed') findings.push(error('KILLED', name, { found, hint }))
     }
-    const running = (await containers(rows.length > 0)).filter(holdsMemory)
+    const running = (await containers(rows.length > 0)).filter(hasProcesses)
     if (running.length > 0) {
       log('Stopping the containers')
       await stopContainers()

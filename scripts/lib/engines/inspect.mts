@@ -127,7 +127,7 @@ export async function readMemory(timeoutMs: number): Promise<Map<string, Memory>
 }
 
 /** True for a container that has processes, even paused ones. */
-export function holdsMemory({ state }: Container): boolean {
+export function hasProcesses({ state }: Container): boolean {
   return state === 'running' || state === 'restarting' || state === 'paused'
 }
 
