@@ -1,7 +1,7 @@
 #!/bin/sh
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /**
- * Checks before a start whether the ports of the stack are free. Changes nothing but .env, with --write-env. Exit codes: see --help.
+ * Checks before a start whether the ports of the stack are free. Changes nothing, except .env with --write-env.
  */
 import { runCommand } from './lib/command/command.mts'
 import { refuseTogether } from './lib/command/flags.mts'
@@ -13,19 +13,19 @@ import type { PortState } from './lib/ports/state.mts'
 await runCommand({
   name: './scripts/check-ports.mts',
   summary:
-    'Reports for each port of the stack whether it is free, held by this stack, or taken, and by which process or container.\n' +
-    'Tries each by a real bind, on IPv4 and IPv6. Without root the owner of another user’s process is not visible.',
+    'Reports whether each port of the stack is free, held by this stack, or taken, and by which process or container.\n' +
+    'Tests each port by binding it, on IPv4 and IPv6. Only root can see which process of another user holds a port.',
   options: {
-    'write-env': { type: 'boolean', help: 'write the next free port for each taken one to .env' },
-    docker: { type: 'boolean', help: 'check for a start on Docker (default: as npm start would choose)' },
-    embedded: { type: 'boolean', help: 'check for a start without containers' },
+    'write-env': { type: 'boolean', help: 'replace each taken port in .env with the next free one' },
+    docker: { type: 'boolean', help: 'check the ports of the Docker stack (default: as npm start chooses)' },
+    embedded: { type: 'boolean', help: 'check the ports of the embedded stack' },
   },
   example: './scripts/check-ports.mts --write-env',
   exitCodes: {
     0: 'all ports are free or held by this stack',
-    1: 'a port is taken, or its address is not on this machine, or .env could not be written',
+    1: 'a port is taken, its address is not on this machine, or .env could not be written',
     2: 'wrong use, or a mistake in the compose file or .env',
-    3: 'could not tell: no permission to try a port or to see its owner, or Docker Compose gave no answer',
+    3: 'could not tell: no permission to bind a port or to see its owner, or Docker Compose did not answer',
   },
   run: async ({ options, paint, log }) => {
     refuseTogether({ '--docker': options.docker, '--embedded': options.embedded }, './scripts/check-ports.mts --help')
@@ -59,7 +59,7 @@ await runCommand({
   },
 })
 
-/** The ports to move in .env. What the shell sets wins over .env, so there a write would change nothing. */
+/** Returns the ports to change in .env. Skips variables that the shell sets, because the shell overrides .env. */
 function changesOf(ports: readonly PortState[]): PortChange[] {
   return ports.flatMap(({ variable, port, next }) =>
     variable && next && process.env[variable] === undefined ? [{ variable, from: port, to: next }] : [],

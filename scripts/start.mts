@@ -1,7 +1,7 @@
 #!/bin/sh
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /**
- * Starts the stack: docker-compose.yml where a Docker engine answers, else the same services as plain processes. Creates missing tables and
+ * Starts the stack: docker-compose.yml if Docker is available, otherwise the same services as plain processes. Creates missing tables and
  * topics, applies changes that lose no data, checks health and prints the addresses.
  */
 import { runCommand } from './lib/command/command.mts'
@@ -10,16 +10,16 @@ import { refuseTogether } from './lib/command/flags.mts'
 await runCommand({
   name: 'npm start --',
   summary:
-    'Starts the stack and waits until it is healthy: docker-compose.yml where a Docker engine with Compose v2 answers, else the\n' +
-    'same services without containers (the embedded stack). Creates missing tables and topics, and applies changes that lose no data.',
+    'Starts the stack and waits until it is healthy: docker-compose.yml if Docker with Compose v2 is available, otherwise the same\n' +
+    'services without containers (the embedded stack). Creates missing tables and topics, and applies changes that lose no data.',
   options: {
-    docker: { type: 'boolean', help: 'use Docker, and fail if it does not answer' },
-    embedded: { type: 'boolean', help: 'use the embedded stack, even where Docker answers' },
+    docker: { type: 'boolean', help: 'use Docker; fail if it is not available' },
+    embedded: { type: 'boolean', help: 'use the embedded stack even if Docker is available' },
   },
   example: 'npm start -- --embedded',
   exitCodes: {
     0: 'the stack is up and healthy',
-    1: 'a port is taken, a service did not come up or is unhealthy',
+    1: 'a port is taken, or a service did not start or is unhealthy',
     2: 'wrong use or settings',
     3: 'could not tell: Java, Maven or Docker is missing, or a download failed',
   },

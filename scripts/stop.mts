@@ -1,8 +1,7 @@
 #!/bin/sh
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /**
- * Stops the stack: the embedded processes that a start recorded, and the containers of docker-compose.yml. Data stays. Touches
- * nothing else. Exit codes: see --help.
+ * Stops the stack: the recorded embedded processes and the containers of docker-compose.yml. Touches nothing else and keeps all data.
  */
 import { runCommand } from './lib/command/command.mts'
 import { error, type Finding, OpsError } from './lib/common/findings.mts'
@@ -13,22 +12,22 @@ await runCommand({
   name: 'npm stop --',
   summary:
     'Stops what `npm start` started: the recorded processes of the embedded stack, and the containers of docker-compose.yml.\n' +
-    'Data stays where it is.',
+    'Keeps all data.',
   options: {},
   example: 'npm stop',
   exitCodes: {
     0: 'stopped, or nothing was running',
-    1: 'a service had to be killed; its next start repairs what that left',
+    1: 'a service had to be killed; it recovers at its next start',
     2: 'wrong use or settings',
-    3: 'could not tell: another start or stop is under way, or Docker failed',
+    3: 'could not tell: another start or stop is running, or Docker failed',
   },
   run: async ({ log }) => {
     const { stopContainers } = await import('./lib/engines/docker.mts')
     const { stopEmbedded } = await import('./lib/engines/embedded/stack.mts')
-    const { findContainers, holdsMemory } = await import('./lib/engines/inspect.mts')
+    const { findContainers, hasProcesses } = await import('./lib/engines/inspect.mts')
     const { logFile } = await import('./lib/engines/logs.mts')
     const { readSettings } = await import('./lib/settings/settings.mts')
-    /** After an embedded stack was stopped, an engine that gives no answer has no containers: only one of the two runs. */
+    // Only one of the two stacks runs: once the embedded one was stopped, an engine that does not answer is no failure.
     const containers = (embeddedStopped: boolean): Promise<Container[]> =>
       findContainers().catch((failure: unknown) => {
         if (embeddedStopped && failure instanceof OpsError) return []
@@ -39,11 +38,11 @@ await runCommand({
     const findings: Finding[] = []
     for (const { name, how } of await stopEmbedded(settings.EMBEDDED_DATA_DIR)) {
       rows.push([name, how])
-      const found = 'it did not end after SIGTERM, so it was killed'
+      const found = 'it did not exit after SIGTERM, so it was killed'
       const hint = `read ${logFile(settings.EMBEDDED_DATA_DIR, name)}`
       if (how === 'killed') findings.push(error('KILLED', name, { found, hint }))
     }
-    const running = (await containers(rows.length > 0)).filter(holdsMemory)
+    const running = (await containers(rows.length > 0)).filter(hasProcesses)
     if (running.length > 0) {
       log('Stopping the containers')
       await stopContainers()

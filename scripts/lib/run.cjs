@@ -1,6 +1,6 @@
-// Refuses an old Node.js, then runs a TypeScript file: `run.cjs SCRIPT ARG…`. In words that any Node.js reads: an older one would end in a
-// syntax error of the script's own. Node.js 22.18 and newer run TypeScript themselves, older ones through jiti. Both keep what they compile
-// inside node_modules, or nowhere where that is read-only: in the system's temporary folder any user of the machine could plant code.
+// Runs a TypeScript file: `run.cjs SCRIPT ARG…`. Refuses versions of Node.js that are too old, so even those must be able to parse this file.
+// Node.js 22.18 and newer run TypeScript natively; older versions use jiti. Both cache compiled code in node_modules, or not at all if that
+// is read-only: never in the system's temporary folder, where any user of the machine could plant code.
 'use strict'
 const path = require('path')
 process.argv.splice(1, 1)
@@ -17,10 +17,10 @@ if (!isAtLeast(20, 12)) refuse('found Node.js ' + process.versions.node + ', exp
 try {
   process.cwd()
 } catch (error) {
-  refuse('the working directory is gone')
+  refuse('the working directory no longer exists')
 }
 const root = path.join(__dirname, '../..')
-if (root.includes('\\')) refuse('its path has a backslash, from which Node.js loads no packages: ' + root)
+if (root.includes('\\')) refuse('its path contains a backslash, so Node.js cannot load packages from it: ' + root)
 const cache = (name) => path.join(root, 'node_modules', '.cache', name)
 const load = isAtLeast(22, 18) ? native : transpiled
 load().catch((error) => {

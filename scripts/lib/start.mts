@@ -1,4 +1,4 @@
-/** What `npm start` does, step by step: choose Docker or embedded, start, tables, topics, health. */
+/** The steps of `npm start`: choose Docker or embedded, start the services, sync topics and schema, check health. */
 import { withClickHouse } from './clickhouse/client.mts'
 import { foreignTargets, strayClients } from './command/target.mts'
 import { configError, error, type Finding, OpsError, type Paint } from './common/findings.mts'
@@ -9,7 +9,7 @@ import { type Docker, PROJECT, runningSince } from './engines/docker.mts'
 import { install } from './engines/embedded/install.mts'
 import { refuseWhileLocked } from './engines/embedded/lock.mts'
 import { startEmbedded, whileRunning } from './engines/embedded/stack.mts'
-import { chooseMode, refuseOtherFiles, refuseProduction, type StackMode } from './engines/mode.mts'
+import { chooseMode, refuseOtherComposeFiles, refuseProduction, type StackMode } from './engines/mode.mts'
 import { mountFindings } from './engines/mounts.mts'
 import { dataServicesOf } from './engines/service.mts'
 import { readHealth, renderHealth, type StackHealth } from './health/health.mts'
@@ -22,7 +22,7 @@ import { syncTopics } from './topics/topics.mts'
 
 export interface Started {
   mode: StackMode
-  /** True when everything was running before. */
+  /** True if everything was already running. */
   wasRunning: boolean
   tookMs: number
   health: StackHealth
@@ -30,8 +30,8 @@ export interface Started {
 }
 
 /**
- * Starts the stack and waits until it is healthy. What already runs is left alone.
- * @throws {OpsError} with the finding of the step that failed; a taken port or missing tool leaves nothing running
+ * Starts the stack and waits until it is healthy. Leaves services that already run untouched.
+ * @throws {OpsError} with the finding of the failed step; if a port is taken or a tool is missing, nothing is started
  */
 export async function startStack(
   settings: Settings,
@@ -44,28 +44,28 @@ export async function startStack(
   const { mode } = chosen
   log(
     chosen.mode === 'docker'
-      ? `Starting docker-compose.yml on Docker ${chosen.docker.engineVersion}; --embedded does without`
+      ? `Starting docker-compose.yml on Docker ${chosen.docker.engineVersion} (to start without it: --embedded)`
       : `Starting the embedded stack (${chosen.because}); data in ${settings.EMBEDDED_DATA_DIR}`,
   )
-  if (mode === 'docker') refuseOtherFiles(settings)
+  if (mode === 'docker') refuseOtherComposeFiles(settings)
   else refuseProduction()
   const { findings } = await readPortStates(settings, mode)
   const conflicts = findings.filter(({ severity }) => severity === 'error')
-  // Processes of a start that runs at the same time may lack their record and look foreign.
+  // A concurrent start may not have recorded its processes yet, which makes them look foreign.
   if (mode === 'embedded' && conflicts.length > 0) refuseWhileLocked(settings.EMBEDDED_DATA_DIR)
   if (conflicts.length > 0) throw new OpsError(1, conflicts)
   const docker = chosen.mode === 'docker' ? chosen.docker : undefined
-  const closed = docker ? mountFindings() : []
-  if (closed.length > 0) throw configError(closed)
+  const unreadable = docker ? mountFindings() : []
+  if (unreadable.length > 0) throw configError(unreadable)
   const installed = docker ? undefined : await install(settings.KAFKA_MODE, log)
   const startMs = performance.now()
   const wasRunning = installed
     ? (await startEmbedded(settings, installed, log)).every(({ state }) => state === 'already running')
     : await composeUp(settings, docker as Docker, log)
   const changes = Promise.all([
-    // A shorter retention makes the broker delete records: that is left to `npm run topics`.
+    // Shortening a retention makes the broker delete records, so it is left to `npm run topics`.
     syncTopics(settings, { mode: 'apply', mayShorten: false, timeoutMs: 60_000, log }),
-    // Rows past a retention setting are deleted by `npm run schema`, which asks.
+    // Deleting rows older than a retention setting is left to `npm run schema`, which asks first.
     syncSchema(settings, { mode: 'apply', timeoutMs: 60_000, log: () => {}, mayDelete: async () => false }),
   ])
   const [topics, schema] = await (installed ? whileRunning(settings.EMBEDDED_DATA_DIR, changes) : changes)
@@ -83,7 +83,7 @@ export async function startStack(
   const warnings = [...findings, ...topics.findings].filter(
     (each) => each.severity === 'warning' && !reported.has(each.subject),
   )
-  // The reason why something could not be changed replaces the health check's finding that it is not as declared.
+  // The reason why a change failed replaces the health check's finding that the object differs from its declaration.
   const reasons = [...topics.findings, ...schema.findings].filter(
     ({ severity, code, subject }) =>
       severity !== 'warning' &&
@@ -101,26 +101,26 @@ export async function startStack(
   }
 }
 
-/** The health check names the cause where the topics' own check only saw the effect. */
+/** True for codes of the same problem: the health check names the cause where the topic check sees only the effect. */
 const sameMatter = (healthCode: string, code: string): boolean =>
   healthCode === code || (healthCode === 'KAFKA_OLDER_ZOOKEEPER' && code === 'KAFKA_NOT_SERVED')
 
-/** Codes of the health check for what a start changes, where it can. */
+/** Health check codes for differences that a start fixes if it can. */
 const CHANGEABLE = ['SCHEMA_MISSING', 'SCHEMA_DRIFT', 'TOPIC_MISSING', 'TOPIC_PARTITIONS', 'TOPIC_CONFIG']
 
-/** Longest time from the containers' start to their health, in s. Images are pulled before. */
+/** Seconds that containers have to become healthy once they are started, image pulls not included. */
 const COMPOSE_WAIT_S = 180
 
-/** `up -d --wait`, its progress on stderr; true if it left every container as it was. */
+/** Runs `up -d --wait`, with its progress on stderr. Returns true if no container was started or recreated. */
 async function composeUp(settings: Settings, { compose }: Docker, log: (line: string) => void): Promise<boolean> {
   const before = await runningSince()
   const up = async (services: readonly string[]) => {
     const options = ['--wait', '--wait-timeout', String(COMPOSE_WAIT_S)]
     return (await run([...compose, 'up', '-d', ...options, ...services], { cwd: ROOT, progress: true })).ok
   }
-  // Without Kafka UI, which nothing else needs.
+  // Kafka UI is started last, because nothing depends on it.
   if (!(await up(dataServicesOf(settings)))) {
-    const found = 'not all containers became healthy'
+    const found = 'some containers did not become healthy'
     throw new OpsError(1, [
       error('COMPOSE_UP', `compose project ${PROJECT}`, { found, hint: './scripts/health-check.mts' }),
     ])
@@ -131,7 +131,7 @@ async function composeUp(settings: Settings, { compose }: Docker, log: (line: st
   return (await runningSince()).join() === before.join()
 }
 
-/** Codes for what no start can change: waiting does not either. */
+/** Codes of problems that waiting does not fix. */
 const LASTING = [
   ...CHANGEABLE,
   'SCHEMA_CANNOT_CHANGE',
@@ -140,7 +140,7 @@ const LASTING = [
   'KAFKA_OLDER_ZOOKEEPER',
 ]
 
-/** The stack's health as soon as nothing is wrong but what the start could not change, or as it is after 30 s. */
+/** Returns the stack's health as soon as only {@link LASTING} problems are left, or else after 30 s. */
 async function healthy(settings: Settings): Promise<StackHealth> {
   let health: StackHealth | undefined
   const options = { timeoutMs: 5_000, deep: false, ...LAG_LIMITS }
@@ -151,7 +151,7 @@ async function healthy(settings: Settings): Promise<StackHealth> {
   return (await waitUntil(good, { timeoutMs: 30_000, pollMs: 500 })) || (health as StackHealth)
 }
 
-/** Where everything is and how to stop it, for people. */
+/** Renders the health, the addresses of the services and the commands to use next. */
 export function renderStarted(settings: Settings, { mode, health, tookMs, wasRunning }: Started, paint: Paint): string {
   const host = reachable(settings.BIND_ADDRESS)
   const hasPage = mode === 'embedded' && settings.EMBEDDED_UI === 'on'
@@ -171,7 +171,7 @@ export function renderStarted(settings: Settings, { mode, health, tookMs, wasRun
   return [
     renderHealth(health, paint),
     '',
-    wasRunning ? 'The stack was running already' : `Started in ${(tookMs / 1000).toFixed(1)} s`,
+    wasRunning ? 'The stack was already running' : `Started in ${(tookMs / 1000).toFixed(1)} s`,
     '',
     table(places, { indent: 0 }),
     '',

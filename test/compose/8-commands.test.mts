@@ -127,7 +127,7 @@ test('health-check names a stopped container, and what starts it repairs it', as
     findings.map(({ code, subject, hint }) => ({ code, subject, hint })),
     [{ code: 'CONTAINER_STATE', subject: 'redis', hint: 'docker-compose up -d' }],
   )
-  assert.match(findings[0]?.found ?? '', 'its container is exited with exit code 0')
+  assert.match(findings[0]?.found ?? '', 'its container state is exited (exit code 0)')
   await compose('up', '-d')
   await healthyAgain({})
   assert.is((await reported('health-check.mts')).exitCode, 0)

@@ -68,7 +68,7 @@ for (const name of isLong ? NAMES : NAMES.filter((_, index) => index % 2 === 1 |
     if (name.includes('\\')) {
       // Node.js itself loads no package from there.
       assert.is(started.exitCode, 3)
-      assert.match(started.stderr, /^Cannot run start\.mts: its path has a backslash, .+\n$/)
+      assert.match(started.stderr, /^Cannot run start\.mts: its path contains a backslash, .+\n$/)
       return rmSync(folder, { recursive: true })
     }
     judge('start', started, [0, 2, 3])
@@ -116,7 +116,7 @@ places('in a deleted working directory', async () => {
     })
     assert.is(outcome.exitCode, 3)
     const own = outcome.stderr.split('\n').filter((line) => line !== '' && !/^(sh|\/bin\/sh): /.test(line))
-    assert.equal(own, [`Cannot run ${script}: the working directory is gone`])
+    assert.equal(own, [`Cannot run ${script}: the working directory no longer exists`])
   }
 })
 

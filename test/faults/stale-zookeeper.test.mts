@@ -47,7 +47,7 @@ test('no command reports topics as good that no broker serves, and the fix keeps
   const [finding] = health.list
   assert.match(
     finding?.found ?? '',
-    /^40 refused by their leader \(NOT_LEADER_OR_FOLLOWER\): .*ZooKeeper data of another time/,
+    /^40 refused by their leader \(NOT_LEADER_OR_FOLLOWER\): .*ZooKeeper data from a different time/,
   )
   assert.match(finding?.hint ?? '', /rm \*\/partition\.metadata/)
   for (const mode of ['--dry-run', '--check']) {

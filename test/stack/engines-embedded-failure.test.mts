@@ -88,7 +88,7 @@ for (const { title, only, env, code, line } of failures) {
     assert.equal([finding.exitCode, finding.severity, finding.code], [1, 'error', code])
     assert.match(
       finding.found,
-      new RegExp(`${settings.EMBEDDED_DATA_DIR}/logs/${finding.subject}.log (says|ends with)\n      `),
+      new RegExp(`${settings.EMBEDDED_DATA_DIR}/logs/${finding.subject}.log (shows|ends with)\n      `),
     )
     assert.match(finding.found, line)
     assert.equal(readRecords(settings.EMBEDDED_DATA_DIR), [])
@@ -176,7 +176,7 @@ ofZookeeper('shows why ZooKeeper cannot load its data, and does not call it read
   writeFileSync(path.join(settings.EMBEDDED_DATA_DIR, 'zookeeper/datalog/version-2/log.fff'), '')
   const { exitCode, subject, found } = await failureOf(start(settings, BROKER))
   assert.equal([exitCode, subject], [1, 'zookeeper'])
-  assert.match(found, /^its process ended; .*zookeeper\.log says\n.*EOFException/s)
+  assert.match(found, /^its process exited; .*zookeeper\.log shows\n.*EOFException/s)
   assert.equal(readRecords(settings.EMBEDDED_DATA_DIR), [])
 })
 
@@ -187,7 +187,7 @@ failing('shows why Kafka cannot load its data', async () => {
   mkdirSync(path.join(settings.EMBEDDED_DATA_DIR, 'kafka/lost+found'))
   const { exitCode, subject, found } = await failureOf(start(settings, BROKER))
   assert.equal([exitCode, subject], [1, 'kafka'])
-  assert.match(found, /^its process ended; .*kafka\.log says\n.*'lost\+found' is not in the form of topic-partition/s)
+  assert.match(found, /^its process exited; .*kafka\.log shows\n.*'lost\+found' is not in the form of topic-partition/s)
 })
 
 failing('stops starting when a service ends in the meantime', async () => {
@@ -199,7 +199,7 @@ failing('stops starting when a service ends in the meantime', async () => {
   process.kill(pids(settings).redis as number, 'SIGKILL')
   const { exitCode, subject, found } = await watched
   assert.equal([exitCode, subject], [1, 'redis'])
-  assert.match(found, /^its process ended after it was ready; .*redis\.log ends with\n/)
+  assert.match(found, /^its process exited after it was ready; .*redis\.log ends with\n/)
 })
 
 failing('refuses paths that Java and Kafka would split in two', async () => {
@@ -256,7 +256,7 @@ for (const [title, change, names] of [
     verify(folder, pins)
     change(folder)
     const { exitCode, code, found } = await failureOf((async () => verify(folder, pins))())
-    assert.equal([exitCode, code, found], [1, 'CHECKSUM', `other contents for ${names}`])
+    assert.equal([exitCode, code, found], [1, 'CHECKSUM', `wrong checksum for ${names}`])
     rmSync(folder, { recursive: true })
   })
 
@@ -266,7 +266,7 @@ for (const [title, change, names] of [
     change(folder)
     for (let start = 1; start <= 2; start++) {
       const { exitCode, code, found, hint } = await failureOf((async () => verifyChanged(folder, pins))())
-      assert.equal([exitCode, code, found], [1, 'CHECKSUM', `other contents for ${names}`])
+      assert.equal([exitCode, code, found], [1, 'CHECKSUM', `wrong checksum for ${names}`])
       assert.match(hint, `rm -r '${folder}'`)
     }
     rmSync(folder, { recursive: true })
@@ -277,7 +277,7 @@ for (const [title, change, names] of [
 checksums('refuse changed pins', async () => {
   const { folder, pins } = fetched()
   const { found } = await failureOf((async () => verify(folder, pins.replace(/^./, 'z')))())
-  assert.is(found, 'other contents for jars/a.jar')
+  assert.is(found, 'wrong checksum for jars/a.jar')
   rmSync(folder, { recursive: true })
 })
 

@@ -45,7 +45,7 @@ embedded(
     )
     await kafka.produce('kept', 5)
     await kafka.commit('reader', 'kept', 3)
-    assert.equal(await stop(settings), [{ name: 'kafka', how: 'ended' }])
+    assert.equal(await stop(settings), [{ name: 'kafka', how: 'stopped' }])
     // The voter's address is configuration: the controller may move.
     const [port] = [settings.KAFKA_CONTROLLER_PORT + 1]
     const moved = { ...settings, KAFKA_CONTROLLER_PORT: port }
@@ -91,7 +91,7 @@ embedded('refuses data of the other mode in both directions, and changes nothing
     code: 'KAFKA_MODE',
     subject: folder,
     found: 'data of Kafka with ZooKeeper, which KRaft mode cannot use',
-    hint: `to use it, set KAFKA_MODE=zookeeper in .env; to begin without its records and keep it aside: npm stop; mv '${folder}' '${folder}-zookeeper'; npm start (docs/kraft.md)`,
+    hint: `to use it, set KAFKA_MODE=zookeeper in .env; to start with an empty folder and keep this one: npm stop; mv '${folder}' '${folder}-zookeeper'; npm start (docs/kraft.md)`,
   })
   assert.equal([pids(inKraft), metaOf(inKraft)], [{}, meta])
   // What Kafka's own migration leaves (docs/kraft.md): neither mode starts it.

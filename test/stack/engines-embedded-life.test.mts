@@ -104,7 +104,7 @@ life('keeps two stacks separate, and stop stops only its own', async () => {
   await Promise.all([start(one, ['redis']), start(two, ['redis'])])
   await redisKey(one, 'of one')
   assert.is(await redisKey(two), null)
-  assert.equal(await stop(one), [{ name: 'redis', how: 'ended' }])
+  assert.equal(await stop(one), [{ name: 'redis', how: 'stopped' }])
   assert.is(await redisKey(two), null)
   assert.equal(pids(one), {})
   assert.equal(await stop(one), [])
@@ -122,7 +122,7 @@ life('spares another process that has the PID of a record', async () => {
   // The twin: with its true birth the record is believed.
   await stop(settings)
   forge(settings, { name: 'redis', pid: other.pid, born: bornAt(other.pid) as string })
-  assert.equal(await stop(settings), [{ name: 'redis', how: 'ended' }])
+  assert.equal(await stop(settings), [{ name: 'redis', how: 'stopped' }])
   assert.is(bornAt(other.pid), undefined)
   other.end()
 })
@@ -187,7 +187,7 @@ for (const [title, make] of [
     make(lock)
     assert.equal(await start(settings, ['redis']), { redis: 'started' })
     make(lock)
-    assert.equal(await stop(settings), [{ name: 'redis', how: 'ended' }])
+    assert.equal(await stop(settings), [{ name: 'redis', how: 'stopped' }])
     assert.equal(readdirSync(path.dirname(lock)), [])
   })
 }
@@ -212,8 +212,8 @@ life('treats an empty, truncated or invalid record as that of an ended process',
   assert.equal(await start(settings, ['redis']), { redis: 'started' })
   const stopped = await stop(settings)
   assert.equal(
-    stopped.filter(({ how }) => how === 'ended'),
-    [{ name: 'redis', how: 'ended' }],
+    stopped.filter(({ how }) => how === 'stopped'),
+    [{ name: 'redis', how: 'stopped' }],
   )
   assert.is(stopped.filter(({ how }) => how === 'was not running').length, broken.length + 2)
   assert.equal(readdirSync(run), [])
@@ -225,7 +225,7 @@ life('recognizes the process of a record without a name', async () => {
   const { pid, born } = JSON.parse(readFileSync(recordFile(settings, 'redis'), 'utf8'))
   writeFileSync(recordFile(settings, 'redis'), JSON.stringify({ pid, born }))
   assert.equal(await start(settings, ['redis']), { redis: 'already running' })
-  assert.equal(await stop(settings), [{ name: 'redis', how: 'ended' }])
+  assert.equal(await stop(settings), [{ name: 'redis', how: 'stopped' }])
 })
 
 life('runs in folders with non-ASCII letters and backslashes, and writes nowhere else', async () => {
@@ -253,7 +253,7 @@ mounts('stops on a full disk, and a start there says so and leaves nothing runni
     const fill = () => spawnSync('dd', ['if=/dev/zero', `of=${folder}/fill`, 'bs=4096'])
     await start(settings, ['redis'])
     fill()
-    assert.equal(await stop(settings), [{ name: 'redis', how: 'ended' }])
+    assert.equal(await stop(settings), [{ name: 'redis', how: 'stopped' }])
     fill()
     const { exitCode, code } = await failureOf(start(settings, ['redis']))
     assert.equal([exitCode, code], [3, 'DISK_FULL'])

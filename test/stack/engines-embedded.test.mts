@@ -333,7 +333,7 @@ services('rows, records, offsets and keys survive a stop and a start', async () 
   redis.disconnect()
   const before = await rows(clickhouse, `SELECT * FROM ${CLICKHOUSE_DB}.market_ticks`)
   const stopped = await stopEmbedded(stack.settings.EMBEDDED_DATA_DIR)
-  assert.equal(new Map(stopped.map(({ name, how }) => [name, how])), new Map(ALL.map((name) => [name, 'ended'])))
+  assert.equal(new Map(stopped.map(({ name, how }) => [name, how])), new Map(ALL.map((name) => [name, 'stopped'])))
   for (const port of PORTS) {
     assert.is(await raw(stack.settings[port], '', 1).catch((error) => error.code), 'ECONNREFUSED', port)
   }

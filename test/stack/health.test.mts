@@ -718,7 +718,7 @@ alone('a service that ended for a known cause is reported with it', async () => 
     findings.map(({ code, hint }) => [code, hint]),
     [['PORT_TAKEN', 'npm run ports']],
   )
-  assert.match(findings[0]?.found as string, /\(connection refused\); its log shows a port that another program holds$/)
+  assert.match(findings[0]?.found as string, /\(connection refused\); its log shows a port held by another program$/)
 })
 
 alone('Redis that is still loading its append-only file is reported as such', async () => {
@@ -857,7 +857,7 @@ contained(
     assert.is(exit, 'exit 1')
     assert.match(
       finding as string,
-      /\(connection refused\); its health check says "Could not connect to Redis"; its log ends with "line 7"/,
+      /\(connection refused\); its health check reports "Could not connect to Redis"; its log ends with "line 7"/,
     )
     const { exitCode, stderr } = await check(['--only', 'redis', '--wait', '1'], env)
     const lines = [3, 4, 5, 6, 7].map((line) => `  line ${line}`)
@@ -870,7 +870,7 @@ contained('a container that never ran is unhealthy', async () => {
     const env = { ...fakeDocker({ Status: 'created', FinishedAt, Health: null }, '0%'), REDIS_PORT: '1' }
     const { exitCode, findings } = await health(['--only', 'redis'], env)
     assert.equal([exitCode, findings.map(({ code }) => code)], [1, ['CONTAINER_STATE']])
-    assert.match(findings[0]?.found ?? '', /its container is created; its log ends with "line 7"$/)
+    assert.match(findings[0]?.found ?? '', /its container state is created; its log ends with "line 7"$/)
   }
 })
 

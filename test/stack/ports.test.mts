@@ -114,7 +114,7 @@ command(
       assert.ok(next > ports.REDIS_PORT)
       assert.is(
         report.findings[0]?.hint,
-        `./scripts/check-ports.mts --write-env (sets REDIS_PORT=${next}), or end that process`,
+        `./scripts/check-ports.mts --write-env (sets REDIS_PORT=${next}), or stop that process`,
       )
       const text = await check()
       assert.is(text.exitCode, 1)
@@ -198,7 +198,7 @@ command('warns of ports open to other machines without a custom password', async
       ]),
     )
   }
-  const plain = { 'BIND_ADDRESS 0.0.0.0': 'TLS: what is sent can be read on its way' }
+  const plain = { 'BIND_ADDRESS 0.0.0.0': 'TLS: traffic can be read in transit' }
   const open = { zookeeper: 'no password', kafka: 'no password', 'kafka-ui': 'no password', ...plain }
   assert.equal(await exposed(''), {
     ...open,
@@ -213,7 +213,7 @@ withCompose('has no setting for a port that another service publishes to all', a
   const [port = 0] = await freePorts(1)
   const { check } = await place('', { 'docker-compose.override.yml': override.replace('GRAFANA', String(port)) })
   const { exitCode, report } = await check('--docker', '--json')
-  const hint = 'unless it asks for a password: edit the ports of grafana in the compose file (127.0.0.1:PORT:PORT)'
+  const hint = 'unless it requires a password: edit the ports of grafana in the compose file (127.0.0.1:PORT:PORT)'
   assert.equal(
     [exitCode, report.findings.map((finding) => [finding.subject, finding.found, finding.hint])],
     [0, [['grafana', `*:${port} open to other machines`, hint]]],
@@ -292,7 +292,7 @@ command('--write-env reports other lines of .env that still have the old port', 
             'warning',
             'PORT_STALE',
             `.env:${SETTINGS_LINE + 1} KAFKA_BOOTSTRAP_SERVERS`,
-            `\${KAFKA_LISTENER_PORT}, which is ${next} now`,
+            `\${KAFKA_LISTENER_PORT}, which is now ${next}`,
           ],
         ],
       ],
@@ -341,7 +341,7 @@ command('--write-env does not write what the shell sets, since the shell takes p
   try {
     const { exitCode, report } = await check('--write-env', '--json')
     assert.is(exitCode, 1)
-    assert.match(report.findings[0]?.hint ?? '', /^export REDIS_PORT=\d+, or end that process$/)
+    assert.match(report.findings[0]?.hint ?? '', /^export REDIS_PORT=\d+, or stop that process$/)
     assert.is(readFileSync(path.join(root, '.env'), 'utf8'), before)
   } finally {
     await held.end()
@@ -366,7 +366,7 @@ withCompose('checks what an override file adds: UDP, ranges, ports without a var
     )
     assert.is(
       taken.find(({ subject }) => subject.includes('extra'))?.hint,
-      'end that process, or edit the ports of extra in the compose file',
+      'stop that process, or edit the ports of extra in the compose file',
     )
     assert.is(state(report.ports, udp)?.owner?.pid, held[0]?.pid)
     // The engine takes the next of the range.

@@ -149,7 +149,7 @@ start('changes nothing the second time, and says so', async () => {
   const before = records()
   const { exitCode, stdout, stderr } = await run('npm', ['start'])
   assert.is(exitCode, 0, stderr)
-  assert.match(stdout, 'The stack was running already')
+  assert.match(stdout, 'The stack was already running')
   assert.equal(records(), before)
 })
 
@@ -187,7 +187,7 @@ start('reports once why a table or topic is not as declared', async () => {
 start('npm stop stops it and keeps the data; then there is nothing to stop', async () => {
   const first = await run('npm', ['stop'])
   assert.is(first.exitCode, 0, first.stderr)
-  const ended = new RegExp(`Stopped, data kept:\\n( {2}(${ALL.join('|')}|ui) +ended\\n){${ALL.length + 1}}$`)
+  const ended = new RegExp(`Stopped, data kept:\\n( {2}(${ALL.join('|')}|ui) +stopped\\n){${ALL.length + 1}}$`)
   assert.match(first.stdout, ended)
   assert.is(await openPorts(), 0)
   assert.ok(existsSync(path.join(data, 'redis')))

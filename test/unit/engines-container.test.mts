@@ -28,8 +28,8 @@ machine('warns of a machine with less memory than the sum of the limits', () => 
       code: 'MACHINE_MEMORY',
       subject: 'memory of the machine',
       found: '3439 MB',
-      expected: '3440 MB, which the containers may take together',
-      hint: 'lower REDIS_MAX_MEMORY and REDIS_MEMORY_LIMIT in .env, then: docker-compose up -d; or give the machine more',
+      expected: "3440 MB, the sum of the containers' memory limits",
+      hint: 'lower REDIS_MAX_MEMORY and REDIS_MEMORY_LIMIT in .env, then: docker-compose up -d; or add memory to the machine',
     },
   ])
 })

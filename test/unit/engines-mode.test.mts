@@ -6,7 +6,7 @@ import { foreignTargets } from '../../scripts/lib/command/target.mts'
 import type { OpsError } from '../../scripts/lib/common/findings.mts'
 import type { Container } from '../../scripts/lib/engines/inspect.mts'
 import { logHint } from '../../scripts/lib/engines/logs.mts'
-import { modeOf, refuseOtherFiles, refuseProduction } from '../../scripts/lib/engines/mode.mts'
+import { modeOf, refuseOtherComposeFiles, refuseProduction } from '../../scripts/lib/engines/mode.mts'
 import { isProduction } from '../../scripts/lib/settings/production.mts'
 import { ROOT, readSettings } from '../../scripts/lib/settings/settings.mts'
 import { cleanEnv, projectFolder } from '../support/project.mts'
@@ -30,7 +30,7 @@ mode('is unknown if nothing ever ran, or Docker does not answer', () => {
 })
 mode.run()
 
-const files = suite('refuseOtherFiles')
+const files = suite('refuseOtherComposeFiles')
 
 /** The finding for these lines of .env, or undefined. */
 function mismatch(dotEnv: string) {
@@ -40,7 +40,7 @@ function mismatch(dotEnv: string) {
   })
   const env = cleanEnv()
   try {
-    refuseOtherFiles(readSettings(env, root), root, env)
+    refuseOtherComposeFiles(readSettings(env, root), root, env)
     return undefined
   } catch (failure) {
     const { exitCode, findings } = failure as OpsError

@@ -84,8 +84,8 @@ function fakeCompose(config: string): [string, NodeJS.ProcessEnv] {
 
 for (const [title, config, found] of [
   ['gives no answer in time', "trap '' TERM\nexec /bin/sleep 30", 'no answer within 2 s'],
-  ['answers with no JSON', 'echo "WARN: odd"', 'no JSON but "WARN: odd"'],
-  ['prints nothing', 'exit 0', 'no JSON but ""'],
+  ['answers with no JSON', 'echo "WARN: odd"', 'invalid JSON: "WARN: odd"'],
+  ['prints nothing', 'exit 0', 'invalid JSON: ""'],
 ] as const) {
   without(`are unknown if Compose ${title}`, async () => {
     assert.equal(await refusalOf(readIn(...fakeCompose(config))), [3, found])

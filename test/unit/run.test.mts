@@ -85,7 +85,7 @@ runner('exits 3 with the reason in a deleted folder', async () => {
   })
   assert.equal([exitCode, stdout], [3, ''])
   // The shell has its own say before.
-  assert.match(stderr, /Cannot run health-check\.mts: the working directory is gone\n$/)
+  assert.match(stderr, /Cannot run health-check\.mts: the working directory no longer exists\n$/)
 })
 
 runner.run()

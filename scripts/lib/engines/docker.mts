@@ -1,4 +1,4 @@
-/** The Docker engine and Compose: whether they can be used, which containers they have, and how these are stopped. */
+/** Finds the Docker engine and Compose, lists the stack's containers, and stops them. */
 import { cannotTell, type OpsError, unknown } from '../common/findings.mts'
 import { findCommand, type Outcome, run } from '../common/run.mts'
 import { ROOT } from '../settings/settings.mts'
@@ -12,11 +12,11 @@ export interface Docker {
   compose: string[]
 }
 
-/** Asks docker from the repository's folder. */
+/** Runs a command in the repository's folder. */
 export const ask = (command: readonly string[], timeoutMs = 10_000): Promise<Outcome> =>
   run(command, { cwd: ROOT, timeoutMs })
 
-/** The command that runs Compose v2.17 or newer, which has `up --wait-timeout`; undefined where there is none. */
+/** Returns the command that runs Compose v2.17 or newer, which supports `up --wait-timeout`; undefined if there is none. */
 export async function findCompose(env: NodeJS.ProcessEnv = process.env): Promise<string[] | undefined> {
   for (const [program = '', ...args] of [['docker', 'compose'], ['docker-compose']]) {
     if (!(await findCommand(program, env))) continue
@@ -28,24 +28,22 @@ export async function findCompose(env: NodeJS.ProcessEnv = process.env): Promise
   return undefined
 }
 
-/** The engine and its Compose, or why they cannot be used. */
+/** Returns the engine and its Compose, or the reason why they cannot be used. */
 export async function findDocker(): Promise<Docker | { missing: string }> {
   if (!(await findCommand('docker'))) return { missing: 'no docker on the PATH' }
   const engine = await ask(['docker', 'version', '--format', '{{.Server.Version}}'])
   if (!engine.ok) return { missing: 'no Docker engine answers' }
   const compose = await findCompose()
-  return compose
-    ? { engineVersion: engine.stdout.trim(), compose }
-    : { missing: 'Docker has no Compose v2.17 or newer' }
+  return compose ? { engineVersion: engine.stdout.trim(), compose } : { missing: 'no Docker Compose v2.17 or newer' }
 }
 
-/** What the command says when there is no engine that could have containers: it does not run, or is not there. */
+/** Messages of a docker command that has no engine to talk to. Without an engine there are no containers. */
 const NO_ENGINE =
   /Cannot connect to the Docker daemon|Is the docker daemon running|if the daemon is running|could not be found in this WSL/i
 
 /**
- * Ids of the stack's containers; empty when there are none or no engine runs.
- * @throws {OpsError} exit code 3 when the engine does not say
+ * Returns the ids of the stack's containers; empty if there are none or no engine runs.
+ * @throws {OpsError} exit code 3 if the engine does not answer
  */
 export async function listIds(filters: readonly string[], timeoutMs?: number): Promise<string[]> {
   if (!(await findCommand('docker'))) return []
@@ -54,18 +52,18 @@ export async function listIds(filters: readonly string[], timeoutMs?: number): P
   const list = await ask(['docker', 'ps', '-aq', '--no-trunc', ...chosen], timeoutMs)
   if (list.ok) return list.stdout.split('\n').filter(Boolean)
   if (NO_ENGINE.test(list.stderr)) return []
-  throw silent('docker ps', list)
+  throw noAnswer('docker ps', list)
 }
 
-/** The failure of an engine that does not say. */
-export function silent(subject: string, { stderr }: Outcome): OpsError {
+/** Returns the error for an engine that does not answer. */
+export function noAnswer(subject: string, { stderr }: Outcome): OpsError {
   const found = stderr.trim().split('\n')[0] || 'it failed without a message'
   return cannotTell(unknown('DOCKER', subject, { found, hint: 'docker ps' }))
 }
 
 /**
- * What `read` makes of the JSON that a command printed; a warning before it is passed over.
- * @throws {OpsError} exit code 3 when it is no JSON, or of a shape that `read` cannot take
+ * Parses the JSON that a command printed and returns the result of `read`. Ignores a warning before the JSON.
+ * @throws {OpsError} exit code 3 if the JSON is invalid, or `read` cannot use it
  */
 export function parseAnswer<T, R>(subject: string, answer: Outcome, read: (parsed: T) => R): R {
   const text = answer.stdout.slice(Math.max(0, answer.stdout.search(/^[[{]/m)))
@@ -74,33 +72,33 @@ export function parseAnswer<T, R>(subject: string, answer: Outcome, read: (parse
   try {
     parsed = JSON.parse(text)
   } catch {
-    throw silent(subject, { ...answer, stderr: `no JSON but ${shown}` })
+    throw noAnswer(subject, { ...answer, stderr: `invalid JSON: ${shown}` })
   }
   try {
     return read(parsed)
   } catch {
-    throw silent(subject, { ...answer, stderr: `JSON of another shape: ${shown}` })
+    throw noAnswer(subject, { ...answer, stderr: `unexpected JSON: ${shown}` })
   }
 }
 
 /**
- * When each of the stack's containers that run was started, by id. One that was recreated or started again has another entry.
- * @throws {OpsError} exit code 3 when the engine does not say
+ * Returns the id and start time of each running container of the stack. A recreated or restarted container gets a different entry.
+ * @throws {OpsError} exit code 3 if the engine does not answer
  */
 export async function runningSince(): Promise<string[]> {
   const ids = await listIds(['status=running'])
   if (ids.length === 0) return []
   const inspected = await ask(['docker', 'inspect', '--format', '{{.Id}} {{.State.StartedAt}}', ...ids])
-  if (!inspected.ok && inspected.stdout.trim() === '') throw silent('docker inspect', inspected)
+  if (!inspected.ok && inspected.stdout.trim() === '') throw noAnswer('docker inspect', inspected)
   return inspected.stdout.split('\n').filter(Boolean).sort()
 }
 
-/** Longest time to the last container's end, in ms: twice the stop_grace_period of Kafka and then ZooKeeper, and some. */
+/** Longest time to stop all containers, in ms: twice the stop_grace_period of Kafka plus that of ZooKeeper, with some reserve. */
 const STOP_TIMEOUT_MS = 180_000
 
 /**
- * Stops the stack's containers, wherever this is called from.
- * @throws {OpsError} exit code 3 when Docker fails, or does not end in 180 s
+ * Stops the stack's containers.
+ * @throws {OpsError} exit code 3 if Docker fails, or does not finish within 180 s
  */
 export async function stopContainers(): Promise<void> {
   const docker = await findDocker()

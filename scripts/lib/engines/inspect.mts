@@ -1,29 +1,29 @@
-/** What the Docker engine knows of the stack's containers. */
+/** Reads the state, logs and memory of the stack's containers from the Docker engine. */
 import { OpsError } from '../common/findings.mts'
-import { ask, listIds, PROJECT, parseAnswer, silent } from './docker.mts'
+import { ask, listIds, noAnswer, PROJECT, parseAnswer } from './docker.mts'
 
 export interface Container {
   service: string
   name: string
-  /** Docker's word: created, running, paused, restarting, removing, exited or dead. */
+  /** Docker's container state: created, running, paused, restarting, removing, exited or dead. */
   state: string
   /** healthy, unhealthy or starting; `none` without a health check. */
   health: string
   exitCode: number
-  /** Killed because it was out of memory: in its last life, or in the last ten minutes by the engine's own record. */
+  /** Killed for lack of memory: in its current or last run, or in the last ten minutes according to the engine's events. */
   oomKilled: boolean
   restarts: number
-  /** Why the engine could not start it; empty when it could. */
+  /** Why the engine could not start the container; empty if it could. */
   error: string
-  /** What the last health check printed. */
+  /** Output of the last health check. */
   healthOutput: string
-  /** Its memory limit in bytes, 0 for none. */
+  /** Memory limit in bytes; 0 for none. */
   memoryLimit: number
-  /** The time from which on its log is about its present state: shortly before its last end, or its start. */
+  /** Where the log about the current state starts: shortly before the last exit, or at the start of a running container. */
   logSince: string
 }
 
-/** The stack's containers, stopped ones included; undefined when the engine does not say. */
+/** Returns the stack's containers, including stopped ones; undefined if the engine does not answer. */
 export async function readContainers(timeoutMs?: number): Promise<Container[] | undefined> {
   try {
     return await findContainers(timeoutMs)
@@ -34,8 +34,8 @@ export async function readContainers(timeoutMs?: number): Promise<Container[] | 
 }
 
 /**
- * The stack's containers, stopped ones included; empty when there are none or no engine runs.
- * @throws {OpsError} exit code 3 when the engine does not say: no permission, no answer in time
+ * Returns the stack's containers, including stopped ones; empty if there are none or no engine runs.
+ * @throws {OpsError} exit code 3 if the engine does not answer in time, or refuses
  */
 export async function findContainers(timeoutMs?: number): Promise<Container[]> {
   const ids = await listIds([], timeoutMs)
@@ -44,9 +44,9 @@ export async function findContainers(timeoutMs?: number): Promise<Container[]> {
     ask(['docker', 'inspect', ...ids], timeoutMs),
     readOutOfMemory(timeoutMs),
   ])
-  // It fails when one of them is gone since, and prints the others all the same.
+  // Fails if one of the containers was removed in the meantime, but still prints the others.
   const gone = !inspected.ok && /No such (object|container)/i.test(inspected.stderr)
-  if (!inspected.ok && !gone) throw silent('docker inspect', inspected)
+  if (!inspected.ok && !gone) throw noAnswer('docker inspect', inspected)
   return parseAnswer('docker inspect', inspected, (containers: Inspected[]) =>
     containers.map((container) => ({
       service: container.Config.Labels?.['com.docker.compose.service'] ?? '',
@@ -64,16 +64,16 @@ export async function findContainers(timeoutMs?: number): Promise<Container[]> {
   )
 }
 
-/** Seconds before a container's end that its log is read from: the lines that say why. */
-const LAST_WORDS_S = 60
+/** Seconds of log before a container's exit to search for the reason. */
+const LOG_BEFORE_EXIT_S = 60
 
 function logSince({ State, RestartCount }: Inspected): string {
   const endMs = (RestartCount ?? 0) > 0 || State.Status !== 'running' ? Date.parse(State.FinishedAt ?? '') : 0
-  // One that never ran has an end in the year 1.
-  return endMs > 0 ? new Date(endMs - LAST_WORDS_S * 1000).toISOString() : (State.StartedAt ?? '')
+  // A container that never ran has FinishedAt in the year 1.
+  return endMs > 0 ? new Date(endMs - LOG_BEFORE_EXIT_S * 1000).toISOString() : (State.StartedAt ?? '')
 }
 
-/** Ids of containers that ran out of memory in the last ten minutes. A restart clears the container's own flag; the engine's events remember. */
+/** Returns ids of containers that ran out of memory in the last ten minutes. A restart clears OOMKilled, but not the engine's events. */
 async function readOutOfMemory(timeoutMs?: number): Promise<string[]> {
   const now = Math.floor(Date.now() / 1000)
   const filters = ['--filter', 'event=oom', '--filter', `label=com.docker.compose.project=${PROJECT}`]
@@ -82,7 +82,7 @@ async function readOutOfMemory(timeoutMs?: number): Promise<string[]> {
   return stdout.split('\n').filter(Boolean)
 }
 
-/** The part of `docker inspect` that is read here. @see https://docs.docker.com/reference/api/engine/ */
+/** The part of `docker inspect` that is used here. @see https://docs.docker.com/reference/api/engine/ */
 interface Inspected {
   Id: string
   Name: string
@@ -100,21 +100,21 @@ interface Inspected {
   }
 }
 
-/** The last lines of a container's log, both streams, in order; of those since a moment, if one is given. */
+/** Returns the last lines of a container's log, both streams in order, optionally only those after `since`. */
 export async function containerLog(name: string, lines: number, since?: string, timeoutMs?: number): Promise<string[]> {
   const command = ['docker', 'logs', '--tail', String(lines), ...(since ? ['--since', since] : []), name]
-  // Through one pipe: two would lose the order of their lines.
+  // Both streams share one pipe, because two pipes would lose the order of the lines.
   const { stdout } = await ask(['sh', '-c', 'exec "$@" 2>&1', 'sh', ...command], timeoutMs)
   return stdout.trimEnd().split('\n')
 }
 
 export interface Memory {
   percentOfLimit: number
-  /** As Docker writes it: `1.9GiB / 2GiB`. */
+  /** In Docker's format: `1.9GiB / 2GiB`. */
   usage: string
 }
 
-/** Memory of the running containers by their names; empty when the engine does not say. It measures for 2 s. */
+/** Returns the memory of the running containers by name; empty if the engine does not answer. Docker measures for 2 s. */
 export async function readMemory(timeoutMs: number): Promise<Map<string, Memory>> {
   const format = '{{.Name}}\t{{.MemPerc}}\t{{.MemUsage}}'
   const { ok, stdout } = await ask(['docker', 'stats', '--no-stream', '--format', format], timeoutMs)
@@ -126,12 +126,12 @@ export async function readMemory(timeoutMs: number): Promise<Map<string, Memory>
   )
 }
 
-/** True for a container whose processes are there, paused or not. */
-export function holdsMemory({ state }: Container): boolean {
+/** True for a container that has processes, even paused ones. */
+export function hasProcesses({ state }: Container): boolean {
   return state === 'running' || state === 'restarting' || state === 'paused'
 }
 
-/** Bytes of memory of the machine that the engine runs on, which may be a virtual one; undefined when it does not say. */
+/** Returns the memory of the machine or virtual machine that the engine runs on, in bytes; undefined if it does not answer. */
 export async function readMachineMemory(timeoutMs: number): Promise<number | undefined> {
   const { stdout } = await ask(['docker', 'info', '--format', '{{.MemTotal}}'], timeoutMs)
   return Number(stdout) || undefined

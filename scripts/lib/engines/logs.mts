@@ -1,20 +1,20 @@
-/** Where each service writes its log and, without containers, the record of its process. */
+/** Paths of the services' logs and process records. */
 import { existsSync } from 'node:fs'
 import path from 'node:path'
 import type { Settings } from '../settings/settings.mts'
 import type { EmbeddedName } from './service.mts'
 
-/** The log file of an embedded service. The log of the start before lies beside it, with `.1` at the end. */
+/** Returns the log file of an embedded service. The log of its previous start has the suffix `.1`. */
 export function logFile(dataDir: string, name: string): string {
   return path.join(dataDir, 'logs', `${name}.log`)
 }
 
-/** The file that records the process of an embedded service. */
+/** Returns the file that records the process of an embedded service. */
 export function recordFile(dataDir: string, name: string): string {
   return path.join(dataDir, 'run', `${name}.json`)
 }
 
-/** The hint that leads to a service's log: its file where the embedded stack runs, else the container's. */
+/** Returns the hint to read a service's log: its file if the embedded stack recorded it, otherwise the container's log. */
 export function logHint(service: EmbeddedName | 'kafka-ui', { EMBEDDED_DATA_DIR: dataDir }: Settings): string {
   if (existsSync(recordFile(dataDir, service))) return `read ${logFile(dataDir, service)}`
   return `docker logs l2_${service.replace('-', '_')}`

@@ -1,12 +1,12 @@
-/** How the page of `npm run ui` is known from other web servers. */
+/** Recognizes the page of `npm run ui` among other web servers. */
 
-/** What it says of itself first. */
+/** The first fields of the page's identity. */
 export const PAGE = { status: 'UP', page: 'l2-market-data-stack' }
 
-/** What its identity begins with, and what follows is which stack it shows: nothing else answers so. */
+/** The start of the page's identity, which no other server sends. The stack that the page shows follows. */
 export const PAGE_IDENTITY = JSON.stringify(PAGE).replace('}', ',')
 
-/** What a web server on this machine says where the page says what it is and which stack it shows. @throws when none answers */
+/** Returns the body that a web server on this machine sends at the URL of the page's identity. @throws {Error} if none answers in time */
 export async function pageIdentity(port: number, timeoutMs: number): Promise<string> {
   const url = `http://127.0.0.1:${port}/api/health`
   const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs), headers: { Connection: 'close' } })

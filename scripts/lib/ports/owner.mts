@@ -1,4 +1,7 @@
-/** The holder of a port of this machine: it explains a bind that failed, and never decides. Without root, as far as other users may look. */
+/**
+ * Finds the holder of a port on this machine. It only explains a failed bind; it never decides whether a port is taken. Without root,
+ * processes of other users are only partly visible.
+ */
 import { run } from '../common/run.mts'
 import type { Protocol } from './probe.mts'
 
@@ -13,7 +16,7 @@ export interface Owner {
   user?: string
 }
 
-/** One holder of a port. An IPv6 wildcard (`::`) may serve IPv4 as well. */
+/** One holder of a port. A holder on the IPv6 wildcard (`::`) may also hold the IPv4 port. */
 export interface Holder {
   protocol: Protocol
   address: string
@@ -21,24 +24,24 @@ export interface Holder {
   owner: Owner
 }
 
-/** True if a socket on `held` stands in the way of one on `wanted`; either may be a wildcard, and an empty one all of IPv4 and IPv6. */
+/** Reports whether a socket on `held` blocks one on `wanted`. Either may be a wildcard; an empty address means all of IPv4 and IPv6. */
 export function overlaps(held: string, wanted: string): boolean {
   if (held === '::' || held === '' || wanted === '') return true
   if (held.includes(':') !== wanted.includes(':')) return false
   return held === wanted || held === '0.0.0.0' || wanted === '0.0.0.0' || wanted === '::'
 }
 
-/** The one of `holders` that stands in the way of a socket; of several the one of the same family. */
+/** Returns the holder that blocks a socket, preferably one of the same address family. */
 export function findHolder(holders: readonly Holder[], protocol: Protocol, address: string, port: number) {
-  const near = holders.filter(
+  const blocking = holders.filter(
     (holder) => holder.protocol === protocol && holder.port === port && overlaps(holder.address, address),
   )
-  return near.find((holder) => holder.address.includes(':') === address.includes(':')) ?? near[0]
+  return blocking.find((holder) => holder.address.includes(':') === address.includes(':')) ?? blocking[0]
 }
 
 /**
- * The ports that running containers publish. None where there is no docker command, no engine, no permission or no answer: the list of
- * processes still explains the port.
+ * Returns the ports that running containers publish. Empty if Docker is not installed, does not answer or denies access: the list of
+ * processes then still explains a port.
  * @see https://docs.docker.com/reference/cli/docker/container/ls/#format
  */
 export async function readContainerPorts(): Promise<Holder[]> {
@@ -47,7 +50,7 @@ export async function readContainerPorts(): Promise<Holder[]> {
   return ok ? stdout.split('\n').flatMap(parseContainerPorts) : []
 }
 
-/** The ports in one line of `docker ps`: `NAME TAB PROJECT TAB 127.0.0.1:8000-8001->80-81/tcp, [::]:53->53/udp, 9000/tcp`. */
+/** Parses one line of `docker ps`: `NAME TAB PROJECT TAB 127.0.0.1:8000-8001->80-81/tcp, [::]:53->53/udp, 9000/tcp`. */
 export function parseContainerPorts(line: string): Holder[] {
   const [container = '', project = '', ports = ''] = line.split('\t')
   return ports.split(', ').flatMap((published) => {
@@ -64,7 +67,7 @@ export function parseContainerPorts(line: string): Holder[] {
   })
 }
 
-/** The owner for people. */
+/** Describes the owner for messages. */
 export function ownerText(owner: Owner | undefined): string {
   if (owner?.kind === 'container') return `container ${owner.container}`
   if (owner?.pid === undefined) {

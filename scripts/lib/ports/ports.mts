@@ -1,4 +1,4 @@
-/** Whether the ports of the stack can be had, and who holds those that cannot. */
+/** Checks whether the ports of the stack are free, and finds out who holds those that are not. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { configError, error, type Finding } from '../common/findings.mts'
 import { PROJECT } from '../engines/docker.mts'
@@ -21,31 +21,31 @@ export interface PortReport {
 }
 
 /**
- * The state of every port that the stack opens, and what stands in the way of a start: errors, and warnings that do not. Docker opens what
- * the compose file publishes. The embedded stack opens the ports of its services, and KAFKA_INTERNAL_PORT and with KRaft
- * KAFKA_CONTROLLER_PORT, which containers keep to their own network; KAFKA_UI_PORT is its page's.
- * @param choice left out: as a start chooses
- * @throws {OpsError} exit code 2 when Compose refuses the compose files, or two services publish one port; 3 when Compose gives no answer
+ * Returns the state of every port that the stack opens, with errors for what blocks a start and warnings for what does not. Docker opens
+ * the ports that the compose file publishes. The embedded stack opens the ports of its services, KAFKA_INTERNAL_PORT and, with KRaft,
+ * KAFKA_CONTROLLER_PORT, which containers use only inside their network; on KAFKA_UI_PORT it serves its page.
+ * @param choice by default the mode that a start would choose
+ * @throws {OpsError} exit code 2 if Compose rejects the compose files, or two services publish the same port; 3 if Compose does not answer
  */
 export async function readPortStates(settings: Settings, choice?: StackMode): Promise<PortReport> {
   const mode = choice ?? (await chooseMode(settings.EMBEDDED_DATA_DIR)).mode
   const [project, containers] = await Promise.all([projectOf(settings, mode), readContainerPorts()])
-  refuseTwins(project.ports)
-  // Read at each look: a start at the same time opens ports meanwhile, and records each process before.
+  refuseDuplicates(project.ports)
+  // Read again for every port: a concurrent start may open ports meanwhile, and records each process before its ports open.
   const alive = () => runningEmbedded(settings.EMBEDDED_DATA_DIR)
-  // Undefined where the service runs and this user may not see whether it is the owner.
+  // Undefined if the service runs and this user cannot see whether it is the owner.
   const isOurs = (owner: Owner | undefined, service: string): boolean | undefined => {
     if (owner?.kind === 'container') return owner.project === project.name
     if (owner?.pid === undefined && alive().some(({ name }) => name === service)) return undefined
     return alive().some(({ pid }) => pid === owner?.pid)
   }
-  const look: Look = async (protocol, address, port) => {
-    const place = [protocol, address, port] as const
-    const holder = findHolder(containers, ...place) ?? findHolder(await readSockets(new Set([port])), ...place)
+  const findOwner: FindOwner = async (protocol, address, port) => {
+    const socket = [protocol, address, port] as const
+    const holder = findHolder(containers, ...socket) ?? findHolder(await readSockets(new Set([port])), ...socket)
     return holder?.owner
   }
-  const ports = await Promise.all(project.ports.map((port) => readState(port, look, isOurs)))
-  // Some of the numbers are no ports, which does no harm.
+  const ports = await Promise.all(project.ports.map((port) => readState(port, findOwner, isOurs)))
+  // Some of these numbers are not ports, which does no harm.
   const reserved = new Set(Object.values(settings).filter((value) => typeof value === 'number'))
   for (const { first } of project.ports) reserved.add(first)
   for (const state of ports) {
@@ -72,46 +72,46 @@ async function projectOf(settings: Settings, mode: StackMode): Promise<ComposePr
   const internal = portOf(settings, 'kafka', 'KAFKA_INTERNAL_PORT')
   const controller = { ...portOf(settings, 'kafka', 'KAFKA_CONTROLLER_PORT'), hostIp: '127.0.0.1' }
   const page = { ...portOf(settings, 'ui', 'KAFKA_UI_PORT'), hostIp: '127.0.0.1' }
-  const own = [
+  const embeddedOnly = [
     internal,
     ...(settings.KAFKA_MODE === 'kraft' ? [controller] : []),
     ...(services.includes('ui') ? [page] : []),
   ]
-  return { name: PROJECT, ports: [...ports, ...own] }
+  return { name: PROJECT, ports: [...ports, ...embeddedOnly] }
 }
 
-/** @throws {OpsError} exit code 2 when two services publish the same port */
-function refuseTwins(ports: readonly PublishedPort[]): void {
+/** @throws {OpsError} exit code 2 if two services publish the same port */
+function refuseDuplicates(ports: readonly PublishedPort[]): void {
   const mistakes = ports.flatMap((port, index) => {
-    const twin = ports.slice(0, index).find((other) => isTwin(port, other))
-    if (!twin) return []
-    const found = `port ${port.first}, which ${twin.service} publishes too`
+    const duplicate = ports.slice(0, index).find((other) => isSamePort(port, other))
+    if (!duplicate) return []
+    const found = `port ${port.first}, which ${duplicate.service} also publishes`
     const hint = port.variable ? setHint(port.variable, '…') : composeHint(port.service)
     return [error('PORT_TWICE', port.origin, { found, hint })]
   })
   if (mistakes.length > 0) throw configError(mistakes)
 }
 
-function isTwin(a: PublishedPort, b: PublishedPort): boolean {
+function isSamePort(a: PublishedPort, b: PublishedPort): boolean {
   const single = a.first === a.last && a.first === b.first && b.first === b.last
   return single && a.protocol === b.protocol && overlaps(a.hostIp, b.hostIp)
 }
 
-type Look = (protocol: Protocol, address: string, port: number) => Promise<Owner | undefined>
+type FindOwner = (protocol: Protocol, address: string, port: number) => Promise<Owner | undefined>
 
 async function readState(
   { service, variable, protocol, origin, hostIp: address, first, last }: PublishedPort,
-  look: Look,
+  findOwner: FindOwner,
   isOurs: (owner: Owner | undefined, service: string) => boolean | undefined,
 ): Promise<PortState> {
   const { outcome, port } = await probeRange(protocol, address, first, last)
   const base = { service, variable, protocol, origin, address, port }
   if (outcome === 'absent') return { ...base, state: 'absent' }
-  const owner = outcome === 'free' ? undefined : await look(protocol, address, port)
+  const owner = outcome === 'free' ? undefined : await findOwner(protocol, address, port)
   const ours = outcome !== 'free' && isOurs(owner, service)
   if (outcome !== 'free' && !ours) {
     if (outcome === 'denied' && !owner) return { ...base, state: 'unknown' }
-    // Another check or start binds it too for a moment; a real holder still has it later.
+    // A concurrent check or start also binds the port, but only for a moment.
     await delay(100)
     if ((await probe(protocol, address, port)) !== 'free') {
       if (ours === undefined) return { ...base, state: 'unknown', owner: owner ?? { kind: 'process' } }
@@ -121,11 +121,11 @@ async function readState(
   const state: PortState = { ...base, state: ours ? 'ours' : 'free', ...(ours && owner && { owner }) }
   const alsoLocalhost = protocol === 'tcp' && (address === '127.0.0.1' || address === '0.0.0.0')
   if (!alsoLocalhost || (await probe('tcp', '::1', port, 'linux')) !== 'taken') return state
-  const localhostOwner = await look('tcp', '::1', port)
+  const localhostOwner = await findOwner('tcp', '::1', port)
   return isOurs(localhostOwner, service) ? state : { ...state, localhostOwner: localhostOwner ?? { kind: 'process' } }
 }
 
-/** The first port of a range that is not taken, as the engine takes it; the first of all if every one is. */
+/** Returns the first port of the range that is not taken, which is the one the engine uses; the first of the range if all are taken. */
 async function probeRange(protocol: Protocol, address: string, first: number, last: number) {
   for (let port = first; port <= last; port++) {
     const outcome = await probe(protocol, address, port)
@@ -134,7 +134,7 @@ async function probeRange(protocol: Protocol, address: string, first: number, la
   return { outcome: 'taken' as const, port: first }
 }
 
-/** The first port above a taken one that is free, on ::1 too, and not `reserved`. */
+/** Returns the first port above a taken one that is free, also on ::1, and not `reserved`. */
 async function nextFree(
   { protocol, address, port }: PortState,
   reserved: ReadonlySet<number>,

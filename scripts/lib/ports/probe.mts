@@ -1,12 +1,12 @@
-/** Whether a port can be had: a real bind decides. */
+/** Tests whether a port is free, by binding it. */
 import { createSocket } from 'node:dgram'
 import { createServer, isIPv6 } from 'node:net'
 
 export type Protocol = 'tcp' | 'udp' | 'sctp'
 
 /**
- * How a bind goes: `free`; `taken`; `absent` for an address that this machine does not have, or whose family is off; `denied` for one that
- * this user may not try, or no program here can (SCTP).
+ * The result of a bind. `absent`: this machine does not have the address, or its address family is disabled. `denied`: this user may not
+ * bind the port, or the protocol cannot be tested (SCTP).
  */
 export type BindOutcome = 'free' | 'taken' | 'absent' | 'denied'
 
@@ -17,7 +17,7 @@ const OUTCOMES: Record<string, BindOutcome> = {
   EACCES: 'denied',
 }
 
-/** Binds, and listens with TCP, for a moment. */
+/** Binds the port, for TCP also listens on it, and closes it again. */
 function bind(protocol: Protocol, address: string, port: number): Promise<BindOutcome> {
   if (protocol === 'sctp') return Promise.resolve('denied')
   return new Promise((resolve, reject) => {
@@ -26,7 +26,7 @@ function bind(protocol: Protocol, address: string, port: number): Promise<BindOu
       if (outcome) resolve(outcome)
       else reject(error)
     }
-    // An IPv6 socket that takes IPv4 along would fail for what holds the IPv4 port.
+    // A dual-stack socket would also fail if only the IPv4 port is taken.
     const ipv6Only = isIPv6(address)
     if (protocol === 'tcp') {
       const server = createServer().once('error', failed)
@@ -39,8 +39,9 @@ function bind(protocol: Protocol, address: string, port: number): Promise<BindOu
 }
 
 /**
- * How a bind of `port` on a published address goes; an empty `hostIp` is all of IPv4 and IPv6. Outside Linux a bind succeeds beside
- * another socket whose address is wider or narrower, and either may get a connection: there wildcard and loopback are tried as well.
+ * Tests `port` on a published address; an empty `hostIp` stands for all IPv4 and IPv6 addresses. Outside Linux a bind succeeds even if
+ * another socket holds the port on a wider or narrower address, and either socket may then receive a connection. There the wildcard and
+ * loopback addresses are tested too.
  */
 export async function probe(
   protocol: Protocol,

@@ -1,4 +1,4 @@
-/** The ports that the stack publishes: what Docker Compose makes of the project, else those of the settings. */
+/** The ports that the stack publishes: as Docker Compose resolves the project, or without Compose as the settings define them. */
 import { cannotTell, configError, error, unknown } from '../common/findings.mts'
 import { run } from '../common/run.mts'
 import { findCompose, PROJECT, parseAnswer } from '../engines/docker.mts'
@@ -9,15 +9,15 @@ import type { Protocol } from './probe.mts'
 
 export interface PublishedPort {
   service: string
-  /** Address on the host; empty means all, IPv4 and IPv6. */
+  /** Address on the host; empty means all IPv4 and IPv6 addresses. */
   hostIp: string
-  /** First and last port on the host. The engine takes the first free one of a range. */
+  /** First and last port on the host. The engine uses the first free one of a range. */
   first: number
   last: number
   protocol: Protocol
-  /** The setting that the port comes from, if there is one. */
+  /** The setting that defines the port, if any. */
   variable: PortVariable | undefined
-  /** Where it is set, for messages: in .env, or for which service of the compose file. */
+  /** Where the port is defined, for messages: in .env or in the compose file. */
   origin: string
 }
 
@@ -28,7 +28,7 @@ export interface ComposeProject {
 
 type PortVariable = Extract<keyof Settings, `${string}_PORT`>
 
-/** The ports of the compose files: service, port in the container, and the setting of the port on the host. */
+/** The ports in the compose files: service, port in the container, and the setting that defines the port on the host. */
 const KNOWN: readonly [ServiceName, number, PortVariable][] = [
   ['zookeeper', 2181, 'ZOOKEEPER_CLIENT_PORT'],
   ['kafka', 9092, 'KAFKA_LISTENER_PORT'],
@@ -36,31 +36,31 @@ const KNOWN: readonly [ServiceName, number, PortVariable][] = [
   ['clickhouse', 9000, 'CLICKHOUSE_TCP_PORT'],
   ['redis', 6379, 'REDIS_PORT'],
   ['kafka-ui', 8080, 'KAFKA_UI_PORT'],
-  // With TLS, by docker-compose.prod.yml.
+  // With TLS, from docker-compose.prod.yml.
   ['clickhouse', 8443, 'CLICKHOUSE_HTTPS_PORT'],
   ['clickhouse', 9440, 'CLICKHOUSE_TCP_TLS_PORT'],
   ['redis', 6380, 'REDIS_PORT'],
 ]
-/** Those of docker-compose.prod.yml alone, and those that it takes away. */
+/** Container ports that only docker-compose.prod.yml publishes, and those that it removes. */
 const TLS_PORTS = [8443, 9440, 6380]
 const PLAIN_PORTS = [8123, 9000, 6379]
-/** What docker-compose.prod.yml leaves to this machine: it has no TLS. */
-const LOCAL: readonly string[] = ['zookeeper', 'kafka-ui']
+/** Services without TLS, which docker-compose.prod.yml publishes on 127.0.0.1 only. */
+const LOCAL_ONLY: readonly string[] = ['zookeeper', 'kafka-ui']
 
-/** The address at which this machine reaches ZooKeeper and Kafka UI. */
+/** Returns the address at which this machine reaches ZooKeeper and Kafka UI. */
 export const localAddress = (settings: Settings): string =>
   isProduction() ? '127.0.0.1' : reachable(settings.BIND_ADDRESS)
 
-/** The port of a setting, on BIND_ADDRESS. */
+/** Returns the port of a setting, on BIND_ADDRESS. */
 export function portOf(settings: Settings, service: ServiceName, variable: PortVariable): PublishedPort {
   const port = settings[variable]
-  const place = { hostIp: settings.BIND_ADDRESS, first: port, last: port, protocol: 'tcp' as const }
-  return { service, ...place, variable, origin: `.env (${variable})` }
+  const origin = `.env (${variable})`
+  return { service, hostIp: settings.BIND_ADDRESS, first: port, last: port, protocol: 'tcp', variable, origin }
 }
 
 /**
- * The ports of docker-compose.yml as the settings have them, as docker-compose.kraft.yml leaves them in KRaft mode, and as docker-compose.prod.yml
- * moves them.
+ * Returns the ports that the settings define for docker-compose.yml, without ZooKeeper's in KRaft mode.
+ * @param production with docker-compose.prod.yml, which publishes ports with TLS in place of the plain ones
  */
 export function knownPorts(settings: Settings, production: boolean): PublishedPort[] {
   const others = production ? PLAIN_PORTS : TLS_PORTS
@@ -68,11 +68,11 @@ export function knownPorts(settings: Settings, production: boolean): PublishedPo
     ([service, target]) => (service !== 'zookeeper' || settings.KAFKA_MODE === 'zookeeper') && !others.includes(target),
   ).map(([service, , variable]) => {
     const port = portOf(settings, service, variable)
-    return production && LOCAL.includes(service) ? { ...port, hostIp: '127.0.0.1' } : port
+    return production && LOCAL_ONLY.includes(service) ? { ...port, hostIp: '127.0.0.1' } : port
   })
 }
 
-/** The part of `docker compose config --format json` that is read here. */
+/** The part of `docker compose config --format json` that is used here. */
 interface Config {
   name: string
   services?: Record<string, { ports?: Entry[] | null }> | null
@@ -81,15 +81,15 @@ interface Config {
 interface Entry {
   host_ip?: string
   target: number
-  /** A port or a range of them; 0 or nothing leaves the choice to the engine. */
+  /** A port or a range; 0 or undefined lets the engine choose one. */
   published?: string | number
   protocol?: Protocol
 }
 
 /**
- * What `docker compose up` in `root` publishes: Compose's own answer, with .env, COMPOSE_FILE, override files and profiles. Without
- * Docker Compose, the ports of the settings.
- * @throws {OpsError} exit code 2 when Compose refuses the project, with its message; 3 when it gives no answer
+ * Returns what `docker compose up` in `root` would publish, as Compose resolves it from .env, COMPOSE_FILE, override files and profiles.
+ * Without Docker Compose, returns the ports of the settings.
+ * @throws {OpsError} exit code 2 if Compose rejects the project, with its message; 3 if it does not answer
  */
 export async function readProject(
   settings: Settings,
@@ -110,7 +110,7 @@ export async function readProject(
   }))
 }
 
-/** Compose's message without its warnings, and without a value that it could not fill in: that may be a secret. */
+/** Returns Compose's message without its warnings, and without a value that it could not interpolate, which may be a secret. */
 function refusal(stderr: string): string {
   const lines = stderr.split('\n').filter((line) => line !== '' && !line.startsWith('time='))
   return lines.join(' ').replace(/(invalid interpolation format for [^\s:]*[^\s:.]).*/, '$1')
@@ -121,7 +121,7 @@ function publishedPort(settings: Settings, service: string, entry: Entry): Publi
   const [first = 0, last = first] = String(published).split('-').map(Number)
   if (first === 0) return []
   const known = KNOWN.find((each) => each[0] === service && each[1] === target)?.[2]
-  // A port that the compose file sets otherwise does not come from the setting.
+  // A port with another number is defined in the compose file, not by the setting.
   const variable = known && settings[known] === first && first === last ? known : undefined
   const origin = variable ? `.env (${variable})` : `ports of ${service} in the compose file`
   return [{ service, hostIp, first, last, protocol, variable, origin }]

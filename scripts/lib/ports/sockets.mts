@@ -1,12 +1,12 @@
-/** The sockets of this machine and their processes: /proc on Linux, lsof elsewhere. */
+/** Reads the sockets of this machine and their processes: from /proc on Linux, with lsof elsewhere. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import path from 'node:path'
 import { run } from '../common/run.mts'
 import type { Holder, Owner } from './owner.mts'
 
 /**
- * The sockets on `ports`, those that listen first. Without root, sockets of other users have no PID on Linux, and are not there at all
- * on macOS.
+ * Returns the sockets on `ports`, listening ones first. Without root, sockets of other users have no PID on Linux and are missing on
+ * macOS.
  */
 export async function readSockets(ports: ReadonlySet<number>, platform = process.platform): Promise<Holder[]> {
   return platform === 'linux' ? readProc(ports) : readLsof(ports)
@@ -37,33 +37,33 @@ function procLines(file: string): string[] {
   try {
     return readFileSync(`/proc/net/${file}`, 'utf8').trim().split('\n').slice(1)
   } catch {
-    // There is no tcp6 and udp6 where IPv6 is off.
+    // tcp6 and udp6 do not exist if IPv6 is disabled.
     return []
   }
 }
 
-/** One line of /proc/net/tcp, tcp6, udp or udp6. An IPv4 address that an IPv6 socket holds is given as IPv4. */
+/** Parses one line of /proc/net/tcp, tcp6, udp or udp6. Returns an IPv4-mapped IPv6 address as IPv4. */
 export function parseProcSocket(protocol: 'tcp' | 'udp', line: string): Socket {
   const [, local = '', , state, , , , uid = '', , inode = ''] = line.trim().split(/\s+/)
   const [words = '', port = ''] = local.split(':')
-  // Words of 4 bytes in the machine's byte order: little endian on every Linux that this stack's images are made for.
+  // 4-byte words in the machine's byte order, which is little-endian on every platform that this stack's images support.
   const hex = words.replace(/(..)(..)(..)(..)/g, '$4$3$2$1')
   const ipv4 = /^(?:0{20}ffff)?([\da-f]{8})$/i.exec(hex)?.[1]
   const address = ipv4
     ? Buffer.from(ipv4, 'hex').join('.')
     : new URL(`http://[${hex.replace(/.{4}(?=.)/g, '$&:')}]`).hostname.slice(1, -1)
-  // 0A: TCP that listens. 07: UDP without a peer.
+  // 0A: a listening TCP socket. 07: an unconnected UDP socket.
   return { protocol, address, port: Number.parseInt(port, 16), listens: state === '0A' || state === '07', uid, inode }
 }
 
-/** The oldest process that holds each of the `links` (`socket:[INODE]`), as far as this user may look into processes. */
+/** Returns the first process that holds each of the `links` (`socket:[INODE]`), among the processes that this user may inspect. */
 function pidsOf(links: ReadonlySet<string>): Map<string, number> {
   const pids = new Map<string, number>()
   const readable = <T,>(read: () => T): T | undefined => {
     try {
       return read()
     } catch {
-      // EACCES: another user's process. ENOENT: it ended, or closed the file, while it was read.
+      // EACCES: another user's process. ENOENT: the process exited or closed the file in the meantime.
       return undefined
     }
   }
@@ -80,11 +80,11 @@ function describeProcess(pid: number): Pick<Owner, 'pid' | 'name' | 'command'> {
   try {
     const args = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
     const thread = readFileSync(`/proc/${pid}/comm`, 'utf8').trim()
-    // Node.js from 23 on gives its first thread, and with it the process, this name.
+    // Node.js 23 and newer give their main thread, and thereby the process, this name.
     const name = thread === 'MainThread' ? path.basename(args[0] ?? thread) : thread
     return { pid, name, command: presentable(args) }
   } catch {
-    // It ended while it was read.
+    // The process exited in the meantime.
     return { pid }
   }
 }
@@ -96,20 +96,20 @@ function userName(uid: string): string {
   return line?.split(':')[0] ?? uid
 }
 
-/** What the name of an argument or property says whose value is a secret. */
+/** Matches names of arguments and properties whose value is a secret. */
 const SECRET = '[\\w.-]*(?:pass|pwd|secret|token|credential|auth|api[-_]?key|access[-_]?key|private[-_]?key)[\\w.-]*'
 const SECRET_FLAG = new RegExp(`^--?${SECRET}$`, 'i')
 const SECRET_VALUE = new RegExp(`(${SECRET}=|authorization: *)[^]+`, 'i')
-/** Inside an argument that is itself a command line, such as a shell's. */
+/** Matches secrets inside an argument that is itself a command line, such as that of `sh -c`. */
 const SECRET_WORD = new RegExp(`(\\s--?${SECRET}|\\bpass\\w*|\\bsecret|\\btoken) +\\S+`, 'gi')
-const URL_LOGIN = /(\w:\/\/)[^\s/]*@/g
+const URL_CREDENTIALS = /(\w:\/\/)[^\s/]*@/g
 
-/** A command line without what looks like a secret, and with the middle of a long one left out: the ends of a JVM's say most. */
+/** Returns a command line with secrets masked. Shortens a long one in the middle: the two ends of a JVM's say the most. */
 export function presentable(args: readonly string[]): string {
   const clean = args
     .map((arg, index) => {
       if (SECRET_FLAG.test(args[index - 1] ?? '') && !arg.startsWith('-')) return '***'
-      return arg.replace(URL_LOGIN, '$1***@').replace(SECRET_VALUE, '$1***').replace(SECRET_WORD, '$1 ***')
+      return arg.replace(URL_CREDENTIALS, '$1***@').replace(SECRET_VALUE, '$1***').replace(SECRET_WORD, '$1 ***')
     })
     .join(' ')
     .trim()
@@ -119,7 +119,7 @@ export function presentable(args: readonly string[]): string {
 /** @see https://man.freebsd.org/cgi/man.cgi?query=lsof, section OUTPUT FOR OTHER PROGRAMS */
 async function readLsof(ports: ReadonlySet<number>): Promise<Holder[]> {
   const args = ['-nP', `-i:${[...ports].join()}`, '-F', 'pcLPtn']
-  // It exits 1 when there is nothing to list, and also when it could not look at some process.
+  // lsof exits with 1 if it found nothing, and also if it could not inspect some process.
   const { stdout } = await run(['lsof', ...args], { timeoutMs: 10_000 })
   const found = parseLsof(stdout).filter(({ port }) => ports.has(port))
   const pids = found.map(({ owner }) => owner.pid)
@@ -134,14 +134,14 @@ async function readLsof(ports: ReadonlySet<number>): Promise<Holder[]> {
   })
 }
 
-/** The output of `lsof -F pcLPtn`, a line per field, its first letter saying which: sockets without a peer, then connections. */
+/** Parses `lsof -F pcLPtn`: one field per line, identified by its first letter. Returns sockets without a peer first, then connections. */
 export function parseLsof(output: string): Holder[] {
   const holders: Holder[] = []
   const connections: Holder[] = []
   const fields: Record<string, string> = {}
   for (const line of output.split('\n')) {
     fields[line.charAt(0)] = line.slice(1)
-    // The name is the last field of a file: `*:8123`, `[::1]:8123`, `127.0.0.1:8123->127.0.0.1:50000`.
+    // The name is the last field of a file, such as `*:8123`, `[::1]:8123`, `127.0.0.1:8123->127.0.0.1:50000`.
     const [, host = '', port, peer] = /^n\[?(?:::ffff:)?([^\]>]*?)\]?:(\d+)(->.*)?$/.exec(line) ?? []
     if (!port) continue
     const list = peer ? connections : holders

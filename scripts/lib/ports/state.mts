@@ -3,18 +3,18 @@ import type { Owner } from './owner.mts'
 import type { PublishedPort } from './published.mts'
 
 export interface PortState extends Pick<PublishedPort, 'service' | 'variable' | 'protocol' | 'origin'> {
-  /** Address on this machine; empty means all, IPv4 and IPv6. */
+  /** Address on this machine; empty means all IPv4 and IPv6 addresses. */
   address: string
   port: number
   /**
-   * `absent`: this machine does not have the address. `unknown`: this user may not try it, or may not see whether its holder is this
-   * stack, whose process runs.
+   * `absent`: this machine does not have the address. `unknown`: this user may not bind the port, or the stack's service runs but this
+   * user cannot see whether it holds the port.
    */
   state: 'free' | 'ours' | 'taken' | 'absent' | 'unknown'
-  /** Its holder, as far as this user may see. */
+  /** Its holder, as far as this user can see. */
   owner?: Owner
   /** The holder of the port on ::1, where the stack does not listen. */
   localhostOwner?: Owner
-  /** For a taken port that a variable sets: the next one that is free. */
+  /** The next free port, for a taken port that a variable sets. */
   next?: number
 }

@@ -1,4 +1,4 @@
-/** Class-data archives, from which the Java machines start faster. */
+/** Class-data archives, which make the JVMs start faster. */
 import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { isFileError } from './data-dir.mts'
@@ -6,7 +6,7 @@ import type { Installed } from './definition.mts'
 import { archiveFile } from './java-services.mts'
 import { runningEmbedded } from './processes.mts'
 
-/** Class-data archives that the JVMs of this data folder wrote at their end become everyone's. */
+/** Copies the class-data archives that JVMs of this data folder wrote at their exit to the cache, for all stacks. */
 export function adoptArchives(dataDir: string, installed: Installed): void {
   const { archives } = installed
   const running = runningEmbedded(dataDir).map(({ name }) => name)
@@ -16,7 +16,7 @@ export function adoptArchives(dataDir: string, installed: Installed): void {
     const target = path.join(archives.folder, `${name}.jsa`)
     const copy = `${target}.${process.pid}.tmp`
     try {
-      // Copied beside its place first: the data may be on another file system, and other stacks read what is in the cache.
+      // Copied, then renamed: the data may be on another file system, and other stacks may read the cache at any time.
       if (existsSync(archive)) {
         mkdirSync(archives.folder, { recursive: true })
         copyFileSync(archive, copy)
@@ -24,16 +24,16 @@ export function adoptArchives(dataDir: string, installed: Installed): void {
         archives.existing.push(`${name}.jsa`)
       }
     } catch (failure) {
-      // A cache of another user, or a full disk: a start without an archive only takes longer.
+      // The cache belongs to another user, or the disk is full: a start without an archive only takes longer.
       if (!isFileError(failure)) throw failure
       rmSync(copy, { force: true })
     }
-    // Also those that another JVM wrote, which this one would refuse.
+    // Includes archives of other JVMs, which this one would reject.
     dropArchives(dataDir, name)
   }
 }
 
-/** Deletes the archives that a service has written. */
+/** Deletes the archives that a service wrote to the data folder. */
 export function dropArchives(dataDir: string, name: string): void {
   const folder = path.join(dataDir, 'run')
   for (const file of readdirSync(folder)) {

@@ -1,11 +1,11 @@
-/** ClickHouse as an embedded service: its configuration and users. The process itself is clickhouse-server.mts. */
+/** ClickHouse as an embedded service: its configuration and users. clickhouse-server.mts is its process. */
 import { createHash } from 'node:crypto'
 import path from 'node:path'
 import { reachable, type Settings } from '../../settings/settings.mts'
 import { type EmbeddedService, type Installed, shared } from './definition.mts'
 
-/** Sources that are files of this machine. */
-const OF_FILES = ['FILE', 'SQLITE', 'HIVE']
+/** Sources that read files of this machine. */
+const FILE_SOURCES = ['FILE', 'SQLITE', 'HIVE']
 
 export function clickhouse(settings: Settings, installed: Installed): EmbeddedService {
   const dataDir = settings.EMBEDDED_DATA_DIR
@@ -24,17 +24,19 @@ export function clickhouse(settings: Settings, installed: Installed): EmbeddedSe
       path.join(dataDir, 'clickhouse'),
     ],
     env: {
-      // The Node.js that runs this, wherever it is installed.
+      // The Node.js that runs this command comes first.
       PATH: `${path.dirname(process.execPath)}:${process.env.PATH ?? ''}`,
       CLICKHOUSE_DB: settings.CLICKHOUSE_DB,
       L2_EXTRA_SOURCES: settings.CLICKHOUSE_EXTRA_GRANTS.map((source) => `, ${source}`).join(''),
       L2_HTTP_ADDRESS: settings.BIND_ADDRESS,
       L2_HTTP_HOST: settings.KAFKA_ADVERTISED_HOST,
       L2_HTTP_PORT: String(settings.CLICKHOUSE_HTTP_PORT),
-      L2_CLICKHOUSE_FILES: settings.CLICKHOUSE_EXTRA_GRANTS.some((source) => OF_FILES.includes(source)) ? 'all' : 'own',
+      L2_CLICKHOUSE_FILES: settings.CLICKHOUSE_EXTRA_GRANTS.some((source) => FILE_SOURCES.includes(source))
+        ? 'all'
+        : 'own',
       L2_KAFKA_BROKERS: `${host}:${settings.KAFKA_INTERNAL_PORT}`,
     },
-    login: basicLogin(settings.CLICKHOUSE_USER, settings.CLICKHOUSE_PASSWORD),
+    authorization: basicAuthorization(settings.CLICKHOUSE_USER, settings.CLICKHOUSE_PASSWORD),
     stdin: JSON.stringify({
       L2_CLICKHOUSE_PASSWORD_SHA256: sha256(settings.CLICKHOUSE_PASSWORD),
       L2_CLICKHOUSE_READONLY_SHA256: sha256(settings.CLICKHOUSE_READONLY_PASSWORD),
@@ -49,7 +51,7 @@ export function clickhouse(settings: Settings, installed: Installed): EmbeddedSe
 </clickhouse>
 `,
       },
-      // What the container learns from its memory limit; and seconds to wait for clients' open connections at the end.
+      // The container derives the first value from its memory limit. The second is the seconds to wait for open connections at shutdown.
       [file('config.d/embedded.xml')]: {
         text: `<clickhouse>
     <max_server_memory_usage>${Math.floor(settings.CLICKHOUSE_MEMORY_LIMIT * 0.85)}</max_server_memory_usage>
@@ -66,16 +68,16 @@ export function clickhouse(settings: Settings, installed: Installed): EmbeddedSe
       [file('users.d/l2.xml')]: shared('clickhouse/users.d/l2.xml'),
     },
     folders: [path.join(dataDir, 'clickhouse'), file('config.d'), file('users.d')],
-    // The library forgets its system.*_log tables at the end but not their files, and then cannot create them again.
+    // At shutdown the library drops its system.*_log tables but leaves their files, which would keep it from creating them again.
     leftovers: [path.join(dataDir, 'clickhouse', 'data', 'system')],
     startTimeoutMs: 60_000,
   }
 }
 
 /**
- * The users of the embedded ClickHouse. The library's own session needs a user `default` without password: it may only start and
- * stop the listeners, and its one session is that one. The others have the rights that docker-compose.yml gives them. Their passwords
- * come as hashes: what from_env brings is read as XML, in which some passwords would be no text.
+ * Returns the users of the embedded ClickHouse. The library's session needs a user `default` without a password. That user may only
+ * start and stop the listeners, and is limited to this one session. The other users have the same grants as in docker-compose.yml.
+ * Their passwords are passed as hashes, because from_env is parsed as XML and a password may contain special characters.
  */
 function usersXml({ CLICKHOUSE_USER, CLICKHOUSE_READONLY_USER }: Settings): string {
   const user = (name: string, variable: string, grants: string) => `
@@ -90,7 +92,7 @@ function usersXml({ CLICKHOUSE_USER, CLICKHOUSE_READONLY_USER }: Settings): stri
     <include_from>${xmlText(shared('clickhouse/users.d/grants.xml'))}</include_from>
     <profiles>
         <default>
-            <!-- Joins on disk as clickhouse/users.d/l2.xml has it for sorts; the image's version does not know these settings yet. -->
+            <!-- Joins spill to disk at the size that clickhouse/users.d/l2.xml sets for sorts. The image's version lacks these settings. -->
             <max_bytes_before_external_join>67108864</max_bytes_before_external_join>
             <max_bytes_ratio_before_external_join>0</max_bytes_ratio_before_external_join>
         </default>
@@ -112,8 +114,8 @@ function usersXml({ CLICKHOUSE_USER, CLICKHOUSE_READONLY_USER }: Settings): stri
 `
 }
 
-/** The header that logs in over HTTP. The X-ClickHouse-Key header takes neither letters beyond Latin-1 nor outer spaces. */
-function basicLogin(user: string, password: string): string {
+/** Returns the Authorization header. The X-ClickHouse-Key header supports neither letters beyond Latin-1 nor outer spaces. */
+function basicAuthorization(user: string, password: string): string {
   return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
 }
 
@@ -121,7 +123,7 @@ function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex')
 }
 
-/** `text` as XML holds it; a path may have an ampersand. */
+/** Escapes text for XML: a path may contain an ampersand. */
 function xmlText(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
 }

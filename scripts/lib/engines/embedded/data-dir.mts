@@ -1,28 +1,28 @@
-/** The data folder of an embedded stack: what keeps it from being used, as findings. */
+/** Reads state files in the data folder of an embedded stack, and reports a folder that cannot be used. */
 import { cannotTell, type OpsError, reason, unknown } from '../../common/findings.mts'
 import { readTextFile } from '../../common/text-file.mts'
 
-/** Bytes of a lock or a process record, at most. */
+/** Largest size of a lock or process record, in bytes. */
 const MAX_BYTES = 64 * 1024
 
 const DISK_FULL = ['ENOSPC', 'EDQUOT']
-const NOT_OURS = ['EACCES', 'EPERM', 'EROFS', 'EEXIST', 'ENOTDIR', 'EISDIR', 'ELOOP', 'EIO']
+const UNUSABLE = ['EACCES', 'EPERM', 'EROFS', 'EEXIST', 'ENOTDIR', 'EISDIR', 'ELOOP', 'EIO']
 
-/** True for an error of the system about a file or folder that this user cannot use, or a full disk. */
+/** True for a system error that means a full disk, or a file or folder that this user cannot use. */
 export const isFileError = (error: unknown): boolean =>
-  [...DISK_FULL, ...NOT_OURS].includes(String((error as NodeJS.ErrnoException | undefined)?.code))
+  [...DISK_FULL, ...UNUSABLE].includes(String((error as NodeJS.ErrnoException | undefined)?.code))
 
 /**
- * The finding of a folder that this user cannot use, or whose disk is full: exit code 3.
- * @param hint for a folder other than the data folder
+ * Returns the error, with exit code 3, for a folder that this user cannot use or whose disk is full.
+ * @param hint by default that of the data folder
  */
 export function unusable(
   folder: string,
   error: unknown,
-  hint = 'run as the user who owns it, or set EMBEDDED_DATA_DIR in .env to another folder',
+  hint = 'run as the user that owns it, or set EMBEDDED_DATA_DIR in .env to another folder',
 ): OpsError {
   const found = (what: string) => `${what} (${reason(error)})`
-  const full = { found: found('the disk is full'), hint: `free space in ${folder} (df -h), then try again` }
+  const full = { found: found('the disk is full'), hint: `free disk space for ${folder} (df -h), then try again` }
   const finding = DISK_FULL.includes(String((error as NodeJS.ErrnoException).code))
     ? unknown('DISK_FULL', folder, full)
     : unknown('DATA_DIR', folder, { found: found('this user cannot use the folder'), hint })
@@ -30,9 +30,9 @@ export function unusable(
 }
 
 /**
- * The text of a lock or process record; undefined when it is not there. Empty for what is no regular file, or too large: a broken one, as a
- * power failure may leave it, is to be replaced.
- * @throws {OpsError} exit code 3 when this user may not read it
+ * Returns the text of a lock or process record; undefined if it does not exist. Returns an empty text for a file that is too large or not a
+ * regular file, so that the caller replaces it like one that a power failure damaged.
+ * @throws {OpsError} exit code 3 if this user may not read it
  */
 export function readState(dataDir: string, file: string): string | undefined {
   try {

@@ -1,37 +1,38 @@
-/** What defines an embedded service, and where its parts are. */
+/** The types that define an embedded service and its installed files. */
 import path from 'node:path'
 import { ROOT } from '../../settings/settings.mts'
 import type { EmbeddedName } from '../service.mts'
 import type { Launch } from './processes.mts'
 
-/** Where the installed parts of the embedded stack are. */
+/** Paths of the installed parts of the embedded stack. */
 export interface Installed {
   java: string
   jars: string[]
-  /** Folder whose node_modules holds ClickHouse. */
+  /** Folder whose node_modules contains ClickHouse. */
   libraries: string
   redisServer: string
-  /** Class-data archives of earlier runs by service, or where this run writes one. */
+  /** Folder of the class-data archives in the cache, and the names of those that exist. */
   archives: { folder: string; existing: string[] }
 }
 
 export interface EmbeddedService extends Launch {
   name: EmbeddedName
-  /** Where it answers: it is ready when each port does. */
+  /** Address of the ports. The service is ready when every port answers. */
   host: string
   ports: number[]
-  /** Files to write before the start, by path: `text`, after the contents of the shared file `base` if there is one. */
+  /** Files to write before the start, by path: the contents of the shared file `base`, if any, followed by `text`. */
   files?: Record<string, { base?: string; text: string }>
-  /** Links to make before the start: path of the link, and the shared file it leads to. */
+  /** Links to create before the start: path of the link, and the shared file that it points to. */
   links?: Record<string, string>
+  /** Folders to create before the start. */
   folders?: string[]
   /** Folders to delete before the start. */
   leftovers?: string[]
-  /** The header that logs in over HTTP, where one is needed to ask whether it serves. */
-  login?: string
-  /** Longest time to its first answer, in ms. */
+  /** Authorization header of the readiness check, for a service that requires one over HTTP. */
+  authorization?: string
+  /** Longest time from the launch until the service is ready, in ms. */
   startTimeoutMs: number
 }
 
-/** A file that containers and embedded stack share. */
+/** Returns the path of a file of the repository. */
 export const shared = (file: string) => path.join(ROOT, file)

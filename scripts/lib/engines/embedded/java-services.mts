@@ -1,28 +1,28 @@
-/** ZooKeeper and Kafka as embedded services, in either mode. */
+/** ZooKeeper and Kafka as embedded services, in both modes of Kafka. */
 import path from 'node:path'
 import { reachable, type Settings } from '../../settings/settings.mts'
 import type { EmbeddedName } from '../service.mts'
 import { type EmbeddedService, type Installed, shared } from './definition.mts'
 
-/** The class-data archive that a JVM of the data folder writes at a clean end: named after the JVM and jars that it is good for. */
+/** Returns the class-data archive that a JVM writes at a clean exit. The name identifies the JVM and jars for which it is valid. */
 export function archiveFile(dataDir: string, name: string, { archives }: Installed): string {
   return path.join(dataDir, 'run', `${name}.${path.basename(archives.folder)}.jsa`)
 }
 
-/** Kafka 4 logs through log4j 2, older ones and ZooKeeper through log4j 1. */
+/** Kafka 4 logs with log4j 2; Kafka 3.9 and ZooKeeper log with log4j 1. */
 const LOGGING = {
   zookeeper: `-Dlog4j.configuration=file:${shared('kafka/log4j.properties')}`,
   kraft: `-Dlog4j2.configurationFile=file:${shared('kafka/log4j2.properties')}`,
 }
 
-/** Without a locale Java cannot open a path with letters beyond ASCII. */
+/** Without this locale Java cannot open a path with non-ASCII letters. */
 export const JAVA_ENV = { LC_ALL: 'C.UTF-8' }
 
-/** Where a JVM unpacks its native libraries: what one that was killed leaves goes with the next start. */
+/** Returns the folder into which a JVM unpacks native libraries. Each start deletes it, because a killed JVM leaves files behind. */
 const temporaryFolder = (settings: Settings, name: EmbeddedName) =>
   path.join(settings.EMBEDDED_DATA_DIR, 'run', `${name}-tmp`)
 
-/** JVM options, most of all for a fast start: see "class-data archives" in the README's section on the embedded stack. */
+/** Returns JVM options, mainly for a fast start: see "class-data archives" in the README's section on the embedded stack. */
 function java(settings: Settings, installed: Installed, name: EmbeddedName, heap: string, mainClass: string): string[] {
   const archive = `${name}.jsa`
   const sharing = installed.archives.existing.includes(archive)
@@ -31,7 +31,7 @@ function java(settings: Settings, installed: Installed, name: EmbeddedName, heap
   return [
     `-Xms${heap}`,
     `-Xmx${heap}`,
-    // One collector thread instead of a pool: less memory, and heaps this small are collected in milliseconds.
+    // A single collector thread needs less memory than a pool, and collects heaps this small in milliseconds.
     '-XX:+UseSerialGC',
     '-Xlog:cds=off',
     '-Xlog:cds+dynamic=off',
@@ -67,7 +67,7 @@ export function zookeeper(settings: Settings, installed: Installed): EmbeddedSer
     ],
     env: JAVA_ENV,
     files: {
-      // Of two equal keys the later one holds.
+      // The last occurrence of a key wins.
       [config]: {
         base: shared('zookeeper/zoo.cfg'),
         text: [
@@ -86,15 +86,15 @@ export function zookeeper(settings: Settings, installed: Installed): EmbeddedSer
   }
 }
 
-/** `text` as a Java properties file holds it: backslashes and what is beyond ASCII escaped. */
+/** Escapes backslashes and non-ASCII characters for a Java properties file. */
 export function propertyText(text: string): string {
   return text.replace(/\\|[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
-/** The folder of Kafka's records. */
+/** Returns Kafka's data folder. */
 export const kafkaFolder = (settings: Settings): string => path.join(settings.EMBEDDED_DATA_DIR, 'kafka')
 
-/** The listeners for the broker itself and its neighbours, and for programs. */
+/** Returns the internal listener, for the stack's services, and the external one, for other programs. */
 const brokerListeners = ({
   BIND_ADDRESS: bind,
   KAFKA_INTERNAL_PORT: internal,
@@ -102,8 +102,8 @@ const brokerListeners = ({
 }: Settings) => `INTERNAL://${bind}:${internal},EXTERNAL://${bind}:${external}`
 
 /**
- * What makes a broker of Kafka 4 its own controller. The one voter is named by configuration, not by the formatted storage, so that its
- * port may change. Nothing but the broker itself asks it: it listens on the loopback address.
+ * Returns the properties that make a Kafka 4 broker its own controller. The single voter is set in the configuration instead of the
+ * formatted storage, so that its port can change. Only the broker connects to it, so it listens on the loopback address.
  */
 export function kraftProperties(settings: Settings) {
   const { KAFKA_BROKER_ID: id, KAFKA_CONTROLLER_PORT: port } = settings
@@ -118,7 +118,7 @@ export function kraftProperties(settings: Settings) {
   }
 }
 
-/** What makes a broker of Kafka 3.9 keep its metadata in ZooKeeper. */
+/** Returns the properties of a Kafka 3.9 broker that stores its metadata in ZooKeeper. */
 const zookeeperProperties = (settings: Settings) => ({
   'broker.id': settings.KAFKA_BROKER_ID,
   'zookeeper.connect': `${reachable(settings.BIND_ADDRESS)}:${settings.ZOOKEEPER_CLIENT_PORT}`,
@@ -139,7 +139,7 @@ export function kafka(settings: Settings, installed: Installed): EmbeddedService
   return {
     name: 'kafka',
     host: local,
-    // In KRaft mode one answers although the broker is about to end, since it cannot have the other.
+    // In KRaft mode one port may answer although the broker is about to exit because the other port is taken.
     ports: [settings.KAFKA_LISTENER_PORT, settings.KAFKA_INTERNAL_PORT],
     command: installed.java,
     args: [

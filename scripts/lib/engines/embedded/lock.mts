@@ -5,20 +5,21 @@ import { isFileError, readState, unusable } from './data-dir.mts'
 import { bornAt } from './processes.mts'
 
 /**
- * Keeps two starts or stops of one data folder apart, or two of `what`, in a folder of their own. The lock is a link whose target names its
- * holder: made whole or not at all, and on a full disk too.
- * @returns the function that ends it
- * @throws {OpsError} exit code 3 while another one runs, or where the folder may not be written
+ * Locks a folder, so that only one operation at a time uses it. The lock is a symbolic link whose target identifies the holder: it is
+ * created atomically, and even on a full disk.
+ * @param what describes the operation in the error; by default a start or stop of the stack in that data folder
+ * @returns the function that releases the lock
+ * @throws {OpsError} exit code 3 while another process holds the lock, or if the folder is not writable
  */
 export function lock(dataDir: string, what = 'a start or stop'): () => void {
   const file = lockFile(dataDir)
   try {
     mkdirSync(path.dirname(file), { recursive: true })
     for (let attempt = 1; ; attempt++) {
-      if (make(() => symlinkSync(`${process.pid} ${bornAt(process.pid)}`, file)))
+      if (create(() => symlinkSync(`${process.pid} ${bornAt(process.pid)}`, file)))
         return () => rmSync(file, { force: true })
       const holder = holderOf(dataDir)
-      if (holder !== undefined && (attempt > 3 || holds(holder))) throw busy(dataDir, holder, what)
+      if (holder !== undefined && (attempt > 3 || isRunning(holder))) throw busy(dataDir, holder, what)
       if (holder !== undefined) removeStale(dataDir, holder)
     }
   } catch (error) {
@@ -27,18 +28,18 @@ export function lock(dataDir: string, what = 'a start or stop'): () => void {
 }
 
 /**
- * Does nothing, unless a start or stop of this data folder is under way: until its end, processes may lack their record.
- * @throws {OpsError} exit code 3 while one runs
+ * Checks that no start or stop of this data folder is running, during which processes may have no record yet.
+ * @throws {OpsError} exit code 3 while one is running
  */
 export function refuseWhileLocked(dataDir: string): void {
   const holder = holderOf(dataDir) ?? ''
-  if (holds(holder)) throw busy(dataDir, holder)
+  if (isRunning(holder)) throw busy(dataDir, holder)
 }
 
 const lockFile = (dataDir: string) => path.join(dataDir, 'run', 'lock')
 
-/** Whether the process that a lock names still runs: not for a lock that is empty, cut or something else. */
-function holds(holder: string): boolean {
+/** Reports whether the process that a lock names still runs; false for an empty, truncated or invalid lock. */
+function isRunning(holder: string): boolean {
   const [, pid, born] = /^(\d+) (\S+)$/.exec(holder) ?? []
   return pid !== undefined && bornAt(Number(pid)) === born
 }
@@ -47,12 +48,12 @@ const busy = (dataDir: string, holder: string, what = 'a start or stop'): OpsErr
   cannotTell(
     unknown('BUSY', dataDir, {
       found: `${what} is under way (PID ${holder.split(' ')[0]})`,
-      hint: 'wait until it has ended, then try again',
+      hint: 'wait until it has finished, then try again',
     }),
   )
 
-/** False if there is something already. */
-function make(link: () => void): boolean {
+/** Creates a link; returns false if the path already exists. */
+function create(link: () => void): boolean {
   try {
     link()
     return true
@@ -62,30 +63,30 @@ function make(link: () => void): boolean {
   }
 }
 
-/** The lock's process, as `PID BIRTH`; undefined for no lock. */
+/** Returns the process that holds the lock, as `PID START_TIME`; undefined if there is no lock. */
 function holderOf(dataDir: string, file = lockFile(dataDir)): string | undefined {
   try {
     return readlinkSync(file)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT') return undefined
-    // EINVAL: no link, but a file, as earlier versions made.
+    // EINVAL: not a link but a file, which earlier versions used.
     if (code === 'EINVAL') return readState(dataDir, file)
     throw unusable(dataDir, error)
   }
 }
 
-/** Removes the lock of a holder that is gone; leaves the one that another process, which found the same, may have made since. */
+/** Removes the lock of a holder that no longer runs, but not a new lock that another process may have created in the meantime. */
 function removeStale(dataDir: string, holder: string): void {
   const file = lockFile(dataDir)
   const aside = `${file}.${process.pid}.stale`
   try {
-    // Of several processes that find it, one moves it away.
+    // Only one of several concurrent processes succeeds.
     renameSync(file, aside)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     return
   }
-  if (holderOf(dataDir, aside) !== holder) make(() => linkSync(aside, file))
+  if (holderOf(dataDir, aside) !== holder) create(() => linkSync(aside, file))
   rmSync(aside, { recursive: true, force: true })
 }

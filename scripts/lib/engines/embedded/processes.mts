@@ -1,4 +1,4 @@
-/** Processes that outlive the command that started them, known again by their records. */
+/** Processes that outlive the command that started them, and are identified by their records. */
 import { spawn } from 'node:child_process'
 import {
   closeSync,
@@ -18,11 +18,11 @@ import { waitUntil } from '../../common/wait.mts'
 import { logFile, recordFile } from '../logs.mts'
 import { readState, unusable } from './data-dir.mts'
 
-/** A process that a start recorded in `<data folder>/run/<name>.json`. */
+/** A process that a start recorded in `DATA_DIR/run/NAME.json`. */
 export interface ProcessRecord {
   name: string
   pid: number
-  /** When the process began, as the system has it: a process of another age under the same PID is not ours. */
+  /** Start time, which tells the process from a later one with the same PID. */
   born: string
   log: string
 }
@@ -32,20 +32,20 @@ export interface Launch {
   command: string
   args: string[]
   env: NodeJS.ProcessEnv
-  /** Written to its standard input, which is then closed. */
+  /** Written to standard input, which is then closed. */
   stdin?: string
 }
 
 const runFolder = (dataDir: string) => path.join(dataDir, 'run')
 
 /**
- * When a process began: on Linux the boot's id and the ticks since. Undefined when there is no such process, or it is a
- * zombie, which is only waiting for its parent to look; one with threads left still holds its ports and files.
+ * Returns the start time of a process, as the boot id and the clock ticks since boot. Undefined if there is no such process or it is a
+ * zombie. A zombie with other threads counts as running, because it still holds its ports and files.
  */
 export function bornAt(pid: number): string | undefined {
   try {
-    // Fields after the command, which may itself hold blanks and parentheses: state is the first, threads the 18th, start
-    // time the 20th.
+    // The command may contain blanks and parentheses. After it, the 1st field is the state, the 18th the number of threads and the 20th
+    // the start time.
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
       .replace(/^.*\) /s, '')
       .split(' ')
@@ -53,24 +53,24 @@ export function bornAt(pid: number): string | undefined {
     return fields[0] === 'Z' && Number(fields[17]) <= 1 ? undefined : `${boot}:${fields[19]}`
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    // ENOENT before, ESRCH while it is read: the process is gone.
+    // The process exited before (ENOENT) or during (ESRCH) the read.
     if (code === 'ENOENT' || code === 'ESRCH') return undefined
     throw error
   }
 }
 
-/** True while the recorded process itself runs. */
+/** True while the recorded process runs. */
 export function isAlive(record: ProcessRecord): boolean {
   return bornAt(record.pid) === record.born
 }
 
-/** When a process began that never did: no living process is known by it. */
+/** The start time in the record of a process that never ran. */
 const NEVER = 'never'
 
 /**
- * The records in a data folder, of dead processes too; empty for a folder that never ran anything. One that is empty, cut or no record, as
- * a power failure may leave it, counts as that of a dead process.
- * @throws {OpsError} exit code 3 where this user may not read them
+ * Returns the records in a data folder, including those of dead processes; empty if nothing was ever started. An empty, truncated or
+ * invalid record, which a power failure may leave, counts as that of a dead process.
+ * @throws {OpsError} exit code 3 if this user may not read them
  */
 export function readRecords(dataDir: string): ProcessRecord[] {
   let files: string[]
@@ -95,15 +95,15 @@ function parseRecord(text: string): { pid?: number; born?: string } {
     const { pid, born } = record ?? {}
     return Number.isSafeInteger(pid) && typeof born === 'string' ? { pid: pid as number, born } : {}
   } catch {
-    // No JSON: empty, or cut off.
+    // Invalid JSON: empty or truncated.
     return {}
   }
 }
 
-/** Those of a data folder that run now. */
+/** Returns the records of processes that run now. */
 export const runningEmbedded = (dataDir: string): ProcessRecord[] => readRecords(dataDir).filter(isAlive)
 
-/** Starts a process in the data folder that survives this one, its output in its log file, and records it. */
+/** Starts and records a process that outlives this one. Runs it in the data folder and writes its output to its log file. */
 export function launch(dataDir: string, { name, command, args, env, stdin }: Launch): ProcessRecord {
   const log = logFile(dataDir, name)
   mkdirSync(path.dirname(log), { recursive: true })
@@ -112,10 +112,10 @@ export function launch(dataDir: string, { name, command, args, env, stdin }: Lau
   const output = openSync(log, 'a')
   const child = spawn(command, args, { cwd: dataDir, env, detached: true, stdio: ['pipe', output, output] })
   closeSync(output)
-  // A command that cannot be run looks like a process that has ended; the log has the reason.
+  // A command that cannot be run is treated like a process that has exited, with the reason in its log.
   child.on('error', (error) => writeFileSync(log, `${error.message}\n`))
   child.stdin?.on('error', () => {
-    // EPIPE: it ended before it read; the reason is in its log.
+    // EPIPE: the process exited before it read its input. Its log contains the reason.
   })
   child.stdin?.end(stdin)
   child.unref()
@@ -123,11 +123,11 @@ export function launch(dataDir: string, { name, command, args, env, stdin }: Lau
   const record = { name, pid, born: (pid && bornAt(pid)) || NEVER, log }
   const file = recordFile(dataDir, name)
   try {
-    // Written beside and renamed: a record is whole or not there.
+    // Renamed from a temporary file, so that the record is never incomplete.
     writeFileSync(`${file}.tmp`, JSON.stringify(record))
     renameSync(`${file}.tmp`, file)
   } catch (error) {
-    // On a full disk: without its record it could not be stopped any more.
+    // The disk may be full. Without a record the process could not be stopped later.
     signal(record, 'SIGKILL')
     throw error
   }
@@ -135,21 +135,21 @@ export function launch(dataDir: string, { name, command, args, env, stdin }: Lau
 }
 
 /**
- * Ends a recorded process: SIGTERM, and SIGKILL if it still runs after `timeoutMs`. Removes its record.
- * @returns how it went; `killed` means that it had to be killed
+ * Stops a recorded process with SIGTERM, and with SIGKILL if it still runs after `timeoutMs`. Removes its record.
+ * @returns `stopped` after SIGTERM, `killed` after SIGKILL
  */
-export async function end(
+export async function stopProcess(
   dataDir: string,
   record: ProcessRecord,
   timeoutMs: number,
-): Promise<'ended' | 'killed' | 'was not running'> {
+): Promise<'stopped' | 'killed' | 'was not running'> {
   const gone = async () => !isAlive(record)
-  let how: 'ended' | 'killed' | 'was not running' = 'was not running'
+  let how: 'stopped' | 'killed' | 'was not running' = 'was not running'
   if (isAlive(record)) {
     signal(record, 'SIGTERM')
-    // A suspended process handles the signal only when it is resumed.
+    // A suspended process handles SIGTERM only once it is resumed.
     signal(record, 'SIGCONT')
-    how = 'ended'
+    how = 'stopped'
     if (!(await waitUntil(gone, { timeoutMs, pollMs: 50 }))) {
       how = 'killed'
       signal(record, 'SIGKILL')
@@ -165,15 +165,15 @@ function signal(record: ProcessRecord, name: NodeJS.Signals): void {
   try {
     process.kill(record.pid, name)
   } catch (error) {
-    // ESRCH: it has ended since the look.
+    // ESRCH: the process exited in the meantime.
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
 }
 
-/** Bytes at the end of a log file that are looked at: it may have grown for months. */
+/** Bytes to read from the end of a log file, which may have grown for months. */
 const TAIL_BYTES = 256 * 1024
 
-/** The last lines of a log file, or none when it is not there. */
+/** Returns the last lines of a log file; empty if it does not exist. */
 export function lastLines(file: string, count: number): string[] {
   if (!existsSync(file)) return []
   const handle = openSync(file, 'r')

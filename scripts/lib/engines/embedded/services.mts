@@ -1,4 +1,4 @@
-/** The embedded services as data: what each is started with, from the same configuration files as the containers. */
+/** Defines how each embedded service is started. The services use the same configuration files as the containers. */
 import path from 'node:path'
 import { reachable, type Settings, variablesOf } from '../../settings/settings.mts'
 import { embeddedServicesOf } from '../service.mts'
@@ -6,7 +6,7 @@ import { clickhouse } from './clickhouse-service.mts'
 import { type EmbeddedService, type Installed, shared } from './definition.mts'
 import { kafka, zookeeper } from './java-services.mts'
 
-/** Longest time from SIGTERM to the end, in ms: the stop_grace_period of docker-compose.yml. */
+/** Longest time from SIGTERM to the exit, in ms: the stop_grace_period of docker-compose.yml. */
 export const STOP_TIMEOUT_MS: Record<string, number> = {
   zookeeper: 15_000,
   kafka: 45_000,
@@ -15,13 +15,13 @@ export const STOP_TIMEOUT_MS: Record<string, number> = {
   ui: 5_000,
 }
 
-/** The services in the order in which they start. Reads and writes nothing. */
+/** Returns the definitions of the embedded services. */
 export function embeddedServices(settings: Settings, installed: Installed): EmbeddedService[] {
   const makers = { zookeeper, kafka, clickhouse, redis, ui }
   return embeddedServicesOf(settings).map((name) => makers[name](settings, installed))
 }
 
-/** The page of `npm run ui`. It listens on 127.0.0.1 whatever BIND_ADDRESS says. */
+/** The page of `npm run ui`. It always listens on 127.0.0.1, regardless of BIND_ADDRESS. */
 function ui(settings: Settings): EmbeddedService {
   const port = settings.KAFKA_UI_PORT
   return {
@@ -30,7 +30,7 @@ function ui(settings: Settings): EmbeddedService {
     ports: [port],
     command: shared('scripts/lib/run'),
     args: [shared('scripts/ui.mts'), '--no-open', '--port', String(port)],
-    // The settings of this start, whatever its shell, .env and --env-file were; and the Node.js that runs it.
+    // Passes on the resolved settings and the Node.js of this start.
     env: { PATH: `${path.dirname(process.execPath)}:${process.env.PATH ?? ''}`, ...variablesOf(settings) },
     startTimeoutMs: 60_000,
   }
@@ -57,7 +57,7 @@ function redis(settings: Settings, installed: Installed): EmbeddedService {
       '-',
     ],
     env: {},
-    // Through standard input, so that no command line shows it.
+    // Passed on standard input, so that no command line shows it.
     stdin: `requirepass "${settings.REDIS_PASSWORD.replace(/["\\]/g, '\\$&')}"\n`,
     folders: [data],
     startTimeoutMs: 60_000,

@@ -11,7 +11,7 @@ import { isFileError, unusable } from './data-dir.mts'
 import type { EmbeddedService, Installed } from './definition.mts'
 import { failure, portHeld } from './failure.mts'
 import { lock } from './lock.mts'
-import { end, isAlive, lastLines, launch, type ProcessRecord, readRecords } from './processes.mts'
+import { isAlive, lastLines, launch, type ProcessRecord, readRecords, stopProcess } from './processes.mts'
 import { answering, answersAll } from './readiness.mts'
 import { embeddedServices, STOP_TIMEOUT_MS } from './services.mts'
 import { formatStorage, refuseOtherMode } from './storage.mts'
@@ -19,15 +19,16 @@ import { formatStorage, refuseOtherMode } from './storage.mts'
 export interface StartedService {
   name: EmbeddedName
   state: 'started' | 'already running'
-  /** From the launch to the first right answer, in ms; 0 for one that was running. */
+  /** Time from the launch until it was ready, in ms; 0 for one that was already running. */
   tookMs: number
 }
 
 /**
- * Starts what does not run or does not answer, and waits for each to answer; all services, or `only` some. All at once: Kafka's
- * own client waits for ZooKeeper, and the two Java machines take longer to come up than ZooKeeper then needs.
- * @throws {OpsError} exit code 2 for Kafka data of the other KAFKA_MODE; 1 with the log's last lines and known cause when a service does not come up. What this call
- *   started is stopped again; what ran before stays.
+ * Starts the services that do not run or do not answer, and waits until each is ready. Starts all at once: Kafka waits for ZooKeeper, which
+ * is ready soon after its JVM is up.
+ * @param only the services to start; by default all
+ * @throws {OpsError} exit code 2 for Kafka data of the other KAFKA_MODE; 1 if a service does not become ready, with its log's last lines and
+ *   the known cause. Then stops what this call started, but nothing that ran before.
  */
 export async function startEmbedded(
   settings: Settings,
@@ -53,12 +54,12 @@ export async function startEmbedded(
     try {
       return await Promise.all(starts)
     } catch (cause) {
-      // The first failure is the cause; what the others would still wait for does not come.
-      await endAll(dataDir, launched)
+      // The first failure is the cause. The other services may wait for one that will never be ready.
+      await stopAll(dataDir, launched)
       await Promise.allSettled(starts)
-      // One that was launched a second time in between.
-      await endAll(dataDir, launched)
-      // Of a life this short an archive holds next to nothing, and adopted it would never be replaced.
+      // A service may have been relaunched in between.
+      await stopAll(dataDir, launched)
+      // After such a short run an archive contains next to nothing, and once adopted it would never be replaced.
       for (const { name } of launched) dropArchives(dataDir, name)
       throw isFileError(cause) ? unusable(dataDir, cause) : cause
     }
@@ -67,15 +68,19 @@ export async function startEmbedded(
   }
 }
 
-/** @throws {OpsError} exit code 2 for paths that Java and Kafka would read as two */
+/** @throws {OpsError} exit code 2 for paths that Java or Kafka would split in two */
 function refuseSeparators(dataDir: string, { jars: [jar = ''] }: Installed): void {
   const refuse = (subject: string, found: string, hint: string) => {
     throw configError([error('PATH_SEPARATOR', subject, { found, hint })])
   }
   if (jar.includes(':'))
-    refuse(jar, 'a ":" in its path, where Java ends a path', 'clone the repository to a path without ":"')
+    refuse(jar, 'a ":" in its path, at which Java splits it', 'clone the repository to a path without ":"')
   if (dataDir.includes(','))
-    refuse(dataDir, 'a "," in its path, where Kafka ends a path', 'set EMBEDDED_DATA_DIR in .env to a path without ","')
+    refuse(
+      dataDir,
+      'a "," in its path, at which Kafka splits it',
+      'set EMBEDDED_DATA_DIR in .env to a path without ","',
+    )
 }
 
 async function startService(
@@ -85,14 +90,14 @@ async function startService(
 ): Promise<StartedService> {
   const earlier = readRecords(dataDir).find(({ name }) => name === service.name)
   if (earlier && isAlive(earlier)) {
-    // It may be starting still, hang, or be about to end: it gets a fair time to answer before it is replaced.
+    // It may still be starting, hang, or be about to exit: it gets 10 s to answer before it is replaced.
     const outcome = async () => ((await answersAll(service)) ? 'answers' : !isAlive(earlier) && 'gone')
     if ((await waitUntil(outcome, { timeoutMs: 10_000, pollMs: 100 })) === 'answers') {
       return { name: service.name, state: 'already running', tookMs: 0 }
     }
-    await end(dataDir, earlier, STOP_TIMEOUT_MS[service.name] ?? 10_000)
+    await stopProcess(dataDir, earlier, STOP_TIMEOUT_MS[service.name] ?? 10_000)
   }
-  // Another stack's service would be taken for ours: it may answer before ours finds its port taken.
+  // A service of another stack could be mistaken for ours: it may answer before ours finds out that the port is taken.
   const [held] = await answering(service)
   if (held !== undefined) throw portHeld(service, held)
   prepare(service)
@@ -104,8 +109,8 @@ async function startService(
       if (await answersAll(service)) return true
       if (isAlive(record)) return false
       const lines = lastLines(service.name === 'kafka' ? record.log : '', 60).join('\n')
-      if (knownCause(lines)?.code !== 'KAFKA_NODE_EXISTS') throw failure(record, 'its process ended')
-      // After a kill, ZooKeeper keeps the old session for 6 s and the broker gives up each time it sees it.
+      if (knownCause(lines)?.code !== 'KAFKA_NODE_EXISTS') throw failure(record, 'its process exited')
+      // After a kill, ZooKeeper keeps the broker's old session for 6 s, and the broker exits each time it finds that session.
       await delay(500)
       record = launch(dataDir, service)
       launched.push(record)
@@ -113,9 +118,9 @@ async function startService(
     },
     { timeoutMs: service.startTimeoutMs, pollMs: 40 },
   )
-  if (!ready) throw failure(record, `no right answer within ${service.startTimeoutMs / 1000} s`)
-  // Something else may answer on the port while ours died of finding it taken.
-  if (!isAlive(record)) throw failure(record, 'its process ended while another answers on its port')
+  if (!ready) throw failure(record, `no valid answer within ${service.startTimeoutMs / 1000} s`)
+  // Another program may answer on the port, and ours have exited because the port was taken.
+  if (!isAlive(record)) throw failure(record, 'its process exited, and another one answers on its port')
   return { name: service.name, state: 'started', tookMs: performance.now() - startMs }
 }
 
@@ -134,8 +139,8 @@ function prepare(service: EmbeddedService): void {
 const isService = ({ name }: ProcessRecord) => (EMBEDDED_SERVICES as readonly string[]).includes(name)
 
 /**
- * What `work` comes to, unless a service of the data folder ends meanwhile.
- * @throws {OpsError} exit code 1 with the log of the service that ended
+ * Returns the result of `work`, unless a service of the data folder exits first.
+ * @throws {OpsError} exit code 1 with the log of the service that exited
  */
 export async function whileRunning<T>(dataDir: string, work: Promise<T>): Promise<T> {
   let done = false
@@ -144,8 +149,8 @@ export async function whileRunning<T>(dataDir: string, work: Promise<T>): Promis
   })
   const watch = async (): Promise<never> => {
     while (!done) {
-      const ended = readRecords(dataDir).find((record) => isService(record) && !isAlive(record))
-      if (ended) throw failure(ended, 'its process ended after it was ready')
+      const exited = readRecords(dataDir).find((record) => isService(record) && !isAlive(record))
+      if (exited) throw failure(exited, 'its process exited after it was ready')
       await delay(250)
     }
     return new Promise(() => {})
@@ -154,14 +159,16 @@ export async function whileRunning<T>(dataDir: string, work: Promise<T>): Promis
 }
 
 /**
- * Stops what the records name, Kafka before ZooKeeper, from which it signs off.
- * @returns per service how it went; empty when nothing was recorded
+ * Stops the recorded processes, ZooKeeper last, because Kafka needs it for a clean shutdown.
+ * @returns how each service was stopped; empty if nothing was recorded
  */
-export async function stopEmbedded(dataDir: string): Promise<{ name: string; how: Awaited<ReturnType<typeof end>> }[]> {
+export async function stopEmbedded(
+  dataDir: string,
+): Promise<{ name: string; how: Awaited<ReturnType<typeof stopProcess>> }[]> {
   if (readRecords(dataDir).length === 0) return []
   const unlock = lock(dataDir)
   try {
-    const stopped = await endAll(dataDir, readRecords(dataDir))
+    const stopped = await stopAll(dataDir, readRecords(dataDir))
     for (const { name, how } of stopped) if (how === 'killed') dropArchives(dataDir, name)
     return stopped
   } finally {
@@ -169,10 +176,10 @@ export async function stopEmbedded(dataDir: string): Promise<{ name: string; how
   }
 }
 
-async function endAll(dataDir: string, records: ProcessRecord[]) {
+async function stopAll(dataDir: string, records: ProcessRecord[]) {
   const stop = async (record: ProcessRecord) => ({
     name: record.name,
-    how: await end(dataDir, record, STOP_TIMEOUT_MS[record.name] ?? 10_000),
+    how: await stopProcess(dataDir, record, STOP_TIMEOUT_MS[record.name] ?? 10_000),
   })
   const first = await Promise.all(records.filter(({ name }) => name !== 'zookeeper').map(stop))
   return [...first, ...(await Promise.all(records.filter(({ name }) => name === 'zookeeper').map(stop)))]
