@@ -46,19 +46,12 @@ export async function readQuality(client: ClickHouseClient, scope: QualityScope)
       const [first] = hit
       if (!first) continue
       const { code, severity, what, expected } = check
-      const count = hit.reduce((sum, symbol) => sum + Number(symbol[`n_${code}`]), 0)
-      const sample = `${first.symbol} ${first[`s_${code}`]}`
-      const query = `${show(checks, check, scope)} LIMIT 100`
       quality.doubts.push({
-        table: checks.table,
-        code,
-        severity,
-        what,
-        expected,
-        count,
+        ...{ table: checks.table, code, severity, what, expected },
+        count: hit.reduce((sum, symbol) => sum + Number(symbol[`n_${code}`]), 0),
         symbols: hit.length,
-        sample,
-        query,
+        sample: `${first.symbol} ${first[`s_${code}`]}`,
+        query: `${show(checks, check, scope)} LIMIT 100`,
       })
     }
     const stale = staleOf(checks.table, found)
@@ -88,8 +81,6 @@ function selection({ symbol, day }: QualityScope): string {
       : [`timestamp >= '${day} 00:00:00' AND timestamp < toDateTime64('${day} 00:00:00', 6, 'UTC') + INTERVAL 1 DAY`]
   return [...ofSymbol, ...ofDay].join(' AND ') || '1'
 }
-
-const line = (sql: string) => sql.replace(/\s+/g, ' ').trim()
 
 /** The lowest sequence that the built-in ingest writes for partition 1: partition × 10^14 + offset. */
 const PARTITION_1_SEQUENCE = '100000000000000'
@@ -128,7 +119,7 @@ async function readTable(client: ClickHouseClient, { table, rows, sample, checks
 function show({ rows }: TableChecks, check: Check, scope: QualityScope): string {
   const from = rows.replace('SELECTION', selection(scope))
   const source = check === STUCK ? ENTRIES(from, '') : from
-  return line(`SELECT * FROM (${source}) WHERE ${check.condition} ORDER BY symbol`)
+  return `SELECT * FROM (${source}) WHERE ${check.condition} ORDER BY symbol`.replace(/\s+/g, ' ')
 }
 
 /** Reports the symbols whose last row is more than {@link STALE_MINUTES} before the last row of all. */
