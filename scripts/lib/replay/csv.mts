@@ -1,7 +1,6 @@
 /**
  * Parses a line of CSV as RFC 4180 defines it, except that values cannot contain line breaks.
  * @throws {RangeError} for a quote that does not open or close a value
- * @see RFC 4180
  */
 export function parseCsvLine(line: string): string[] {
   if (!line.includes('"')) return line.split(',')

@@ -75,7 +75,7 @@ function lookup(values: Record<string, string> | undefined, name: string): strin
 
 /**
  * The operation and order id of a line that sets a level: an update that replaces the entry at that level, whichever maker quoted it.
- * Orders identify the entries of a book, so the level serves as the order id, counted from 1 because 0 means none.
+ * Order ids identify the entries of a book, so the level, counted from 1 because 0 means none, serves as the order id.
  */
 const levelUpdate = (row: Row) => `,"operation":1,"order_id":${Number(row.level || row.depth_level) + 1}`
 

@@ -49,7 +49,7 @@ export const OPTIONS = {
   },
   strict: { type: 'boolean', help: 'stop at the first unusable line' },
   yes: { type: 'boolean', help: 'do not ask for confirmation of a target that is not on this machine' },
-  // No `default`, so that a given value can be told from the default and refused where it has no effect.
+  // Without `default`, so that an explicit value is known as such and is refused where it has no effect.
   symbols: { type: 'number', value: 'N', min: 1, max: 10_000, help: 'symbols to generate (default 20)' },
   count: { type: 'number', value: 'N', min: 1, max: 1e9, help: 'messages to generate (default 60000)' },
   seed: {
