@@ -1,9 +1,9 @@
 #!/bin/sh
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /**
- * Switches the built-in ingest on and off, or shows what it does. `on` creates the objects of clickhouse/ingest in the market database,
- * `off` drops those that only move messages. Neither touches stored rows or offsets: `on` continues where `off` stopped. `rejects` lists
- * the messages that could not be read, sends them again, or deletes them after a question.
+ * Switches the built-in ingest on or off, or shows its status. `on` creates the objects of clickhouse/ingest in the market database; `off`
+ * drops those that hold no rows. Neither changes stored rows or offsets: `on` resumes where `off` stopped. `rejects` lists, resends or
+ * deletes the messages that the ingest rejected.
  */
 import { runCommand } from './lib/command/command.mts'
 import { refuseTogether, timeoutFlag, usage } from './lib/command/flags.mts'
@@ -14,26 +14,26 @@ const WORDS = ['on', 'off', 'status', 'rejects'] as const
 
 await runCommand({
   name: NAME,
-  summary: `Switches the built-in ingest on or off, or shows its status. ClickHouse then stores the raw topics in the market tables,
-signals and features in market_messages, and messages that it cannot read in market_rejects. Off by default: with a
-program of yours that writes the same tables, every row would be stored twice.`,
-  arguments: { value: WORDS.join('|'), help: 'what to do' },
+  summary: `Switches the built-in ingest on or off, or shows its status. While it is on, ClickHouse stores the raw topics in the market
+tables, signals and features in market_messages, and messages that it cannot use in market_rejects. It is off by default,
+because it would duplicate the rows of any program that already writes the same tables.`,
+  arguments: { value: WORDS.join('|'), help: 'switch it on or off, show its status, or handle rejected messages' },
   options: {
     'skip-backlog': {
       type: 'boolean',
-      help: 'with on: skip messages sent before now, in topics that it has never read',
+      help: 'with on: skip existing messages in topics that were never read',
     },
-    replay: { type: 'boolean', help: 'with rejects: send them to their topics again, once their cause is fixed' },
-    clear: { type: 'boolean', help: 'with rejects: delete them; asks first' },
-    yes: { type: 'boolean', help: 'do not ask, neither for --clear nor for a target that is not on this machine' },
+    replay: { type: 'boolean', help: 'with rejects: send them to their topics again, once the cause is fixed' },
+    clear: { type: 'boolean', help: 'with rejects: delete them after confirmation' },
+    yes: { type: 'boolean', help: 'do not ask for confirmation of --clear or of a target that is not on this machine' },
     timeout: timeoutFlag(30, 'how long to wait for each answer, and until all partitions are read', 600),
   },
   example: './scripts/ingest.mts on',
   exitCodes: {
-    0: 'it is on or off, as asked; with status: on and reading, or off; with rejects: done',
-    1: 'something it needs is missing, it fails to read, or you declined',
-    2: 'wrong use or settings',
-    3: 'could not tell: a service did not answer in time',
+    0: 'on, off, rejects: done; status: off, or on and reading',
+    1: 'a requirement is missing, reading fails, or you declined',
+    2: 'invalid usage or settings',
+    3: 'could not be determined: a service did not answer in time',
   },
   run: async ({ options, args, log, paint }) => {
     const [word] = args
@@ -81,7 +81,7 @@ program of yours that writes the same tables, every row would be stored twice.`,
       const status = await readStatus(client, settings, { timeoutMs, rates: known === 'status' })
       const done = switched && (switched.changed.length === 0 ? 'Nothing to do' : `Switched ${known}`)
       return {
-        // With on, a backlog is what it begins with.
+        // Directly after `on`, a backlog is expected.
         findings: statusFindings(status, known === 'on' ? NO_LAG_LIMITS : undefined),
         text: [done, renderStatus(status, paint)].filter(Boolean).join('\n'),
         data: { ...status, ...switched },

@@ -181,7 +181,7 @@ switching('reports another reader of the same topics', async () => {
       pollMs: 200,
     })
     assert.equal(lines, [
-      `warning ${TOPICS.quotes}: read by market_data_consumer too, which may write market_l1 a second time`,
+      `warning ${TOPICS.quotes}: also read by market_data_consumer, which may write the same rows to market_l1`,
     ])
   })
 })

@@ -151,7 +151,7 @@ command('Parquet: a list is left out and reported, UTC times stay unchanged, flo
       15.299999999999999 AS ask, 0.001::Float64 AS size, [12, 37] AS conditions, 'ARCA' AS exchange`,
   )
   const { exitCode, stderr } = await replay([file, '--fast', '--timezone', 'America/New_York'])
-  assert.equal([exitCode, stderr], [0, `${file}: column conditions left out: LIST is no value\n`])
+  assert.equal([exitCode, stderr], [0, `${file}: skipping column conditions: LIST is not a single value\n`])
   const sent = (await readTopic('iqfeed.trades.raw')).filter(({ key }) => key === 'LST')
   assert.equal(
     sent.map(({ value }) => value),
@@ -266,7 +266,7 @@ command('a message larger than its topic accepts is counted and named, all other
   )
   const { exitCode, unusableLines, topics, findings } = await replayJson([file, '--fast'])
   assert.equal([exitCode, unusableLines, topics['iqfeed.trades.raw'].acknowledged], [0, 1, 4])
-  assert.equal([findings[0].subject, /^4000\d+ bytes are more than/.test(findings[0].found)], [`${file}:4`, true])
+  assert.equal([findings[0].subject, /^4000\d+ bytes exceed the limit of/.test(findings[0].found)], [`${file}:4`, true])
   assert.is(
     (await kafka.ends('iqfeed.trades.raw')).reduce((sum, end) => sum + end, 0),
     before + 4,
@@ -592,7 +592,7 @@ command('Ctrl-C ends it after the batch in flight, with a summary and exit code 
   child.kill('SIGINT')
   assert.is(await ended, 1, output.stderr)
   const { stdout, stderr } = output
-  assert.match(stderr, /Stopping after the messages on their way/)
+  assert.match(stderr, /Stopping after the messages in flight/)
   assert.match(stdout, /^[\d,]+ messages, /m)
   const [, events = ''] = /iqfeed\.l2\.raw +([\d,]+) sent/.exec(stdout) ?? []
   assert.is(await sent(), before + Number(events.replaceAll(',', '')))

@@ -1,13 +1,13 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { linesOf, MAX_CHARS, objectsOf, type Piece } from '../../scripts/lib/replay/lines.mts'
+import { linesOf, MAX_CHARS, objectsOf, type RawEntry } from '../../scripts/lib/replay/lines.mts'
 
 /** All pieces of a text that comes in chunks of `size`. */
-async function read(of: typeof linesOf | typeof objectsOf, text: string, size = text.length): Promise<Piece[]> {
+async function read(of: typeof linesOf | typeof objectsOf, text: string, size = text.length): Promise<RawEntry[]> {
   async function* chunks() {
     for (let at = 0; at < text.length; at += size) yield text.slice(at, at + size)
   }
-  const pieces: Piece[] = []
+  const pieces: RawEntry[] = []
   for await (const batch of of(chunks())) pieces.push(...batch)
   return pieces
 }

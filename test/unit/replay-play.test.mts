@@ -84,7 +84,7 @@ playing('counts sent and unusable messages, with file and line', async () => {
   const { outcome } = await played(entries, { kind: 'fast' }, { refuse: [1] })
   assert.equal(Object.fromEntries(outcome.topics), { 'iqfeed.l2.raw': { sent: 3, acknowledged: 2, bytes: 15 } })
   assert.is(outcome.mistakes, 2)
-  assert.equal(outcome.samples.sort(), ['a.csv:7: price: "x"', 'f:1000000: 7 bytes are more than iqfeed.l2.raw takes'])
+  assert.equal(outcome.samples.sort(), ['a.csv:7: price: "x"', 'f:1000000: 7 bytes exceed the limit of iqfeed.l2.raw'])
 })
 
 playing('strict ends at the first mistake, after everything before it', async () => {
@@ -96,7 +96,7 @@ playing('strict ends at the first mistake, after everything before it', async ()
 playing('strict ends at a message that its topic refuses, without waiting for the next', async () => {
   const sentOf = async (pace: Parameters<typeof played>[1], batchBytes: number) => {
     const { sent, outcome } = await played(SECONDS, pace, { strict: true, refuse: [0], batchBytes })
-    assert.equal(outcome.samples, ['f:0: 1 bytes are more than iqfeed.l2.raw takes'])
+    assert.equal(outcome.samples, ['f:0: 1 bytes exceed the limit of iqfeed.l2.raw'])
     return sent
   }
   assert.equal(await sentOf({ kind: 'fast' }, 2), [['0', 0]])

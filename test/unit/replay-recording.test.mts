@@ -76,7 +76,7 @@ recordings('reports columns that make no message: what is missing, and what may 
       /help/,
     ],
     ['symbol,timestamp,value', `SPY,${time},1`, 'the columns symbol, timestamp, value', /help/],
-    ['symbol,timestamp,price,size,price', `SPY,${time},1,1,9`, 'the column price twice', 'name each column once'],
+    ['symbol,timestamp,price,size,price', `SPY,${time},1,1,9`, 'duplicate column price', 'name each column once'],
   ] as const) {
     const [finding, ...more] = await refusal([csv('columns.csv', header, row)])
     assert.equal([finding?.code, finding?.subject, finding?.found, more], ['REPLAY_COLUMNS', 'columns.csv', found, []])
@@ -155,10 +155,7 @@ recordings(
     }
     const utc = await read([named])
     assert.equal(utc.lines, [expected])
-    assert.match(
-      utc.logged.join('\n'),
-      /symbol CASE, from the file's name; times without an offset are UTC \(--timezone/,
-    )
+    assert.match(utc.logged.join('\n'), /symbol CASE, from the file name; times without an offset are UTC \(--timezone/)
     const eastern = await read([named], { symbol: 'SPY', zone: zoneOf('America/New_York') })
     assert.equal(eastern, {
       lines: [{ ...expected, symbol: 'SPY', timestamp: '2026-11-25T15:00:00.123456Z' }],

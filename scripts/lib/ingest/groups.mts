@@ -1,4 +1,4 @@
-/** The consumer groups of the queues. */
+/** Members of the ingest's consumer groups. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows } from '../clickhouse/client.mts'
 import { error, OpsError } from '../common/findings.mts'
@@ -9,8 +9,8 @@ import { type GroupReading, readSettledGroups } from '../kafka/groups.mts'
 import type { Settings } from '../settings/settings.mts'
 
 /**
- * Takes the members out of groups whose consumers are gone. ClickHouse's leave without a word (StorageKafkaUtils.cpp, 26.3): Kafka
- * would keep their partitions for them until their session times out, from the next consumer too.
+ * Removes all members from groups whose consumers no longer exist. ClickHouse's consumers do not leave their group
+ * (StorageKafkaUtils.cpp, 26.3), so Kafka would withhold their partitions from new consumers until their sessions time out.
  * @throws {OpsError} exit code 3, when Kafka does not answer
  */
 export async function dismissMembers(
@@ -23,7 +23,7 @@ export async function dismissMembers(
     for (const { id, memberIds } of await readSettledGroups(cluster, settings, timeoutMs, groupIds)) {
       if (memberIds.length === 0) continue
       const { brokerId } = await cluster.send(findCoordinator(id))
-      // A member that is gone already, or a group that is on its way to another coordinator, times out by itself.
+      // An error code is ignored: the member has already left, or its session times out.
       for (const memberId of memberIds) await cluster.sendTo(brokerId, leaveGroup(id, memberId))
     }
   } finally {
@@ -32,25 +32,25 @@ export async function dismissMembers(
 }
 
 /**
- * Milliseconds. Members of a server that was killed stay for 6 s (session_timeout_ms in clickhouse/config.d/ingest.xml). A Kafka that was
- * killed knows its members again, and a consumer that loses it a second time, while it joins again, leaves one more behind: those of
- * this server may take longer.
+ * Milliseconds to wait for members unknown to this server to disappear: members of a killed server stay for 6 s (session_timeout_ms in
+ * clickhouse/config.d/ingest.xml). There is no such limit for members with this server's name: a killed Kafka restores its members, and a
+ * consumer that loses Kafka again while it rejoins leaves one more member behind.
  */
 const SESSION_MS = 8_000
 
 interface Other {
   group: string
-  /** Whose it is: a database of this ClickHouse, or what Kafka knows of the client. */
+  /** The owner: a database of this ClickHouse server, or the client as Kafka reports it. */
   name: string
   database?: string
-  /** A consumer that this server has no longer, or one of another server of the same name. */
+  /** Whether it has this server's client name: a former consumer of this server, or one of another server with the same name. */
   ownName?: boolean
 }
 
 /**
- * Makes sure that the groups have no members but the consumers of this database's queues: of two ingests in one group, each gets only
- * a part of the messages.
- * @throws {OpsError} exit code 1, naming the others; 3 when Kafka does not answer
+ * Verifies that the groups have no members other than the consumers of this database: two ingests in one group would each receive only
+ * part of the messages. Waits for members that may be left over from a dead server to time out.
+ * @throws {OpsError} exit code 1, naming the other members; 3 when Kafka does not answer
  */
 export async function refuseOthers(
   client: ClickHouseClient,
@@ -64,10 +64,9 @@ export async function refuseOthers(
     const endMs = performance.now() + SESSION_MS
     const found = async () => {
       others = await othersAmong(client, await readSettledGroups(cluster, settings, timeoutMs, groupIds))
-      const strange = others.some(({ ownName }) => !ownName)
-      return others.length === 0 || others.some(({ database }) => database) || (strange && performance.now() > endMs)
+      const foreign = others.some(({ ownName }) => !ownName)
+      return others.length === 0 || others.some(({ database }) => database) || (foreign && performance.now() > endMs)
     }
-    // Only a member that this server knows nothing of may be a dead one's.
     await waitUntil(found, { timeoutMs, pollMs: 500 })
   } finally {
     cluster.close()
@@ -78,18 +77,20 @@ export async function refuseOthers(
   throw new OpsError(1, [
     error('INGEST_ELSEWHERE', unique(others.map(({ group }) => group)), {
       found: `read by ${unique(others.map(({ name }) => name))}`,
-      expected: `no reader but database ${settings.CLICKHOUSE_DATABASE}: each gets only a part of the messages`,
-      hint: database ? `CLICKHOUSE_DATABASE=${database} ./scripts/ingest.mts off` : 'there: ./scripts/ingest.mts off',
+      expected: `database ${settings.CLICKHOUSE_DATABASE} as the only reader, since each reader gets only part of the messages`,
+      hint: database
+        ? `CLICKHOUSE_DATABASE=${database} ./scripts/ingest.mts off`
+        : 'on that host: ./scripts/ingest.mts off',
     }),
   ])
 }
 
-/** The members that are no consumers of the current database. */
+/** Returns the members that are not consumers of the current database. */
 async function othersAmong(client: ClickHouseClient, groups: readonly GroupReading[]): Promise<Other[]> {
   const query = 'SELECT consumer_id AS id, database, database = currentDatabase() AS own FROM system.kafka_consumers'
   const [rows, [names]] = await Promise.all([
     readRows<{ id: string; database: string; own: number }>(client, query),
-    // How a Kafka table without kafka_client_id names itself.
+    // The default client id of a Kafka table, up to the name of the table.
     readRows<{ start: string }>(client, "SELECT concat('ClickHouse-', FQDN(), '-', currentDatabase(), '-') AS start"),
   ])
   const consumers = new Map(rows.map((row) => [row.id, row]))

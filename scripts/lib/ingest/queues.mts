@@ -1,24 +1,22 @@
-/** The queues and views of the built-in ingest, as clickhouse/ingest declares them. */
+/** The queues and views of the built-in ingest, parsed from the statements of clickhouse/ingest. */
 import type { Statement } from '../clickhouse/statements.mts'
 
-/** The way of topics into a table. */
+/** A Kafka table and what it reads. */
 export interface Queue {
-  /** The Kafka table. */
   name: string
   topics: string[]
   group: string
-  /** Where its messages end. */
+  /** The table that stores its messages. */
   table: string
 }
 
-/** What a view inserts, and into which table. */
+/** A materialized view, its target table, and the columns that it inserts. */
 export interface View {
   name: string
   table: string
   columns: string[]
 }
 
-/** The views among the statements. */
 export function viewsOf(statements: readonly Statement[]): View[] {
   return statements.flatMap(({ name, sql }) => {
     const table = /^CREATE MATERIALIZED VIEW IF NOT EXISTS \w+ TO (\w+)/m.exec(sql)?.[1]
@@ -26,15 +24,14 @@ export function viewsOf(statements: readonly Statement[]): View[] {
   })
 }
 
-/** The names of what a statement selects: the last word of each expression, with or without AS. */
+/** Returns the column names of a SELECT: the last word of each expression, with or without AS. */
 function selected(sql: string): string[] {
   let list = /^SELECT(?: DISTINCT)?\s([\s\S]*)/m.exec(sql.replaceAll(/--.*/g, ''))?.[1]?.split('\nFROM ')[0] ?? ''
-  // From the inside out, so that only the commas between the expressions are left.
+  // Remove parentheses from the inside out: the remaining commas separate the expressions.
   for (let before = ''; before !== list; ) [before, list] = [list, list.replaceAll(/\([^()]*\)/g, '')]
   return list.split(',').map((expression) => expression.trim().split(/\W/).at(-1) ?? '')
 }
 
-/** The queues among the statements. */
 export function queuesOf(statements: readonly Statement[]): Queue[] {
   const setting = (sql: string, name: string) => new RegExp(`${name} = '([^']+)'`).exec(sql)?.[1] ?? ''
   const views = viewsOf(statements)

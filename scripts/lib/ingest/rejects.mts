@@ -1,4 +1,4 @@
-/** The messages that the built-in ingest could not read. */
+/** The messages that the built-in ingest rejected. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows } from '../clickhouse/client.mts'
 
@@ -17,29 +17,29 @@ export interface Reject {
 
 export interface RejectCounts {
   rejects: number
-  /** Of these, stored in the last 24 hours. */
+  /** Rejected in the last 24 hours. */
   rejectsToday: number
-  /** Of these, stored in the last {@link RATE_MINUTES} minutes. */
+  /** Rejected in the last {@link RATE_MINUTES} minutes. */
   rejectsLately: number
 }
 
-/** Rejects older than this say nothing about what producers send now. */
+/** Older rejects do not show what producers send now. */
 export const RATE_MINUTES = 10
 
-/** Messages of one topic that could not be read for one reason. */
+/** The messages of one topic that were rejected for the same reason. */
 export interface RejectReason {
   topic: string
   error: string
   count: number
-  /** When the newest of them was stored. */
+  /** When the newest one was rejected. */
   newest: string
-  /** The first {@link SAMPLE_CHARACTERS} characters of one of them. */
+  /** The first {@link SAMPLE_CHARACTERS} characters of one message. */
   sample: string
 }
 
 const SAMPLE = `leftUTF8(toValidUTF8(message), ${SAMPLE_CHARACTERS})`
 
-/** How many messages of each topic could not be read, and the {@link SAMPLE_COUNT} newest of all. */
+/** Returns the number of rejected messages per topic, and the {@link SAMPLE_COUNT} newest of all topics. */
 export async function readRejects(
   client: ClickHouseClient,
 ): Promise<{ counts: Map<string, RejectCounts>; newest: Reject[] }> {
@@ -62,7 +62,7 @@ export async function readRejects(
   return { counts: new Map(counts.map(({ topic, ...rest }) => [topic, rest])), newest }
 }
 
-/** Why messages could not be read, the most frequent reason first. */
+/** Returns the reasons for rejected messages, the most frequent first. */
 export async function readReasons(client: ClickHouseClient): Promise<RejectReason[]> {
   const stored = await storedColumn(client)
   if (stored === undefined) return []
@@ -73,13 +73,16 @@ export async function readReasons(client: ClickHouseClient): Promise<RejectReaso
   )
 }
 
-/** The column that says when a reject was stored: a producer's clock may be anywhere. Undefined where there is no table of rejects. */
+/**
+ * Returns the column with the time of rejection, or undefined if market_rejects does not exist. `stored_at` is preferred to the producer's
+ * `timestamp`, which may be wrong.
+ */
 async function storedColumn(client: ClickHouseClient): Promise<'stored_at' | 'timestamp' | undefined> {
   const columns = await readRows<{ name: string }>(
     client,
     "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = 'market_rejects'",
   )
   if (columns.length === 0) return undefined
-  // `ingest on` adds it to a table from before it.
+  // Older tables lack stored_at until `ingest on` adds it.
   return columns.some(({ name }) => name === 'stored_at') ? 'stored_at' : 'timestamp'
 }

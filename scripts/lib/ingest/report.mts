@@ -1,4 +1,4 @@
-/** The status of the built-in ingest as findings and as text. */
+/** Reports the status of the built-in ingest as findings and as text. */
 import { count } from '../common/count.mts'
 import { error, type Finding, type Paint, unknown, warning } from '../common/findings.mts'
 import { table } from '../common/table.mts'
@@ -8,15 +8,15 @@ import { RATE_MINUTES } from './rejects.mts'
 import { RESTART } from './state.mts'
 import type { IngestStatus } from './status.mts'
 
-/** For where a backlog is what is expected. */
+/** For when a backlog is expected. */
 export const NO_LAG_LIMITS: LagLimits = { lagWarning: Number.POSITIVE_INFINITY, lagCritical: Number.POSITIVE_INFINITY }
-/** Seconds. What is read at the present pace in this time is on its way: messages are committed block by block. */
-const ON_ITS_WAY_S = 5
+/** Seconds. Lag that the current read rate clears in this time is ignored, because offsets are committed block by block. */
+const IN_PROGRESS_S = 5
 
-/** Whether partitions of it are without a consumer. */
+/** Reports whether some partitions of a topic have no consumer. */
 const isIdle = ({ partitions, partitionsRead }: IngestStatus['topics'][number]) => partitionsRead < partitions
 
-/** What is wrong, or worth a look. */
+/** Returns the problems that a status shows. */
 export function statusFindings(
   { state, differing, topics, failures, rejects }: IngestStatus,
   { lagWarning, lagCritical } = LAG_LIMITS,
@@ -24,7 +24,7 @@ export function statusFindings(
   const findings: Finding[] = []
   if (state === 'partial' || state === 'outdated') {
     const [word, severity] = state === 'partial' ? ['missing or different', error] : ['different', warning]
-    const found = `${word} from what clickhouse/ingest and .env say: ${differing.join(', ')}`
+    const found = `objects ${word} from clickhouse/ingest and .env: ${differing.join(', ')}`
     findings.push(severity('INGEST_DIFFERS', 'ingest', { found, hint: './scripts/ingest.mts on' }))
   }
   for (const { topic, lag, unread } of topics) {
@@ -37,21 +37,21 @@ export function statusFindings(
     findings.push(error('INGEST_TOPIC', topic, { found: 'no such topic', hint: './scripts/create-topics.mts' }))
   for (const { topic, table, otherReaders } of topics) {
     if (table === 'market_messages' || otherReaders.length === 0) continue
-    const found = `read by ${otherReaders.join(', ')} too, which may write ${table} a second time`
-    const hint = 'if it stores what it reads: ./scripts/ingest.mts off'
+    const found = `also read by ${otherReaders.join(', ')}, which may write the same rows to ${table}`
+    const hint = 'if it does: ./scripts/ingest.mts off'
     findings.push(warning('INGEST_OTHER_READER', topic, { found, hint }))
   }
-  // What is missing explains why nothing is read.
+  // If objects are missing, INGEST_DIFFERS already explains why partitions are not read.
   for (const { topic, partitions, partitionsRead } of state === 'partial' ? [] : topics.filter(isIdle)) {
     const found = `${partitionsRead} of ${partitions} partitions read`
     findings.push(error('INGEST_NOT_READING', topic, { found, hint: RESTART }))
   }
   for (const { topic, lag, ahead, messagesPerSecond } of topics) {
     if (ahead > 0) {
-      const found = `committed offsets ${ahead} messages above the end of the topic: the next fetch fails`
+      const found = `committed offsets ${ahead} messages beyond the end of the topic: the next fetch fails`
       findings.push(error('KAFKA_GROUP_AHEAD', topic, { found, hint: './scripts/health-check.mts --only kafka' }))
     }
-    const isAbove = (limit: number) => lag !== null && lag > Math.max(limit, ON_ITS_WAY_S * messagesPerSecond)
+    const isAbove = (limit: number) => lag !== null && lag > Math.max(limit, IN_PROGRESS_S * messagesPerSecond)
     if (isAbove(lagWarning) || isAbove(lagCritical)) {
       const [severity, limit] = isAbove(lagCritical) ? [error, lagCritical] : [warning, lagWarning]
       const hint = `if it does not shrink: ${RESTART}`
@@ -68,7 +68,7 @@ export function statusFindings(
   if (rejected.length > 0) {
     const rates = rejected.map((topic) => `${topic.rejectsLately} of ${topic.topic}`).join(', ')
     const newest = rejects[0] ? `; the newest: ${rejects[0].error}` : ''
-    const found = `messages that could not be read in the last ${RATE_MINUTES} minutes: ${rates}${newest}`
+    const found = `messages rejected in the last ${RATE_MINUTES} minutes: ${rates}${newest}`
     findings.push(warning('INGEST_REJECTS', 'market_rejects', { found, hint: './scripts/ingest.mts rejects' }))
   }
   return findings
@@ -77,11 +77,11 @@ export function statusFindings(
 const STATES = {
   on: 'on',
   off: 'off',
-  outdated: 'on, but not as clickhouse/ingest and .env say now',
-  partial: 'broken: something of it is missing',
+  outdated: 'on, but different from clickhouse/ingest and .env',
+  partial: 'broken: objects are missing',
 }
 
-/** A line a topic, then the newest rejects. */
+/** Renders a line per topic, then the newest rejects. */
 export function renderStatus(status: IngestStatus, paint: Paint): string {
   const rows = [
     ['topic', 'table', 'lag', 'messages/s', 'rejects', 'newest message'],

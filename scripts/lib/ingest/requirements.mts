@@ -1,4 +1,4 @@
-/** What the built-in ingest needs of the services. */
+/** Checks the requirements of the built-in ingest. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows } from '../clickhouse/client.mts'
 import type { Statement } from '../clickhouse/statements.mts'
@@ -6,13 +6,13 @@ import { error, type Finding, OpsError } from '../common/findings.mts'
 import { openCluster } from '../kafka/cluster.mts'
 import type { Settings } from '../settings/settings.mts'
 import { type Queue, queuesOf, viewsOf } from './queues.mts'
-import { IS_OURS } from './state.mts'
+import { IS_INGEST_OBJECT } from './state.mts'
 
 /**
- * The number of partitions that there are to read.
- * @throws {OpsError} exit code 1, naming everything that is missing or in the way
+ * Verifies that Kafka and ClickHouse meet the requirements of the ingest, and returns the number of partitions to read.
+ * @throws {OpsError} exit code 1, naming everything that is missing or conflicts
  */
-export async function checkNeeds(
+export async function checkRequirements(
   client: ClickHouseClient,
   settings: Settings,
   statements: readonly Statement[],
@@ -27,7 +27,7 @@ export async function checkNeeds(
 interface Table {
   name: string
   engine: string
-  /** Whether it is an object of the ingest. */
+  /** Whether it belongs to the ingest. */
   own: boolean
   columns: string[]
 }
@@ -42,7 +42,7 @@ async function checkServer(
     client,
     `
       SELECT (SELECT groupArray(macro) FROM system.macros) AS macros,
-             (SELECT groupArray((name, engine, ${IS_OURS}, columns)::Tuple(name String, engine String, own Bool, columns Array(String)))
+             (SELECT groupArray((name, engine, ${IS_INGEST_OBJECT}, columns)::Tuple(name String, engine String, own Bool, columns Array(String)))
               FROM system.tables
               LEFT JOIN
               (
@@ -52,26 +52,26 @@ async function checkServer(
               WHERE database = currentDatabase()) AS tables`,
   )
   if (!macros.includes('l2_kafka')) {
-    const found = 'the server does not know where Kafka is: it runs without clickhouse/config.d/ingest.xml'
+    const found = 'the server does not know the address of Kafka: it runs without clickhouse/config.d/ingest.xml'
     const hint = 'docker-compose up -d clickhouse, or: npm stop, then npm start'
     findings.push(error('INGEST_CONFIG', 'clickhouse', { found, hint }))
   }
   for (const { name, version } of statements) {
     const taken = tables.find((table) => table.name === name)
     if (!version || !taken || taken.own) continue
-    const found = `the ingest needs this name, which a table of yours has (${taken.engine})`
+    const found = `a table of yours (${taken.engine}) has a name that the ingest needs`
     findings.push(error('INGEST_NAME', name, { found, hint: `RENAME TABLE ${name} TO another_name` }))
   }
-  const made = statements.map(({ name }) => name)
-  const views = viewsOf(statements).filter(({ table }) => !made.includes(table))
+  const created = statements.map(({ name }) => name)
+  const views = viewsOf(statements).filter(({ table }) => !created.includes(table))
   for (const table of new Set(views.map((view) => view.table))) {
-    const there = tables.find(({ name }) => name === table)?.columns
+    const existing = tables.find(({ name }) => name === table)?.columns
     const missing = views.flatMap((view) =>
-      view.table === table ? view.columns.filter((column) => !there?.includes(column)) : [],
+      view.table === table ? view.columns.filter((column) => !existing?.includes(column)) : [],
     )
     if (missing.length === 0) continue
-    const found = there ? `no column ${[...new Set(missing)].join(', ')}` : 'no such table'
-    const expected = `${table} in ${settings.CLICKHOUSE_DATABASE} as clickhouse/init says`
+    const found = existing ? `no column ${[...new Set(missing)].join(', ')}` : 'no such table'
+    const expected = `${table} in ${settings.CLICKHOUSE_DATABASE} as declared in clickhouse/init`
     findings.push(error('INGEST_TABLE', table, { found, expected, hint: 'npm run schema' }))
   }
   return findings
@@ -92,11 +92,11 @@ async function checkTopics(
       partitions += count
       if (count === 0)
         findings.push(error('INGEST_TOPIC', name, { found: 'no such topic', hint: './scripts/create-topics.mts' }))
-      // The two small topics have one consumer, whatever the setting.
+      // The topics of market_messages always have one consumer.
       else if (table !== 'market_messages' && settings.INGEST_CONSUMERS > count) {
         const found = `${count} partitions for ${settings.INGEST_CONSUMERS} consumers`
         const hint = `edit .env: INGEST_CONSUMERS=${count}`
-        findings.push(error('INGEST_CONSUMERS', name, { found, expected: 'a partition for each', hint }))
+        findings.push(error('INGEST_CONSUMERS', name, { found, expected: 'at least one partition per consumer', hint }))
       }
     }
   }

@@ -1,8 +1,9 @@
-/** What to do about rejected messages once their cause is fixed: send them again, or delete them. */
+/** Lists, resends or deletes rejected messages. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows } from '../clickhouse/client.mts'
 import type { Report } from '../command/command.mts'
 import { confirmWord, requireTerminal } from '../command/confirm.mts'
+import { DECLINED } from '../command/target.mts'
 import { count } from '../common/count.mts'
 import type { Paint } from '../common/findings.mts'
 import { table } from '../common/table.mts'
@@ -10,12 +11,12 @@ import { openKafkajs } from '../kafka/clients.mts'
 import type { Settings } from '../settings/settings.mts'
 import { type RejectReason, readReasons } from './rejects.mts'
 
-/** Messages that are sent, then deleted, at once. */
+/** Messages that are sent, then deleted, together. */
 const BATCH = 1_000
 
 export interface RejectOptions {
   action: 'list' | 'replay' | 'clear'
-  /** Clears without asking. */
+  /** Clears without confirmation. */
   yes: boolean
   timeoutMs: number
   paint: Paint
@@ -23,9 +24,9 @@ export interface RejectOptions {
 }
 
 /**
- * Lists the rejects by reason; with `replay` sends each to its topic again and deletes it once the broker has it, with `clear` deletes all.
- * Interrupted, the next run continues with those that are left.
- * @throws {OpsError} exit code 3 when Kafka does not answer, 2 without `yes` and a terminal
+ * Lists the rejects by reason. `replay` resends each to its topic and deletes it once the broker has acknowledged it; `clear` deletes all.
+ * After an interruption, the next run resumes with the remaining rejects.
+ * @throws {OpsError} exit code 3 when Kafka does not answer, 2 to clear without `yes` or a terminal
  */
 export async function runRejects(
   client: ClickHouseClient,
@@ -40,17 +41,17 @@ export async function runRejects(
   if (action === 'list' || total === 0) return { findings: [], text: list, data }
   if (action === 'replay') {
     const sent = await resend(client, settings, timeoutMs, log)
-    return { findings: [], text: `${list}\nSent again: ${sent} messages`, data: { ...data, sent } }
+    return { findings: [], text: `${list}\nResent ${sent} messages`, data: { ...data, sent } }
   }
   if (!yes) {
-    requireTerminal('ingest rejects', `no terminal to ask on before ${total} messages are deleted`, 'add --yes')
+    requireTerminal('ingest rejects', `no terminal to confirm deleting ${total} messages`, 'add --yes')
     process.stderr.write(`${list}\n`)
-    if (!(await confirmWord(`This deletes ${total} rejected messages, for good. Type "clear" to confirm: `, 'clear')))
-      return { findings: [], text: 'Declined: nothing was changed', data: { ...data, declined: true }, exitCode: 1 }
+    if (!(await confirmWord(`This permanently deletes ${total} rejected messages. Type "clear" to confirm: `, 'clear')))
+      return { ...DECLINED, data: { ...data, declined: true } }
   }
-  // Only what was shown: others may have come since.
+  // Only those listed above: more may have been rejected since.
   await remove(client, "stored_at <= toDateTime64({until:String}, 3, 'UTC')", { until: newestOf(reasons) })
-  return { findings: [], text: `Deleted: ${total} rejected messages`, data: { ...data, deleted: total } }
+  return { findings: [], text: `Deleted ${total} rejected messages`, data: { ...data, deleted: total } }
 }
 
 async function resend(
@@ -96,7 +97,7 @@ async function resend(
         { keys },
       )
       sent += batch.length
-      log(`Sent again: ${sent} messages`)
+      log(`Resent ${sent} messages`)
     }
   } finally {
     await kafka.close()
@@ -124,12 +125,12 @@ async function remove(client: ClickHouseClient, where: string, values: Record<st
 const newestOf = (reasons: readonly RejectReason[]): string =>
   reasons.map(({ newest }) => newest).reduce((a, b) => (a > b ? a : b), '')
 
-/** A line for each reason: how many, of which topic, since when, and one message. */
+/** Renders a line per reason: count, topic, reason, time of the newest, and a sample. */
 function renderReasons(reasons: readonly RejectReason[], paint: Paint): string {
   if (reasons.length === 0) return 'No rejected messages'
   return table(
     [
-      ['messages', 'topic', 'reason', 'newest', 'for example'],
+      ['messages', 'topic', 'reason', 'newest', 'sample'],
       ...reasons.map((each) => [
         count.format(each.count),
         each.topic,

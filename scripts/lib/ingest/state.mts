@@ -1,12 +1,12 @@
-/** What of the built-in ingest is in ClickHouse now. */
+/** The objects of the built-in ingest that exist in ClickHouse. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows } from '../clickhouse/client.mts'
 import { PREFIX, type Statement } from '../clickhouse/statements.mts'
 
-/** Drops and creates the queues again: consumers that read nothing begin to. */
+/** Recreates the queues, which makes idle consumers read again. */
 export const RESTART = './scripts/ingest.mts off && ./scripts/ingest.mts on'
 
-/** `outdated`: made by an older version or other settings. `partial`: something is missing. */
+/** `outdated`: created by another version or with other settings. `partial`: objects are missing. */
 export type IngestState = 'on' | 'off' | 'outdated' | 'partial'
 
 export interface IngestObject {
@@ -16,23 +16,26 @@ export interface IngestObject {
 }
 
 /**
- * SQL: whether a row of system.tables is an object of the ingest that only moves messages. The name alone does not decide, since a table of
- * the user's may begin like ours: they hold no rows, and carry a {@link Statement}'s version.
+ * SQL: whether a row of system.tables is an object of the ingest that stores no rows. The name prefix is not enough, because a table of the
+ * user's may share it: the engine and a {@link Statement}'s version in the comment must match too.
  */
-export const IS_OURS = `startsWith(name, '${PREFIX}') AND engine IN ('Kafka', 'MaterializedView', 'Null') AND match(comment, '^[0-9a-f]{16}$')`
+export const IS_INGEST_OBJECT = `startsWith(name, '${PREFIX}') AND engine IN ('Kafka', 'MaterializedView', 'Null') AND match(comment, '^[0-9a-f]{16}$')`
 
-/** The objects in the market database that only move messages, Kafka tables first: the order in which nothing gets lost by dropping. */
+/**
+ * Returns the objects of the ingest in the market database that store no rows, Kafka tables first: dropped in this order, no message is
+ * lost.
+ */
 export async function readObjects(client: ClickHouseClient): Promise<IngestObject[]> {
   return readRows<IngestObject>(
     client,
     `
       SELECT name, engine, comment FROM system.tables
-      WHERE database = currentDatabase() AND ${IS_OURS}
+      WHERE database = currentDatabase() AND ${IS_INGEST_OBJECT}
       ORDER BY engine = 'Kafka' DESC, engine = 'MaterializedView' DESC, name`,
   )
 }
 
-/** The state that the objects are in, and the names of those that are missing or not as declared. */
+/** Returns the state of the ingest, and the names of the objects that are missing or differ from their declaration. */
 export function judgeObjects(
   statements: readonly Statement[],
   objects: readonly IngestObject[],
@@ -41,7 +44,7 @@ export function judgeObjects(
   const comments = new Map(objects.map(({ name, comment }) => [name, comment]))
   const missing = [...declared.keys()].filter((name) => !comments.has(name))
   const outdated = objects.filter(({ name, comment }) => declared.get(name) !== comment).map(({ name }) => name)
-  // Without a Kafka table nothing flows, whatever a switch that was interrupted has left.
+  // Without a Kafka table nothing is read, even if an interrupted switch left other objects behind.
   if (!objects.some(({ engine }) => engine === 'Kafka')) return { state: 'off', differing: [] }
   if (missing.length > 0) return { state: 'partial', differing: [...missing, ...outdated] }
   return { state: outdated.length > 0 ? 'outdated' : 'on', differing: outdated }

@@ -1,4 +1,4 @@
-/** What the built-in ingest does: per topic how far behind and how fast it is, and what it could not read. */
+/** Reads the status of the built-in ingest: lag, rate and rejects per topic, and consumer errors. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ClickHouseClient } from '@clickhouse/client'
 import { ingestStatements } from '../clickhouse/statements.mts'
@@ -16,25 +16,25 @@ import { type IngestState, judgeObjects, readObjects } from './state.mts'
 export interface TopicStatus extends RejectCounts {
   topic: string
   table: string
-  /** False: Kafka has no such topic. */
+  /** Whether Kafka has the topic. */
   exists: boolean
   partitions: number
-  /** Partitions that a consumer has. */
+  /** Partitions assigned to a consumer. */
   partitionsRead: number
   /**
-   * Messages between what is stored and the end of the topic; what is still kept of them, while nothing was read yet. null where Kafka
-   * does not report it.
+   * Messages between the committed offsets and the end of the topic; all retained messages while nothing is committed; null if Kafka does
+   * not report the offsets.
    */
   lag: number | null
-  /** Why Kafka does not report it; Kafka's word. */
+  /** Kafka's error code, if it does not report the offsets. */
   unread?: string
-  /** Messages by which what was committed lies above the ends, as after the topic was deleted and created again. */
+  /** Messages by which committed offsets exceed the end, as after the topic was deleted and recreated. */
   ahead: number
-  /** Messages read per second, over {@link SAMPLE_MS}. */
+  /** Messages read per second, measured over {@link SAMPLE_MS}. */
   messagesPerSecond: number
-  /** Consumer groups of others with members that read it now. */
+  /** Other consumer groups with active members that read the topic. */
   otherReaders: string[]
-  /** Milliseconds since 1970 of the newest message in the topic, by its producer's clock; undefined for an empty topic. */
+  /** Producer timestamp of the newest message, in milliseconds since 1970; undefined for an empty topic. */
   newestMs?: number
 }
 
@@ -46,23 +46,23 @@ export interface ConsumerFailure {
 
 export interface IngestStatus {
   state: IngestState
-  /** Objects that are missing or not as clickhouse/ingest declares them. */
+  /** Objects that are missing or differ from clickhouse/ingest. */
   differing: string[]
   topics: TopicStatus[]
-  /** The newest ones. */
+  /** The newest rejects. */
   rejects: Reject[]
-  /** What consumers complained of last, if it was so lately that it still holds. */
+  /** The last error of consumers whose error is recent. */
   failures: ConsumerFailure[]
 }
 
-/** Milliseconds between the two looks at the consumers' counters that give the rates. */
+/** Milliseconds between the two polls of the consumers' positions that give the rates. */
 export const SAMPLE_MS = 1_000
-/** Seconds beyond a flush that a complaint counts as one about the present. A consumer that fails tries, and complains, at each flush. */
+/** Seconds, in addition to the flush interval, for which an error is current: a failing consumer retries, and fails again, at each flush. */
 const FAILURE_S = 10
 
 /**
- * The status now; takes {@link SAMPLE_MS} while it is on, and up to {@link SETTLE_MS} more while partitions are without a consumer.
- * @param options.rates false: do not wait for the rates, which are then 0
+ * Reads the status. Takes {@link SAMPLE_MS} while the ingest is on, and up to {@link SETTLE_MS} more while partitions have no consumer.
+ * @param options.rates false: do not measure the rates, and return 0 for them
  * @throws {OpsError} exit code 3, when Kafka does not answer
  */
 export async function readStatus(
@@ -114,7 +114,7 @@ export async function readStatus(
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, each) => total + each, 0)
 
-/** Messages between two places in a topic, as far as both are known. */
+/** Returns the number of messages between two positions of a topic, over the partitions for which both are known. */
 function advance(from: ReadonlyMap<number, number> = new Map(), to: ReadonlyMap<number, number> = new Map()): number {
   const steps = [...to].map(([partition, position]) => {
     const start = from.get(partition) ?? -1
@@ -123,12 +123,12 @@ function advance(from: ReadonlyMap<number, number> = new Map(), to: ReadonlyMap<
   return sum(steps)
 }
 
-/** The newest complaint of each table's consumers that is not older than this. */
+/** Returns the newest error of each table's consumers that is at most this old. */
 function failuresOf(consumers: readonly Consumer[], maxAgeSeconds: number): ConsumerFailure[] {
   const recent = consumers
-    .filter(({ complaint, complaintAgeSeconds }) => complaint !== '' && complaintAgeSeconds <= maxAgeSeconds)
-    .sort((a, b) => a.complaintAgeSeconds - b.complaintAgeSeconds)
-    .map(({ table, complaint, complaintAgeSeconds }) => ({ table, ageSeconds: complaintAgeSeconds, text: complaint }))
+    .filter(({ lastError, lastErrorAgeSeconds }) => lastError !== '' && lastErrorAgeSeconds <= maxAgeSeconds)
+    .sort((a, b) => a.lastErrorAgeSeconds - b.lastErrorAgeSeconds)
+    .map(({ table, lastError, lastErrorAgeSeconds }) => ({ table, ageSeconds: lastErrorAgeSeconds, text: lastError }))
   return recent.filter(({ table }, index) => recent.findIndex((other) => other.table === table) === index)
 }
 
@@ -142,7 +142,7 @@ async function readPositions(
   const cluster = await openCluster(settings, { timeoutMs })
   try {
     const groups = await readSettledGroups(cluster, settings, timeoutMs)
-    // Read after the commits, which would else seem to lie above the ends.
+    // After the committed offsets, which could otherwise exceed the ends.
     const names = queues.flatMap(({ topics }) => topics)
     const { topics, high, errors } = await readEnds(cluster, names, timeoutMs / 2)
     const [low, newest] = await Promise.all([

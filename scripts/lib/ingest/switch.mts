@@ -1,4 +1,4 @@
-/** Switches the built-in ingest on and off. */
+/** Switches the built-in ingest on or off. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { refuseCluster } from '../clickhouse/cluster.mts'
 import { ingestStatements, type Statement } from '../clickhouse/statements.mts'
@@ -12,7 +12,7 @@ import type { Settings } from '../settings/settings.mts'
 import { type Consumer, countRead, readConsumers, SETTLE_MS } from './consumers.mts'
 import { dismissMembers, refuseOthers } from './groups.mts'
 import { type Queue, queuesOf } from './queues.mts'
-import { checkNeeds } from './requirements.mts'
+import { checkRequirements } from './requirements.mts'
 import { type IngestState, judgeObjects, RESTART, readObjects } from './state.mts'
 
 export interface SwitchOptions {
@@ -27,10 +27,11 @@ export interface Switched {
 }
 
 /**
- * Makes the built-in ingest read the topics, from where it stopped: creates what is missing, and replaces what differs from
- * clickhouse/ingest or reads nothing.
- * @param options.skipBacklog begin with what is sent from now on, where nothing was read before
- * @throws {OpsError} exit code 1 when the services lack what it needs, or it does not come to read in time; 2 on a cluster; 3 when one does not answer
+ * Switches the built-in ingest on. Reading resumes where it stopped. If objects are missing, differ from clickhouse/ingest, or do not read
+ * all partitions, recreates all of them.
+ * @param options.skipBacklog start at the end of topics that were never read
+ * @throws {OpsError} exit code 1 when a requirement is missing, or not all partitions are read in time; 2 on a cluster; 3 when a service
+ *   does not answer
  */
 export async function switchOn(
   client: ClickHouseClient,
@@ -41,7 +42,7 @@ export async function switchOn(
   const statements = ingestStatements(settings)
   const queues = queuesOf(statements)
   const { state: before } = judgeObjects(statements, await readObjects(client))
-  const partitions = await checkNeeds(client, settings, statements, timeoutMs)
+  const partitions = await checkRequirements(client, settings, statements, timeoutMs)
   const groups = queues.map(({ group }) => group)
   await refuseOthers(client, settings, groups, timeoutMs)
   const settles = (waitMs: number) => waitForAssignment(client, statements, queues, partitions, waitMs)
@@ -49,7 +50,7 @@ export async function switchOn(
   if (before === 'on') {
     idle = await settles(Math.min(SETTLE_MS, timeoutMs))
     if (!idle) return { before, changed: [] }
-    log(`Only ${countRead(idle)} of ${partitions} partitions are read: creating it again`)
+    log(`Only ${countRead(idle)} of ${partitions} partitions are read: recreating the ingest`)
   }
   const endMs = performance.now() + timeoutMs
   do {
@@ -59,17 +60,17 @@ export async function switchOn(
     log(`Waiting until all ${partitions} partitions are read`)
     idle = await settles(Math.max(0, endMs - performance.now()))
     if (!idle) return { before, changed: statements.flatMap(({ name, version }) => (version ? [name] : [])) }
-    // Not as declared: an `off` or another `on` is at work too, and this one goes on until it is done.
+    // Retry: a concurrent `off` or `on` may have changed the objects.
   } while (performance.now() < endMs)
-  const complaint = idle?.find((consumer) => consumer.complaint)?.complaint
-  const found = `${countRead(idle)} of ${partitions} partitions read after ${timeoutMs / 1000} s${complaint ? `; ${complaint}` : ''}`
+  const lastError = idle?.find((consumer) => consumer.lastError)?.lastError
+  const found = `${countRead(idle)} of ${partitions} partitions read after ${timeoutMs / 1000} s${lastError ? `; ${lastError}` : ''}`
   throw new OpsError(1, [error('INGEST_NOT_READING', 'ingest', { found, hint: RESTART })])
 }
 
-/** ClickHouse's codes for a statement that needs what another command has just dropped: UNKNOWN_TABLE, TABLE_IS_DROPPED. */
+/** ClickHouse error codes for an object that a concurrent command has dropped: UNKNOWN_TABLE, TABLE_IS_DROPPED. */
 const DROPPED = ['60', '218']
 
-/** False: another command drops the same objects. */
+/** Creates all objects. Returns false if a concurrent command drops them. */
 async function createAll(client: ClickHouseClient, statements: readonly Statement[]): Promise<boolean> {
   try {
     for (const { sql } of statements) await client.command({ query: sql })
@@ -81,8 +82,9 @@ async function createAll(client: ClickHouseClient, statements: readonly Statemen
 }
 
 /**
- * Stops the built-in ingest. What it has stored stays, and so do its offsets.
- * @throws {OpsError} exit code 3 when Kafka does not answer, after it is off: only that its groups end at once is then not so
+ * Switches the built-in ingest off. Stored rows and committed offsets are retained.
+ * @throws {OpsError} exit code 3 when Kafka does not answer; the ingest is then off, but its group members remain until their sessions
+ *   time out
  */
 export async function switchOff(client: ClickHouseClient, settings: Settings, timeoutMs: number): Promise<Switched> {
   const { state: before } = judgeObjects(ingestStatements(settings), await readObjects(client))
@@ -90,12 +92,12 @@ export async function switchOff(client: ClickHouseClient, settings: Settings, ti
 }
 
 /**
- * The names of what was dropped, what an `on` at the same time has created meanwhile too. SYNC: a name is free at once, and a Kafka table has
- * stored or given up its last block.
+ * Drops all objects, including those that a concurrent `on` creates meanwhile, and returns their names. With SYNC, a name is free again on
+ * return, and a Kafka table has stored or discarded its last block.
  */
 async function dropAll(client: ClickHouseClient, settings: Settings, timeoutMs: number): Promise<string[]> {
   const dropped = new Set<string>()
-  const gone = async () => {
+  const allDropped = async () => {
     const objects = await readObjects(client)
     for (const { name } of objects) {
       await client.command({ query: `DROP TABLE IF EXISTS ${name} SYNC` })
@@ -103,15 +105,15 @@ async function dropAll(client: ClickHouseClient, settings: Settings, timeoutMs: 
     }
     return objects.length === 0
   }
-  await waitUntil(gone, { timeoutMs, pollMs: 0 })
+  await waitUntil(allDropped, { timeoutMs, pollMs: 0 })
   const groups = queuesOf(ingestStatements(settings)).map(({ group }) => group)
   if (dropped.size > 0) await dismissMembers(settings, groups, timeoutMs)
   return [...dropped]
 }
 
 /**
- * Commits the ends of all topics for groups that have committed nothing for them yet.
- * @throws {OpsError} exit code 3, when Kafka does not report an end, or does not take the commit
+ * Commits the end offsets of the topics for which their group has no committed offset.
+ * @throws {OpsError} exit code 3, when Kafka does not report an end or accept the commit
  */
 async function commitEnds(settings: Settings, queues: readonly Queue[], timeoutMs: number): Promise<void> {
   const cluster = await openCluster(settings, { timeoutMs })
@@ -134,8 +136,8 @@ async function commitEnds(settings: Settings, queues: readonly Queue[], timeoutM
 }
 
 /**
- * Waits until consumers have all partitions, and each of them some; the last look, if that does not come about in time, or the ingest is
- * not as declared meanwhile.
+ * Waits until all partitions are assigned and every consumer has at least one. Returns undefined then; returns the consumers of the last
+ * poll on timeout, or as soon as the objects differ from their declaration.
  */
 async function waitForAssignment(
   client: ClickHouseClient,

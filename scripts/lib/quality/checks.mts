@@ -1,28 +1,33 @@
-/** What is looked for in the market tables, as SQL: one query a table. The definitions and their sources are in docs/quality.md. */
+/** The data quality checks as SQL, one query per table. docs/quality.md defines them and cites the sources. */
 import type { Severity } from '../common/findings.mts'
 
 export interface Check {
   code: string
   severity: Severity
-  /** What a row that it finds is, in the plural. */
+  /** Describes the matching rows, in the plural. */
   what: string
   expected: string
-  /** Holds for such a row, in terms of the columns of the table's `rows`. */
+  /** SQL over the columns of {@link TableChecks.rows}: whether a row matches. */
   condition: string
-  /** What such a row counts for, where it is not 1. */
+  /** SQL: how much a matching row adds to the count; 1 by default. */
   weight?: string
 }
 
 export interface TableChecks {
   table: 'market_ticks' | 'market_l1' | 'market_l2'
-  /** A SELECT of each row beside its neighbours; SELECTION stands for what is asked about. */
+  /** A SELECT of each row with values of its neighbours. SELECTION is replaced by the WHERE condition. */
   rows: string
-  /** Text that shows a row. */
+  /** SQL: a row as text. */
   sample: string
   checks: Check[]
 }
 
-/** What the rows of a symbol have in common, in the order in which they happened. */
+/**
+ * Returns {@link TableChecks.rows} for a table.
+ * @param columns columns of the table to include
+ * @param value compared with the rows before and after, 0 where there is none
+ * @param same columns that identify an event; they also order rows with equal timestamp and sequence
+ */
 const rows = (table: string, columns: string, value: string, same: string) => `
   SELECT symbol, timestamp, sequence, ingestion_time, ${columns},
       ${value} AS value,
@@ -41,39 +46,39 @@ const warning = (code: string, what: string, expected: string, condition: string
 }
 const error = (...check: Parameters<typeof warning>): Check => ({ ...warning(...check), severity: 'error' })
 
-/** A step of the sequence by more than 1, and one by 1. */
+/** Conditions on the sequence: it grows by more than 1, or by exactly 1. */
 export const JUMP = 'sequence > sequence_before + 1 AND sequence_before > 0'
 export const STEP = 'sequence = sequence_before + 1 AND sequence_before > 0'
 
 const common = (name: string, prices: string[], sizes: string[]): Check[] => [
   warning(
     `${name}_GAP`,
-    'places missing in the sequence',
+    'missing sequence numbers',
     'a sequence that grows by 1',
     JUMP,
     'sequence - sequence_before - 1',
   ),
   warning(
     `${name}_LATE`,
-    'rows received before an earlier one',
-    'rows in the order in which they happened',
+    'rows received before an earlier row',
+    'rows received in the order of their timestamps',
     'ingestion_time < received_so_far',
   ),
   error(
     `${name}_TRUNCATED`,
-    'prices that a client truncated',
-    'prices as they were sent: clickhouse-connect 0.7.12 or newer',
+    'prices truncated by a client',
+    'prices as sent: clickhouse-connect 0.7.12 or newer',
     prices.map((price) => `abs(reinterpret(${price}, 'Int64')) % 10000 = 9999`).join(' OR '),
   ),
   error(
     `${name}_SIZE`,
-    'sizes that are none',
-    'sizes from 0 on',
+    'invalid sizes',
+    'sizes of 0 or more',
     sizes.map((size) => `NOT ifNull(${size} >= 0, 0)`).join(' OR '),
   ),
 ]
 
-/** Moves by more than a tenth and back again with the next row. */
+/** A value more than 10% above, or more than 10% below, both neighbours. */
 const OUTLIER =
   'value > 0 AND value_before > 0 AND value_after > 0 AND (least(value / value_before, value / value_after) > 1.1 OR greatest(value / value_before, value / value_after) < 0.9)'
 
@@ -89,11 +94,11 @@ export const QUALITY: TableChecks[] = [
     sample: "concat('price ', toString(price), ', size ', toString(size))",
     checks: [
       ...common('TRADE', ['price'], ['size']),
-      warning('TRADE_TWICE', 'rows stored twice', 'each trade once', 'content = content_before'),
-      error('TRADE_ZERO', 'trades at price 0', 'a price', "price = 0 AND correction != 'delete'"),
+      warning('TRADE_TWICE', 'duplicate rows', 'each trade once', 'content = content_before'),
+      error('TRADE_ZERO', 'trades at price 0', 'a nonzero price', "price = 0 AND correction != 'delete'"),
       warning(
         'TRADE_OUTLIER',
-        'prices more than 10 % off both neighbours',
+        'prices more than 10% away from both neighbours',
         'prices near those before and after',
         OUTLIER,
       ),
@@ -111,16 +116,21 @@ export const QUALITY: TableChecks[] = [
       "concat('bid ', toString(bid), ' × ', toString(bid_size), ', ask ', toString(ask), ' × ', toString(ask_size))",
     checks: [
       ...common('QUOTE', ['bid', 'ask'], ['bid_size', 'ask_size']),
-      warning('QUOTE_TWICE', 'rows stored twice', 'each quote once', 'content = content_before'),
-      warning('QUOTE_CROSSED', 'quotes whose bid is above their ask', 'a bid below the ask', 'ifNull(spread < 0, 0)'),
-      warning('QUOTE_LOCKED', 'quotes whose bid is their ask', 'a bid below the ask', 'ifNull(spread = 0, 0)'),
+      warning('QUOTE_TWICE', 'duplicate rows', 'each quote once', 'content = content_before'),
+      warning('QUOTE_CROSSED', 'quotes with the bid above the ask', 'a bid below the ask', 'ifNull(spread < 0, 0)'),
+      warning('QUOTE_LOCKED', 'quotes with the bid equal to the ask', 'a bid below the ask', 'ifNull(spread = 0, 0)'),
       warning(
         'QUOTE_ZERO',
-        'sides at price 0 with a size',
-        'a price, but for spreads',
+        'quote sides with a size at price 0',
+        'a nonzero price, except for spreads',
         '(bid = 0 AND bid_size > 0) OR (ask = 0 AND ask_size > 0)',
       ),
-      warning('QUOTE_OUTLIER', 'mids more than 10 % off both neighbours', 'mids near those before and after', OUTLIER),
+      warning(
+        'QUOTE_OUTLIER',
+        'mid prices more than 10% away from both neighbours',
+        'mid prices near those before and after',
+        OUTLIER,
+      ),
     ],
   },
   {
@@ -136,14 +146,14 @@ export const QUALITY: TableChecks[] = [
       ...common('BOOK', ['price'], ['size']),
       warning(
         'BOOK_DELETES_NOTHING',
-        'deletes that name no price, maker, order or level',
-        'deletes that name an entry',
+        'deletes without a price, maker, order or level',
+        'deletes that identify an entry',
         "operation = 'delete' AND entry_order = 0 AND entry_maker = '' AND price = 0",
       ),
       error(
         'BOOK_ZERO',
-        'entries at price 0 with a size',
-        'a price, but for spreads',
+        'book entries with a size at price 0',
+        'a nonzero price, except for spreads',
         "operation IN ('insert', 'update') AND price = 0 AND size > 0",
       ),
     ],
@@ -151,17 +161,21 @@ export const QUALITY: TableChecks[] = [
 ]
 
 /**
- * Entries that stand in the book at the end though the other side has a better price that came later: what should have taken them away is
- * missing. Symbols with deletes by level are left out: which entry such a delete means, market_book alone finds.
+ * Entries still in the book at the end although a later event on the other side crosses them: their delete is missing. Symbols with
+ * deletes by level are skipped, because only market_book resolves which entry such a delete removes.
  */
 export const STUCK: Check = warning(
   'BOOK_STUCK',
-  'book entries that never left',
-  'a book that is not crossed at its end',
+  'book entries that were never removed',
+  'a book that is not crossed at the end',
   'stuck',
 )
 
-/** The entries of the books as they are at the end, each with whether it is stuck. */
+/**
+ * Returns a SELECT of the final state of each book entry, with the columns `alive` and `stuck`.
+ * @param events SELECT of the events
+ * @param more further aggregates per entry, beginning with a comma
+ */
 export const ENTRIES = (events: string, more: string) => `
   SELECT *, alive AND if(side = 'bid',
       best_ask.2 > last_position AND best_ask.1 <= last_price,

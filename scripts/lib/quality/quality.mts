@@ -1,4 +1,4 @@
-/** Looks through the market tables for rows that cannot be right, in one query a table. */
+/** Runs the data quality checks on the market tables, with one query per table. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows } from '../clickhouse/client.mts'
 import { sqlText } from '../clickhouse/sql.mts'
@@ -6,20 +6,20 @@ import type { Finding } from '../common/findings.mts'
 import { type Check, ENTRIES, JUMP, QUALITY, STEP, STUCK, type TableChecks } from './checks.mts'
 
 export interface QualityScope {
-  /** One symbol; undefined for all. */
+  /** undefined: all symbols. */
   symbol?: string | undefined
-  /** One day, UTC, as 2026-11-25; undefined for all. */
+  /** UTC date such as 2026-11-25; undefined: all days. */
   day?: string | undefined
 }
 
-/** A check that found something. */
+/** A check that matched rows. */
 export interface Doubt extends Pick<Check, 'code' | 'severity' | 'what' | 'expected'> {
   table: string
   count: number
   symbols: number
-  /** The first of them: symbol, time, values. */
+  /** The first match: symbol, time, values. */
   sample: string
-  /** Shows the first 100. */
+  /** SQL that shows the first 100 matches. */
   query: string
 }
 
@@ -28,10 +28,10 @@ export interface Quality {
   doubts: Doubt[]
 }
 
-/** A symbol that stopped so long before all others is stale. */
+/** A symbol is stale if its last row is more than this before the last row of all symbols. */
 const STALE_MINUTES = 30
 
-/** Counts and samples of everything that the tables hold and that is in doubt. */
+/** Runs all checks and returns a count, a sample and a query for each that matches. */
 export async function readQuality(client: ClickHouseClient, scope: QualityScope): Promise<Quality> {
   const quality: Quality = { tables: [], doubts: [] }
   for (const checks of QUALITY) {
@@ -41,24 +41,17 @@ export async function readQuality(client: ClickHouseClient, scope: QualityScope)
     const all = checks.table === 'market_l2' ? [...checks.checks, STUCK] : checks.checks
     for (const check of all) {
       const hit = found.filter(
-        (symbol) => Number(symbol[`n_${check.code}`]) > 0 && (check.condition !== JUMP || counts(symbol)),
+        (symbol) => Number(symbol[`n_${check.code}`]) > 0 && (check.condition !== JUMP || isCounter(symbol)),
       )
       const [first] = hit
       if (!first) continue
       const { code, severity, what, expected } = check
-      const count = hit.reduce((sum, symbol) => sum + Number(symbol[`n_${code}`]), 0)
-      const sample = `${first.symbol} ${first[`s_${code}`]}`
-      const query = `${show(checks, check, scope)} LIMIT 100`
       quality.doubts.push({
-        table: checks.table,
-        code,
-        severity,
-        what,
-        expected,
-        count,
+        ...{ table: checks.table, code, severity, what, expected },
+        count: hit.reduce((sum, symbol) => sum + Number(symbol[`n_${code}`]), 0),
         symbols: hit.length,
-        sample,
-        query,
+        sample: `${first.symbol} ${first[`s_${code}`]}`,
+        query: `${show(checks, check, scope)} LIMIT 100`,
       })
     }
     const stale = staleOf(checks.table, found)
@@ -74,12 +67,12 @@ interface SymbolRow {
   lastS: number
   steps: number
   jumps: number
-  /** Whether rows of the table, of any symbol, came through the built-in ingest. */
+  /** Whether the built-in ingest wrote rows of the table, of any symbol. */
   fromKafka: number
   [countOrSample: string]: string | number
 }
 
-/** The WHERE of what is asked about. */
+/** Returns the WHERE condition of a scope. */
 function selection({ symbol, day }: QualityScope): string {
   const ofSymbol = symbol === undefined ? [] : [`symbol = ${sqlText(symbol)}`]
   const ofDay =
@@ -89,18 +82,16 @@ function selection({ symbol, day }: QualityScope): string {
   return [...ofSymbol, ...ofDay].join(' AND ') || '1'
 }
 
-const line = (sql: string) => sql.replace(/\s+/g, ' ').trim()
-
-/** The least place in Kafka that is none of partition 0, as the built-in ingest writes it: partition × 10^14 + offset. */
-const PLACE_IN_KAFKA = '100000000000000'
+/** The lowest sequence that the built-in ingest writes for partition 1: partition × 10^14 + offset. */
+const PARTITION_1_SEQUENCE = '100000000000000'
 
 /**
- * Whether the sequence of a symbol counts the symbol's rows: it mostly grows by 1, and is no place in Kafka. Symbols share such places, and
- * an exchange's ids.
+ * Reports whether a symbol's sequence numbers its rows, so that gaps mean missing rows: it mostly grows by 1. An exchange's ids and the
+ * Kafka offsets that the ingest stores do not qualify, because symbols share them.
  */
-const counts = ({ steps, jumps, fromKafka }: SymbolRow) => steps > jumps && !fromKafka
+const isCounter = ({ steps, jumps, fromKafka }: SymbolRow) => steps > jumps && !fromKafka
 
-/** One row a symbol: how many rows, and of each check how many and which first. */
+/** Returns one row per symbol: its number of rows, and for each check the count (n_CODE) and first match (s_CODE). */
 async function readTable(client: ClickHouseClient, { table, rows, sample, checks }: TableChecks, scope: QualityScope) {
   const from = rows.replace('SELECTION', selection(scope))
   const sums = checks.flatMap(({ code, condition, weight = '1' }) => [
@@ -108,7 +99,7 @@ async function readTable(client: ClickHouseClient, { table, rows, sample, checks
     `argMinIf(concat(toString(timestamp), ' ', ${sample}), timestamp, ${condition}) AS s_${code}`,
   ])
   const totals = `count() AS row_count, max(timestamp) AS last_at, countIf(${STEP}) AS step_count, countIf(${JUMP}) AS jump_count`
-  const fromKafka = `(SELECT max(sequence) >= ${PLACE_IN_KAFKA} FROM ${table} WHERE ${selection({ day: scope.day })}) AS fromKafka`
+  const fromKafka = `(SELECT max(sequence) >= ${PARTITION_1_SEQUENCE} FROM ${table} WHERE ${selection({ day: scope.day })}) AS fromKafka`
   const query =
     table === 'market_l2'
       ? `SELECT symbol, toFloat64(sum(row_count)) AS rows, toString(max(last_at)) AS last, toFloat64(max(last_at)) AS lastS,
@@ -124,14 +115,14 @@ async function readTable(client: ClickHouseClient, { table, rows, sample, checks
   return readRows<SymbolRow>(client, query)
 }
 
-/** The SELECT that shows what a check finds. */
+/** Returns the SELECT that shows a check's matches. */
 function show({ rows }: TableChecks, check: Check, scope: QualityScope): string {
   const from = rows.replace('SELECTION', selection(scope))
   const source = check === STUCK ? ENTRIES(from, '') : from
-  return line(`SELECT * FROM (${source}) WHERE ${check.condition} ORDER BY symbol`)
+  return `SELECT * FROM (${source}) WHERE ${check.condition} ORDER BY symbol`.replace(/\s+/g, ' ')
 }
 
-/** The symbols whose last row is long before the last one of all. */
+/** Reports the symbols whose last row is more than {@link STALE_MINUTES} before the last row of all. */
 function staleOf(table: string, found: readonly SymbolRow[]): Doubt | undefined {
   const lastS = Math.max(...found.map((symbol) => symbol.lastS))
   const stale = found.filter((symbol) => symbol.lastS < lastS - STALE_MINUTES * 60)
@@ -142,8 +133,8 @@ function staleOf(table: string, found: readonly SymbolRow[]): Doubt | undefined 
     table,
     code: `${{ market_ticks: 'TRADE', market_l1: 'QUOTE', market_l2: 'BOOK' }[table]}_STALE`,
     severity: 'warning',
-    what: 'symbols that ended early',
-    expected: `rows until ${STALE_MINUTES} minutes before the last of all`,
+    what: 'symbols that end early',
+    expected: `a last row within ${STALE_MINUTES} minutes of the newest of all symbols`,
     count: stale.length,
     symbols: stale.length,
     sample: `${first.symbol} ${first.last}`,
@@ -151,20 +142,19 @@ function staleOf(table: string, found: readonly SymbolRow[]): Doubt | undefined 
   }
 }
 
-/** What is in doubt, as findings. */
 export function qualityFindings({ doubts }: Quality): Finding[] {
   return doubts.map(({ table, code, severity, what, expected, count, symbols, sample, query }) => {
     const of = symbols === 1 || symbols === count ? '' : ` in ${symbols} symbols`
-    return { severity, code, subject: table, found: `${count} ${what}${of}, such as ${sample}`, expected, hint: query }
+    return { severity, code, subject: table, found: `${count} ${what}${of}, e.g. ${sample}`, expected, hint: query }
   })
 }
 
-/** A line for each table: how much was looked at, and what of it is in doubt. */
+/** Renders a line per table: the rows checked, and the count of each check that matched. */
 export function renderQuality({ tables, doubts }: Quality): string {
   return tables
     .map(({ table, rows, symbols }) => {
-      const own = doubts.filter((doubt) => doubt.table === table).map(({ code, count }) => `${code} ${count}`)
-      return `${table.padEnd(12)}  ${rows} rows of ${symbols} symbols  ${own.join(', ') || 'nothing in doubt'}`
+      const found = doubts.filter((doubt) => doubt.table === table).map(({ code, count }) => `${code} ${count}`)
+      return `${table.padEnd(12)}  ${rows} rows of ${symbols} symbols  ${found.join(', ') || 'no findings'}`
     })
     .join('\n')
 }

@@ -1,25 +1,25 @@
-/** Whether messages can be made of a file's columns. */
+/** Determines the kind of message in a file from its columns. */
 import { configError, error } from '../common/findings.mts'
 import { COLUMNS, FIELDS, type Field, type Kind } from './fields.mts'
 import { kindOf } from './forms.mts'
 
-const WANTED: Record<Kind, string> = {
+const REQUIRED: Record<Kind, string> = {
   trades: 'price and size',
   quotes: 'bid or ask',
   l2: 'side, price, size, and operation or level',
 }
 
-/** What other programs call them. */
+/** Names that other programs use for our columns. */
 const OTHER_NAMES: Record<string, readonly string[]> = {
   symbol: ['ticker', 'sym', 'instrument'],
   timestamp: ['time', 'datetime', 'date', 'ts'],
 }
 
 /**
- * Which kind of message rows with these columns are.
- * @param options.kind what they are; without it, the columns decide
- * @param options.symbol the symbol of rows that have no column for it
- * @throws {OpsError} exit code 2, when no message can be made of them: a column is missing, or there twice
+ * Returns the kind of message that rows with these columns contain.
+ * @param options.kind the kind, if given; by default the columns determine it
+ * @param options.symbol the symbol of rows without a symbol column
+ * @throws {OpsError} exit code 2, when a required column is missing or a column is duplicated
  */
 export function kindOfColumns(
   file: string,
@@ -30,7 +30,7 @@ export function kindOfColumns(
     configError([error('REPLAY_COLUMNS', file, { found, expected, hint })])
   const twice = columns.filter((name, at) => COLUMNS.includes(name) && columns.indexOf(name) !== at)
   if (twice.length > 0)
-    throw refuse(`the column ${[...new Set(twice)].join(', ')} twice`, undefined, 'name each column once')
+    throw refuse(`duplicate column ${[...new Set(twice)].join(', ')}`, undefined, 'name each column once')
   const kind = options.kind ?? kindOf(columns)
   const needs = [
     ...(options.symbol === undefined ? [['symbol']] : []),
@@ -39,20 +39,20 @@ export function kindOfColumns(
   ]
   const missing = needs.filter((names) => !names.some((name) => columns.includes(name)))
   if (kind && missing.length === 0) return kind
-  const wanted = kind ? WANTED[kind] : Object.entries(WANTED).map(([of, names]) => `${names} (${of})`)
-  const expected = `symbol, timestamp, and ${[wanted].flat().join(', or ')}`
-  const lacks = missing.map(([name]) => name).join(', ')
+  const required = kind ? REQUIRED[kind] : Object.entries(REQUIRED).map(([of, names]) => `${names} (${of})`)
+  const expected = `symbol, timestamp, and ${[required].flat().join(', or ')}`
+  const lacking = missing.map(([name]) => name).join(', ')
   throw refuse(
-    lacks ? `no column ${lacks} among ${columns.join(', ')}` : `the columns ${columns.join(', ')}`,
+    lacking ? `no column ${lacking} among ${columns.join(', ')}` : `the columns ${columns.join(', ')}`,
     expected,
-    renaming(columns) ??
-      (lacks === 'symbol'
+    renameHint(columns) ??
+      (lacking === 'symbol'
         ? `npm run replay -- --symbol SYMBOL ${file}`
-        : 'npm run replay -- --help, or docs/ingest.md for the names of columns'),
+        : 'npm run replay -- --help; docs/ingest.md lists the column names'),
   )
 }
 
-/** For each value that rows of this kind must have, the columns that may hold it. */
+/** Returns, for each value that rows of this kind require, the columns that may contain it. */
 function needed(kind: Kind, columns: readonly string[]): (readonly string[])[] {
   if (columns.includes('l2_operation') || kind === 'quotes') return []
   if (kind === 'l2')
@@ -61,17 +61,17 @@ function needed(kind: Kind, columns: readonly string[]): (readonly string[])[] {
       ['operation', 'message_type', 'level', 'depth_level'],
     ]
   const fields: readonly Field[] = FIELDS[kind]
-  return fields.filter(({ mayLack }) => !mayLack({}, '')).map(({ name, from }) => [from[1] ?? name, ...from])
+  return fields.filter(({ isOptional }) => !isOptional({}, '')).map(({ name, from }) => [from[1] ?? name, ...from])
 }
 
-/** What to rename, where columns have another letter case or another program's name. */
-function renaming(columns: readonly string[]): string | undefined {
+/** Suggests renames for columns with another letter case or another program's name. */
+function renameHint(columns: readonly string[]): string | undefined {
   const meant = (column: string) => {
     if (COLUMNS.includes(column)) return undefined
     const lower = column.trim().toLowerCase()
     const name = COLUMNS.includes(lower)
       ? lower
-      : Object.keys(OTHER_NAMES).find((own) => OTHER_NAMES[own]?.includes(lower))
+      : Object.keys(OTHER_NAMES).find((ours) => OTHER_NAMES[ours]?.includes(lower))
     return name && !columns.includes(name) ? `${column} to ${name}` : undefined
   }
   const renames = columns.map(meant).filter((each) => each !== undefined)

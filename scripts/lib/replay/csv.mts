@@ -1,13 +1,11 @@
 /**
- * The values of one line of CSV: commas, double quotes around what holds either, doubled quotes within. A value with a line break, which
- * no column of ours has, is a mistake.
+ * Parses a line of CSV as RFC 4180 defines it, except that values cannot contain line breaks.
  * @throws {RangeError} for a quote that does not open or close a value
- * @see RFC 4180
  */
 export function parseCsvLine(line: string): string[] {
   if (!line.includes('"')) return line.split(',')
   const values: string[] = []
-  // Not by a regular expression: one for doubled quotes overflows its stack on a line of some megabytes.
+  // Not a regular expression: one that matches doubled quotes overflows the stack on a line of several megabytes.
   for (let at = 0; ; at++) {
     const quoted = line[at] === '"'
     const comma = line.indexOf(',', at)
@@ -23,7 +21,7 @@ export function parseCsvLine(line: string): string[] {
 
 const MISPLACED = 'a quote that does not open or close a value'
 
-/** The index of the quote that closes the one at `at`. */
+/** Returns the index of the quote that closes the one at `at`. */
 function closingQuote(line: string, at: number): number {
   let end = line.indexOf('"', at + 1)
   while (end >= 0 && line[end + 1] === '"') end = line.indexOf('"', end + 2)

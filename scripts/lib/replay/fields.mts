@@ -1,4 +1,4 @@
-/** The fields of the messages of the raw topics, and the columns that they come from. */
+/** The fields of messages in the raw topics, and the columns that supply them. */
 
 import {
   center,
@@ -25,17 +25,17 @@ export const TOPICS: Record<Kind, string> = {
   l2: 'iqfeed.l2.raw',
 }
 
-/** A row of a file: text by column, '' for a value that is not there. */
+/** A row of a file: text by column, '' for a missing value. */
 export type Row = Record<string, string>
 
 export interface Field {
   name: string
   rule: Rule
-  /** Column names, the message's own first. */
+  /** Columns that may supply the value, in order of preference; the first has the field's name. */
   from: readonly string[]
-  /** Whether a row need not have it, by the row and what its operation means. */
-  mayLack: (row: Row, operation: string) => boolean
-  /** IQFeed's own codes and what they mean in a message, by column. */
+  /** Reports whether a row may omit the value, given the row and its operation. */
+  isOptional: (row: Row, operation: string) => boolean
+  /** Message values for IQFeed codes, by column. */
   codes?: Record<string, Record<string, string>>
 }
 
@@ -43,14 +43,13 @@ const field = (name: string, rule: Rule, ...from: string[]): Field => ({
   name,
   rule,
   from: [name, ...from],
-  mayLack: () => false,
+  isOptional: () => false,
 })
 const optional = (name: string, rule: Rule, ...from: string[]): Field => ({
   ...field(name, rule, ...from),
-  mayLack: () => true,
+  isOptional: () => true,
 })
-
-const unless = (mayLack: Field['mayLack'], of: Field): Field => ({ ...of, mayLack })
+const optionalIf = (isOptional: Field['isOptional'], of: Field): Field => ({ ...of, isOptional })
 
 const tickId = optional('tick_id', uint64)
 const source = optional('source', text)
@@ -58,25 +57,25 @@ const level = optional('level', uint16, 'depth_level')
 const maker = optional('market_maker', text)
 const orderId = optional('order_id', uint64)
 
-const clears = (operation: string) => /^clear$/i.test(operation)
-/** A delete names what goes by its price, maker, order or level. */
-const names = (row: Row) =>
+const isClear = (operation: string) => /^clear$/i.test(operation)
+/** Reports whether a delete identifies the entry by its price, maker, order or level. */
+const identifies = (row: Row) =>
   Boolean(row.price || row.market_maker || row.level || row.depth_level || Number(row.order_id))
-const leaves = (deletes: RegExp) => (row: Row, operation: string) =>
-  clears(operation) || (deletes.test(operation) && names(row))
+const isRemoval = (deletes: RegExp) => (row: Row, operation: string) =>
+  isClear(operation) || (deletes.test(operation) && identifies(row))
 
 function bookEvent(operations: Field, deletes: RegExp): Field[] {
   return [
     level,
     maker,
     operations,
-    // A clear is of the whole book; neither it nor a delete need say the price and size of what goes.
-    unless((_, operation) => clears(operation), {
+    // A clear removes the whole book, so it needs no side. Neither a clear nor a delete needs a price and size.
+    optionalIf((_, operation) => isClear(operation), {
       ...field('side', side, 'side_code'),
       codes: { side_code: { 1: '0', 2: '1' } },
     }),
-    unless(leaves(deletes), field('price', price)),
-    unless(leaves(deletes), field('size', size)),
+    optionalIf(isRemoval(deletes), field('price', price)),
+    optionalIf(isRemoval(deletes), field('size', size)),
     tickId,
     orderId,
     optional('order_count', uint32),
@@ -85,7 +84,7 @@ function bookEvent(operations: Field, deletes: RegExp): Field[] {
 }
 
 const form = (name: string) => field('l2_operation', word(new RegExp(`^${name}$`, 'i')))
-/** The fields of each kind of message and of the forms of order book messages, as programs send them. */
+/** The fields of trades, quotes and each form of order book message, in the order in which they are written. */
 export const FIELDS = {
   trades: [
     field('trade_price', price, 'price'),
@@ -101,14 +100,14 @@ export const FIELDS = {
     source,
   ],
   quotes: [
-    // A side that nobody quotes has neither price nor size; one side there must be.
-    unless(
+    // A side that is not quoted has neither price nor size; at least one side is required.
+    optionalIf(
       (row) => !row.bid_size && Boolean(row.ask_price || row.ask || row.ask_size),
       field('bid_price', price, 'bid'),
     ),
-    unless((row) => !row.bid_price && !row.bid, field('bid_size', size)),
-    unless((row) => !row.ask_size, field('ask_price', price, 'ask')),
-    unless((row) => !row.ask_price && !row.ask, field('ask_size', size)),
+    optionalIf((row) => !row.bid_price && !row.bid, field('bid_size', size)),
+    optionalIf((row) => !row.ask_size, field('ask_price', price, 'ask')),
+    optionalIf((row) => !row.ask_price && !row.ask, field('ask_size', size)),
     optional('bid_market_center', center, 'bid_exchange'),
     optional('ask_market_center', center, 'ask_exchange'),
     tickId,
@@ -124,27 +123,27 @@ export const FIELDS = {
     },
     /^(2|delete)$/i,
   ),
-  /** l2_operation "update": 0 or 1 adds, 2 or none updates, 3 deletes. */
+  /** l2_operation "update". Operation 0 or 1 inserts, 2 or a missing one updates, 3 deletes. */
   update: [
     form('update'),
     ...bookEvent(optional('operation', word(/^([0-3]|insert|add|update|delete)$/i)), /^(3|delete)$/i),
   ],
-  /** l2_operation "delete": what stands at that level of that side goes. */
+  /** l2_operation "delete": deletes the entry at a level of a side. */
   delete: [
     form('delete'),
     field('side', side),
-    unless(names, level),
+    optionalIf(identifies, level),
     maker,
     optional('price', price),
     tickId,
     orderId,
     source,
   ],
-  /** l2_operation "market_maker_update": one maker's quote on both sides. */
+  /** l2_operation "market_maker_update": a maker's quote on both sides. */
   maker: [
     form('market_maker_update'),
     field('market_maker', text),
-    // A side without price or size is one that the maker does not quote.
+    // The maker does not quote a side without price or size.
     optional('bid_price', price, 'bid'),
     optional('bid_size', size),
     optional('ask_price', price, 'ask'),
@@ -153,7 +152,7 @@ export const FIELDS = {
     tickId,
     source,
   ],
-  /** A recorder's line without any operation: what now stands at that level of that side. */
+  /** A line without an operation: the new entry at a level of a side. */
   level: [
     field('level', uint16, 'depth_level'),
     maker,
@@ -167,7 +166,7 @@ export const FIELDS = {
 
 export type Form = keyof typeof FIELDS
 
-/** Every column that a file may have. */
+/** All columns that are read from files. */
 export const COLUMNS: readonly string[] = [
   ...new Set([
     'symbol',

@@ -1,4 +1,4 @@
-/** Recorded market data from files and pipes: JSON, CSV and Parquet, as messages in the order of the file. */
+/** Opens recorded market data: JSON, CSV and Parquet from files and pipes. */
 import { type Stats, statSync } from 'node:fs'
 import path from 'node:path'
 import { configError, error, type Finding, OpsError, reason } from '../common/findings.mts'
@@ -9,15 +9,15 @@ import { openSource, STDIN } from './source.mts'
 import { readText } from './text.mts'
 
 const EXTENSIONS = ['jsonl', 'ndjson', 'json', 'csv', 'parquet']
-/** A name's extension, before the time of a rotation and the extension of a compression: x.jsonl_20250728_1306.gz */
+/** The extension in a file name, optionally followed by a rotation time and a compression suffix: x.jsonl_20250728_1306.gz */
 const NAME = new RegExp(`\\.(${EXTENSIONS.join('|')})(?:[._-][\\dTZ:._+-]*)?(\\.gz|\\.zst)?$`, 'i')
-/** Recorders that write a file per symbol: AAPL_ticks_20250728.csv */
+/** The symbol in the name of a file with a single symbol: AAPL_ticks_20250728.csv */
 const SYMBOL_IN_NAME = /^([^\s_]+)_(?:ticks|trades|quotes|l1|l2)_\d{8}(?=\D|$)/
 const HINT = 'npm run replay -- --help'
 
 /**
- * Opens recordings and reads their beginnings.
- * @throws {OpsError} exit code 2, naming every file that cannot be read or played
+ * Opens recordings and reads the first batch of each.
+ * @throws {OpsError} exit code 2, naming every file that cannot be read or used
  */
 export async function openRecordings(
   files: readonly string[],
@@ -25,24 +25,24 @@ export async function openRecordings(
   settings: Settings,
 ): Promise<Recording[]> {
   const wrong = files.flatMap((file): Finding[] => {
-    const fault = faultOf(file)
-    return fault ? [error('REPLAY_FILE', file, { ...fault, hint: HINT })] : []
+    const problem = problemOf(file)
+    return problem ? [error('REPLAY_FILE', file, { ...problem, hint: HINT })] : []
   })
   if (wrong.length > 0) throw configError(wrong)
   const recordings = files.map((file) => recordingOf(file, options, settings))
   const begun = await Promise.allSettled(recordings.map(begin))
   const failed = begun.filter((each) => each.status === 'rejected')
   if (failed.length === 0) return begun.map((each) => (each as PromiseFulfilledResult<Recording>).value)
-  // Parquet files keep their rows on the server until they are closed.
+  // Until a Parquet recording is closed, the server stores its rows.
   await Promise.all(recordings.map(({ entries }) => entries.return(undefined)))
   const reasons = failed.map((each) => each.reason)
   const all = reasons.every((each) => each instanceof OpsError && each.exitCode === 2)
   throw all ? configError(reasons.flatMap(({ findings }) => findings)) : reasons[0]
 }
 
-/** What is wrong with an argument before anything is read, or undefined. */
-function faultOf(file: string): { found: string; expected: string } | undefined {
-  const names = `a name that ends in .${EXTENSIONS.join(', .')}, also with .gz or .zst`
+/** Returns why an argument cannot be read, judged without reading it, or undefined. */
+function problemOf(file: string): { found: string; expected: string } | undefined {
+  const names = `a name that ends in .${EXTENSIONS.join(', .')}, optionally with .gz or .zst`
   if (file === STDIN)
     return process.stdin.isTTY ? { found: 'a terminal', expected: 'a pipe or a redirected file' } : undefined
   let stats: Stats
@@ -53,11 +53,11 @@ function faultOf(file: string): { found: string; expected: string } | undefined 
   }
   const [, extension, compression] = NAME.exec(path.basename(file)) ?? []
   const isParquet = /parquet/i.test(extension ?? '')
-  if (stats.isFIFO()) return isParquet ? { found: 'a pipe', expected: 'a file, since it is Parquet' } : undefined
-  if (!stats.isFile()) return { found: 'no file', expected: 'a file or a pipe' }
+  if (stats.isFIFO()) return isParquet ? { found: 'a pipe', expected: 'a regular file for Parquet' } : undefined
+  if (!stats.isFile()) return { found: 'not a regular file', expected: 'a regular file or a pipe' }
   if (extension === undefined) return { found: `"${path.extname(file)}"`, expected: names }
   return compression && isParquet
-    ? { found: `Parquet in ${compression}`, expected: 'Parquet as it is; it has a compression of its own' }
+    ? { found: `Parquet in ${compression}`, expected: 'plain Parquet, which is compressed internally' }
     : undefined
 }
 
@@ -72,7 +72,7 @@ function recordingOf(file: string, given: Omit<ReadOptions, 'isNamed'>, settings
   return { file, entries: readText(file, text, format, options), fraction }
 }
 
-/** The same recording with its first batch read. */
+/** Reads the first batch of a recording ahead, so that a file that cannot be used is refused at once. */
 async function begin({ file, entries, fraction }: Recording): Promise<Recording> {
   const first = await entries.next()
   async function* all(): AsyncGenerator<Entry[]> {

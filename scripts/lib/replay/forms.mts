@@ -1,16 +1,19 @@
-/** What kind and form of message a row is, by its columns. */
+/** Determines the kind and form of message that a row contains. */
 import type { Form, Kind, Row } from './fields.mts'
 
-/** Which kind of message rows with these columns are, or undefined when they do not say. */
+/** Returns the kind of message that rows with these columns contain, or undefined if the columns do not determine it. */
 export function kindOf(columns: readonly string[]): Kind | undefined {
   const has = (name: string) => columns.includes(name)
   if (has('side') || has('side_code') || has('operation') || has('l2_operation')) return 'l2'
   if (has('trade_price') || (has('price') && has('size'))) return 'trades'
-  // A message may leave out the side that nobody quotes.
+  // A quote may omit one side.
   return ['bid_price', 'bid', 'ask_price', 'ask'].some(has) ? 'quotes' : undefined
 }
 
-/** The form of a row of a kind. A row with `l2_operation` is about the order book, whatever its file holds. @throws {RangeError} */
+/**
+ * Returns the form of a row. A row with `l2_operation` is an order book message, regardless of the kind.
+ * @throws {RangeError} for an unknown `l2_operation`
+ */
 export function formOf(kind: Kind, row: Row): Form {
   const named = row.l2_operation?.toLowerCase() ?? ''
   switch (named) {

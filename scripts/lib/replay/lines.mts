@@ -1,35 +1,37 @@
-/** The lines of a text, and the objects of JSON that is not one object a line. Both in bounded memory. */
+/** Splits a text into lines or JSON objects, in bounded memory. */
 
-/** Text of a file, and the line that it begins on; undefined for one that is longer than {@link MAX_CHARS}. */
-export interface Piece {
+/** A line or JSON object. */
+export interface RawEntry {
+  /** Number of its first line. */
   line: number
+  /** undefined: longer than {@link MAX_CHARS}. */
   text: string | undefined
 }
 
 type Text = AsyncIterable<string>
 
-/** The longest line or object that is read; topics take a megabyte. */
+/** Characters of the longest line or object that is read. The topics accept messages of about a megabyte. */
 export const MAX_CHARS = 16 * 1024 * 1024
 
-/** The lines in batches, without their ends; lines of blanks are left out. */
-export async function* linesOf(text: Text): AsyncGenerator<Piece[]> {
+/** Returns the lines in batches, without line feeds and blank lines. */
+export async function* linesOf(text: Text): AsyncGenerator<RawEntry[]> {
   let line = 0
-  let rest = new Growing()
+  let rest = new BoundedText()
   for await (const chunk of text) {
     const parts = chunk.split('\n')
     rest.add(parts[0] as string)
     if (parts.length === 1) continue
-    const pieces = [rest.text, ...parts.slice(1, -1)].map((each) => ({ line: ++line, text: each }))
-    rest = new Growing(parts.at(-1))
-    yield pieces.filter(isFilled)
+    const lines = [rest.text, ...parts.slice(1, -1)].map((each) => ({ line: ++line, text: each }))
+    rest = new BoundedText(parts.at(-1))
+    yield lines.filter(isFilled)
   }
   yield [{ line: line + 1, text: rest.text }].filter(isFilled)
 }
 
-const isFilled = ({ text }: Piece) => text === undefined || /\S/.test(text)
+const isFilled = ({ text }: RawEntry) => text === undefined || /\S/.test(text)
 
-/** Text that comes in pieces; V8 joins them when they are read. */
-class Growing {
+/** Concatenates text up to {@link MAX_CHARS}; beyond that, `text` is undefined. */
+class BoundedText {
   text: string | undefined = ''
 
   constructor(part = '') {
@@ -41,7 +43,7 @@ class Growing {
   }
 }
 
-/** The beginning of a text, up to where it matches or ends, and all of it. */
+/** Reads a text until its head matches `pattern`, reaches {@link MAX_CHARS} or is complete. Also returns the whole text. */
 export async function headOf(
   text: AsyncGenerator<string>,
   pattern: RegExp,
@@ -65,27 +67,27 @@ const [TAB, NEWLINE, SPACE, QUOTE, COMMA, BACKSLASH] = ['\t', '\n', ' ', '"', ',
 const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = ['[', ']', '{', '}'].map((char) => char.charCodeAt(0))
 
 /**
- * The objects of JSON in batches: a line each, unless the text begins with a list, or with a brace alone on its line as indented JSON
- * does: then each element of the list, or each object, however many lines it has.
+ * Returns JSON objects in batches. If the text begins with an array, or with a brace alone on its line, as indented JSON does, returns the
+ * array's elements or the objects, which may span lines. Otherwise returns one object per line.
  */
-export async function* objectsOf(text: AsyncGenerator<string>): AsyncGenerator<Piece[]> {
+export async function* objectsOf(text: AsyncGenerator<string>): AsyncGenerator<RawEntry[]> {
   const { head, all } = await headOf(text, /\S\s*\S/)
   yield* /^\s*(?:\[|\{[^\S\n]*\n)/.test(head) ? elementsOf(all) : linesOf(all)
 }
 
-async function* elementsOf(text: Text): AsyncGenerator<Piece[]> {
+async function* elementsOf(text: Text): AsyncGenerator<RawEntry[]> {
   let line = 1
   let depth = 0
   let inText = false
   let escaped = false
-  /** What is open: an element that is not read to its end. */
-  let open: { line: number; grown: Growing } | undefined
+  /** The element whose end is not read yet. */
+  let open: { line: number; content: BoundedText } | undefined
   for await (const chunk of text) {
-    const pieces: Piece[] = []
+    const elements: RawEntry[] = []
     let from = 0
     const end = (at: number) => {
-      open?.grown.add(chunk.slice(from, at))
-      if (open) pieces.push({ line: open.line, text: open.grown.text })
+      open?.content.add(chunk.slice(from, at))
+      if (open) elements.push({ line: open.line, text: open.content.text })
       open = undefined
       depth = 0
     }
@@ -104,15 +106,15 @@ async function* elementsOf(text: Text): AsyncGenerator<Piece[]> {
         continue
       }
       if (!open) {
-        open = { line, grown: new Growing() }
+        open = { line, content: new BoundedText() }
         from = at
       }
       if (char === QUOTE) inText = true
       else if (char === OPEN_OBJECT || char === OPEN_LIST) depth++
       else if ((char === CLOSE_OBJECT || char === CLOSE_LIST) && --depth <= 0) end(at + 1)
     }
-    open?.grown.add(chunk.slice(from))
-    yield pieces
+    open?.content.add(chunk.slice(from))
+    yield elements
   }
-  if (open) yield [{ line: open.line, text: open.grown.text }]
+  if (open) yield [{ line: open.line, text: open.content.text }]
 }

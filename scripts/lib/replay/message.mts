@@ -1,4 +1,4 @@
-/** Recorded rows as messages of the raw topics. */
+/** Converts recorded rows to messages of the raw topics. */
 
 import { parseTime, type Zone } from '../common/time.mts'
 import { COLUMNS, FIELDS, type Field, type Form, type Kind, type Row, TOPICS } from './fields.mts'
@@ -9,15 +9,15 @@ export interface Message {
   topic: string
   key: string
   value: string
-  /** Microseconds since 1970 of what happened, for the pace. */
+  /** Time of the event in microseconds since 1970, for the pace. */
   timeUs: number
 }
 
-/** What rows do not say themselves. */
+/** Defaults for rows. */
 export interface Context {
-  /** Of rows without a column for it. */
+  /** Symbol of rows without a symbol column. */
   symbol?: string | undefined
-  /** Of times without offset; without it they are UTC. */
+  /** Zone of times without an offset; UTC by default. */
   zone?: Zone | undefined
 }
 
@@ -32,8 +32,8 @@ function symbolOf(row: Row, { symbol = '' }: Context): string {
 }
 
 /**
- * The message that says what a row holds. Numbers stay digit by digit as they are written.
- * @throws {RangeError} naming the first value that the ingest could not use
+ * Converts a row to a message. Numbers keep their digits as written.
+ * @throws {RangeError} naming the first value that the ingest would reject
  */
 export function messageOf(kind: Kind, row: Row, context: Context = {}): Message {
   const symbol = symbolOf(row, context)
@@ -43,46 +43,46 @@ export function messageOf(kind: Kind, row: Row, context: Context = {}): Message 
   let operation = ''
   let value = `{"symbol":${JSON.stringify(symbol)},"timestamp":${json}`
   for (const field of FIELDS[form] as readonly Field[]) {
-    const { name, from, rule, mayLack } = field
+    const { name, from, rule, isOptional } = field
     const column = from.find((each) => (row[each] ?? '') !== '')
     if (column === undefined) {
-      if (mayLack(row, operation)) continue
+      if (isOptional(row, operation)) continue
       throw new RangeError(`${name}: missing`)
     }
     const coded = codedOf(field, column, row[column] as string)
     if (name === 'operation') operation = coded
-    // A number with a point is a double to ClickHouse, which holds 15 digits; as text it keeps all.
+    // ClickHouse reads a JSON number with a decimal point as a double, which preserves 15 digits; a string preserves all.
     const plain = rule.kind !== 'text' && NUMBER.test(coded) && !(rule.kind === 'decimal' && coded.length > 16)
     value += `,"${name}":${plain ? coded : JSON.stringify(coded)}`
   }
-  if (form === 'level') value += setting(row)
+  if (form === 'level') value += levelUpdate(row)
   return { topic: topicOf(form), key: symbol, value: `${value}}`, timeUs: us }
 }
 
-/** What a message has for the text of a column. @throws {RangeError} for what the ingest could not use */
+/** Returns the message's value for the text of a column. @throws {RangeError} for a value that the ingest would reject */
 function codedOf({ rule, codes }: Field, column: string, text: string): string {
-  // What writes tables may make a column of 0 and 1 one of 0.0 and 1.0.
-  const said = rule.kind === 'word' && NUMBER.test(text) ? String(Number(text)) : text
+  // Programs that write tables may turn 0 and 1 into 0.0 and 1.0.
+  const normalized = rule.kind === 'word' && NUMBER.test(text) ? String(Number(text)) : text
   const known = codes?.[column]
-  const coded = known ? ownValue(known, said) : (ownValue(rule.means, said.toLowerCase()) ?? said)
-  if (coded === undefined || !rule.takes(coded)) throw new RangeError(`${column}: "${text}"`)
+  const coded = known ? lookup(known, normalized) : (lookup(rule.aliases, normalized.toLowerCase()) ?? normalized)
+  if (coded === undefined || !rule.accepts(coded)) throw new RangeError(`${column}: "${text}"`)
   return coded
 }
 
-function ownValue(values: Record<string, string> | undefined, name: string): string | undefined {
+function lookup(values: Record<string, string> | undefined, name: string): string | undefined {
   return values && Object.hasOwn(values, name) ? values[name] : undefined
 }
 
 /**
- * A line that sets a level is an update of that level, no matter who quoted it before: an entry of a book is known by its order,
- * so the level is its number, counted from 1, since 0 is none.
+ * The operation and order id of a line that sets a level: an update that replaces the entry at that level, whichever maker quoted it.
+ * Order ids identify the entries of a book, so the level, counted from 1 because 0 means none, serves as the order id.
  */
-const setting = (row: Row) => `,"operation":1,"order_id":${Number(row.level || row.depth_level) + 1}`
+const levelUpdate = (row: Row) => `,"operation":1,"order_id":${Number(row.level || row.depth_level) + 1}`
 
 /**
- * The message of a line of JSON: as it stands when the ingest reads it so, else built from its columns.
- * @param line one object, on one line or several
- * @throws {RangeError} saying what is wrong with it
+ * Converts a JSON object to a message: unchanged if the ingest accepts it as it is, otherwise built from its columns.
+ * @param line one object, on one or more lines
+ * @throws {RangeError} with the reason why it is unusable
  */
 export function messageOfLine(line: string, forced: Kind | undefined, context: Context = {}): Message {
   const { parsed, json } = parseObject(line)
@@ -91,7 +91,7 @@ export function messageOfLine(line: string, forced: Kind | undefined, context: C
   const { symbol } = parsed
   if (symbol !== undefined && symbol !== null && typeof symbol !== 'string')
     throw new RangeError(`symbol: ${JSON.stringify(symbol)}`)
-  // A double holds 15 digits, and forgets how they were written.
+  // JSON.parse returns doubles, which preserve 15 digits and not the notation.
   let exact = parsed
   if (/\d[\d.]{15}/.test(json)) exact = JSON.parse(quoteNumbers(json))
   const row: Row = {}
@@ -100,16 +100,16 @@ export function messageOfLine(line: string, forced: Kind | undefined, context: C
     if (value !== undefined) row[name] = textOf(value, exact[name])
   }
   const form = formOf(kind, row)
-  const own = json === line && (FIELDS[form] as readonly Field[]).every((field) => isOwn(field, parsed))
-  if (!own && exact === parsed) {
+  const isCanonical = json === line && (FIELDS[form] as readonly Field[]).every((field) => isCanonicalIn(field, parsed))
+  if (!isCanonical && exact === parsed) {
     exact = JSON.parse(quoteNumbers(json))
     for (const name of Object.keys(row)) row[name] = textOf(parsed[name], exact[name])
   }
   const message = messageOf(kind, row, context)
-  const asItStands =
-    own && form !== 'level' && row.symbol !== undefined && parseTime(row.timestamp ?? '', context.zone).own
-  // Whitespace around the ends of lines is outside of all text: text has none as they are.
-  return asItStands ? { ...message, value: oneLine(line) } : message
+  const isUnchanged =
+    isCanonical && form !== 'level' && row.symbol !== undefined && parseTime(row.timestamp ?? '', context.zone).own
+  // JSON strings contain no line breaks, so trimming the lines does not change them.
+  return isUnchanged ? { ...message, value: oneLine(line) } : message
 }
 
 const oneLine = (text: string) =>
@@ -118,14 +118,14 @@ const oneLine = (text: string) =>
     .map((part) => part.trim())
     .join('')
 
-/** Whether a field has its own name, or is not there at all, and a value that the ingest reads as it is. */
-function isOwn({ name, from, rule }: Field, parsed: Record<string, unknown>): boolean {
+/** Reports whether a field is missing, or has the message's name for it and a value that the ingest accepts as it is. */
+function isCanonicalIn({ name, from, rule }: Field, parsed: Record<string, unknown>): boolean {
   const value = parsed[name] ?? ''
   if (value === '') return from.every((column) => (parsed[column] ?? '') === '')
   return typeof value === 'number' || (typeof value === 'string' && rule.asText.test(value))
 }
 
-/** The text of a value; of a list of texts, as conditions may come, all of them in a row. */
+/** Returns the text of a value. The strings of an array, which trade conditions may be, are concatenated. */
 function textOf(value: unknown, exact: unknown): string {
   if (value === null) return ''
   if (typeof value === 'string') return value
@@ -134,7 +134,7 @@ function textOf(value: unknown, exact: unknown): string {
   return isTexts ? value.join('') : JSON.stringify(value)
 }
 
-/** The names of the values of a line of JSON; none when it is no object. */
+/** Returns the keys of a JSON object, or none if the line is not one. */
 export function columnsOfLine(line: string): string[] {
   try {
     return Object.keys(parseObject(line).parsed)
@@ -144,14 +144,14 @@ export function columnsOfLine(line: string): string[] {
   }
 }
 
-/** An object, and the JSON that it came from: the line, or what it is with Python's NaN and Infinity as text. */
+/** Parses an object. Also returns its JSON: the line, with Python's NaN and Infinity as strings if it has any. */
 function parseObject(line: string): { parsed: Record<string, unknown>; json: string } {
   for (const json of [line, quoteNaN(line)]) {
     let parsed: unknown
     try {
       parsed = JSON.parse(json)
     } catch {
-      // SyntaxError: the parser's words name a position in the line, which helps less than the line's number.
+      // SyntaxError: its message only gives a position in the line, which is less helpful than the line number.
       continue
     }
     if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
@@ -163,13 +163,13 @@ function parseObject(line: string): { parsed: Record<string, unknown>; json: str
 
 const quoted = (token: string) => (token[0] === '"' ? token : `"${token}"`)
 
-/** A line of valid JSON with its numbers as text, so that parsing keeps their digits. {"a":1.10,"b":"2"} → {"a":"1.10","b":"2"} */
+/** Quotes the numbers of valid JSON, so that parsing keeps their digits. {"a":1.10,"b":"2"} → {"a":"1.10","b":"2"} */
 function quoteNumbers(line: string): string {
-  // Strings are passed over as a whole; outside of them, digits are in numbers alone.
+  // Matches strings as a whole; outside of strings, only numbers have digits.
   return line.replace(/"[^"\\]*(?:\\[\s\S][^"\\]*)*(?:"|\\?$)|-?\d[\d.eE+-]*/g, quoted)
 }
 
-/** {"a":NaN,"b":"NaN"} → {"a":"NaN","b":"NaN"}. A text without an end is passed over to the end of the line, else this is quadratic. */
+/** {"a":NaN,"b":"NaN"} → {"a":"NaN","b":"NaN"}. An unterminated string matches to the end of the line, which avoids quadratic time. */
 function quoteNaN(line: string): string {
   return /NaN|Infinity/.test(line)
     ? line.replace(/"[^"\\]*(?:\\[\s\S][^"\\]*)*(?:"|\\?$)|-?(?:NaN|Infinity)/g, quoted)

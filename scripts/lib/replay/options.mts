@@ -1,4 +1,4 @@
-/** The flags of `npm run replay`, and what they ask for. */
+/** The flags of `npm run replay`. */
 import { type OptionSpec, refuseTogether, timeoutFlag, usage, type ValuesOf } from '../command/flags.mts'
 import { configError, type Finding } from '../common/findings.mts'
 import { isZone } from '../common/time.mts'
@@ -22,7 +22,7 @@ export const OPTIONS = {
     value: 'N',
     min: 0.001,
     max: 1e6,
-    help: 'send N messages a second, whatever the recorded times',
+    help: 'send N messages per second, regardless of the recorded times',
   },
   fast: { type: 'boolean', help: 'send as fast as possible' },
   'max-gap': {
@@ -30,26 +30,26 @@ export const OPTIONS = {
     value: 'SECONDS',
     min: 0,
     max: 1e9,
-    help: 'shorten longer gaps between messages to this',
+    help: 'shorten gaps between messages to at most this',
   },
   kind: {
     type: 'string',
     value: KINDS.join('|'),
-    help: 'what the files hold; needed only if their columns do not show it',
+    help: 'kind of data in the files (default: determined by their columns)',
   },
   symbol: {
     type: 'string',
     value: 'SYMBOL',
-    help: 'symbol of rows that have none (default: from names like AAPL_ticks_20250728.csv)',
+    help: 'symbol of rows without one (default: from file names like AAPL_ticks_20250728.csv)',
   },
   timezone: {
     type: 'string',
     value: 'ZONE',
-    help: 'zone of times without an offset, such as America/New_York (default UTC)',
+    help: 'time zone of times without an offset, such as America/New_York (default UTC)',
   },
-  strict: { type: 'boolean', help: 'stop at the first line that cannot be used' },
-  yes: { type: 'boolean', help: 'do not ask before messages are sent to a target that is not on this machine' },
-  // Their defaults stand only here: a value that is given is refused where it has no effect.
+  strict: { type: 'boolean', help: 'stop at the first unusable line' },
+  yes: { type: 'boolean', help: 'do not ask for confirmation of a target that is not on this machine' },
+  // Without `default`, so that an explicit value is known as such and is refused where it has no effect.
   symbols: { type: 'number', value: 'N', min: 1, max: 10_000, help: 'symbols to generate (default 20)' },
   count: { type: 'number', value: 'N', min: 1, max: 1e9, help: 'messages to generate (default 60000)' },
   seed: {
@@ -63,8 +63,8 @@ export const OPTIONS = {
 } as const satisfies Record<string, OptionSpec>
 
 /**
- * What the flags and files of a command line ask for.
- * @throws {OpsError} exit code 2, for flags that exclude each other and values that mean nothing
+ * Converts the flags and files of a command line to options.
+ * @throws {OpsError} exit code 2, for mutually exclusive flags and invalid values
  */
 export function replayOptions(options: ValuesOf<typeof OPTIONS>, files: string[]): Omit<ReplayOptions, 'log'> {
   const { generate, fast, speed = 1, rate, kind, symbol, timezone, symbols = 20, count = 60_000, seed = 1 } = options
@@ -90,7 +90,7 @@ export function replayOptions(options: ValuesOf<typeof OPTIONS>, files: string[]
   if (symbol !== undefined && symbol.trim() !== symbol) report('--symbol', `"${symbol}"`, 'no spaces around it')
   if (files.filter((file) => file === '-').length > 1) report('-', 'standard input twice', 'once')
   if (wrong.length > 0) throw configError(wrong)
-  const spread: Pace =
+  const timed: Pace =
     rate === undefined ? { kind: 'recorded', speed, maxGapSeconds } : { kind: 'rate', perSecond: rate }
   return {
     files,
@@ -98,7 +98,7 @@ export function replayOptions(options: ValuesOf<typeof OPTIONS>, files: string[]
     symbol,
     timezone,
     market: generate ? { symbols, count, seed } : undefined,
-    pace: fast ? { kind: 'fast' } : spread,
+    pace: fast ? { kind: 'fast' } : timed,
     strict: options.strict,
     timeoutMs: options.timeout * 1000,
   }

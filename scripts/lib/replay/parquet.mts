@@ -1,4 +1,4 @@
-/** Parquet files, read by ClickHouse: it knows every encoding and codec, and no program here needs a library for them. */
+/** Reads Parquet files with ClickHouse, which supports all encodings and codecs without another dependency. */
 import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { PassThrough } from 'node:stream'
@@ -12,21 +12,21 @@ import { kindOf } from './forms.mts'
 import { messageOf } from './message.mts'
 import { type Entry, entryOf, noteSymbol, type ReadOptions, type Recording, unreadable, usable } from './recording.mts'
 
-/** Rows of one question to ClickHouse. */
+/** Rows per query. */
 const CHUNK_ROWS = 20_000
-/** Milliseconds that ClickHouse gets to take in a file. */
+/** Milliseconds in which ClickHouse must load a file. */
 const LOAD_MS = 600_000
-/** Seconds without a question after which the server forgets the rows, its greatest; and milliseconds between signs of life. */
+/** Seconds without a query after which the server drops the session and its rows; the server's maximum. */
 const SESSION_TIMEOUT_S = 3_600
 const KEEP_ALIVE_MS = 600_000
-/** Bytes of the marks and the length that every Parquet file has. */
+/** Bytes of the smallest Parquet file: two magic numbers and the footer length. */
 const MIN_BYTES = 12
-/** The server's refusals that say nothing of the file: MEMORY_LIMIT_EXCEEDED, NOT_ENOUGH_SPACE. */
-const OWN_TROUBLE = ['241', '243']
+/** Error codes of the server that the file does not cause: MEMORY_LIMIT_EXCEEDED, NOT_ENOUGH_SPACE. */
+const SERVER_LIMITS = ['241', '243']
 
 /**
- * A Parquet file as a recording. Its rows pass through a temporary table of the server's, which ends with the session.
- * A column that is no value, such as a list, is left out and reported.
+ * Opens a Parquet file. Its rows pass through a temporary table, which exists until the server session ends. Skips and logs columns without
+ * a single value per row, such as lists.
  */
 export function readParquet(
   file: string,
@@ -39,11 +39,11 @@ export function readParquet(
     clickhouse_settings: { session_timeout: SESSION_TIMEOUT_S } as unknown as ClickHouseSettings,
   }
   let latest: Promise<unknown> = Promise.resolve()
-  // One after the other: a session that is asked while it answers refuses (SESSION_IS_LOCKED).
+  // One request at a time: a busy session refuses another one (SESSION_IS_LOCKED).
   const use = <T,>(work: (client: ClickHouseClient) => Promise<T>): Promise<T> => {
     const answer = latest.then(() => withClickHouse(settings, LOAD_MS, work))
     latest = answer.catch(() => {
-      // The caller gets the failure.
+      // `answer` reports the failure.
     })
     return answer
   }
@@ -57,42 +57,42 @@ export function readParquet(
     noteSymbol(file, names, options)
     const known = schema.filter(({ name }) => COLUMNS.includes(name))
     for (const { name, type } of known.filter(({ isValue }) => !isValue))
-      options.log(`${file}: column ${name} left out: ${type} is no value`)
+      options.log(`${file}: skipping column ${name}: ${type} is not a single value`)
     const used = known.filter(({ isValue }) => isValue)
     const columns = used.map(({ name }) => `${name} Nullable(String)`).join(', ')
     const create = `CREATE TEMPORARY TABLE recording (line UInt64, ${columns}) ENGINE = MergeTree ORDER BY line`
-    // Few rows at once: a file may be larger than the server's memory.
+    // Small blocks: a file may be larger than the server's memory.
     const load = `
       INSERT INTO recording SELECT rowNumberInAllBlocks() + 1, * FROM input('${columns}')
       SETTINGS max_threads = 1, max_insert_threads = 1, input_format_parquet_preserve_order = 1,
         max_insert_block_size = ${CHUNK_ROWS}, min_insert_block_size_rows = ${CHUNK_ROWS}, input_format_parquet_max_block_size = 8192
       FORMAT Parquet`
     await use((client) => client.command({ query: create, ...session }))
-    // Apart from what is sent, which breaks with the connection too: what breaks here is the file.
+    // The PassThrough also fails with the connection; only errors of the source mean that the file cannot be read.
     const source = createReadStream(file)
     const values = new PassThrough()
     source.on('error', () => values.destroy()).pipe(values)
     try {
       await use((client) => client.exec({ query: load, values, ...session }))
     } catch (error) {
-      const objection = source.errored ?? objectionOf(error)
-      throw objection ? unreadable(file, objection) : error
+      const cause = source.errored ?? fileErrorOf(error)
+      throw cause ? unreadable(file, cause) : error
     } finally {
       source.destroy()
     }
     const keepAlive = setInterval(() => {
       ask('SELECT 1').catch(() => {
-        // The next question for rows meets the same failure and reports it.
+        // The next query for rows fails in the same way and reports it.
       })
     }, keepAliveMs).unref()
     try {
       const present = used.map(({ name }) => `, count(${name})`).join('')
       const [counts = []] = await ask<string[]>(`SELECT count()${present} FROM recording`)
       total = Number(counts[0])
-      // A table of several kinds has columns that are empty throughout.
+      // A table for several kinds has columns that are always empty.
       const filled = used.filter((_, index) => Number(counts[index + 1]) > 0)
       const rowKind = options.kind ?? kindOf(filled.map(({ name }) => name)) ?? kind
-      // ClickHouse shows a time of UTC without an offset, as it shows one of no zone.
+      // ClickHouse prints UTC times without an offset, like times without a zone.
       const values = filled.map(({ name, isUtc }) => (isUtc && options.zone ? `concat(${name}, 'Z')` : name)).join(', ')
       while (read < total) {
         const rows = await ask<(string | null)[]>(
@@ -115,15 +115,15 @@ export function readParquet(
 
 interface Column {
   name: string
-  /** Parquet's own word for what it holds. */
+  /** Parquet's name of the type. */
   type: string
-  /** One value a row, not a list or a group. */
+  /** Whether it has a single value per row, unlike lists and groups. */
   isValue: boolean
-  /** A time of UTC, not of a clock anywhere. */
+  /** Whether it contains times in UTC, unlike local times of an unknown zone. */
   isUtc: boolean
 }
 
-/** The columns of a Parquet file, from its end. @throws {OpsError} exit code 2, when it is none or cannot be read */
+/** Returns the columns of a Parquet file. @throws {OpsError} exit code 2, when it is not Parquet or cannot be read */
 async function schemaOf(file: string): Promise<Column[]> {
   const { asyncBufferFromFile, parquetMetadataAsync, parquetSchema } = await import('hyparquet')
   try {
@@ -144,8 +144,8 @@ async function schemaOf(file: string): Promise<Column[]> {
   }
 }
 
-/** What the server says against a file; undefined for all that is no fault of it. */
-function objectionOf(error: unknown): unknown {
+/** Returns the server's error if the file caused it, else undefined. */
+function fileErrorOf(error: unknown): unknown {
   if (!(error instanceof OpsError) || error.exitCode !== 1) return undefined
-  return OWN_TROUBLE.includes((error.cause as { code: string }).code) ? undefined : error.cause
+  return SERVER_LIMITS.includes((error.cause as { code: string }).code) ? undefined : error.cause
 }

@@ -1,12 +1,12 @@
-/** Plays messages into the topics: at their pace, in batches, each acknowledged before the next. */
+/** Sends messages to the topics at a given pace, in batches, each acknowledged before the next. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Message } from './message.mts'
 import type { Entry } from './recording.mts'
 import type { Sender } from './sender.mts'
 
 /**
- * `recorded`: as far apart as they happened, but no farther than `maxGapSeconds`, divided by `speed`. `rate`: so many a second. `fast`: as
- * they come.
+ * `recorded`: with the recorded gaps, limited to `maxGapSeconds` and divided by `speed`. `rate`: a fixed number of messages per second.
+ * `fast`: without delay.
  */
 export type Pace =
   | { kind: 'recorded'; speed: number; maxGapSeconds?: number | undefined }
@@ -14,40 +14,40 @@ export type Pace =
   | { kind: 'fast' }
 
 export interface Played {
-  /** By topic. */
   topics: Map<string, { sent: number; acknowledged: number; bytes: number }>
+  /** Unusable entries, and messages too large for their topic. */
   mistakes: number
-  /** The first ones, `file:line: what is wrong`. */
+  /** The first mistakes, as `file:line: reason`. */
   samples: string[]
   seconds: number
 }
 
 export interface PlayOptions {
   pace: Pace
-  /** End at the first mistake. */
+  /** Stop at the first mistake. */
   strict: boolean
   /** Called after every batch. */
   onProgress: (played: Played) => void
-  /** Called before a wait for a message that happened more than an hour after the one before it. */
+  /** Called before a wait of more than an hour of recorded time. */
   onGap: (gap: { seconds: number; waitSeconds: number; untilUs: number }) => void
-  /** Asked every batch: true ends the play after what has been read. */
+  /** Returns true to stop. The messages that are already batched are still sent. */
   stopped: () => boolean
   now?: () => number
   sleep?: (ms: number) => Promise<unknown>
 }
 
-/** Messages of one request: enough to compress well, few enough to be on their way within milliseconds. */
+/** Messages per request: enough to compress well, few enough to send within milliseconds. */
 const BATCH_MESSAGES = 5_000
-/** The least time that is worth a sleep, in ms: what comes due within it goes together. */
+/** Milliseconds of the shortest sleep: messages due within this time are sent together. */
 const QUANTUM_MS = 5
 const SAMPLES = 10
-/** A gap that is announced: nights and weekends, no pause of a market. */
+/** Longer gaps are announced: nights and weekends, but not pauses of the market. */
 const LONG_GAP_US = 3_600e6
 
 /**
- * Sends every entry's message; what is wrong with an entry, or too large for its topic, is counted. A message too large for a batch goes
+ * Sends the message of each entry. Counts unusable entries and messages too large for their topic. A message larger than a batch is sent
  * alone.
- * @throws {OpsError} as `sender.send` does; `onProgress` has what was acknowledged until then
+ * @throws {OpsError} as `sender.send` does; `onProgress` reports what was acknowledged before
  */
 export async function play(
   entries: AsyncIterable<Entry[]>,
@@ -59,7 +59,7 @@ export async function play(
   let waiting: { message: Message; entry: Entry; bytes: number }[] = []
   let waitingBytes = 0
   let count = 0
-  /** Of the recording's time: the latest so far, and how much of it the play has. */
+  /** The latest event time so far, and the sum of the gaps played. */
   let latestUs = Number.NaN
   let playedUs = 0
   const dueMs = (message: Message): number => {
@@ -94,7 +94,7 @@ export async function play(
       const refused = new Set(await sender.send(batch.map(({ message }) => message)))
       for (const [index, { message, entry, bytes }] of batch.entries()) {
         const topic = played.topics.get(message.topic)
-        if (refused.has(index)) mistake(entry, `${bytes} bytes are more than ${message.topic} takes`)
+        if (refused.has(index)) mistake(entry, `${bytes} bytes exceed the limit of ${message.topic}`)
         else if (topic) topic.acknowledged++
       }
     }
@@ -104,7 +104,7 @@ export async function play(
   for await (const batch of entries) {
     for (const entry of batch) {
       if ('mistake' in entry) {
-        // What came before it may hold the first mistake, which only the topic shows.
+        // Sending the entries before it may reveal an earlier mistake: a message that its topic refuses.
         if (strict) await flush()
         if (!ended()) mistake(entry, entry.mistake)
         if (ended()) break

@@ -1,30 +1,29 @@
-/** What a recording is, whatever its format: messages in the order of the file, and mistakes in place of lines that are none. */
+/** Recordings of any format: messages in file order, with a mistake in place of each unusable line. */
 import { configError, error, reason } from '../common/findings.mts'
 import { mergeByTime } from '../common/merge.mts'
 import type { Kind } from './fields.mts'
 import type { Context, Message } from './message.mts'
 
-/** A message, or what is wrong with the line that should have been one. */
+/** A message, or the reason why a line is unusable. */
 export type Entry = { file: string; line: number } & ({ message: Message } | { mistake: string })
 
 export interface Recording {
   file: string
-  /** In batches, as they are read. */
+  /** In batches. */
   entries: AsyncGenerator<Entry[]>
-  /** How much of it is read, from 0 to 1. */
+  /** Returns how much of it has been read, from 0 to 1. */
   fraction: () => number
 }
 
-/** How recordings are read. */
 export interface ReadOptions extends Context {
-  /** What all their rows are; without it, their columns decide. */
+  /** Kind of all rows; by default the columns determine it. */
   kind: Kind | undefined
-  /** Whether the symbol is taken from the file's name. */
+  /** Whether the symbol comes from the file name. */
   isNamed: boolean
   log: (line: string) => void
 }
 
-/** The message that `read` makes, or what it says is wrong. */
+/** Returns the message that `read` returns, or its RangeError as a mistake. */
 export function entryOf(file: string, line: number, read: () => Message): Entry {
   try {
     return { file, line, message: read() }
@@ -34,12 +33,12 @@ export function entryOf(file: string, line: number, read: () => Message): Entry 
   }
 }
 
-/** The error for a file that is there but cannot be read. */
+/** Returns the error for a file that exists but cannot be read. */
 export function unreadable(file: string, failure: unknown): Error {
   return configError([error('REPLAY_FILE', file, { found: reason(failure), hint: `ls -l ${file}` })])
 }
 
-/** Reports that the symbol of a file without a column for it comes from its name, and what its times are. */
+/** Logs that the symbol of a file without a symbol column comes from its name, and which zone its times have. */
 export function noteSymbol(
   file: string,
   columns: readonly string[],
@@ -47,16 +46,16 @@ export function noteSymbol(
 ): void {
   if (!isNamed || columns.includes('symbol')) return
   const times = zone ? zone.name : 'UTC (--timezone America/New_York for US Eastern)'
-  log(`${file}: symbol ${symbol}, from the file's name; times without an offset are ${times}`)
+  log(`${file}: symbol ${symbol}, from the file name; times without an offset are ${times}`)
 }
 
-/** Lines at the beginning of which one must be usable. */
+/** One of this many first lines must be usable. */
 const FIRST_LINES = 1_000
 
 /**
- * The entries of a recording whose first lines hold one that can be used; nothing comes before.
- * @param explain throws what is better known about lines that cannot
- * @throws {OpsError} exit code 2, when none of the first thousand lines, or of all, can be used
+ * Returns the entries unchanged, once one of the first {@link FIRST_LINES} is usable.
+ * @param explain may throw a more specific error
+ * @throws {OpsError} exit code 2, when none of these lines is usable
  */
 export async function* usable(
   file: string,
@@ -77,11 +76,11 @@ export async function* usable(
   if (!entry || !('mistake' in entry)) return
   explain()
   const found = `no usable line${first.length > 1 ? ` among the first ${first.length}` : ''}; line ${entry.line}: ${entry.mistake}`
-  const hint = 'docs/ingest.md describes what a line may hold'
+  const hint = 'docs/ingest.md describes the fields of a line'
   throw configError([error('REPLAY_LINES', file, { found, hint })])
 }
 
-/** The entries of all recordings by time. Mistakes come when they are met. */
+/** Merges the entries of all recordings by time. A mistake, which has no time, is returned as soon as it is read. */
 export const mergeRecordings = (recordings: readonly Recording[]): AsyncGenerator<Entry[]> =>
   mergeByTime(
     recordings.map(({ entries }) => entries),

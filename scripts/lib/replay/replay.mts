@@ -1,4 +1,4 @@
-/** What `npm run replay` does: files or a generated market into the topics, with a bar, a summary, and an end at Ctrl-C. */
+/** Implements `npm run replay`: sends files or a generated market to the topics, with a progress bar, a summary and Ctrl-C handling. */
 
 import { onInterrupt } from '../command/interrupt.mts'
 import { showProgress } from '../command/progress.mts'
@@ -17,16 +17,16 @@ import { generateMarket } from './synthetic.mts'
 export interface ReplayOptions {
   files: readonly string[]
   kind: Kind | undefined
-  /** Of rows without one. */
+  /** Symbol of rows without one. */
   symbol: string | undefined
-  /** IANA name of the zone of times without an offset; without it they are UTC. */
+  /** IANA name of the zone of times without an offset; UTC by default. */
   timezone: string | undefined
-  /** Instead of files. */
+  /** Generates a market instead of reading files. */
   market: { symbols: number; count: number; seed: number } | undefined
   pace: Pace
-  /** End at the first line that cannot be used. */
+  /** Stop at the first unusable line. */
   strict: boolean
-  /** How long Kafka may be away, in ms. */
+  /** Milliseconds for which Kafka may not answer. */
   timeoutMs: number
   log: (line: string) => void
 }
@@ -38,13 +38,14 @@ export interface Replayed {
   exitCode?: ExitCode
 }
 
-/** Messages per second of a generated market whose pace is not given. */
+/** Default messages per second of a generated market. */
 const MARKET_RATE = 1_000
 const BATCH = 1_000
 
 /**
- * Plays it all; what came to an end before that has the exit code of its cause, and what was acknowledged until then.
- * @throws {OpsError} exit code 2 for files or topics that are not there, 3 when Kafka stays away, before anything is sent
+ * Sends files or a generated market. If sending fails midway, returns the findings and exit code of the failure, with the counts of what
+ * was acknowledged before.
+ * @throws {OpsError} before anything is sent: exit code 2 for missing or unusable files and topics, 3 when Kafka does not answer
  */
 export async function replay(settings: Settings, options: ReplayOptions): Promise<Replayed> {
   const { files, kind, symbol, timezone, market, pace, strict, timeoutMs, log } = options
@@ -71,7 +72,7 @@ export async function replay(settings: Settings, options: ReplayOptions): Promis
   const sender = await openSender(settings, Object.values(TOPICS), { timeoutMs, log })
   const release = onInterrupt(() => {
     stopped = true
-    log('Stopping after the messages on their way; press Ctrl-C again to stop at once')
+    log('Stopping after the messages in flight; press Ctrl-C again to stop immediately')
   })
   let latest: Played | undefined
   try {
@@ -91,11 +92,11 @@ export async function replay(settings: Settings, options: ReplayOptions): Promis
       },
     })
     const atMistake = strict && played.mistakes > 0
-    const nothing = played.mistakes > 0 && total(played, 'acknowledged') === 0
+    const nothing = played.mistakes > 0 && acknowledgedOf(played) === 0
     const hint = atMistake
       ? 'correct the line; everything before it was sent, nothing after it'
       : stopped
-        ? 'correct the line; the usable lines before the end were sent'
+        ? 'correct the line; the usable lines before the stop were sent'
         : 'correct the line; all usable lines were sent'
     return {
       played,
@@ -105,7 +106,6 @@ export async function replay(settings: Settings, options: ReplayOptions): Promis
     }
   } catch (error) {
     if (!latest || !(error instanceof OpsError)) throw error
-    // What was acknowledged until then stands.
     const { findings, exitCode } = error
     return { played: latest, findings, data: dataOf(latest), exitCode }
   } finally {
@@ -116,8 +116,8 @@ export async function replay(settings: Settings, options: ReplayOptions): Promis
 }
 
 /**
- * Milliseconds since 1970 at which a generated market begins that is played from now on, so that no message is from a time that is still
- * to come: 20 s at 20 times the speed take 1 s, and begin 19 s ago; played at once they begin 20 s ago, at their own pace or slower now.
+ * Returns when a generated market begins, in milliseconds since 1970, so that no message has a timestamp in the future when it is sent. A
+ * market of 20 s begins 19 s ago at 20 times its speed, 20 s ago when sent at once, and now at its own speed or slower.
  */
 export function marketStartMs(nowMs: number, market: { count: number; rate: number; pace: Pace }): number {
   const { count, rate, pace } = market
@@ -143,14 +143,14 @@ function spanOf(seconds: number): string {
   return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
 
-function total({ topics }: Played, which: 'sent' | 'acknowledged' | 'bytes'): number {
-  return [...topics.values()].reduce((sum, topic) => sum + topic[which], 0)
+function acknowledgedOf({ topics }: Played): number {
+  return [...topics.values()].reduce((sum, { acknowledged }) => sum + acknowledged, 0)
 }
 
 function summaryOf(played: Played): string {
-  const acknowledged = total(played, 'acknowledged')
+  const acknowledged = acknowledgedOf(played)
   const perSecond = played.seconds > 0 ? acknowledged / played.seconds : 0
-  const lines = played.mistakes > 0 ? `, ${count.format(played.mistakes)} lines not usable` : ''
+  const lines = played.mistakes > 0 ? `, ${count.format(played.mistakes)} unusable lines` : ''
   return `${count.format(acknowledged)} messages, ${count.format(Math.round(perSecond))}/s${lines}`
 }
 
@@ -159,8 +159,8 @@ function dataOf(played: Played): Record<string, unknown> {
   return { topics: Object.fromEntries(topics), unusableLines: mistakes, seconds }
 }
 
-/** A line a topic, then the sum. */
-export function renderPlayed(played: Played, paint: Paint = (_, text) => text): string {
+/** Renders a line per topic, then the totals. */
+export function renderPlayed(played: Played, paint: Paint): string {
   const rows = [...played.topics]
     .sort()
     .map(([topic, { sent, acknowledged, bytes }]) => [

@@ -1,4 +1,4 @@
-/** An idempotent producer that says of each message whether the broker has it. */
+/** An idempotent producer that reports the messages that are too large for their topic. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { configError, error, OpsError } from '../common/findings.mts'
 import { grouped } from '../common/grouped.mts'
@@ -11,14 +11,15 @@ import type { Settings } from '../settings/settings.mts'
 import type { Message } from './message.mts'
 
 export interface Sender {
-  /** The most bytes of keys and values that a batch of several messages should have: what every topic takes at once. */
+  /** Recommended limit for the keys and values of a batch of several messages, in bytes: every topic accepts it in one request. */
   batchBytes: number
   /**
-   * Sends a batch, and again until every message is acknowledged by all copies. One broker, as this stack has, knows what it has already;
-   * of several, one that took its part while another stayed away may get that part twice, since kafkajs counts it as sent.
+   * Sends a batch, retrying until all in-sync replicas have acknowledged every message. A single broker, as in this stack, discards
+   * duplicates. With several, a broker that accepted its part while another was unavailable may store that part twice, because kafkajs
+   * counts it as sent.
    * @returns the indexes of messages that are too large for their topic
-   * @throws {OpsError} exit code 3, when the broker does not come back in time. Whether it has messages of this batch is then unknown, and
-   *   the sender must not be used again: it would number other messages as it numbered these.
+   * @throws {OpsError} exit code 3, when the broker does not recover in time. It is then unknown whether messages of this batch are stored,
+   *   and the sender must not be used again, because it would reuse their sequence numbers for other messages.
    */
   send: (messages: readonly Message[]) => Promise<number[]>
   close: () => Promise<void>
@@ -26,22 +27,21 @@ export interface Sender {
 
 interface Outgoing {
   topic: string
-  /** In the batch that was to be sent. */
+  /** Index in the batch passed to `send`. */
   index: number
   record: { key: string; value: string; partition?: number }
 }
 
-/** Bytes of a request that brokers still read (socket.request.max.bytes, 100 MiB by default); beyond it they only close the connection. */
+/** Below the broker's limit for a request (socket.request.max.bytes, 100 MiB by default), beyond which it closes the connection. */
 const MAX_REQUEST_BYTES = 90 * 1024 * 1024
-/** Part of max.message.bytes that is filled: the rest is for lengths and times. */
+/** Fraction of max.message.bytes for keys and values; the rest is for lengths and timestamps. */
 const FILL = 0.8
-/** Milliseconds between two attempts while the broker is away. */
+/** Milliseconds between attempts while the broker is unavailable. */
 const RETRY_MS = 250
 
 /**
- * A sender to the named topics: keyed, acknowledged by all copies. It sends plain batches; the broker stores them as each topic's
- * compression.type says, here lz4.
- * @param options.timeoutMs how long the broker may be away
+ * Opens a sender to the given topics. It sends keyed messages uncompressed; the broker applies each topic's compression.type, here lz4.
+ * @param options.timeoutMs how long the broker may be unavailable
  * @throws {OpsError} exit code 2, when a topic does not exist; 3, when the broker does not answer
  */
 export async function openSender(
@@ -64,7 +64,7 @@ export async function openSender(
     .producer({
       idempotent: true,
       maxInFlightRequests: 1,
-      // A message stays in the partition that it went to first, and can be asked for it.
+      // Stores the partition in the message, so that retries use the same one.
       createPartitioner: () => {
         const choose = kafkajs.Partitioners.DefaultPartitioner()
         return (args) => {
@@ -74,12 +74,12 @@ export async function openSender(
       },
     })
     .catch(async (failure: unknown) => {
-      // What it has connected would keep the process alive.
+      // Open connections would keep the process alive.
       await kafka.close()
       throw failure
     })
 
-  /** One request; the same request again after a failure is no second one to the broker, since kafkajs takes back its numbers. */
+  /** Sends a request. Retries cause no duplicates, because kafkajs resets its sequence numbers after a failure. */
   const request = async (batch: readonly Outgoing[]): Promise<'acknowledged' | 'too large'> => {
     let left = batch
     const deadline = performance.now() + timeoutMs
@@ -92,8 +92,8 @@ export async function openSender(
       try {
         const answers = await producer.sendBatch({ acks: -1, topicMessages })
         const taken = new Set(answers.map(({ topicName, partition }) => `${topicName} ${partition}`))
-        // kafkajs, trying again after a leader has changed, asks no broker twice: what the new leader was to get beside what it has
-        // taken is not sent at all, and only has no answer.
+        // When kafkajs retries after a change of leader, it sends nothing to brokers that have already answered. Partitions that moved to
+        // such a broker are not sent, and are missing from the answers.
         left = left.filter(({ topic, record }) => !taken.has(`${topic} ${record.partition}`))
         if (left.length === 0) return 'acknowledged'
         if (performance.now() > deadline) throw new Error('no answer for some partitions')
@@ -107,14 +107,14 @@ export async function openSender(
         if (performance.now() > deadline)
           throw unreachable(settings.KAFKA_BOOTSTRAP_SERVERS.join(','), error, timeoutMs)
         const cause = networkCause(error)
-        if (cause !== logged) log(`Kafka does not take the messages, trying again: ${cause}`)
+        if (cause !== logged) log(`Kafka does not accept messages, retrying: ${cause}`)
         logged = cause
         await delay(RETRY_MS)
       }
     }
   }
 
-  /** Sends a batch, in parts where it is too large as a whole. Returns the messages that are too large alone. */
+  /** Sends a batch, split if it is too large. Returns the messages that are too large on their own. */
   const deliver = async (batch: readonly Outgoing[]): Promise<readonly Outgoing[]> => {
     const [first] = batch
     if (!first) return []
@@ -122,7 +122,8 @@ export async function openSender(
     if (alone && Buffer.byteLength(first.record.value) > MAX_REQUEST_BYTES) return batch
     if ((await request(batch)) === 'acknowledged') return []
     if (alone) return batch
-    // Other partitions may have theirs: the broker knows it again if it comes as it came. What one refused has none of it, and can be cut.
+    // Some partitions may have accepted their part. If it is resent unchanged, the broker discards it as a duplicate. A partition that
+    // refused its part has stored none of it, so that it can be split.
     const partitions = [...grouped(batch, ({ topic, record }) => `${topic} ${record.partition}`).values()]
     const middle = Math.ceil(batch.length / 2)
     const refused: Outgoing[] = []

@@ -1,4 +1,4 @@
-/** The text of a recording: a file, a pipe or standard input, unpacked when it is compressed. */
+/** Reads the text of a file, a pipe or standard input, decompressed if necessary. */
 import { createReadStream, statSync } from 'node:fs'
 import { pipeline, Readable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
@@ -6,23 +6,23 @@ import * as zlib from 'node:zlib'
 import { unreadable } from './recording.mts'
 
 export interface Source {
-  /** Pieces of text, without a byte order mark. @throws {OpsError} exit code 2, when it cannot be read or unpacked */
+  /** Text in chunks, without a byte order mark. @throws {OpsError} exit code 2, when it cannot be read or decompressed */
   text: AsyncGenerator<string>
-  /** How much of it is read, from 0 to 1; of what has no known length, 0. */
+  /** Returns how much of it has been read, from 0 to 1; 0 if the length is unknown. */
   fraction: () => number
 }
 
 type Chunks = AsyncIterable<Uint8Array>
 
-/** The name of standard input. */
+/** The argument for standard input. */
 export const STDIN = '-'
 
 const READ_BYTES = 1024 * 1024
-/** What gzip and zstd begin with. @see RFC 1952 and RFC 8878 */
+/** Magic numbers. @see RFC 1952 and RFC 8878 */
 const GZIP = Buffer.from([0x1f, 0x8b])
 const ZSTD = Buffer.from([0x28, 0xb5, 0x2f, 0xfd])
 
-/** Opens a file or `-`; nothing is read yet. */
+/** Opens a file or `-` without reading it yet. */
 export function openSource(file: string): Source {
   let readBytes = 0
   const bytes = file === STDIN ? 0 : statSync(file).size
@@ -37,10 +37,10 @@ export function openSource(file: string): Source {
     const decoder = new StringDecoder('utf8')
     let first = true
     try {
-      for await (const chunk of unpacked(chunks())) {
-        const piece = decoder.write(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length))
-        if (piece === '') continue
-        yield first ? piece.replace(/^\uFEFF/, '') : piece
+      for await (const chunk of decompressed(chunks())) {
+        const decoded = decoder.write(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length))
+        if (decoded === '') continue
+        yield first ? decoded.replace(/^\uFEFF/, '') : decoded
         first = false
       }
     } catch (error) {
@@ -51,15 +51,15 @@ export function openSource(file: string): Source {
   return { text: text(), fraction: () => (bytes === 0 ? 0 : Math.min(1, readBytes / bytes)) }
 }
 
-async function* unpacked(chunks: AsyncGenerator<Buffer>): Chunks {
+async function* decompressed(chunks: AsyncGenerator<Buffer>): Chunks {
   const all = await peeked(chunks)
   const begins = (magic: Buffer) => all.head.subarray(0, magic.length).equals(magic)
   if (begins(GZIP)) yield* through(all.chunks, zlib.createGunzip())
-  else if (begins(ZSTD)) yield* unzstd(all.chunks)
+  else if (begins(ZSTD)) yield* decompressZstd(all.chunks)
   else yield* all.chunks
 }
 
-/** The first bytes, at least four unless there are fewer, and all chunks with them. */
+/** Reads the first bytes, at least four if there are as many. Also returns all chunks, including these. */
 async function peeked(chunks: AsyncGenerator<Buffer>): Promise<{ head: Buffer; chunks: AsyncGenerator<Buffer> }> {
   let head: Buffer = Buffer.alloc(0)
   while (head.length < ZSTD.length) {
@@ -74,51 +74,51 @@ async function peeked(chunks: AsyncGenerator<Buffer>): Promise<{ head: Buffer; c
   return { head, chunks: all() }
 }
 
-function through(chunks: Chunks, unpack: NodeJS.ReadWriteStream): Chunks {
-  pipeline(Readable.from(chunks), unpack, () => {
-    // A failure comes out of `unpack` as well, where it is read.
+function through(chunks: Chunks, stream: NodeJS.ReadWriteStream): Chunks {
+  pipeline(Readable.from(chunks), stream, () => {
+    // Reading `stream` reports the failure as well.
   })
-  return unpack as unknown as Chunks
+  return stream as unknown as Chunks
 }
 
-/** Node.js has zstd from 22.15 and 23.8 on. */
+/** Available since Node.js 22.15 and 23.8. */
 const createZstd = (zlib as { createZstdDecompress?: () => zlib.Gunzip }).createZstdDecompress
 
-/** Compressed bytes that are unpacked at once: the most that they can unpack to is 128 kB for every 4 of them. */
+/** Compressed bytes per step. Limits memory: every 4 bytes can expand to 128 kB. */
 const ZSTD_STEP = 4096
 
-async function* unzstd(chunks: Chunks): Chunks {
+async function* decompressZstd(chunks: Chunks): Chunks {
   const ready: Uint8Array[] = []
-  const unpack = await (createZstd ? nativeZstd(createZstd, ready) : zstdOfLibrary(ready))
+  const decompressor = await (createZstd ? nativeZstd(createZstd, ready) : libraryZstd(ready))
   for await (const chunk of chunks) {
     for (let at = 0; at < chunk.length; at += ZSTD_STEP) {
-      await unpack.push(chunk.subarray(at, at + ZSTD_STEP))
+      await decompressor.push(chunk.subarray(at, at + ZSTD_STEP))
       yield* ready.splice(0)
     }
   }
-  await unpack.end()
+  await decompressor.end()
   yield* ready
 }
 
-interface Unpack {
+interface Decompressor {
   push: (bytes: Uint8Array) => Promise<void> | void
   end: () => Promise<void> | void
 }
 
-/** It verifies no checksums. */
-async function zstdOfLibrary(ready: Uint8Array[]): Promise<Unpack> {
+/** Does not verify checksums. */
+async function libraryZstd(ready: Uint8Array[]): Promise<Decompressor> {
   const { Decompress } = await import('fzstd')
-  const stream = new Decompress((piece) => ready.push(piece))
+  const stream = new Decompress((chunk) => ready.push(chunk))
   return { push: (bytes) => stream.push(bytes), end: () => stream.push(new Uint8Array(0), true) }
 }
 
-/** Node's own ends with a frame that others follow, as if they were not there: each is unpacked by a stream of its own. */
-function nativeZstd(create: () => zlib.Gunzip, ready: Uint8Array[]): Unpack {
+/** Uses a new stream for each frame, because Node's stream ends after the first frame and ignores those that follow. */
+function nativeZstd(create: () => zlib.Gunzip, ready: Uint8Array[]): Decompressor {
   let stream: zlib.Gunzip | undefined
   let settle: { done: () => void; fail: (failure: Error) => void }
   const open = () =>
     create()
-      .on('data', (piece: Uint8Array) => ready.push(piece))
+      .on('data', (chunk: Uint8Array) => ready.push(chunk))
       .on('end', () => settle.done())
       .on('error', (failure) => settle.fail(failure))
   const given = (work: (stream: zlib.Gunzip, done: () => void) => void): Promise<void> =>

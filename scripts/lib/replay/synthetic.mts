@@ -1,24 +1,24 @@
-/** Synthetic market data: books, quotes and trades that fit together. */
+/** Generates synthetic market data: consistent books, quotes and trades. */
 import { TOPICS } from './fields.mts'
 import type { Message } from './message.mts'
 
 export interface MarketOptions {
   symbols: number
-  /** Messages per second of the market's own time, all symbols and kinds together. */
+  /** Messages per second of market time, over all symbols and kinds. */
   rate: number
-  /** Milliseconds since 1970 at which it begins. */
+  /** Time of the first message, in milliseconds since 1970. */
   startMs: number
-  /** Equal seeds make equal markets. */
+  /** Equal seeds generate equal markets. */
   seed: number
 }
 
-/** Stands in every message, and so in the tables' column of the same name. */
+/** Marks the messages, and thereby the rows, as synthetic. */
 const SOURCE = 'generated'
 
 const MAKERS = ['NSDQ', 'ARCA', 'BATS', 'EDGX', 'MEMX', 'IEXG', 'GSCO', 'MSCO', 'CDRG', 'UBSS']
-/** Market centers as IQFeed numbers them. */
+/** IQFeed's numbers of market centers. */
 const CENTERS = [5, 7, 11, 18, 19, 25, 26]
-/** Price step, in hundredths of a cent; all prices here are in them, so that sums stay exact. */
+/** Price step in hundredths of a cent. Prices are integers in this unit, so that arithmetic is exact. */
 const TICK = 100
 
 interface Quote {
@@ -28,17 +28,17 @@ interface Quote {
 
 interface Security {
   symbol: string
-  /** What it is worth, by which its makers set their prices. */
+  /** Fair value, from which makers derive their prices. */
   value: number
-  /** What each maker shows on each side. */
+  /** Quotes by maker. */
   bids: Map<string, Quote>
   asks: Map<string, Quote>
-  /** What was last sent as the best. */
+  /** The best bid and ask as last sent. */
   shown: string
   volume: number
 }
 
-/** Mulberry32: small, and good enough for a market. @see https://gist.github.com/tommyettinger/46a874533244883189143505d203312c */
+/** Mulberry32, a small random number generator. @see https://gist.github.com/tommyettinger/46a874533244883189143505d203312c */
 function randomFrom(seed: number): () => number {
   let state = seed >>> 0
   return () => {
@@ -50,8 +50,8 @@ function randomFrom(seed: number): () => number {
 }
 
 /**
- * Messages without end, in the order of their time. A book is never crossed, quotes are the best of the book, trades happen at them, and
- * each symbol's tick ids and volume only grow.
+ * Generates an endless sequence of messages in order of time. Books are never crossed, quotes are the best prices of the book, trades are at
+ * the quoted prices, and each symbol's tick ids and volume only increase.
  */
 export function* generateMarket({ symbols, rate, startMs, seed }: MarketOptions): Generator<Message> {
   const random = randomFrom(seed)
@@ -75,7 +75,7 @@ export function* generateMarket({ symbols, rate, startMs, seed }: MarketOptions)
     return { topic: TOPICS[kind], key: symbol, value, timeUs }
   }
 
-  /** A maker's new quote on one side; a size of 0 takes it away. */
+  /** Changes a maker's quote on one side; a size of 0 removes it. */
   function* change(security: Security, side: 0 | 1, maker: string, { price, size }: Quote): Generator<Message> {
     const quotes = side === 1 ? security.bids : security.asks
     const before = quotes.get(maker)
@@ -107,7 +107,7 @@ export function* generateMarket({ symbols, rate, startMs, seed }: MarketOptions)
     )
   }
 
-  /** A maker looks at what the security is worth and quotes around it, outside of what the other side shows. */
+  /** A maker quotes around the fair value without crossing the other side, or withdraws its quote. */
   function* requote(security: Security): Generator<Message> {
     const side = random() < 0.5 ? 0 : 1
     const maker = pick(MAKERS)
@@ -127,7 +127,7 @@ export function* generateMarket({ symbols, rate, startMs, seed }: MarketOptions)
     yield* change(security, side, maker, { price, size: 100 * (1 + Math.floor(random() ** 3 * 30)) })
   }
 
-  /** Someone takes part or all of the best quote of one side. */
+  /** A trade takes part or all of the best quote of one side. */
   function* trade(security: Security): Generator<Message> {
     const [bid, ask] = [best(security.bids, 1), best(security.asks, 0)]
     if (!bid || !ask) return
@@ -149,13 +149,13 @@ export function* generateMarket({ symbols, rate, startMs, seed }: MarketOptions)
 
   for (;;) {
     const security = pick(securities)
-    // A walk without memory: the value moves by a tick now and then.
+    // Random walk: the value occasionally moves by a tick.
     if (random() < 0.2) security.value = Math.max(50 * TICK, security.value + (random() < 0.5 ? -TICK : TICK))
     yield* random() < 0.12 ? trade(security) : requote(security)
   }
 }
 
-/** The best quote of a side: the highest bid (1) or lowest ask (0), of equal ones the largest. */
+/** Returns the best quote of a side: the highest bid (1) or lowest ask (0), and the largest among equal prices. */
 function best(quotes: Map<string, Quote>, side: 0 | 1): (Quote & { maker: string }) | undefined {
   let found: (Quote & { maker: string }) | undefined
   for (const [maker, { price, size }] of quotes) {
@@ -166,7 +166,7 @@ function best(quotes: Map<string, Quote>, side: 0 | 1): (Quote & { maker: string
   return found
 }
 
-/** How many better prices a side has, 0 for the best. */
+/** Returns the number of better prices on a side, 0 for the best. */
 function levelOf(quotes: Map<string, Quote>, side: 0 | 1, price: number): number {
   const better = new Set<number>()
   for (const quote of quotes.values())

@@ -1,18 +1,18 @@
-/** Recordings of text: JSON and CSV as messages. */
+/** Reads JSON and CSV recordings. */
 import { configError, error, reason } from '../common/findings.mts'
 import { kindOfColumns } from './columns.mts'
 import { parseCsvLine } from './csv.mts'
 import type { Kind } from './fields.mts'
-import { headOf, linesOf, MAX_CHARS, objectsOf, type Piece } from './lines.mts'
-import { columnsOfLine, messageOf, messageOfLine } from './message.mts'
+import { headOf, linesOf, MAX_CHARS, objectsOf, type RawEntry } from './lines.mts'
+import { columnsOfLine, type Message, messageOf, messageOfLine } from './message.mts'
 import { type Entry, entryOf, noteSymbol, type ReadOptions, usable } from './recording.mts'
 
 export type Format = 'csv' | 'json'
 
 /**
- * The entries of a text.
- * @param format what it is; without it, its first character decides
- * @throws {OpsError} exit code 2, for columns and first lines that cannot be used
+ * Reads the entries of a text.
+ * @param format by default, the first character determines it
+ * @throws {OpsError} exit code 2, for unusable columns or first lines
  */
 export async function* readText(
   file: string,
@@ -23,7 +23,7 @@ export async function* readText(
   const { head, all } = await headOf(text, /\S{4}|\S\s/)
   if (head.startsWith('PAR1')) {
     const hint = 'save it to a file that ends in .parquet'
-    throw configError([error('REPLAY_FILE', file, { found: 'Parquet through a pipe', expected: 'a file', hint })])
+    throw configError([error('REPLAY_FILE', file, { found: 'Parquet from a pipe', expected: 'a file', hint })])
   }
   const isJson = format ? format === 'json' : /^\s*[[{]/.test(head)
   yield* (isJson ? readJson : readCsv)(file, all, options)
@@ -32,13 +32,13 @@ export async function* readText(
 function readJson(file: string, text: AsyncGenerator<string>, options: ReadOptions): AsyncGenerator<Entry[]> {
   let columns: string[] | undefined
   async function* entries(): AsyncGenerator<Entry[]> {
-    for await (const pieces of objectsOf(text)) {
-      const [first] = pieces
+    for await (const objects of objectsOf(text)) {
+      const [first] = objects
       if (!columns && first?.text !== undefined) {
         columns = columnsOfLine(first.text)
         if (columns.length > 0) noteSymbol(file, columns, options)
       }
-      yield pieces.map((piece) => entryOfPiece(file, piece, (line) => messageOfLine(line, options.kind, options)))
+      yield objects.map((raw) => readEntry(file, raw, (line) => messageOfLine(line, options.kind, options)))
     }
   }
   return usable(file, entries(), () => {
@@ -49,42 +49,36 @@ function readJson(file: string, text: AsyncGenerator<string>, options: ReadOptio
 function readCsv(file: string, text: AsyncGenerator<string>, options: ReadOptions): AsyncGenerator<Entry[]> {
   let [columns, kind]: [string[]?, Kind?] = []
   async function* entries(): AsyncGenerator<Entry[]> {
-    for await (const pieces of linesOf(text)) {
+    for await (const lines of linesOf(text)) {
       if (!columns || !kind) {
-        const header = pieces.shift()
+        const header = lines.shift()
         if (!header) continue
         columns = headerOf(file, header)
         kind = kindOfColumns(file, columns, options)
         noteSymbol(file, columns, options)
       }
       const [names, rows] = [columns, kind]
-      yield pieces.map((piece) =>
-        entryOfPiece(file, piece, (line) =>
-          messageOf(rows, rowOf(names, parseCsvLine(line.replace(/\r$/, ''))), options),
-        ),
+      yield lines.map((raw) =>
+        readEntry(file, raw, (line) => messageOf(rows, rowOf(names, parseCsvLine(line.replace(/\r$/, ''))), options)),
       )
     }
   }
   return usable(file, entries())
 }
 
-function entryOfPiece(
-  file: string,
-  { line, text }: Piece,
-  read: (text: string) => ReturnType<typeof messageOf>,
-): Entry {
+function readEntry(file: string, { line, text }: RawEntry, read: (text: string) => Message): Entry {
   if (text === undefined) return { file, line, mistake: `longer than ${MAX_CHARS / 1024 / 1024} MB` }
   return entryOf(file, line, () => read(text))
 }
 
-/** The names of a CSV file's columns. @throws {OpsError} exit code 2 */
-function headerOf(file: string, { line, text }: Piece): string[] {
+/** Returns the column names of a CSV file. @throws {OpsError} exit code 2 */
+function headerOf(file: string, { line, text }: RawEntry): string[] {
   try {
     if (text === undefined) throw new RangeError(`a line longer than ${MAX_CHARS / 1024 / 1024} MB`)
     return parseCsvLine(text).map((name) => name.trim())
   } catch (failure) {
     const [found, hint] = [reason(failure), `head -n ${line} ${file}`]
-    throw configError([error('REPLAY_COLUMNS', `${file}:${line}`, { found, expected: 'names of columns', hint })])
+    throw configError([error('REPLAY_COLUMNS', `${file}:${line}`, { found, expected: 'column names', hint })])
   }
 }
 
