@@ -182,7 +182,7 @@ const cases: [title: string, found: string, what: string, statements: string[]][
   [
     'ends a retention',
     LIVE_TABLE.replace('SETTINGS', `TTL ${RETENTION} SETTINGS`),
-    `retention: ${RETENTION} → for ever`,
+    `retention: ${RETENTION} → forever`,
     alter('REMOVE TTL'),
   ],
 ]
@@ -218,7 +218,7 @@ planning('changes retention and recompression, which share a clause, each withou
         ...alter(`MODIFY TTL ${RECOMPRESSION} SETTINGS materialize_ttl_after_modify = 0`),
         undefined,
       ],
-      [`retention: for ever → ${RETENTION}`, ...alter(`MODIFY TTL ${RETENTION}, ${RECOMPRESSION}`), RETENTION],
+      [`retention: forever → ${RETENTION}`, ...alter(`MODIFY TTL ${RETENTION}, ${RECOMPRESSION}`), RETENTION],
     ],
   )
   const [ended, ...more] = plan(recompressed, withTtl(LIVE_TABLE, RETENTION, RECOMPRESSION)).changes
@@ -283,7 +283,7 @@ planning('fills a view that was made and not filled, as its comment says, and no
   assert.equal([change?.statements, change?.backfill?.query], [[], 'SELECT a FROM t'])
   assert.equal(
     schemaFindings(plan(INSERTED, commented(UNFILLED))).map(({ code, subject, found }) => [code, subject, found]),
-    [['SCHEMA_DRIFT', 'v rows of before it', 'not all passed on']],
+    [['SCHEMA_DRIFT', 'v backfill', 'incomplete']],
   )
   assert.equal(plan(INSERTED, commented('of somebody')), none)
 })
