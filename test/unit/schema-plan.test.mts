@@ -300,13 +300,13 @@ planning('replaces views: one that rows pass without a gap', () => {
   ])
   assert.equal(
     plan(REFRESHED, LIVE_REFRESHED.replace('10 SECOND', '1 MINUTE')).changes[0]?.what,
-    'materialized view: its query and target',
+    'materialized view query and target',
   )
 })
 
 planning('lets a refresh run as the user of today', () => {
   const [change] = plan(REFRESHED, LIVE_REFRESHED.replace('= me', '= them')).changes
-  assert.is(change?.what, 'materialized view: runs as them → me')
+  assert.is(change?.what, 'definer: them → me')
 })
 
 planning('tells every change as a finding and a line', () => {

@@ -56,7 +56,7 @@ export function planSchema(declared: readonly Declared[], live: readonly ObjectT
       plan.changes.push({ action: 'create', name: text.name, what: 'table', statements: [statement] })
     } else if (found.kind !== 'table') {
       const statements = [`DROP VIEW ${text.name}`, statement]
-      plan.changes.push({ action: 'replace', name: text.name, what: `${found.kind}: a table`, statements })
+      plan.changes.push({ action: 'replace', name: text.name, what: `kind: ${found.kind} → table`, statements })
     } else {
       plan.changes.push(...columnChanges(text, found), ...partChanges(text, found), ...clauseChanges(text, found))
       plan.impossible.push(...layoutDifferences(text, found))
@@ -84,13 +84,13 @@ function viewChange(
   if (!found) return { action: 'create', name, what: kind, statements: [creation], ...backfill }
   if (found.kind === kind && found.query === query && found.target === target) {
     if (found.definer !== '' && found.definer !== user) {
-      const what = `${kind}: runs as ${found.definer} → ${user}`
+      const what = `definer: ${found.definer} → ${user}`
       return { action: 'replace', name, what, statements: [`DROP VIEW ${name}`, creation], ...backfill }
     }
     if (found.comment !== UNFILLED) return undefined
     return { action: 'change', name, what: 'backfill: incomplete → complete', statements: [], ...backfill }
   }
-  const what = `${kind}: its query${found.kind !== 'table' && found.target !== target ? ' and target' : ''}`
+  const what = `${kind} query${found.kind !== 'table' && found.target !== target ? ' and target' : ''}`
   if (found.kind === 'view' && kind === 'view') {
     return { action: 'replace', name, what, statements: [statement.replace('VIEW IF NOT EXISTS', 'OR REPLACE VIEW')] }
   }

@@ -53,7 +53,7 @@ export async function createCopy(
     const names = extra.map(([column]) => column).join(', ')
     const hint = `rename or drop these columns, then: ./scripts/apply-schema.mts --rebuild ${name}`
     const found = `custom columns that the new table cannot have: ${names} (${reason(failure)})`
-    throw rebuildError(name, found, 'to keep them', hint)
+    throw rebuildError(name, found, 'columns that it can keep', hint)
   }
   state.from = hash
   await saveState(client, copy, state)

@@ -70,7 +70,7 @@ async function rebuild(client: ClickHouseClient, settings: Settings, name: strin
     const source = await readSource(client, name, copy)
     return await copyAndPlace({ ...options, client, settings, source, copy, state })
   } catch (failure) {
-    // The server answers and no filled partition is lost: clean up, except for a copy that the next run can resume.
+    // The server still answers, and no verified rows exist only in the staging table: clean up. Keep a copy that the next run can resume.
     if (failure instanceof OpsError && failure.exitCode === 1 && Object.keys(state.filled).length === 0) {
       await dropStaging(client, state)
       const isOwner = async () => (await readState(client, copy))?.run === state.run
