@@ -25,7 +25,7 @@ After an interruption, the next run resumes. npm run restore restores archived d
     keep: { type: 'boolean', help: 'drop nothing, and do not ask' },
     yes: {
       type: 'boolean',
-      help: 'drop verified partitions without asking; required without a terminal',
+      help: 'drop verified partitions without asking; without a terminal, this or --keep is required',
     },
     'dry-run': { type: 'boolean', help: 'show what would be written and dropped, and change nothing' },
     timeout: timeoutFlag(3600, 'deadline of each query and each file'),
@@ -71,7 +71,7 @@ After an interruption, the next run resumes. npm run restore restores archived d
       : dropped.length > 0
         ? `Dropped: ${ids(dropped)}`
         : partitions.length > 0
-          ? `Fully archived, not dropped: ${ids(partitions)}`
+          ? `${dryRun ? 'Would be dropped' : 'Fully archived, not dropped'}: ${ids(partitions)}`
           : 'No partition is fully archived; none was dropped'
     const text = [`${name} before ${before}`, days.length > 0 ? renderDays(archived) : 'No rows', outcome].join('\n')
     return {

@@ -25,7 +25,7 @@ import {
   withScratch,
 } from './table.mts'
 
-export interface ArchiveRequest {
+interface ArchiveRequest {
   table: TableName
   /** The first day that is not archived, UTC, as 2026-11-25. */
   before: string
@@ -39,7 +39,7 @@ export interface ArchiveRequest {
   mayDrop: (partitions: readonly Partition[]) => Promise<boolean>
 }
 
-export interface ArchivedDay {
+interface ArchivedDay {
   day: string
   rows: number
   file: string
@@ -109,11 +109,7 @@ interface Work {
   request: ArchiveRequest
 }
 
-export const archiveCommand = ({
-  table,
-  before,
-  folder,
-}: Pick<ArchiveRequest, 'table' | 'before' | 'folder'>): string =>
+const archiveCommand = ({ table, before, folder }: ArchiveRequest): string =>
   `npm run archive -- --table ${table} --before ${before} --to ${quoted(folder)}`
 
 async function archiveDay(work: Work, now: Day, findings: Finding[]): Promise<ArchivedDay> {

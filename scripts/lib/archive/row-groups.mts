@@ -24,7 +24,7 @@ const [OUTSIDE_CHUNK, OUTSIDE_META] = [
 ]
 const [COMPRESSED_BYTES, DATA_PAGE, INDEX_PAGE, DICTIONARY_PAGE] = [7, 9, 10, 11]
 
-export interface RowGroup {
+interface RowGroup {
   rows: number
   /** Returns a Parquet file that contains only this row group. */
   body: () => Readable

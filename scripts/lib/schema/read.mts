@@ -17,7 +17,7 @@ const RETENTION = {
 } as const satisfies Record<string, readonly [keyof Settings, string]>
 
 /** Returns the statements of clickhouse/init, with the retention settings added to the TTL clauses. */
-export function declaredStatements(settings: Settings): string[] {
+function declaredStatements(settings: Settings): string[] {
   return initStatements().map((statement) => {
     const name = /IF NOT EXISTS (\w+)/.exec(statement)?.[1] ?? ''
     const [variable, column] = RETENTION[name as keyof typeof RETENTION] ?? []

@@ -9,7 +9,7 @@ import { ANY_SIZE, dropTable, sqlText } from '../clickhouse/sql.mts'
 import { error, OpsError } from '../common/findings.mts'
 
 /** Verified partitions of the new layout by id: the number of rows copied, and the mark of the old table's rows at that time. */
-export type Verified = Record<string, [rows: number, mark: string]>
+type Verified = Record<string, [rows: number, mark: string]>
 
 export interface State {
   /** The run that owns the copy. A later run takes it over. */

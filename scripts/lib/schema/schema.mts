@@ -9,7 +9,7 @@ import type { SchemaChange, SchemaPlan } from './plan.mts'
 import { readSchemaPlan } from './read.mts'
 import { impossibleSchemaFindings, schemaFindings } from './report.mts'
 
-export interface SchemaOptions {
+interface SchemaOptions {
   /** `plan` and `check` change nothing; only `check` returns a finding for each difference. */
   mode: 'apply' | 'plan' | 'check'
   /** Deadline of each statement. Copying rows continues for as long as the server answers within it. */
@@ -19,7 +19,7 @@ export interface SchemaOptions {
   log: (line: string) => void
 }
 
-export interface SyncedSchema {
+interface SyncedSchema {
   plan: SchemaPlan
   /** One line for each change that was made and verified. */
   done: string[]
