@@ -1,41 +1,41 @@
 #!/bin/sh
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /**
- * Makes the database match clickhouse/init and the retention settings: plans, applies, reads back. The image itself runs the init files
- * only on an empty volume. Creates tables, adds columns, changes codecs, settings and retention; never drops a column or a table, and
- * deletes rows only past a retention setting and with consent.
+ * Makes the database match clickhouse/init and the retention settings. The image itself runs the init files only on an empty volume.
+ * Creates tables, adds columns, and changes codecs, settings and retention. Never drops a column or a table, and deletes rows only past a
+ * retention setting and with consent.
  */
 import { runCommand } from './lib/command/command.mts'
 import { refuseTogether, timeoutFlag } from './lib/command/flags.mts'
 
 await runCommand({
   name: './scripts/apply-schema.mts',
-  summary: `Makes the database match clickhouse/init and the MARKET_…_RETENTION_DAYS of .env: plans, applies, reads back.
-Loses nothing; rows past a retention are deleted only with your consent. Reports what ClickHouse cannot change in place, and how to.`,
+  summary: `Makes the database match clickhouse/init and the MARKET_…_RETENTION_DAYS of .env, and verifies the changes.
+Drops nothing, and deletes rows past a retention setting only with your consent. Reports what ClickHouse cannot change in place, and the fix.`,
   options: {
     'dry-run': { type: 'boolean', help: 'show the plan and change nothing; exit 1 when something would change' },
-    // --dry-run with every difference as a finding, kept for the CI scripts that call it.
+    // Retained for existing CI scripts: --dry-run with every difference as a finding.
     check: { type: 'boolean', hidden: true, help: 'report every difference as a finding and change nothing' },
     rebuild: {
       type: 'list',
       value: 'TABLE',
-      help: 'first copy these tables into their declared key, partitions and types, or go on with it; the old tables are kept',
+      help: 'first copy these tables into their declared keys, partitions and types; resumes an interrupted run and keeps the old tables',
     },
     yes: {
       type: 'boolean',
-      help: 'do not ask before rows past a retention setting are deleted, or a target that is not on this machine is changed',
+      help: 'do not ask before deleting rows past a retention setting, or before changing a target on another machine',
     },
     timeout: timeoutFlag(
       60,
-      'deadline of each statement; copying continues for as long as the server answers within it',
+      'deadline of each statement; copying rows continues for as long as the server answers within it',
     ),
   },
   example: './scripts/apply-schema.mts --dry-run',
   exitCodes: {
     0: 'the database is as declared',
     1: 'something could not be changed, or --dry-run found something to change',
-    2: 'wrong use, a refused login, or a mistake in .env',
-    3: 'could not be determined: ClickHouse did not answer in time',
+    2: 'invalid arguments, refused credentials, or an error in .env',
+    3: 'unknown: ClickHouse did not answer in time',
   },
   run: async ({ options, log, paint }) => {
     const { check, 'dry-run': dryRun, rebuild, timeout, yes } = options

@@ -1,8 +1,8 @@
--- Messages that could not be read, of every topic, as they came. The topic goes on; nothing vanishes.
+-- Messages of all topics that could not be parsed, stored unchanged, so that a bad message neither stops its topic nor gets lost.
 --
--- For every file here: `./scripts/ingest.mts on` runs the statements in the market database, `off` drops what begins with
--- ingest_. Names in dollar braces are settings of .env; {l2_kafka} is a macro of the server, see clickhouse/config.d/ingest.xml.
--- docs/ingest.md explains the path, and how it recognizes a message that Kafka delivers again.
+-- Conventions of all files in this folder: `./scripts/ingest.mts on` runs the statements in the market database; `off` drops the objects
+-- whose names begin with ingest_. Names in dollar braces are settings of .env; {l2_kafka} is a server macro, see
+-- clickhouse/config.d/ingest.xml. docs/ingest.md explains the pipeline and how it detects messages that Kafka delivers repeatedly.
 CREATE TABLE IF NOT EXISTS market_rejects
 (
     topic LowCardinality(String),
@@ -11,17 +11,17 @@ CREATE TABLE IF NOT EXISTS market_rejects
     -- When the producer sent it, UTC.
     timestamp DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
     key String CODEC(ZSTD(1)),
-    -- The bytes of the message, whatever they are.
+    -- The raw bytes of the message.
     message String CODEC(ZSTD(1)),
-    -- The fields that could not be used, or why nothing could: few different texts, to group by.
+    -- The invalid fields, or why the whole message is invalid. Few distinct texts, suitable for GROUP BY.
     error String CODEC(ZSTD(1)),
-    -- When it came here, UTC: the producer's clock may be anywhere.
+    -- When it was stored, UTC. The producer's clock may be wrong.
     stored_at DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, ZSTD(1))
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(timestamp)
--- The identity of a message: offsets begin again when a topic is recreated, hence the time.
+-- The identity of a message. It includes the time, because offsets restart when a topic is recreated.
 ORDER BY (topic, partition, offset, timestamp);
 
--- For a table of before there was one.
+-- For tables created before stored_at was added.
 ALTER TABLE market_rejects ADD COLUMN IF NOT EXISTS stored_at DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, ZSTD(1));

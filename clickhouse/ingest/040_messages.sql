@@ -1,4 +1,4 @@
--- trading.signals and market.features: kept as they are, since what is in them is their producers' business.
+-- Messages of trading.signals and market.features, stored unchanged, because their producers define the content.
 CREATE TABLE IF NOT EXISTS market_messages
 (
     topic LowCardinality(String),

@@ -1,4 +1,4 @@
--- The trades that hold: every row once, without what was taken back and without the rows that take it back.
+-- Valid trades: each trade once, without cancelled trades and the corrections that cancel them.
 CREATE VIEW IF NOT EXISTS market_trades AS
 SELECT symbol, timestamp, price, size, conditions, ingestion_time, source, tick_id, sequence, market_center, exchange, bid, ask, total_volume, basis, correction
 FROM market_ticks FINAL

@@ -1,6 +1,7 @@
--- The last trades of a symbol that hold, the latest first. As market_trades, but read from the end of the table: FINAL would read all
--- of the symbol's trades. A row that takes a trade back stands before it in this order, so that it is the one that is left of both.
--- The table's order says nothing of trades of one microsecond; so all of the last microsecond are taken, and then ordered as came.
+-- The last valid trades of a symbol, latest first. Like market_trades, but read from the end of the table, because FINAL would read all
+-- trades of the symbol. A `delete` sorts before the trade that it cancels, so LIMIT 1 BY keeps the `delete` of the two, and the filter
+-- then removes it. The sorting key does not order trades with equal timestamps by arrival, so WITH TIES takes all of the last timestamp,
+-- and the outer query orders them by position in the feed.
 CREATE VIEW IF NOT EXISTS market_last_trades AS
 SELECT timestamp, price, size, conditions, tick_id, sequence, market_center, exchange, bid, ask, total_volume, basis, correction
 FROM
@@ -15,7 +16,7 @@ FROM
         LIMIT 1 BY
             timestamp, tick_id, price, size, conditions, tick_id = 0 AND correction = 'delete',
             if(tick_id = 0, sequence, 0), if(tick_id = 0 AND sequence = 0, ingestion_time, toDateTime64(0, 3, 'UTC'))
-        -- Without buffers: they read ahead in every part, up to all trades of the symbol.
+        -- Buffering would read ahead in every part, up to all trades of the symbol.
         SETTINGS read_in_order_use_buffering = 0
     )
     WHERE correction != 'delete'

@@ -1,4 +1,4 @@
--- The latest quote of each symbol; read it with FINAL.
+-- The latest quote of each symbol. Read it with FINAL.
 CREATE TABLE IF NOT EXISTS market_l1_latest
 (
     symbol LowCardinality(String),
@@ -12,11 +12,11 @@ CREATE TABLE IF NOT EXISTS market_l1_latest
     bid_exchange LowCardinality(String),
     ask_exchange LowCardinality(String),
     sequence UInt64,
-    -- As market_l1's: microseconds in the upper, sequence in the lower 64 bits.
+    -- As in market_l1: microseconds in the upper, sequence in the lower 64 bits.
     position UInt128,
     spread Nullable(Decimal(18, 8)) ALIAS if((bid_size > 0 AND ask_size > 0) OR (bid_size = 0 AND ask_size = 0 AND bid > 0 AND ask > 0), ask - bid, NULL),
     mid Nullable(Decimal(38, 9)) ALIAS if((bid_size > 0 AND ask_size > 0) OR (bid_size = 0 AND ask_size = 0 AND bid > 0 AND ask > 0), (toDecimal128(bid, 9) + ask) / 2, NULL)
 )
--- Keeps the row with the highest timestamp, of equal ones that with the highest sequence: a late or repeated quote changes nothing.
+-- Keeps the row with the highest timestamp, and of equal timestamps the highest sequence: a late or repeated quote changes nothing.
 ENGINE = ReplacingMergeTree(position)
 ORDER BY symbol

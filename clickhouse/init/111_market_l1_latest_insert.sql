@@ -1,4 +1,4 @@
--- One row per symbol and inserted block: its latest quote, of equal timestamps the one with the highest sequence.
+-- Inserts one row per symbol and inserted block: the quote with the highest timestamp, and of equal timestamps the highest sequence.
 CREATE MATERIALIZED VIEW IF NOT EXISTS market_l1_latest_insert TO market_l1_latest AS
 SELECT
     symbol,
@@ -14,7 +14,7 @@ SELECT
     argMax(market_l1.sequence, market_l1.position) AS sequence,
     max(market_l1.position) AS position
 FROM market_l1
--- Leaves the rows at the last time of some symbol, among them the latest of each, before the costly part; market_l1 is the inserted block
--- here too.
+-- An optimization before the expensive aggregation: keeps only rows with the last timestamp of any symbol, which include the latest row
+-- of every symbol. In the subquery too, market_l1 is the inserted block.
 WHERE market_l1.timestamp IN (SELECT max(market_l1.timestamp) FROM market_l1 GROUP BY symbol)
 GROUP BY symbol

@@ -1,4 +1,4 @@
--- Quotes, each once, with what their sizes say. Filter by symbol and timestamp: both reach the key of market_l1.
+-- Quotes, each once, with values derived from their sizes. Filters on symbol and timestamp use the primary key of market_l1.
 CREATE VIEW IF NOT EXISTS market_quotes AS
 SELECT
     symbol,
@@ -9,12 +9,12 @@ SELECT
     ask_size,
     spread,
     mid,
-    -- From -1, all of the size on the ask, to 1, all of it on the bid. NULL, as the weighted mid, while a side has no size.
+    -- From -1 (all size on the ask) to 1 (all size on the bid). NULL, like weighted_mid, if a side has no size.
     if(bid_size > 0 AND ask_size > 0, (bid_size - ask_size) / (bid_size + ask_size), NULL) AS imbalance,
-    -- The mid weighted by the size of the other side: it leans to the side with less, which is the next to go. Cut after the ninth decimal, the
-    -- last one of mid. Whole sizes, which nearly all are, take a sixth of the time: a price of 9 decimals times 15 digits fits Decimal128. A
-    -- fraction becomes a decimal as in market_bars, one below the eighth decimal none; a price times that has 16 decimals, and a division
-    -- needs as many again: Decimal256.
+    -- The mid weighted by the size of the opposite side: it is closer to the side with less size, which is likely to be filled first.
+    -- Truncated to nine decimals, like mid. Integer sizes, the usual case, take a sixth of the time: a price with 9 decimals times a size
+    -- of 15 digits fits Decimal128. Fractional sizes are converted to decimals as in market_bars, and are ignored below the eighth decimal.
+    -- A price times such a size has 16 decimals, and the division needs 16 more: Decimal256.
     if
     (
         bid_whole > 0,
@@ -35,7 +35,7 @@ FROM
         *,
         spread,
         mid,
-        -- Both, or 0.
+        -- Whether both sizes are integers; otherwise bid_whole and ask_whole are 0.
         bid_size >= 1 AND ask_size >= 1 AND bid_size < 1e15 AND ask_size < 1e15 AND bid_size = floor(bid_size) AND ask_size = floor(ask_size) AS whole,
         toInt64(if(whole, bid_size, 0)) AS bid_whole,
         toInt64(if(whole, ask_size, 0)) AS ask_whole,

@@ -1,6 +1,6 @@
--- Trades that hold, each beside the top of book that it met: the last quote of its symbol at or before it, as in Databento's TBBO. A trade
--- and a quote of one microsecond meet; of several quotes of one microsecond the last in the feed counts. Trades before the first quote
--- have NULL beside them. What lies in memory is the quotes of the symbol from `since` to `until`.
+-- Valid trades, each with the top of book at that time: the last quote of its symbol at or before the trade, as in Databento's TBBO. A
+-- quote with the same timestamp counts as before the trade; of several, the last in the feed counts. The quote columns are NULL for trades
+-- before the first quote. The join holds the quotes of the symbol from `since` to `until` in memory.
 CREATE VIEW IF NOT EXISTS market_tbbo AS
 SELECT
     timestamp,
@@ -19,14 +19,14 @@ SELECT
     ask_size,
     spread,
     mid,
-    -- Basis points of mid, below 0 where the quote is crossed. Prices at and below 0 are prices: of its amount, and NULL where it is 0.
+    -- In basis points of the absolute value of mid; negative if the quote is crossed, NULL if mid is 0.
     toDecimal128(spread, 9) * 10000 / nullIf(abs(mid), 0) AS spread_bps,
-    -- Who crossed the spread, by the quote rule: above mid a buyer, below it a seller. Unknown at mid, and without a mid.
-    -- Lee and Ready, Inferring Trade Direction from Intraday Data, Journal of Finance 46 (1991), 733-746, go on to the trades before.
+    -- The side that crossed the spread, by the quote rule: a buyer above mid, a seller below it; unknown at mid or without a mid. Lee and
+    -- Ready, Inferring Trade Direction from Intraday Data, Journal of Finance 46 (1991), 733-746, also use the preceding trades.
     multiIf(price > mid, 'buy', price < mid, 'sell', 'unknown') AS aggressor
 FROM
 (
-    -- As market_trades, but its deletes are the symbol's and the time's too.
+    -- As market_trades, but the subquery for `delete` corrections is also limited to the symbol and the time range.
     SELECT
         *,
         bitOr(bitShiftLeft(toUInt128(toUnixTimestamp64Micro(timestamp)), 64), toUInt128(18446744073709551615)) AS until_position,
@@ -49,8 +49,8 @@ FROM
 ) AS trade
 ASOF LEFT JOIN
 (
-    -- From the quote in force at `since` on, found from the end of the key. Nullable, so that a trade without a quote shows NULL and no
-    -- price of 0.
+    -- Starts at the quote in effect at `since`, found by reading the key backwards. Nullable, so that a trade without a quote has NULL
+    -- instead of 0.
     SELECT
         position,
         1 AS one,

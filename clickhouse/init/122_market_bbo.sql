@@ -1,7 +1,7 @@
--- The top of book sampled at the end of each interval of `seconds` that begins from `since` to before `until`: the last quote before `time`,
--- as a reader at that moment knew it, carried forward over intervals without one (Databento's BBO-1s and BBO-1m). Intervals are counted from
--- 1970-01-01 00:00 UTC, as in market_interval_bars: the sample at 14:31:00 belongs to the bar of 14:30:00. `quoted_at` shows how old the
--- quote is; there is no sample before the first quote. What lies in memory is one quote an interval.
+-- The top of book, sampled at the end of each interval of `seconds` that begins at or after `since` and before `until`: the last quote
+-- before `time`, carried forward over intervals without a quote (as in Databento's BBO-1s and BBO-1m). Intervals are aligned to
+-- 1970-01-01 00:00 UTC, as in market_interval_bars: the sample at 14:31:00 belongs to the bar of 14:30:00. `quoted_at` is the time of the
+-- quote. There is no sample before the first quote. Holds one quote per interval in memory.
 CREATE VIEW IF NOT EXISTS market_bbo AS
 SELECT
     time,
@@ -10,13 +10,13 @@ SELECT
     quote.3 AS ask,
     quote.4 AS bid_size,
     quote.5 AS ask_size,
-    -- As market_l1's, of the samples alone.
+    -- As in market_l1, but computed for the samples only.
     if(((bid_size > 0 AND ask_size > 0) OR (bid_size = 0 AND ask_size = 0 AND bid > 0 AND ask > 0)) AS two_sided, ask - bid, NULL) AS spread,
     if(two_sided, (toDecimal128(bid, 9) + ask) / 2, NULL) AS mid
 FROM
 (
     SELECT
-        -- Where the interval ends: of a quote before the first, where that one does.
+        -- The end of the interval. A quote before the first interval belongs to the first one.
         toDateTime
         (
             greatest
@@ -25,13 +25,13 @@ FROM
                 intDiv(toUnixTimestamp64Micro({since:DateTime64(6, 'UTC')}) - 1, {seconds:UInt32} * 1000000) + 2
             ) * {seconds:UInt32}, 'UTC'
         ) AS time,
-        -- One argMax of a tuple takes a third longer.
+        -- A single argMax of a tuple would take a third longer.
         (
             max(timestamp), argMax(bid, position), argMax(ask, position), argMax(bid_size, position), argMax(ask_size, position)
         ) AS quote
     FROM market_l1 FINAL
     WHERE symbol = {symbol:String}
-        -- From the quote in force at `since` on, found from the end of the key.
+        -- Starts at the quote in effect at `since`, found by reading the key backwards.
         AND timestamp >= ifNull
         (
             (

@@ -1,6 +1,6 @@
--- Which five minutes of which table are rolled up. A bucket is stale while rows came later than its roll-up began; the
--- views read stale buckets from the raw table, so what they answer is exact at any moment. A mark follows its rows within a block
--- (min_insert_block_size_rows_for_materialized_views), and comes again with an INSERT that is repeated after a crash between the two.
+-- The state of each five-minute bucket of the roll-ups. A bucket is stale if rows arrived after its roll-up began. The views read stale
+-- buckets from the raw table, so their results are always exact. A mark is written right after each block of rows
+-- (min_insert_block_size_rows_for_materialized_views). After a crash between the two, the repeated INSERT writes it.
 CREATE TABLE IF NOT EXISTS market_rollup_state
 (
     rollup Enum8('bars' = 1, 'book' = 2),

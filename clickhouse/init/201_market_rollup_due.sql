@@ -1,5 +1,5 @@
--- The buckets to roll up next: stale ones that were left alone for 10 s, the oldest first. The 10 s are there for rows whose part becomes
--- visible after they were marked.
+-- The buckets to roll up next: stale buckets without new rows for 10 s, oldest first. The delay covers rows whose part becomes visible
+-- after their bucket was marked.
 CREATE VIEW IF NOT EXISTS market_rollup_due AS
 SELECT bucket
 FROM market_rollup_state FINAL

@@ -1,4 +1,4 @@
--- One-minute bars as rolled up. Read them through market_bars.
+-- Rolled-up one-minute bars. Read them through market_bars.
 CREATE TABLE IF NOT EXISTS market_bars_1m
 (
     symbol LowCardinality(String) CODEC(ZSTD(1)),
@@ -10,7 +10,7 @@ CREATE TABLE IF NOT EXISTS market_bars_1m
     volume Float64 CODEC(ZSTD(1)),
     -- Sum of price x size, exact to the eighth decimal; divided by volume it is the VWAP.
     notional Decimal(38, 8) CODEC(ZSTD(1)),
-    -- 0 when all trades of the minute were taken back.
+    -- 0 if all trades of the minute were cancelled.
     trades UInt32 CODEC(T64, ZSTD(1)),
     computed_at DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1))
 )

@@ -1,7 +1,7 @@
--- Rolls up what is due, three hours' worth a run: of 2,000 symbols a day and more at once takes 100 MB and up. A year of sessions, loaded as
--- history, takes three quarters of an hour. Insert-time aggregation would count a repeated row twice.
+-- Rolls up the buckets that are due, three hours of data per run: with 2,000 symbols, a day or more per run would take 100 MB or more. A
+-- year of sessions, loaded as history, takes three quarters of an hour. Aggregation at insert time would count duplicate rows twice.
 CREATE MATERIALIZED VIEW IF NOT EXISTS market_bars_refresh REFRESH EVERY 5 SECOND APPEND TO market_bars_1m AS
--- Equal scalars are evaluated once: both halves see the same buckets.
+-- Equal scalar subqueries are evaluated once, so both halves of the union use the same buckets.
 WITH (SELECT groupArray(bucket) FROM market_rollup_due(rollup = 'bars', buckets = 36)) AS taken
 SELECT
     symbol,
@@ -20,7 +20,7 @@ SELECT
 FROM market_ticks FINAL
 WHERE toStartOfFiveMinutes(timestamp) IN arraySort(taken)
 GROUP BY symbol, minute
--- A bucket whose rows were all deleted is rolled up too: else it would be the oldest that is not, for ever.
+-- Marks buckets whose rows were all deleted as done; otherwise they would stay the oldest stale buckets forever.
 UNION ALL
 WITH (SELECT groupArray(bucket) FROM market_rollup_due(rollup = 'bars', buckets = 36)) AS taken
 SELECT '', arrayJoin(taken), 0, 0, 0, 0, 0, 0, 0, now64(6, 'UTC')

@@ -1,8 +1,8 @@
--- One-minute bars (open, high, low, close, volume, VWAP, trades), exact at any moment: rolled up where nothing changed since,
--- computed from the trades where something did. Every trade counts once; corrections are applied. Flat on purpose: planning a
--- view inside a view costs more than reading either table.
+-- One-minute bars (open, high, low, close, volume, VWAP, trades), always exact: from the roll-up for fresh buckets, from the trades for
+-- stale ones. Every trade counts once, and corrections are applied. Deliberately flat: planning a view inside a view costs more than
+-- reading either table.
 CREATE VIEW IF NOT EXISTS market_bars AS
--- Equal scalars are evaluated once, before either half reads: both see the same buckets.
+-- Equal scalar subqueries are evaluated once, before the union reads, so both halves use the same buckets.
 WITH (SELECT groupArray(bucket) FROM market_rollup_state FINAL WHERE rollup = 'bars' AND computed_at <= inserted_at + INTERVAL 10 SECOND) AS stale
 SELECT symbol, minute, open, high, low, close, volume, notional, notional / nullIf(toDecimal128(toString(volume), 8), 0) AS vwap, trades
 FROM market_bars_1m FINAL
@@ -16,7 +16,7 @@ SELECT
     max(price) AS high,
     min(price) AS low,
     argMax(price, position) AS close,
-    -- As decimals, so that the sum is exact. A double as text is the number that it stands for, and a dictionary is translated once.
+    -- Decimals make the sum exact. The text of a Float64 is its shortest exact decimal form.
     toFloat64(sum(toDecimal128(toString(size), 8) AS exact_size)) AS volume,
     CAST(sum(toDecimal128(price, 8) * exact_size) AS Decimal(38, 8)) AS notional,
     notional / nullIf(sum(exact_size), 0) AS vwap,

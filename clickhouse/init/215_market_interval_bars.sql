@@ -1,7 +1,7 @@
--- Bars of any length, in seconds from 1 to 86,400 (a day), counted from 1970-01-01 00:00 UTC, so that minutes, hours and days are those of
--- UTC. All bars that begin from `since` to before `until`, each whole; an interval without a trade has no bar. Every trade counts once and
--- corrections are applied, as in market_bars: bars of whole minutes add up its roll-up where it is fresh, all else is added up from the
--- trades. Sums of minutes are exact as market_bars is: volume by 15 digits a minute, notional by its eighth decimal.
+-- Bars of any length from 1 to 86,400 seconds (a day), aligned to 1970-01-01 00:00 UTC, so that minutes, hours and days are UTC. Returns all
+-- bars that begin at or after `since` and before `until`, each complete; an interval without trades has no bar. Every trade counts once, and
+-- corrections are applied, as in market_bars: bars of whole minutes are summed from the roll-up where it is fresh, all others from the
+-- trades. Sums are as exact as in market_bars: volume to 15 digits per minute, notional to eight decimals.
 CREATE VIEW IF NOT EXISTS market_interval_bars AS
 SELECT
     toDateTime(intDiv(toUnixTimestamp(piece), {seconds:UInt32}) * {seconds:UInt32}, 'UTC') AS time,
@@ -15,7 +15,7 @@ SELECT
     sum(count) AS trades
 FROM
 (
-    -- Equal scalars are evaluated once, before either half reads: both see the same buckets.
+    -- Equal scalar subqueries are evaluated once, before the union reads, so both halves use the same buckets.
     WITH (SELECT groupArray(bucket) FROM market_rollup_state FINAL WHERE rollup = 'bars' AND computed_at <= inserted_at + INTERVAL 10 SECOND) AS stale
     SELECT
         minute AS piece,
@@ -34,7 +34,7 @@ FROM
         AND trades > 0
         AND toStartOfFiveMinutes(minute) NOT IN arraySort(stale)
     UNION ALL
-    -- By minute where the other half is by minute, else by bar.
+    -- Per minute if the bars are whole minutes, like the other half; otherwise per bar.
     WITH (SELECT groupArray(bucket) FROM market_rollup_state FINAL WHERE rollup = 'bars' AND computed_at <= inserted_at + INTERVAL 10 SECOND) AS stale
     SELECT
         toDateTime(intDiv(toUnixTimestamp(timestamp), if({seconds:UInt32} % 60 = 0, 60, {seconds:UInt32}) AS length) * length, 'UTC') AS piece,

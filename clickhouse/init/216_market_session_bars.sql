@@ -1,12 +1,12 @@
--- Bars of any length from 1 second to a day, in the sessions of US exchanges: days are New York's, and bars are counted from 09:30 there,
--- forward and back, so that bars of an hour begin at 08:30, 09:30, 10:30; the first of a day begins at midnight, however short that makes
--- it. A bar lasts its seconds on the clock that never jumps: a day has 23 or 25 hours where New York changes to or from summer time, and
--- no bar mixes the hour that comes twice. A bar of 86,400 is the day from midnight to midnight. `hours`: 'all', or 'regular' for trades from
--- 09:30 to before 16:00 alone; holidays and early closes are not known here. Added up as in
--- market_interval_bars by minute or else by second: all bars that begin from `since` to before `until`, each whole.
+-- Bars of any length from 1 second to a day, aligned to the sessions of US exchanges: days are New York days, and bars are aligned to 09:30
+-- New York time in both directions, so that hourly bars begin at 08:30, 09:30, 10:30. The first bar of a day begins at midnight and may be
+-- shorter. Bar lengths are elapsed time: when New York changes to or from daylight saving time, a day has 23 or 25 hours, and the repeated
+-- hour gets separate bars. Bars of 86,400 seconds are whole days, from midnight to midnight. `hours` is 'all', or 'regular' for trades from
+-- 09:30 to before 16:00 only; holidays and early closes are not taken into account. Summed as in market_interval_bars, per minute or else
+-- per second. Returns all bars that begin at or after `since` and before `until`, each complete.
 CREATE VIEW IF NOT EXISTS market_session_bars AS
 SELECT
-    -- New York's date, and where the bar begins, in UTC.
+    -- The New York date, and the start of the bar in UTC.
     toDate(midnight) AS day,
     toDateTime(if({seconds:UInt32} = 86400, midnight, greatest(midnight, piece - positiveModulo(elapsed, {seconds:UInt32}))), 'UTC') AS time,
     argMin(first, piece) AS open,
@@ -22,7 +22,7 @@ FROM
     SELECT
         toDateTime(begun, 'America/New_York') AS piece,
         toStartOfDay(piece) AS midnight,
-        -- 09:30 is 34,200 seconds after midnight, less or more what the clock jumped since.
+        -- 09:30 is 34,200 seconds after midnight, corrected for a clock change since midnight.
         midnight + 34200 + timezoneOffset(midnight) - timezoneOffset(midnight + 34200) AS opening,
         toInt64(toUnixTimestamp(piece)) - toInt64(toUnixTimestamp(opening)) AS elapsed,
         first,
@@ -34,9 +34,9 @@ FROM
         count
     FROM
     (
-        -- The halves of market_interval_bars, of minutes or else of seconds: a view inside this one takes twice as long to plan. The longest
-        -- day has an hour more.
-        -- Equal scalars are evaluated once, before either half reads: both see the same buckets.
+        -- The two halves of market_interval_bars, per minute or else per second, repeated here because a nested view takes twice as long to
+        -- plan. 3,600 covers the longest day, which has an hour more.
+        -- Equal scalar subqueries are evaluated once, before the union reads, so both halves use the same buckets.
         WITH (SELECT groupArray(bucket) FROM market_rollup_state FINAL WHERE rollup = 'bars' AND computed_at <= inserted_at + INTERVAL 10 SECOND) AS stale
         SELECT
             minute AS begun,

@@ -1,5 +1,5 @@
--- As market_bars_refresh; two and a half hours' worth a run, a year of sessions in an hour. However many rows that is, it groups on disk
--- beyond 64 MiB.
+-- Like market_bars_refresh, with two and a half hours of data per run: a year of sessions takes an hour. Grouping spills to disk beyond
+-- 64 MiB.
 CREATE MATERIALIZED VIEW IF NOT EXISTS market_book_refresh REFRESH EVERY 5 SECOND APPEND TO market_book_1m AS
 WITH (SELECT groupArray(bucket) FROM market_rollup_due(rollup = 'book', buckets = 30)) AS taken
 SELECT

@@ -1,11 +1,11 @@
--- The book of a symbol at a moment, one row per price, level 0 = best. `since` is where its session began: what happened before
--- it is ignored, and so is what a `clear` emptied.
+-- The book of a symbol at a moment: one row per side and price, level 0 is the best. `since` is the start of the session: events before it
+-- are ignored, as are events before a `clear`.
 CREATE VIEW IF NOT EXISTS market_book AS
 SELECT
     side,
     toUInt32(row_number() OVER (PARTITION BY side ORDER BY if(side = 'bid', -entry.1, entry.1)) - 1) AS level,
     entry.1 AS price,
-    -- Added up as in market_bars.
+    -- Summed as in market_bars.
     toFloat64(sum(toDecimal128(toString(entry.2), 8))) AS size,
     sum(greatest(entry.3, 1)) AS orders
 FROM
@@ -13,8 +13,8 @@ FROM
     SELECT side, (argMax(price, position), argMax(size, position), argMax(order_count, position)) AS entry
     FROM
     (
-        -- A delete by level takes away the entry of the last event that put something there. Only a symbol that has such deletes pays for
-        -- the look at all of its events.
+        -- A delete_level removes the entry that was last inserted or updated at its level. Only symbols with such events pay for the scan
+        -- of all their events.
         SELECT
             side,
             target.1 AS entry_order,
@@ -50,7 +50,7 @@ FROM
         )
         WHERE operation = 'delete_level' AND placed > 0
         UNION ALL
-        -- Equal scalars are evaluated once, before either half reads: both see the same buckets.
+        -- Equal scalar subqueries are evaluated once, before the union reads, so both halves use the same buckets.
         WITH (SELECT groupArray(bucket) FROM market_rollup_state FINAL WHERE rollup = 'book' AND computed_at <= inserted_at + INTERVAL 10 SECOND) AS stale
         SELECT side, entry_order, entry_maker, entry_price, position, operation, price, size, order_count
         FROM market_book_1m

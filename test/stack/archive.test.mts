@@ -228,7 +228,7 @@ guards('drops nothing on No, and drops what it named on the confirmation word', 
     no.screen,
     /20260105 {2}2 rows {2}2026-01-05\s+20260106 {2}1 rows {2}2026-01-06\s+This drops 3 archived rows of market_l2\./,
   )
-  assert.match(no.screen, /Declined: the files stay, and nothing was dropped/)
+  assert.match(no.screen, /Declined: nothing was dropped, and the archived files are kept/)
   assert.equal(await held('market_l2'), ALL)
   const yes = await runOnTerminal('archive.mts', args, env, { question: /Type "drop"/, keys: 'drop\r' })
   assert.is(yes.exitCode, 0, yes.screen)

@@ -225,7 +225,7 @@ rebuild('copies again only what changed between two runs', async () => {
   await server.run("ALTER TABLE market_l2 DROP PARTITION ID '20260110'")
   const { exitCode, stdout, stderr } = await server.rebuild('market_l2')
   assert.is(exitCode, 0, stdout)
-  assert.match(stderr, 'rows to copy, beside 32 partitions that are copied')
+  assert.match(stderr, 'rows to copy, 32 partitions already copied')
   assert.match(stderr, `market_l2: 1,400 rows to copy`)
   await expectRebuilt(server, await contents(server, await oldOf(server)), 'changed')
 
@@ -255,11 +255,11 @@ rebuild('keeps what it has copied when rows arrive in the meantime', async () =>
   ])
   assert.is(first.exitCode, 1)
   assert.equal(findingsOf(first), [
-    ['market_l2', `rows that arrived during the copy, or changed; 32 of ${DAYS} partitions are copied as they are now`],
+    ['market_l2', `rows that arrived or changed during the copy; 32 of ${DAYS} partitions are copied and current`],
   ])
   const expected = await contents(server)
   const { exitCode, stderr } = await server.rebuild('market_l2')
-  assert.equal([exitCode, stderr.includes('beside 32 partitions that are copied')], [0, true], stderr)
+  assert.equal([exitCode, stderr.includes('32 partitions already copied')], [0, true], stderr)
   await expectRebuilt(server, expected, 'arrived')
 })
 
@@ -269,7 +269,7 @@ rebuild('starts over when the table was altered between two runs', async () => {
   await server.run('ALTER TABLE market_l2 ADD COLUMN more UInt8 DEFAULT 3')
   const { exitCode, stdout, stderr } = await server.rebuild('market_l2')
   assert.is(exitCode, 0, stdout)
-  assert.match(stderr, 'from the start')
+  assert.match(stderr, 'starting over')
   assert.equal(await server.rows('SELECT sum(more) FROM market_l2'), [[String(3 * DAYS * 200)]])
   await expectRebuilt(server, await contents(server), 'anew')
 })
@@ -301,7 +301,7 @@ rebuild('turns hundreds of daily partitions into months, and estimates the cost'
   assert.is(exitCode, 0, stdout)
   assert.match(
     stderr,
-    /market_ticks: 6,000 rows to copy\nabout \d+ s, and \d+ MiB of [\d,]+ MiB of free disk, by a sample of 6,000 rows/,
+    /market_ticks: 6,000 rows to copy\nabout \d+ s, and \d+ MiB of [\d,]+ MiB free disk space, estimated from 6,000 rows/,
   )
   assert.equal(await server.rows('SELECT count(), sum(size), uniqExact(toYYYYMM(timestamp)) FROM market_ticks'), [
     ['6000', 17_997_000, '5'],
@@ -324,7 +324,7 @@ rebuild('copies millions of rows of one partition within the default memory limi
   await server.run('EXCHANGE TABLES older AND market_l1')
   const { exitCode, stdout, stderr } = await server.rebuild('market_l1')
   assert.is(exitCode, 0, stdout)
-  assert.match(stderr, 'by a sample of 500,000 rows')
+  assert.match(stderr, 'estimated from 500,000 rows')
   assert.equal(await server.rows('SELECT count(), uniqExact(tick_id) FROM market_l1'), [['8000000', '8000000']])
 })
 
@@ -360,7 +360,7 @@ mounts('makes nothing where the disk is too small, and says by how much', async 
     assert.is(refused.exitCode, 1, refused.stdout)
     const [finding] = JSON.parse(refused.stdout).findings
     assert.equal([finding.code, finding.subject], ['SCHEMA_REBUILD', 'market_l2'])
-    assert.match(`${finding.found}, ${finding.expected}`, /^[\d,]+ MiB of free disk, [\d,]+ MiB for its copy$/)
+    assert.match(`${finding.found}, ${finding.expected}`, /^[\d,]+ MiB of free disk space, [\d,]+ MiB for its copy$/)
     assert.equal([await tablesOf(small), await contents(small)], [['market_l2'], expected])
   } finally {
     await small.stop()

@@ -202,7 +202,7 @@ rowsOf('that a new view would lack are reported, with the statement for each sha
   const finding = await fillView(first, settings, view, 60_000)
   assert.equal(
     [finding?.code, finding?.found],
-    ['SCHEMA_NOT_FILLED', '2000 rows of before it on the shards, which have not passed it'],
+    ['SCHEMA_NOT_FILLED', '2000 existing rows on the shards that the view has not processed'],
   )
   const [insert = '', unmark = ''] =
     /^on one server of each shard: (.*); then: (.*)$/s.exec(finding?.hint ?? '')?.slice(1) ?? []

@@ -190,13 +190,13 @@ retention('deletes rows only with consent, keeps all at 0 again', async () => {
   const dry = await applyWith(days, '--dry-run')
   assert.match(
     dry.stdout,
-    /market_ticks +retention: for ever → toDateTime\(timestamp\) \+ toIntervalDay\(30\) \(deletes 1 rows/,
+    /market_ticks +retention: forever → toDateTime\(timestamp\) \+ toIntervalDay\(30\) \(deletes 1 older rows/,
   )
   const refused = await applyWith(days, '--json')
   assert.equal([refused.exitCode, codes(refused)], [1, ['SCHEMA_DELETES_ROWS']])
   // The one that deletes nothing is done.
   assert.equal(JSON.parse(refused.stdout).done, [
-    'change market_l1: retention: for ever → toDateTime(timestamp) + toIntervalDay(30)',
+    'change market_l1: retention: forever → toDateTime(timestamp) + toIntervalDay(30)',
   ])
   const count = async () => (await rows('SELECT count() FROM DB.market_ticks'))[0]?.[0]
   assert.is(await count(), 2)
@@ -310,7 +310,7 @@ rebuilding('refuses a table that needs none, and one that writers change in the 
     writer(),
   ])
   assert.equal([refused.exitCode, codes(refused)], [1, ['SCHEMA_REBUILD']])
-  assert.match(refused.stdout, 'that arrived during the copy')
+  assert.match(refused.stdout, 'that arrived or changed during the copy')
   assert.equal(
     await rows("SELECT count() FROM system.tables WHERE database = {database:String} AND name LIKE 'market_metrics_%'"),
     [[0]],
@@ -389,7 +389,7 @@ rebuilding('keeps columns that only the live table has, and refuses if it cannot
   const { exitCode, stdout } = await apply('--rebuild', 'market_metrics', '--json')
   const { findings } = JSON.parse(stdout)
   assert.equal([exitCode, findings[0].code, findings.length], [1, 'SCHEMA_REBUILD', 1])
-  assert.match(findings[0].found, /^columns of your own that the new table cannot have: wide \(/)
+  assert.match(findings[0].found, /^custom columns that the new table cannot have: wide \(/)
   assert.equal(
     await rows("SELECT name FROM system.tables WHERE database = {database:String} AND name LIKE '%rebuilt'"),
     [],
@@ -432,7 +432,7 @@ filling('are completed by the next run when filling failed', async () => {
   const open = await apply('--check', '--json')
   assert.equal(
     JSON.parse(open.stdout).findings.map(({ code, subject }: Record<string, string>) => [code, subject]),
-    [['SCHEMA_DRIFT', 'market_l1_latest_insert rows of before it']],
+    [['SCHEMA_DRIFT', 'market_l1_latest_insert backfill']],
   )
   await run('ALTER TABLE DB.market_l1_latest DROP CONSTRAINT none')
   const finished = await apply('--json')
@@ -465,7 +465,7 @@ filling('survive the deadline of a statement, and are completed after a kill -9'
   assert.equal([killed.exitCode, await killing], [null, true])
   const { exitCode, stdout } = await apply('--timeout', '2', '--json')
   assert.is(exitCode, 0, stdout)
-  assert.equal(JSON.parse(stdout).done, ['change market_l1_latest_insert: rows of before it: not all passed on → all'])
+  assert.equal(JSON.parse(stdout).done, ['change market_l1_latest_insert: backfill: incomplete → complete'])
   assert.equal(await rows('SELECT count() FROM DB.market_l1_latest FINAL'), [[6]])
 })
 

@@ -31,17 +31,17 @@ async function ask(answer: (response: ServerResponse) => void): Promise<[number,
 }
 
 const UNREACHABLE = 'CLICKHOUSE_UNREACHABLE'
-const NOT_OURS = "answered what is not ClickHouse's protocol: HTTP"
+const NOT_OURS = 'a server that is not ClickHouse: HTTP'
 const ANSWERS: [string, (response: ServerResponse) => void, string][] = [
-  ['500 with text', (response) => response.writeHead(500).end('no'), `${NOT_OURS} 500 from a server without a name`],
+  ['500 with text', (response) => response.writeHead(500).end('no'), `${NOT_OURS} 500 from an unnamed server`],
   ['404', (response) => response.writeHead(404, { Server: 'nginx' }).end(), `${NOT_OURS} 404 from nginx`],
   [
     '302',
     (response) => response.writeHead(302, { Server: 'nginx', Location: '/' }).end(),
     `${NOT_OURS} 302 from nginx`,
   ],
-  ['an empty 200', (response) => response.end(), `${NOT_OURS} 200 from a server without a name`],
-  ['200 with HTML', (response) => response.end('<html>'), `${NOT_OURS} 200 from a server without a name`],
+  ['an empty 200', (response) => response.end(), `${NOT_OURS} 200 from an unnamed server`],
+  ['200 with HTML', (response) => response.end('<html>'), `${NOT_OURS} 200 from an unnamed server`],
   ['nothing', () => {}, 'timed out after 1 s'],
   ['a head without an end', (response) => response.writeHead(200, OURS).flushHeaders(), 'timed out after 1 s'],
   ['a connection that closes', (response) => response.destroy(), 'the connection was closed'],
@@ -83,7 +83,7 @@ for (const [what, answer, expected] of ANSWERS) {
     const [exitCode, code, found] = await ask(answer)
     assert.equal([exitCode, code], [3, UNREACHABLE], found)
     // Whichever bound comes first on this machine.
-    if (expected === '') assert.match(found, /^(answered more than 256 MiB|timed out after 1 s)$/)
+    if (expected === '') assert.match(found, /^(a response larger than 256 MiB|timed out after 1 s)$/)
     else assert.is(found, expected)
   })
 }

@@ -182,7 +182,7 @@ const cases: [title: string, found: string, what: string, statements: string[]][
   [
     'ends a retention',
     LIVE_TABLE.replace('SETTINGS', `TTL ${RETENTION} SETTINGS`),
-    `retention: ${RETENTION} → for ever`,
+    `retention: ${RETENTION} → forever`,
     alter('REMOVE TTL'),
   ],
 ]
@@ -218,7 +218,7 @@ planning('changes retention and recompression, which share a clause, independent
         ...alter(`MODIFY TTL ${RECOMPRESSION} SETTINGS materialize_ttl_after_modify = 0`),
         undefined,
       ],
-      [`retention: for ever → ${RETENTION}`, ...alter(`MODIFY TTL ${RETENTION}, ${RECOMPRESSION}`), RETENTION],
+      [`retention: forever → ${RETENTION}`, ...alter(`MODIFY TTL ${RETENTION}, ${RECOMPRESSION}`), RETENTION],
     ],
   )
   const [ended, ...more] = plan(recompressed, withTtl(LIVE_TABLE, RETENTION, RECOMPRESSION)).changes
@@ -283,7 +283,7 @@ planning('fills a view that was created and not filled, as its comment says, and
   assert.equal([change?.statements, change?.backfill?.query], [[], 'SELECT a FROM t'])
   assert.equal(
     schemaFindings(plan(INSERTED, commented(UNFILLED))).map(({ code, subject, found }) => [code, subject, found]),
-    [['SCHEMA_DRIFT', 'v rows of before it', 'not all passed on']],
+    [['SCHEMA_DRIFT', 'v backfill', 'incomplete']],
   )
   assert.equal(plan(INSERTED, commented('of somebody')), none)
 })
@@ -300,13 +300,13 @@ planning('replaces views: a materialized one without a gap', () => {
   ])
   assert.equal(
     plan(REFRESHED, LIVE_REFRESHED.replace('10 SECOND', '1 MINUTE')).changes[0]?.what,
-    'materialized view: its query and target',
+    'materialized view query and target',
   )
 })
 
 planning('lets a refresh run as the current user', () => {
   const [change] = plan(REFRESHED, LIVE_REFRESHED.replace('= me', '= them')).changes
-  assert.is(change?.what, 'materialized view: runs as them → me')
+  assert.is(change?.what, 'definer: them → me')
 })
 
 planning('reports every change as a finding and a line', () => {

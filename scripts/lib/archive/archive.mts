@@ -1,4 +1,4 @@
-/** Days of a market table as Parquet files, each proven; then, with consent, the partitions that they make up are dropped. */
+/** Archives days of a market table as verified Parquet files, then, with consent, drops the partitions that consist of these days. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { withClickHouse } from '../clickhouse/client.mts'
 import { refuseCluster } from '../clickhouse/cluster.mts'
@@ -8,14 +8,14 @@ import { error, type Finding, OpsError } from '../common/findings.mts'
 import { quoted } from '../common/shell-quote.mts'
 import { isS3 } from '../s3/address.mts'
 import type { Settings } from '../settings/settings.mts'
-import { damaged, dropProven, type Partition, partitionsIn, readOpen, tidyUp } from './drop.mts'
-import { type Entry, entryOf, readManifest, withFile } from './manifest.mts'
+import { damaged, dropVerified, type Partition, partitionsIn, readPartitionsSince, recover } from './drop.mts'
+import { type Entry, entryOf, explainFileErrors, readManifest } from './manifest.mts'
 import { insertFile, readBack, writeParquet } from './parquet.mts'
 import { openStore, type Store } from './store.mts'
 import {
   countPresent,
   type Day,
-  lackingIn,
+  missingIn,
   ofDay,
   readDays,
   readFingerprint,
@@ -25,27 +25,27 @@ import {
   withScratch,
 } from './table.mts'
 
-export interface ArchiveRequest {
+interface ArchiveRequest {
   table: TableName
   /** The first day that is not archived, UTC, as 2026-11-25. */
   before: string
-  /** As `placeOf` has it. */
+  /** An absolute path, or an S3 address without a trailing slash. */
   folder: string
   dryRun: boolean
   /** Deadline of each statement, and of each file. */
   timeoutMs: number
   log: (line: string) => void
-  /** Whether these partitions may be dropped; called only when there are any. */
+  /** Returns whether these partitions may be dropped. Called only if there are any. */
   mayDrop: (partitions: readonly Partition[]) => Promise<boolean>
 }
 
-export interface ArchivedDay {
+interface ArchivedDay {
   day: string
   rows: number
   file: string
-  /** Of the file; undefined while there is none. */
+  /** Size of the file; undefined if it does not exist. */
   bytes?: number
-  /** `proven` before, `written` by this run, `due` with --dry-run, `refused` by a finding. */
+  /** `proven`: verified by an earlier run; `written` by this run; `due` with --dry-run; `refused` because of a finding. */
   state: 'proven' | 'written' | 'due' | 'refused'
 }
 
@@ -57,12 +57,12 @@ export interface Archived {
   declined: boolean
 }
 
-/** Writes of a day until no row arrives meanwhile. */
-const TRIES = 3
+/** Attempts to write a day while rows keep arriving. */
+const ATTEMPTS = 3
 
 /**
- * Archives the days of a table before a day: those that the folder does not hold are written, read back and compared.
- * @throws {OpsError} exit code 3 when ClickHouse gives no answer, 2 on a cluster and for a table that is not there, 1 for trouble with a file
+ * Archives the days of a table before a given day: writes, reads back and verifies the days that the archive does not contain.
+ * @throws {OpsError} exit code 3 when ClickHouse does not answer, 2 on a cluster or for a missing table, 1 for a file error
  */
 export async function archiveTable(settings: Settings, request: ArchiveRequest): Promise<Archived> {
   refuseCluster(settings, 'archive')
@@ -73,22 +73,27 @@ export async function archiveTable(settings: Settings, request: ArchiveRequest):
     timeoutMs,
     async (client) => {
       const table = await readTable(client, request.table)
-      if (!dryRun) await tidyUp(client, table, log)
+      if (!dryRun) await recover(client, table, log)
       const all = await readDays(client, table, { where: `toDate(timestamp) < '${before}'` })
       const entries = await readManifest(store, table.name)
       const archived: Archived = { days: [], partitions: [], findings: [], declined: false }
       const work = { client, table, entries, store, request }
       for (const day of all) {
-        const half = store.halfOf(table.name, day.day)
-        archived.days.push(await withFile(half, () => archiveDay(work, day, archived.findings)))
+        const file = store.tempFileOf(table.name, day.day)
+        archived.days.push(await explainFileErrors(file, () => archiveDay(work, day, archived.findings)))
       }
       const safe = new Set(archived.days.filter(({ state }) => state !== 'refused').map(({ day }) => day))
-      const open = await readOpen(client, table, before)
-      const isWhole = ({ partition, days }: Partition) => !open.has(partition) && days.every(({ day }) => safe.has(day))
-      const whole = partitionsIn(all).filter(isWhole)
-      archived.partitions = whole.map((each) => ({ ...each, days: each.days.map(({ day }) => day), state: 'archived' }))
-      if (dryRun || whole.length === 0) return archived
-      if (await request.mayDrop(whole)) await dropAll(work, whole, archived)
+      const open = await readPartitionsSince(client, table, before)
+      const isComplete = ({ partition, days }: Partition) =>
+        !open.has(partition) && days.every(({ day }) => safe.has(day))
+      const complete = partitionsIn(all).filter(isComplete)
+      archived.partitions = complete.map((each) => ({
+        ...each,
+        days: each.days.map(({ day }) => day),
+        state: 'archived',
+      }))
+      if (dryRun || complete.length === 0) return archived
+      if (await request.mayDrop(complete)) await dropAll(work, complete, archived)
       else archived.declined = true
       return archived
     },
@@ -104,11 +109,7 @@ interface Work {
   request: ArchiveRequest
 }
 
-export const archiveCommand = ({
-  table,
-  before,
-  folder,
-}: Pick<ArchiveRequest, 'table' | 'before' | 'folder'>): string =>
+const archiveCommand = ({ table, before, folder }: ArchiveRequest): string =>
   `npm run archive -- --table ${table} --before ${before} --to ${quoted(folder)}`
 
 async function archiveDay(work: Work, now: Day, findings: Finding[]): Promise<ArchivedDay> {
@@ -125,15 +126,15 @@ async function archiveDay(work: Work, now: Day, findings: Finding[]): Promise<Ar
     const move = isS3(file) ? 'aws s3 mv' : 'mv'
     const hint = `${move} ${quoted(file)} ${quoted(`${file}.damaged`)}, then: ${archiveCommand(request)}`
     if (!entry) return refused(error('ARCHIVE_DAMAGED', file, damaged(hint)))
-    const same = JSON.stringify(entry.columns) === JSON.stringify(table.columns) && isEqual(entry, now)
-    if (same) return { day, rows, file, bytes: entry.bytes, state: 'proven' }
-    if (!(await holdsAll(work, entry))) {
-      const found = `${rows} rows, without some of the ${entry.rows} that are archived`
+    const isCurrent = JSON.stringify(entry.columns) === JSON.stringify(table.columns) && isEqual(entry, now)
+    if (isCurrent) return { day, rows, file, bytes: entry.bytes, state: 'proven' }
+    if (!(await hasAllRows(work, entry))) {
+      const found = `${rows} rows, which do not include all ${entry.rows} archived rows`
       const elsewhere = archiveCommand({ ...request, folder: `${request.folder}${isS3(request.folder) ? '/2' : '-2'}` })
       return refused(
         error('ARCHIVE_DIFFERS', `${table.name} ${day}`, {
           found,
-          hint: `these into a folder of their own: ${elsewhere}`,
+          hint: `archive them to another folder: ${elsewhere}`,
         }),
       )
     }
@@ -143,9 +144,9 @@ async function archiveDay(work: Work, now: Day, findings: Finding[]): Promise<Ar
   return { day, rows: written.rows, file, bytes: written.bytes, state: 'written' }
 }
 
-/** Whether the table still has every row of a file: only then may another take its place. */
-async function holdsAll({ client, table, store }: Work, entry: Entry): Promise<boolean> {
-  if (lackingIn(table, entry.columns).length > 0) return false
+/** Whether the table still has every row of a file, so that the file may be replaced. */
+async function hasAllRows({ client, table, store }: Work, entry: Entry): Promise<boolean> {
+  if (missingIn(table, entry.columns).length > 0) return false
   const all = await store.withFile(table.name, entry.day, (file, sha256) =>
     withScratch(client, table, 'in', async (scratch) => {
       if (sha256 !== entry.sha256) return false
@@ -157,39 +158,39 @@ async function holdsAll({ client, table, store }: Work, entry: Entry): Promise<b
 }
 
 async function writeDay({ client, table, entries, store, request }: Work, { day }: Day): Promise<Entry> {
-  const half = store.halfOf(table.name, day)
-  for (let run = 1; run <= TRIES; run++) {
+  const file = store.tempFileOf(table.name, day)
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     request.log(`${table.name} ${day}: writing ${table.name}/${day}.parquet`)
-    const written = await writeParquet(client, table, day, half)
-    const held = await readBack(client, half, table.columns)
+    const written = await writeParquet(client, table, day, file)
+    const stored = await readBack(client, file, table.columns)
     // Rows may have arrived while the file was written.
     const now = await readFingerprint(client, table, table.columns, { where: ofDay(day) })
-    if (!isEqual(held, now)) continue
+    if (!isEqual(stored, now)) continue
     const provenAt = new Date().toISOString()
-    const entry: Entry = { table: table.name, day, ...held, ...written, columns: table.columns, provenAt }
-    // First, so that an interruption leaves no file that nothing describes.
+    const entry: Entry = { table: table.name, day, ...stored, ...written, columns: table.columns, provenAt }
+    // Before publishing, so that an interruption cannot leave a file without an entry.
     await store.addLine(table.name, JSON.stringify(entry))
     entries.push(entry)
-    await store.keep(table.name, day, entry.sha256)
+    await store.publish(table.name, day, entry.sha256)
     return entry
   }
-  const found = `a file that differs from the table, ${TRIES} times: rows arrive, or what was written reads otherwise`
+  const found = `a file that differs from the table in each of ${ATTEMPTS} attempts: rows keep arriving, or the file does not read back as written`
   throw new OpsError(1, [error('ARCHIVE_PROOF', `${table.name} ${day}`, { found, hint: archiveCommand(request) })])
 }
 
-async function dropAll({ client, table, store, request }: Work, whole: readonly Partition[], archived: Archived) {
+async function dropAll({ client, table, store, request }: Work, complete: readonly Partition[], archived: Archived) {
   const end = deferEnd()
   try {
-    // As it is there: what is dropped needs its line.
+    // Read from the archive itself: a partition is dropped only if its entries are stored.
     const entries = await readManifest(store, table.name)
-    for (const [index, partition] of whole.entries()) {
+    for (const [index, partition] of complete.entries()) {
       if (end.asked()) break
       request.log(`${table.name}: dropping ${partition.partition}`)
       const options = { store, entries, hint: archiveCommand(request) }
-      const finding = await withFile(request.folder, () => dropProven(client, table, partition, options))
+      const finding = await explainFileErrors(request.folder, () => dropVerified(client, table, partition, options))
       if (finding) archived.findings.push(finding)
-      const kept = archived.partitions[index]
-      if (kept) kept.state = finding ? 'kept' : 'dropped'
+      const outcome = archived.partitions[index]
+      if (outcome) outcome.state = finding ? 'kept' : 'dropped'
     }
   } finally {
     end.resume()

@@ -1,4 +1,4 @@
-/** The manifest of an archived table: a line of JSON for every file that was proven. */
+/** The manifest of an archived table: one line of JSON for every verified file. */
 import path from 'node:path'
 import type { Column, Fingerprint } from '../clickhouse/fingerprint.mts'
 import { error, OpsError, reason } from '../common/findings.mts'
@@ -12,13 +12,13 @@ export interface Entry extends Fingerprint {
   columns: Column[]
   bytes: number
   sha256: string
-  /** When it was proven, UTC. */
+  /** When the file was verified, UTC. */
   provenAt: string
 }
 
 /**
- * The lines of a table's manifest, the oldest first. A day that was written again has more than one: that of its file has its SHA-256. A line that
- * an interruption cut short is none.
+ * Reads the entries of a table's manifest, oldest first. A day that was written repeatedly has several; the entry of the current file is the
+ * one with its SHA-256. Skips lines that an interruption truncated.
  * @throws {OpsError} exit code 2 when the file cannot be read
  */
 export async function readManifest(store: Store, table: TableName): Promise<Entry[]> {
@@ -27,7 +27,7 @@ export async function readManifest(store: Store, table: TableName): Promise<Entr
       const entry: unknown = JSON.parse(line)
       return isEntry(entry) && entry.table === table ? [entry] : []
     } catch {
-      // Cut short, or empty.
+      // A truncated or empty line.
       return []
     }
   })
@@ -49,23 +49,23 @@ function isEntry(value: unknown): value is Entry {
   )
 }
 
-/** The manifest's line of what a file of a day holds; undefined when the file is damaged or was written by somebody else. */
+/** Returns the entry that matches a file by day and SHA-256; undefined if the file is damaged or not part of this archive. */
 export const entryOf = (entries: readonly Entry[], day: string, sha256: string): Entry | undefined =>
   entries.findLast((entry) => entry.day === day && entry.sha256 === sha256)
 
-/** What `use` makes of a file; trouble with the file is a finding of its own. */
-export async function withFile<T>(file: string, use: () => Promise<T>): Promise<T> {
+/** Runs `action`, and turns file system and format errors into a finding about `file`. @throws {OpsError} exit code 1 */
+export async function explainFileErrors<T>(file: string, action: () => Promise<T>): Promise<T> {
   try {
-    return await use()
+    return await action()
   } catch (failure) {
     const { code, syscall } = failure as NodeJS.ErrnoException
-    const ofFile =
+    const isFileError =
       failure instanceof SyntaxError ||
       (code !== undefined &&
         ['open', 'read', 'write', 'rename', 'mkdir', 'fsync', 'fstat', 'scandir', 'unlink', 'ftruncate', 'rm'].includes(
           syscall ?? '',
         ))
-    if (!ofFile) throw failure
+    if (!isFileError) throw failure
     const hint = `df -h ${path.dirname(file)}; ls -l ${path.dirname(file)}`
     throw new OpsError(1, [error('ARCHIVE_FILE', file, { found: reason(failure), hint })], failure)
   }

@@ -1,4 +1,4 @@
-/** Days as Parquet files: from a table to a file, and from a file to the server, in pieces that fit its memory. */
+/** Writes days of a table to Parquet files and reads them back one row group at a time, which bounds the server's memory. */
 import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, open } from 'node:fs/promises'
 import path from 'node:path'
@@ -9,12 +9,12 @@ import { sqlText } from '../clickhouse/sql.mts'
 import { readRowGroups } from './row-groups.mts'
 import { ofDay, sum, type Table } from './table.mts'
 
-/** Rows of a row group: what ClickHouse holds in memory at once, in either direction. With 20 million rows 230 to 350 MB, see docs/archive.md. */
+/** Rows per row group, which ClickHouse holds in memory when it writes and reads: 230 to 350 MB for a day of 20 million rows, see docs/archive.md. */
 const GROUP_ROWS = 250_000
-/** Seconds without a question after which the server forgets a session, its greatest. */
+/** Seconds of inactivity after which the server closes a session; the server's maximum. */
 const SESSION_TIMEOUT_S = 3_600
 
-/** Writes a day to `file`, sorted by symbol and time, and returns when it is on disk. */
+/** Writes a day to `file`, sorted by symbol and time, and syncs it to disk. Returns its size and SHA-256. */
 export async function writeParquet(client: ClickHouseClient, table: Table, day: string, file: string) {
   await mkdir(path.dirname(file), { recursive: true })
   const handle = await open(file, 'w')
@@ -38,7 +38,7 @@ export async function writeParquet(client: ClickHouseClient, table: Table, day: 
   return { bytes, sha256: hash.digest('hex') }
 }
 
-/** What a file holds, as the server reads it. */
+/** Returns the fingerprint of a file's rows as ClickHouse reads them. */
 export async function readBack(
   client: ClickHouseClient,
   file: string,
@@ -48,17 +48,17 @@ export async function readBack(
     session_id: randomUUID(),
     clickhouse_settings: { session_timeout: SESSION_TIMEOUT_S } as unknown as ClickHouseSettings,
   }
-  const ask = (query: string) => client.command({ query, ...session })
-  await ask('CREATE TEMPORARY TABLE read_back (rows Float64, checksum String) ENGINE = Memory')
+  const run = (query: string) => client.command({ query, ...session })
+  await run('CREATE TEMPORARY TABLE read_back (rows Float64, checksum String) ENGINE = Memory')
   const into = `INSERT INTO read_back SELECT ${FINGERPRINT(columns)} FROM ${input(columns)} SETTINGS max_threads = 1 FORMAT Parquet`
   for (const group of await readRowGroups(file)) await insertStream(client, into, group.body(), session)
   const query = 'SELECT rows, checksum FROM read_back'
   const { data } = await (await client.query({ query, format: 'JSON', ...session })).json<Fingerprint>()
-  await ask('DROP TEMPORARY TABLE read_back')
+  await run('DROP TEMPORARY TABLE read_back')
   return sum(data)
 }
 
-/** Inserts the rows of a file into a scratch table, nothing of it left out as a repetition. */
+/** Inserts the rows of a file into a scratch table, without deduplication. */
 export async function insertFile(
   client: ClickHouseClient,
   file: string,

@@ -1,4 +1,4 @@
-/** What archive and restore say. */
+/** The output and flag checks of archive and restore. */
 import { usage } from '../command/flags.mts'
 import { count } from '../common/count.mts'
 import { configError, type Finding, reason } from '../common/findings.mts'
@@ -10,13 +10,13 @@ import type { RestoredDay } from './restore.mts'
 import { TABLES, type TableName } from './table.mts'
 
 const STATES = {
-  proven: 'proven before',
-  written: 'written and proven',
+  proven: 'already verified',
+  written: 'written and verified',
   due: 'would be written',
   refused: 'refused, see below',
 }
 
-/** A line a day. */
+/** Renders one line per day. */
 export function renderDays({ days }: Pick<Archived, 'days'>): string {
   const size = (bytes = 0) => `${(bytes / 1024 ** 2).toFixed(1)} MiB`
   const rows = days.map(({ day, rows, bytes, state }) => [
@@ -28,7 +28,7 @@ export function renderDays({ days }: Pick<Archived, 'days'>): string {
   return table(rows, { align: 'lrrl' })
 }
 
-/** What is shown and asked before partitions are dropped. */
+/** Renders the partitions to drop, above the question whether to drop them. */
 export function renderQuestion(name: TableName, partitions: readonly Partition[]): string {
   const lines = partitions.map(({ partition, days, rows }) => {
     const [first, last] = [days[0]?.day ?? '', days.at(-1)?.day ?? '']
@@ -39,7 +39,7 @@ export function renderQuestion(name: TableName, partitions: readonly Partition[]
 }
 
 const RESTORED = {
-  present: 'there already',
+  present: 'already present',
   restored: 'restored',
   due: 'would be restored',
   refused: 'refused, see below',
@@ -53,8 +53,8 @@ export function renderRestored(days: readonly RestoredDay[]): string {
 }
 
 /**
- * The flags that archive and restore have, checked; the folder as `placeOf` has it.
- * @throws {OpsError} exit code 2, naming each that is missing or wrong
+ * Checks the flags that archive and restore share. Returns `folder` as an absolute path, or an S3 address without a trailing slash.
+ * @throws {OpsError} exit code 2, naming each missing or invalid flag
  */
 export function checkFlags(
   command: string,
@@ -73,7 +73,7 @@ export function checkFlags(
   return { name: name as TableName, folder: placeOf(value) }
 }
 
-/** As `placeOf` has it. @throws {OpsError} exit code 2 for none, and for an address of anything but S3 */
+/** Checks a flag that names a folder, and returns it as {@link checkFlags} does. @throws {OpsError} exit code 2 if it is missing or invalid */
 export function checkFolder(command: string, flag: string, value = ''): string {
   const wrong = folderMistakes(command, flag, value)
   if (wrong.length > 0) throw configError(wrong)

@@ -1,4 +1,4 @@
-/** Brings archived days back: verified outside of the table, then in it at once. */
+/** Restores archived days: verifies them in a scratch table, then moves them into the market table at once. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { withClickHouse } from '../clickhouse/client.mts'
 import { refuseCluster } from '../clickhouse/cluster.mts'
@@ -8,14 +8,14 @@ import { quoted } from '../common/shell-quote.mts'
 import { DAY_MS } from '../common/time.mts'
 import { isS3 } from '../s3/address.mts'
 import type { Settings } from '../settings/settings.mts'
-import { damaged, tidyUp } from './drop.mts'
-import { type Entry, entryOf, readManifest, withFile } from './manifest.mts'
+import { damaged, recover } from './drop.mts'
+import { type Entry, entryOf, explainFileErrors, readManifest } from './manifest.mts'
 import { insertFile } from './parquet.mts'
 import { keepLatest, markStale } from './rollups.mts'
 import { openStore, type Store } from './store.mts'
 import {
   countPresent,
-  lackingIn,
+  missingIn,
   movePartition,
   ofDay,
   partitionsOf,
@@ -28,12 +28,12 @@ import {
 
 export interface RestoreRequest {
   table: TableName
-  /** As `placeOf` has it. */
+  /** An absolute path, or an S3 address without a trailing slash. */
   folder: string
-  /** UTC, as 2026-11-25; all that are archived for none. */
+  /** UTC, as 2026-11-25; empty for all archived days. */
   days: readonly string[]
   dryRun: boolean
-  /** Deadline of each statement, and of each piece of a file. */
+  /** Deadline of each statement, and of each row group of a file. */
   timeoutMs: number
   log: (line: string) => void
 }
@@ -41,7 +41,7 @@ export interface RestoreRequest {
 export interface RestoredDay {
   day: string
   rows: number
-  /** `present` before, `restored` by this run, `due` with --dry-run, `refused` by a finding. */
+  /** `present` before, `restored` by this run, `due` with --dry-run, `refused` because of a finding. */
   state: 'present' | 'restored' | 'due' | 'refused'
 }
 
@@ -53,8 +53,8 @@ const RETENTION = {
 } as const satisfies Record<TableName, keyof Settings>
 
 /**
- * Brings days back. A day that is there already stays as it is.
- * @throws {OpsError} exit code 3 when ClickHouse gives no answer, 2 on a cluster and for a folder or day that is not archived
+ * Restores archived days. Leaves days that are already present unchanged.
+ * @throws {OpsError} exit code 3 when ClickHouse does not answer, 2 on a cluster or for a folder or day that is not archived
  */
 export async function restoreDays(
   settings: Settings,
@@ -65,14 +65,14 @@ export async function restoreDays(
   const store = await openStore(settings, folder, timeoutMs)
   return withClickHouse(settings, timeoutMs, async (client) => {
     const entries = await readManifest(store, request.table)
-    const wanted = chosen(request, entries)
+    const wanted = selectDays(request, entries)
     const table = await readTable(client, request.table)
-    if (!dryRun) await tidyUp(client, table, log)
+    if (!dryRun) await recover(client, table, log)
     const findings: Finding[] = []
     const days: RestoredDay[] = []
     for (const day of wanted) {
       const work = { client, settings, table, entries, store, request }
-      const outcome = await withFile(store.halfOf(table.name, day), () => restoreDay(work, day))
+      const outcome = await explainFileErrors(store.tempFileOf(table.name, day), () => restoreDay(work, day))
       if ('severity' in outcome) findings.push(outcome)
       days.push('severity' in outcome ? { day, rows: 0, state: 'refused' } : outcome)
     }
@@ -80,7 +80,7 @@ export async function restoreDays(
   })
 }
 
-function chosen({ table, folder, days }: RestoreRequest, entries: readonly Entry[]): string[] {
+function selectDays({ table, folder, days }: RestoreRequest, entries: readonly Entry[]): string[] {
   const archived = [...new Set(entries.map(({ day }) => day))].sort()
   const hint = `${isS3(folder) ? 'aws s3 ls' : 'ls'} ${quoted(folder)}${isS3(folder) ? '/' : ''}`
   if (archived.length === 0) {
@@ -88,7 +88,7 @@ function chosen({ table, folder, days }: RestoreRequest, entries: readonly Entry
   }
   const unknown = days.filter((day) => !archived.includes(day))
   if (unknown.length > 0) {
-    const expected = `a day from ${archived[0]} to ${archived.at(-1)} that is archived`
+    const expected = `an archived day from ${archived[0]} to ${archived.at(-1)}`
     throw configError(
       unknown.map((day) => error('RESTORE_NOTHING', `--day ${day}`, { found: 'not archived', expected, hint })),
     )
@@ -113,7 +113,11 @@ async function restoreDay(work: Work, day: string): Promise<RestoredDay | Findin
   })
   return (
     outcome ??
-    error('RESTORE_DAMAGED', store.nameOf(table.name, day), damaged('take the file from another copy of the archive'))
+    error(
+      'RESTORE_DAMAGED',
+      store.nameOf(table.name, day),
+      damaged('restore the file from another copy of the archive'),
+    )
   )
 }
 
@@ -122,16 +126,16 @@ async function restoreFile(
   entry: Entry,
   file: string,
 ): Promise<RestoredDay | Finding> {
-  const objection = unfit(settings, table, entry)
-  if (objection) return objection
+  const obstacle = findObstacle(settings, table, entry)
+  if (obstacle) return obstacle
   const { day, rows, columns } = entry
-  const held = await readFingerprint(client, table, columns, { where: ofDay(day) })
+  const stored = await readFingerprint(client, table, columns, { where: ofDay(day) })
   const present = async (): Promise<RestoredDay> => {
-    // An interrupted run may not have come to this.
+    // An interrupted run may have moved the rows without marking them.
     if (!dryRun) await markStale(client, table.name, [day])
     return { day, rows, state: 'present' }
   }
-  if (isEqual(held, entry)) return present()
+  if (isEqual(stored, entry)) return present()
   if (dryRun) return { day, rows, state: 'due' }
   log(`${table.name} ${day}: restoring ${rows} rows`)
   return withScratch(client, table, 'in', async (scratch) => {
@@ -142,16 +146,16 @@ async function restoreFile(
       const found = `${inserted.rows} rows that differ from the ${rows} archived ones`
       return error('RESTORE_PROOF', subject, {
         found,
-        hint: `nothing was changed; look at ${quoted(store.nameOf(table.name, day))}`,
+        hint: `nothing was changed; inspect ${quoted(store.nameOf(table.name, day))}`,
       })
     }
-    // Looked at again: reading the file took its time.
+    // Read again, because rows may have arrived while the file was inserted.
     const now = await readFingerprint(client, table, columns, { where: ofDay(day) })
     const common = now.rows === 0 ? 0 : await countPresent(client, table, columns, scratch, day)
     if (common === rows) return present()
     if (common > 0) {
-      const found = `${common} of the ${rows} archived rows, beside others`
-      const hint = `delete them, then restore: DELETE FROM ${table.name} WHERE ${ofDay(day)}`
+      const found = `only ${common} of the ${rows} archived rows`
+      const hint = `delete the rows of the day, then restore: DELETE FROM ${table.name} WHERE ${ofDay(day)}`
       return error('RESTORE_PARTLY', subject, { found, hint })
     }
     await keepLatest(client, table.name, scratch)
@@ -162,12 +166,12 @@ async function restoreFile(
   })
 }
 
-/** Why the table cannot take a day in: its columns, or a retention that would delete it again. */
-function unfit(settings: Settings, table: Table, { day, columns }: Entry): Finding | undefined {
+/** Returns the finding for a day that the table cannot hold: missing columns, or a retention that would delete it again. */
+function findObstacle(settings: Settings, table: Table, { day, columns }: Entry): Finding | undefined {
   const subject = `${table.name} ${day}`
-  const gone = lackingIn(table, columns)
-  if (gone.length > 0) {
-    const found = `archived columns that the table does not have: ${gone.map(({ name, type }) => `${name} ${type}`).join(', ')}`
+  const missing = missingIn(table, columns)
+  if (missing.length > 0) {
+    const found = `archived columns that the table does not have: ${missing.map(({ name, type }) => `${name} ${type}`).join(', ')}`
     return error('RESTORE_COLUMNS', subject, { found, hint: 'npm run schema -- --dry-run' })
   }
   const retention = settings[RETENTION[table.name]]

@@ -1,15 +1,15 @@
-/** Keeps the roll-ups right while rows leave a market table and come back. */
+/** Keeps the roll-ups correct while rows are archived and restored. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows } from '../clickhouse/client.mts'
 import type { TableName } from './table.mts'
 
 const ROLLUP: Partial<Record<TableName, 'bars' | 'book'>> = { market_ticks: 'bars', market_l2: 'book' }
 
-const among = (days: readonly string[]) => days.map((day) => `'${day}'`).join(', ')
+const list = (days: readonly string[]) => days.map((day) => `'${day}'`).join(', ')
 
 /**
- * Whether the bars of these days are all rolled up: bars stay when their trades go, so they must be there before. Books go with their events, as
- * with a retention: without these a book is right at the end of a minute only.
+ * Whether the bars of these days are rolled up. Bars outlive their trades, so they must be complete before the trades are dropped. Books are
+ * deleted with their events, as by a retention, because without events a book is exact only at the end of a minute.
  */
 export async function isRolledUp(
   client: ClickHouseClient,
@@ -20,30 +20,30 @@ export async function isRolledUp(
   const stale = await readRows(
     client,
     `SELECT bucket FROM market_rollup_state FINAL
-     WHERE rollup = 'bars' AND toDate(bucket) IN (${among(days)}) AND computed_at <= inserted_at + INTERVAL 10 SECOND LIMIT 1`,
+     WHERE rollup = 'bars' AND toDate(bucket) IN (${list(days)}) AND computed_at <= inserted_at + INTERVAL 10 SECOND LIMIT 1`,
   )
   return stale.length === 0
 }
 
-/** Has the minutes of these days, as the table holds them now, rolled up again; until then the views read the rows. */
+/** Marks the roll-ups of these days as stale, so that they are computed again. Until then, the views read the rows themselves. */
 export async function markStale(client: ClickHouseClient, table: TableName, days: readonly string[]): Promise<void> {
   const rollup = ROLLUP[table]
   if (rollup === undefined) return
   await client.command({
     query: `INSERT INTO market_rollup_state (rollup, bucket, inserted_at)
             SELECT DISTINCT '${rollup}', toStartOfFiveMinutes(timestamp), now64(6, 'UTC') FROM ${table}
-            WHERE toDate(timestamp) IN (${among(days)})`,
+            WHERE toDate(timestamp) IN (${list(days)})`,
   })
 }
 
-/** Deletes what is rolled up of books of these days. */
-export async function forgetBooks(client: ClickHouseClient, table: TableName, days: readonly string[]): Promise<void> {
+/** Deletes the rolled-up books of these days. */
+export async function deleteBooks(client: ClickHouseClient, table: TableName, days: readonly string[]): Promise<void> {
   if (ROLLUP[table] !== 'book') return
-  const query = `DELETE FROM market_book_1m WHERE toDate(minute) IN (${among(days)})`
+  const query = `DELETE FROM market_book_1m WHERE toDate(minute) IN (${list(days)})`
   await client.command({ query, clickhouse_settings: { lightweight_deletes_sync: '2' } })
 }
 
-/** Passes the quotes of `from` through the view that keeps the latest of each symbol. Older ones than it has change nothing. */
+/** Updates market_l1_latest with the quotes of `from`. Quotes older than the stored ones change nothing. */
 export async function keepLatest(client: ClickHouseClient, table: TableName, from: string): Promise<void> {
   if (table !== 'market_l1') return
   const view = 'market_l1_latest_insert'

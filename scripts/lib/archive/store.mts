@@ -1,4 +1,4 @@
-/** Where an archive is: a folder of this machine, or below a prefix of a bucket. The files and the manifest are the same in both. */
+/** Stores an archive in a local folder or under a prefix of an S3 bucket, with the same files and manifest in both. */
 import { createHash } from 'node:crypto'
 import { createReadStream, existsSync } from 'node:fs'
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
@@ -10,36 +10,40 @@ import type { Settings } from '../settings/settings.mts'
 import type { TableName } from './table.mts'
 
 export interface Store {
-  /** The file of a day, as findings name it. */
+  /** Returns the file of a day, as findings name it. */
   nameOf: (table: TableName, day: string) => string
-  /** A file of this machine, for what becomes the file of a day. */
-  halfOf: (table: TableName, day: string) => string
-  /** Gives that file its name, and returns when it is there, whole. */
-  keep: (table: TableName, day: string, sha256: string) => Promise<void>
-  /** Undefined when there is no file of the day. */
+  /** Returns the local temporary file to which a day is written before it is published. */
+  tempFileOf: (table: TableName, day: string) => string
+  /** Makes the temporary file the file of the day. Resolves when it is stored durably. */
+  publish: (table: TableName, day: string, sha256: string) => Promise<void>
+  /** Returns the SHA-256 of the file of a day; undefined if there is none. */
   sha256: (table: TableName, day: string) => Promise<string | undefined>
-  /** What `use` makes of the file of a day, on this machine meanwhile; undefined when there is none. */
+  /** Runs `use` with a local copy of the file of a day. Returns its result; undefined if there is no file. */
   withFile: <T>(
     table: TableName,
     day: string,
     use: (file: string, sha256: string) => Promise<T>,
   ) => Promise<T | undefined>
-  /** Empty when there is none. */
+  /** Returns the text of the manifest; empty if there is none. */
   readManifest: (table: TableName) => Promise<string>
-  /** Adds a line to the manifest, and returns when it is there. */
+  /** Appends a line to the manifest. Resolves when it is stored durably. */
   addLine: (table: TableName, line: string) => Promise<void>
 }
 
-/** Of a manifest in a bucket. */
-const MAX_BYTES = 256 * 1024 ** 2
+/** Maximum size of a manifest in a bucket. */
+const MAX_MANIFEST_BYTES = 256 * 1024 ** 2
 
 /**
- * @param place as `placeOf` has it
- * @throws {OpsError} exit code 2 for an address of S3 without the settings that it needs
+ * @param location an absolute path, or an S3 address without a trailing slash
+ * @throws {OpsError} exit code 2 for an S3 address without the settings that it needs
  */
-export async function openStore(settings: Settings, place: string, timeoutMs: number): Promise<Store> {
-  if (!isS3(place)) return inFolder(place)
-  return inBucket(place, await openBucket(settings, place, timeoutMs), path.join(settings.EMBEDDED_DATA_DIR, 'archive'))
+export async function openStore(settings: Settings, location: string, timeoutMs: number): Promise<Store> {
+  if (!isS3(location)) return inFolder(location)
+  return inBucket(
+    location,
+    await openBucket(settings, location, timeoutMs),
+    path.join(settings.EMBEDDED_DATA_DIR, 'archive'),
+  )
 }
 
 const fileOf = (folder: string, table: TableName, day: string): string => path.join(folder, table, `${day}.parquet`)
@@ -53,8 +57,8 @@ function inFolder(folder: string): Store {
   }
   return {
     nameOf,
-    halfOf: (table, day) => `${nameOf(table, day)}.tmp`,
-    keep: (table, day) => nameFile(`${nameOf(table, day)}.tmp`, nameOf(table, day)),
+    tempFileOf: (table, day) => `${nameOf(table, day)}.tmp`,
+    publish: (table, day) => nameFile(`${nameOf(table, day)}.tmp`, nameOf(table, day)),
     sha256,
     withFile: async (table, day, use) => {
       const found = await sha256(table, day)
@@ -76,8 +80,8 @@ function inFolder(folder: string): Store {
         const { size } = await handle.stat()
         const last = Buffer.alloc(1)
         if (size > 0) await handle.read(last, 0, 1, size - 1)
-        const cut = size > 0 && last.toString() !== '\n'
-        await handle.appendFile(`${cut ? '\n' : ''}${line}\n`)
+        const isTruncated = size > 0 && last.toString() !== '\n'
+        await handle.appendFile(`${isTruncated ? '\n' : ''}${line}\n`)
         await handle.sync()
       } finally {
         await handle.close()
@@ -86,30 +90,30 @@ function inFolder(folder: string): Store {
   }
 }
 
-/** `folder`: of this machine, for one file at a time. */
+/** @param folder the local folder for temporary files, one at a time */
 function inBucket(address: string, bucket: Bucket, folder: string): Store {
   const keyOf = (table: TableName, day: string) => `${table}/${day}.parquet`
-  const halfOf = (table: TableName, day: string) => fileOf(folder, table, day)
+  const tempFileOf = (table: TableName, day: string) => fileOf(folder, table, day)
   const manifestOf = (table: TableName) => `${table}/manifest.jsonl`
-  const readManifest = async (table: TableName) => (await bucket.read(manifestOf(table), MAX_BYTES)) ?? ''
+  const readManifest = async (table: TableName) => (await bucket.read(manifestOf(table), MAX_MANIFEST_BYTES)) ?? ''
   const nameOf = (table: TableName, day: string) => `${address}/${keyOf(table, day)}`
   return {
     nameOf,
-    halfOf,
-    keep: async (table, day, sha256) => {
-      const half = halfOf(table, day)
-      await bucket.send(half, keyOf(table, day))
+    tempFileOf,
+    publish: async (table, day, sha256) => {
+      const file = tempFileOf(table, day)
+      await bucket.send(file, keyOf(table, day))
       if ((await bucket.sha256(keyOf(table, day))) !== sha256) {
         const hint = 'nothing was dropped; run it again'
         throw new OpsError(1, [
-          error('ARCHIVE_PROOF', nameOf(table, day), { found: 'other bytes than were sent', hint }),
+          error('ARCHIVE_PROOF', nameOf(table, day), { found: 'content that differs from what was sent', hint }),
         ])
       }
-      await rm(half)
+      await rm(file)
     },
     sha256: (table, day) => bucket.sha256(keyOf(table, day)),
     withFile: async (table, day, use) => {
-      const file = halfOf(table, day)
+      const file = tempFileOf(table, day)
       await mkdir(path.dirname(file), { recursive: true })
       try {
         const sha256 = await bucket.fetch(keyOf(table, day), file)
@@ -120,13 +124,13 @@ function inBucket(address: string, bucket: Bucket, folder: string): Store {
     },
     readManifest,
     addLine: async (table, line) => {
-      // An object is replaced as a whole: no line is ever cut.
+      // An object is replaced atomically, so no line is ever truncated.
       await bucket.write(manifestOf(table), `${await readManifest(table)}${line}\n`)
     },
   }
 }
 
-/** Gives a finished file its name, and returns when that is on disk. */
+/** Renames a finished file and syncs the folder to disk. */
 export async function nameFile(from: string, to: string): Promise<void> {
   await rename(from, to)
   const folder = await open(path.dirname(to))

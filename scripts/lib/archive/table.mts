@@ -1,18 +1,18 @@
-/** What a market table holds of each day, and the scratch tables beside it. */
+/** Reads the days and partitions of a market table, and manages its scratch tables. */
 import { randomBytes } from 'node:crypto'
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows } from '../clickhouse/client.mts'
 import { type Column, FINGERPRINT, type Fingerprint, hash } from '../clickhouse/fingerprint.mts'
 import { configError, error } from '../common/findings.mts'
 
-/** The tables that hold what was written; all others follow from these. */
+/** The tables with source data; all others are derived from these. */
 export const TABLES = ['market_ticks', 'market_l1', 'market_l2', 'market_metrics'] as const
 export type TableName = (typeof TABLES)[number]
 
 export interface Table {
   name: TableName
   columns: Column[]
-  /** `FINAL` where a repeated row counts once. */
+  /** `FINAL` for engines that count duplicate rows once. */
   final: 'FINAL' | ''
 }
 
@@ -21,7 +21,7 @@ export function sum(all: readonly Fingerprint[]): Fingerprint {
   return { rows: all.reduce((total, { rows }) => total + rows, 0), checksum: checksum.toString() }
 }
 
-/** @throws {OpsError} exit code 2 for a table that is not there */
+/** @throws {OpsError} exit code 2 if the table does not exist */
 export async function readTable(client: ClickHouseClient, name: TableName): Promise<Table> {
   const columns = await readRows<Column>(
     client,
@@ -38,9 +38,9 @@ export async function readTable(client: ClickHouseClient, name: TableName): Prom
   return { name, columns, final: engine.engine.startsWith('Replacing') ? 'FINAL' : '' }
 }
 
-/** Those of archived columns that the table does not have, by name and type. */
-export const lackingIn = ({ columns: own }: Table, columns: readonly Column[]): Column[] =>
-  columns.filter(({ name, type }) => !own.some((each) => each.name === name && each.type === type))
+/** Returns the archived columns that the table does not have with that name and type. */
+export const missingIn = ({ columns: present }: Table, columns: readonly Column[]): Column[] =>
+  columns.filter(({ name, type }) => !present.some((each) => each.name === name && each.type === type))
 
 export interface Day extends Fingerprint {
   /** UTC, as 2026-11-25. */
@@ -48,7 +48,7 @@ export interface Day extends Fingerprint {
   partition: string
 }
 
-/** What `from` holds of each day of {@link Table}'s, in order. `from` is the table, or one made like it. */
+/** Returns the days of `from` in order, split by partition. `from` is the table or one with the same structure. */
 export function readDays(
   client: ClickHouseClient,
   { name, columns, final }: Table,
@@ -61,10 +61,10 @@ export function readDays(
   )
 }
 
-/** The rows of a day. Days before 1970 count as its first, in the partitions too. */
+/** Returns the condition for the rows of a day. toDate() and the partition key map times before 1970 to 1970-01-01. */
 export const ofDay = (day: string): string => `toDate(timestamp) = '${day}'`
 
-/** What `from` holds of a day, by `columns`. */
+/** Returns the fingerprint of `from`, or of the rows in it that match `where`, over `columns`. */
 export async function readFingerprint(
   client: ClickHouseClient,
   { name, final }: Table,
@@ -76,9 +76,7 @@ export async function readFingerprint(
   return found as Fingerprint
 }
 
-/**
- * How many rows of `part` the table has of that day too, each as often as both have it. Grouping goes to disk, so that the days may be large.
- */
+/** Counts the rows that `part` and the table have in common on a day, with multiplicity. Large days are grouped on disk. */
 export async function countPresent(
   client: ClickHouseClient,
   { name, final }: Table,
@@ -101,14 +99,14 @@ export async function countPresent(
   return found?.rows ?? 0
 }
 
-/** What the names of scratch tables begin with: of rows on their way out, and of rows that came from a file. */
+/** Name prefixes of scratch tables: `out` for partitions being archived, `in` for rows read from a file. */
 const PREFIX = { out: 'archive_out_', in: 'archive_in_' }
 
-/** The market table whose rows a scratch table may hold, which no query of that table sees; undefined for any other table. */
+/** Returns the market table whose partitions an `out` scratch table may hold, hidden from queries; undefined for any other table. */
 export const sourceOf = (scratch: string): string | undefined =>
   new RegExp(`^${PREFIX.out}(\\w+)_[0-9a-f]{8}$`).exec(scratch)?.[1]
 
-/** Runs `use` with an empty table made like `table`, which is dropped afterwards, unless `use` fails with rows on their way out in it. */
+/** Runs `use` with an empty table of the same structure, then drops that table, unless `use` failed and left rows in an `out` table. */
 export async function withScratch<T>(
   client: ClickHouseClient,
   { name }: Table,
@@ -120,7 +118,7 @@ export async function withScratch<T>(
   try {
     return await use(scratch)
   } finally {
-    // Rows on their way out that an error left there are put back by the next run.
+    // The next run moves back rows that a failure left in an `out` table.
     const isEmpty = async () => (await partitionsOf(client, scratch).catch(() => ['unknown'])).length === 0
     if (kind === 'in' || (await isEmpty())) {
       const condition = kind === 'in' ? '' : 'IF EMPTY'
@@ -129,7 +127,7 @@ export async function withScratch<T>(
   }
 }
 
-/** Scratch tables that an interrupted run left. */
+/** Returns the scratch tables that interrupted runs left. */
 export async function readScratch(
   client: ClickHouseClient,
   name: TableName,
@@ -153,7 +151,7 @@ export async function partitionsOf(client: ClickHouseClient, table: string): Pro
   return rows.map(({ partition }) => partition)
 }
 
-/** Moves a partition to a table made like its own: at once, and nothing is copied. Rows that arrive later stay. */
+/** Moves a partition to a table of the same structure, atomically and without copying. Rows that arrive later are not moved. */
 export async function movePartition(
   client: ClickHouseClient,
   from: string,

@@ -1,6 +1,6 @@
-/** Thrift's compact protocol, as far as the footer of a Parquet file needs it. @see https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md */
+/** The subset of Thrift's compact protocol that Parquet footers use. @see https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md */
 
-/** A value as it was read: numbers as bigint; a struct as its fields by number. */
+/** A decoded value: numbers as bigint, a struct as a map of fields by number. */
 export type Value = bigint | boolean | Buffer | List | Struct
 export interface List {
   type: number
@@ -9,15 +9,15 @@ export interface List {
 export type Struct = Map<number, { type: number; value: Value }>
 
 const [TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, STRUCT] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12]
-/** A size that stands in the byte of the type; larger ones follow it. */
+/** Sizes below this are stored in the type byte; larger ones follow it. */
 const LONG = 15
 const DOUBLE_BYTES = 8
 
-/** The struct that `bytes` begin with. @throws {SyntaxError} for what is none, or holds a map, which no Parquet file does */
+/** Decodes the struct at the start of `bytes`. @throws {SyntaxError} for invalid bytes, or for a map, which Parquet does not use */
 export function readStruct(bytes: Buffer): Struct {
   let at = 0
   const take = (count: number) => {
-    if (at + count > bytes.length) throw new SyntaxError('a footer that ends early')
+    if (at + count > bytes.length) throw new SyntaxError('a truncated footer')
     at += count
     return bytes.subarray(at - count, at)
   }
@@ -27,7 +27,7 @@ export function readStruct(bytes: Buffer): Struct {
       const next = byte()
       value |= BigInt(next & 127) << shift
       if (next < 128) return value
-      if (shift > 63n) throw new SyntaxError('a footer with a number that does not end')
+      if (shift > 63n) throw new SyntaxError('a footer with an overlong number')
     }
   }
   const zigzag = () => {
@@ -47,8 +47,8 @@ export function readStruct(bytes: Buffer): Struct {
   const list = (): List => {
     const head = byte()
     const size = head >> 4 === LONG ? Number(varint()) : head >> 4
-    // Each takes a byte at least.
-    if (size > bytes.length) throw new SyntaxError('a footer with a list longer than itself')
+    // Each item takes at least one byte.
+    if (size > bytes.length) throw new SyntaxError('a footer with a list longer than the footer')
     const type = head & 15
     return { type, items: Array.from({ length: size }, () => (type <= FALSE ? BigInt(byte()) : read(type))) }
   }
@@ -59,12 +59,12 @@ export function readStruct(bytes: Buffer): Struct {
     if (type === BINARY) return take(Number(varint()))
     if (type === LIST || type === SET) return list()
     if (type === STRUCT) return struct()
-    throw new SyntaxError(`a footer with a value of type ${type}`)
+    throw new SyntaxError(`a footer with a value of unsupported type ${type}`)
   }
   return struct()
 }
 
-/** The bytes of a struct. */
+/** Encodes a struct. */
 export function writeStruct(fields: Struct): Buffer {
   const bytes: number[] = []
   const varint = (value: bigint) => {

@@ -1,4 +1,4 @@
-/** The one place that talks to ClickHouse: client and errors. */
+/** Connects to ClickHouse and turns its errors into findings. All access to ClickHouse goes through this module. */
 import { readFileSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
 import type { Readable } from 'node:stream'
@@ -10,34 +10,34 @@ import type { Settings } from '../settings/settings.mts'
 import { boundExchanges, type Exchanges } from './response-limits.mts'
 
 /**
- * A client for the market database, logged in as CLICKHOUSE_USER, and what bounds its exchanges. Close both when done.
+ * Returns a client for the market database, authenticated as CLICKHOUSE_USER, and the limits on its exchanges. The caller must close both.
  * @param timeoutMs deadline of each exchange
  */
 async function connect(
   settings: Settings,
   timeoutMs: number,
-  maxAnswerBytes?: number,
+  maxResponseBytes?: number,
 ): Promise<{ client: ClickHouseClient; exchanges: Exchanges }> {
   const { ClickHouseLogLevel, createClient } = await import('@clickhouse/client')
   const host = isIPv6(settings.CLICKHOUSE_HOST) ? `[${settings.CLICKHOUSE_HOST}]` : settings.CLICKHOUSE_HOST
   const secure = settings.CLICKHOUSE_SECURE === 'true'
   const ca = settings.CLICKHOUSE_CA_CERT ? { ca: readFileSync(settings.CLICKHOUSE_CA_CERT) } : {}
-  const exchanges = boundExchanges(timeoutMs, secure ? ca : undefined, maxAnswerBytes)
+  const exchanges = boundExchanges(timeoutMs, secure ? ca : undefined, maxResponseBytes)
   const client = createClient({
     url: `http${secure ? 's' : ''}://${host}:${settings.CLICKHOUSE_PORT}`,
     username: settings.CLICKHOUSE_USER,
     password: settings.CLICKHOUSE_PASSWORD,
     database: settings.CLICKHOUSE_DATABASE,
-    // Exchanges end before it, with the reason.
+    // Longer than the limit of boundExchanges, which ends an exchange first and reports why.
     request_timeout: timeoutMs + 1_000,
     http_agent: exchanges.agent,
-    // Failures become findings; the client's own log would repeat them.
+    // Failures become findings, so the client's log would only repeat them.
     log: { level: ClickHouseLogLevel.OFF },
   })
   return { client, exchanges }
 }
 
-/** Runs an INSERT whose rows are `values`, in its FORMAT, and returns when they are stored; fails with the client's own error. */
+/** Runs an INSERT with `values` as its data, in the query's FORMAT. Resolves when the rows are stored; rejects with the client's error. */
 export async function insertStream(
   client: ClickHouseClient,
   query: string,
@@ -46,11 +46,11 @@ export async function insertStream(
 ): Promise<void> {
   const { stream } = await client.exec({ query, values, ...options })
   for await (const _ of stream) {
-    // Read to its end: an error of the INSERT shows only then, and the connection is free for the next.
+    // Drain the stream: only then do INSERT errors surface and is the connection free for the next request.
   }
 }
 
-/** As {@link withClickHouse}, for who keeps the client: errors are the client's own. */
+/** Returns a client that the caller must close. Unlike with {@link withClickHouse}, errors are the client's. */
 export async function connectClickHouse(settings: Settings, timeoutMs: number): Promise<ClickHouseClient> {
   const { client, exchanges } = await connect(settings, timeoutMs)
   const close = client.close.bind(client)
@@ -62,22 +62,22 @@ export async function connectClickHouse(settings: Settings, timeoutMs: number): 
 }
 
 /**
- * What `use` makes of a client for the market database, which is closed afterwards.
+ * Runs `use` with a client for the market database, closes the client and returns the result.
  * @param timeoutMs deadline of each exchange
- * @param maxAnswerBytes of each answer: Infinity for streams that go to a file, else what no answer to a question comes near
- * @throws {OpsError} exit code 3 when ClickHouse gives no answer, 2 when it refuses the login or a right, has no such database, or TLS does not fit,
- *   1 with its own message when a statement fails
+ * @param maxResponseBytes limit for each response; Infinity for streams that go to a file
+ * @throws {OpsError} exit code 3 when ClickHouse does not answer; 2 when it refuses the credentials, a privilege is missing, the database does
+ *   not exist, or the TLS settings do not match; 1 with ClickHouse's message when a statement fails
  */
 export async function withClickHouse<T>(
   settings: Settings,
   timeoutMs: number,
   use: (client: ClickHouseClient) => Promise<T>,
-  maxAnswerBytes?: number,
+  maxResponseBytes?: number,
 ): Promise<T> {
-  const { client, exchanges } = await connect(settings, timeoutMs, maxAnswerBytes)
+  const { client, exchanges } = await connect(settings, timeoutMs, maxResponseBytes)
   try {
     const result = await use(client)
-    // A short answer can be complete before its connection ends.
+    // A short response can be complete before its connection is destroyed.
     if (exchanges.ended()?.foreign) throw new Error('another server answered')
     return result
   } catch (failure) {
@@ -88,7 +88,7 @@ export async function withClickHouse<T>(
   }
 }
 
-/** The rows that a query answers, by the names of its columns; `values` fill its `{name:Type}` in. */
+/** Returns the rows of a query, keyed by column name. `values` are its parameters: `{name:Type}`. */
 export async function readRows<T>(
   client: ClickHouseClient,
   query: string,
@@ -105,15 +105,15 @@ async function explained(
 ): Promise<unknown> {
   if (failure instanceof OpsError) return failure
   const { code = '', message = '' } = failure as { code?: string; message?: string }
-  // The server's own error codes are numbers, those of the network words.
-  const isOwn = /^\d+$/.test(code)
+  // ClickHouse's error codes are numbers; network errors have words.
+  const isServerError = /^\d+$/.test(code)
   const target = {
     ...{ service: 'clickhouse' as const, host: settings.CLICKHOUSE_HOST, port: settings.CLICKHOUSE_PORT },
     ...{ secure: settings.CLICKHOUSE_SECURE === 'true', on: 'CLICKHOUSE_SECURE=true', off: 'CLICKHOUSE_SECURE=false' },
     ...{ hostVariable: 'CLICKHOUSE_HOST', caVariable: 'CLICKHOUSE_CA_CERT' },
   }
   const cause = ended ? new Error(ended.found) : failure
-  const mistake = ended || (code && !isOwn) ? await tlsMistake(target, cause, timeoutMs) : undefined
+  const mistake = ended || (code && !isServerError) ? await tlsMistake(target, cause, timeoutMs) : undefined
   if (mistake) return configError([mistake])
   const silent = (found: string) => {
     const address = `${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}`
@@ -129,35 +129,35 @@ async function explained(
   }
   const refusal = refusalOf(settings, failure)
   if (refusal) return configError([refusal])
-  if (isOwn) {
+  if (isServerError) {
     const details = { found: `error ${code}: ${message}`, hint: './scripts/health-check.mts --only clickhouse' }
     return new OpsError(1, [error('CLICKHOUSE_ERROR', 'clickhouse', details)], failure)
   }
   return code === '' ? failure : silent(networkCause(failure))
 }
 
-/** The finding for a refused login or a missing database; undefined for any other error. */
+/** Returns the finding for a refused login, a missing privilege, cluster or database; undefined for any other error. */
 export function refusalOf(settings: Settings, failure: unknown): Finding | undefined {
   switch ((failure as { code?: unknown }).code) {
     // AUTHENTICATION_FAILED
     case '516':
       return error('CLICKHOUSE_AUTH', 'clickhouse', {
         found: `login as ${settings.CLICKHOUSE_USER} (CLICKHOUSE_USER, CLICKHOUSE_PASSWORD) refused`,
-        hint: 'set them in .env as the server was started with, or restart it with the new ones: docker-compose up -d clickhouse',
+        hint: 'set them in .env to the values that the server was started with, or restart it with the new ones: docker-compose up -d clickhouse',
       })
     // ACCESS_DENIED
     case '497':
       return error('CLICKHOUSE_RIGHTS', 'clickhouse', {
         found: `not allowed: ${reason(failure).replaceAll(/\s/g, ' ').slice(0, 300)}`,
-        expected: `what ${settings.CLICKHOUSE_USER} may do: databases whose name begins with ${settings.CLICKHOUSE_DB}`,
-        hint: 'grep -n GRANT clickhouse/users.d/grants.xml; CLICKHOUSE_EXTRA_GRANTS in .env opens sources of data',
+        expected: `a privilege of ${settings.CLICKHOUSE_USER}, which may use databases whose name begins with ${settings.CLICKHOUSE_DB}`,
+        hint: 'grep -n GRANT clickhouse/users.d/grants.xml; CLICKHOUSE_EXTRA_GRANTS in .env grants data sources',
       })
     // CLUSTER_DOESNT_EXIST
     case '701':
       return error('CLICKHOUSE_CLUSTER', 'clickhouse', {
         found: `no cluster ${settings.CLICKHOUSE_CLUSTER}`,
         expected: 'one of system.clusters',
-        hint: 'set CLICKHOUSE_CLUSTER, or leave it empty',
+        hint: 'correct CLICKHOUSE_CLUSTER in .env, or leave it empty',
       })
     // UNKNOWN_DATABASE
     case '81':

@@ -1,11 +1,11 @@
-/** What rows are proven by, whichever table they are in. */
+/** Row fingerprints: SQL expressions that verify that two tables hold the same rows. */
 
 export interface Column {
   name: string
   type: string
 }
 
-/** How many rows, and the sum of a hash of all their columns (modulo 2^64), which depends on no order. */
+/** The row count, and the sum (modulo 2^64) of a hash of each row, which does not depend on row order. */
 export interface Fingerprint {
   rows: number
   checksum: string
@@ -15,7 +15,7 @@ export const isEqual = (a: Fingerprint, b: Fingerprint): boolean => a.rows === b
 
 export const names = (columns: readonly Column[]): string => columns.map(({ name }) => `\`${name}\``).join(', ')
 
-/** Of a row. With a NULL among its values the hash itself would be NULL, and no part of a sum; a tuple with a NULL in it is none. */
+/** Returns the hash of a row. A NULL argument would make the hash NULL and exclude the row from the sum, so Nullable columns become tuples. */
 export function hash(columns: readonly Column[]): string {
   const values = columns.map((each) =>
     /^(LowCardinality\()?Nullable\(/.test(each.type) ? `tuple(${names([each])})` : names([each]),
@@ -23,6 +23,6 @@ export function hash(columns: readonly Column[]): string {
   return `cityHash64(${values.join(', ')})`
 }
 
-/** Count and checksum, as a SELECT has them. */
+/** The SELECT list that computes a {@link Fingerprint}. */
 export const FINGERPRINT = (columns: readonly Column[]): string =>
   `toFloat64(count()) AS rows, toString(sum(${hash(columns)})) AS checksum`

@@ -1,4 +1,4 @@
-/** What the files of clickhouse/ declare. */
+/** Reads the SQL files of clickhouse/. */
 import { createHash } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import path from 'node:path'
@@ -8,7 +8,7 @@ import { interpolate } from '../settings/interpolate.mts'
 import { ROOT, type Settings } from '../settings/settings.mts'
 
 /**
- * The text of each numbered SQL file of a folder of clickhouse/, in the order of the file names.
+ * Returns the text of each numbered SQL file of a folder of clickhouse/, in file name order.
  * @throws {OpsError} exit code 2, naming the first file that cannot be read as text
  */
 function sqlFiles(folder: 'init' | 'ingest'): string[] {
@@ -24,21 +24,21 @@ function sqlFile(subject: string): string {
   }
 }
 
-/** The statements of clickhouse/init, one a file, in the order of the file names. */
+/** Returns the statements of clickhouse/init, one per file, in file name order. */
 export const initStatements = (): string[] => sqlFiles('init')
 
-/** What the names of objects begin with that only move messages; the others hold data, and stay. */
+/** The name prefix of objects that only move messages. All other objects hold data, and `ingest off` does not drop them. */
 export const PREFIX = 'ingest_'
 
 export interface Statement {
-  /** Name of the table or view that it creates. */
+  /** The table or view that it creates; empty for other statements. */
   name: string
   sql: string
-  /** Stands in the comment of what it creates, equal for equal statements; undefined for a table that holds data. */
+  /** A hash of the statement, stored in the comment of the object; undefined for an object that holds data. */
   version?: string
 }
 
-/** The statements of clickhouse/ingest in the order in which they run; settings, and the functions that they share, filled in. */
+/** Returns the statements of clickhouse/ingest in execution order, with settings and shared functions substituted. */
 export function ingestStatements(settings: Settings): Statement[] {
   const functions = sqlFile('clickhouse/ingest/functions.sql').trimEnd()
   const lookup = (name: string) => (name === 'FUNCTIONS' ? functions : String(settings[name as keyof Settings]))

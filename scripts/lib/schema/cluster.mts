@@ -1,19 +1,21 @@
-/** What clickhouse/init declares, for servers that share the symbols among them: CLICKHOUSE_CLUSTER. Does no I/O. */
+/** Adapts the statements of clickhouse/init to a sharded cluster (CLICKHOUSE_CLUSTER). Does no I/O. */
 import type { Declared, SchemaPlan } from './plan.mts'
 
 /**
- * Where the copies of a shard's table find each other in Keeper. By name, so that a server that joins later finds it too.
+ * The path in Keeper that the replicas of a shard's table share. It uses the table's name, so a server that joins later gets the same path.
  * @see https://clickhouse.com/docs/engines/table-engines/mergetree-family/replication (macros)
  */
-const COPIES = "'/clickhouse/tables/{shard}/{database}/{table}', '{replica}'"
+const REPLICA_PATH = "'/clickhouse/tables/{shard}/{database}/{table}', '{replica}'"
 
 /**
- * The statements of clickhouse/init as each server of `cluster` runs them, in an order that works.
+ * Returns the statements of clickhouse/init as each server of `cluster` runs them, in dependency order.
  *
- * - A table `t` becomes `t_local`, Replicated, and `t` a Distributed table over it, which sends a symbol to one shard.
- * - Materialized views pass rows on and roll them up from `…_local` to `…_local`, on the shard that has them.
- * - A view that reads tables asks every shard the whole question: as a symbol's rows are on one shard, together they answer it.
- * - A view that only reads views stays as it is, for it may add up. So does one that materialized views read, on its own shard.
+ * - A table `t` becomes a Replicated table `t_local` and a Distributed table `t` over it, sharded by symbol.
+ * - Materialized views read and write the `…_local` tables of their shard.
+ * - A view that reads tables runs in full on every shard, and the results are concatenated. This is correct because all rows of a symbol are
+ *   on one shard.
+ * - A view that reads only views is unchanged, because it may aggregate across shards. A view that materialized views read uses the
+ *   `…_local` tables of its shard.
  */
 export function clusterStatements(declared: readonly Declared[], cluster: string, database: string): string[] {
   const tables = declared.filter(({ text }) => text.kind === 'table').map(({ text }) => text.name)
@@ -28,8 +30,8 @@ export function clusterStatements(declared: readonly Declared[], cluster: string
       const key = text.columns.has('symbol') ? ', cityHash64(symbol)' : ''
       const engine = `Distributed('${cluster}', '${database}', '${text.name}_local'${key})`
       return [
-        local(statement).replace(/^ENGINE = (\w*MergeTree)(?:\((.*)\))?/m, (_, plain: string, own?: string) => {
-          return `ENGINE = Replicated${plain}(${[COPIES, own].filter(Boolean).join(', ')})`
+        local(statement).replace(/^ENGINE = (\w*MergeTree)(?:\((.*)\))?/m, (_, plain: string, parameters?: string) => {
+          return `ENGINE = Replicated${plain}(${[REPLICA_PATH, parameters].filter(Boolean).join(', ')})`
         }),
         `CREATE TABLE IF NOT EXISTS ${text.name} (${columns.join(', ')}) ENGINE = ${engine}`,
       ]
@@ -44,26 +46,26 @@ export function clusterStatements(declared: readonly Declared[], cluster: string
 const HEAD =
   /^(CREATE (?:OR REPLACE )?(?:DATABASE|TABLE|VIEW|MATERIALIZED VIEW)(?: IF NOT EXISTS)?|ALTER TABLE|DROP VIEW) (\w+)/m
 
-/** A statement as the servers of `cluster` all run it; unchanged where there is none. */
+/** Adds ON CLUSTER to a statement. Returns it unchanged if `cluster` is empty. */
 export function onCluster(statement: string, cluster: string): string {
   if (cluster === '') return statement
   return statement.replace(HEAD, (_, head: string, name: string) => {
-    // A server that joined may lack it.
+    // A server that joined later may not have the view.
     return `${head.replace('DROP VIEW', 'DROP VIEW IF EXISTS')} ${name} ON CLUSTER '${cluster}'`
   })
 }
 
-/** The plans for several servers as one, whose statements all of them run: what one needs, the others have and skip. */
+/** Merges the plans of several servers. Every server runs all statements: a server that already has an object skips its CREATE. */
 export function mergePlans(plans: readonly SchemaPlan[], order: readonly string[]): SchemaPlan {
-  const once = <T extends object>(all: T[]): T[] => [
+  const unique = <T extends object>(all: T[]): T[] => [
     ...new Map(all.map((each) => [JSON.stringify(each), each])).values(),
   ]
-  const place = ({ name }: { name: string }) => order.indexOf(name)
+  const position = ({ name }: { name: string }) => order.indexOf(name)
   const changes = new Map(plans.flatMap((plan) => plan.changes).map((each) => [`${each.name}\n${each.what}`, each]))
   return {
-    changes: [...changes.values()].sort((a, b) => place(a) - place(b)),
-    impossible: once(plans.flatMap((plan) => plan.impossible)),
-    waiting: once(plans.flatMap((plan) => plan.waiting)),
+    changes: [...changes.values()].sort((a, b) => position(a) - position(b)),
+    impossible: unique(plans.flatMap((plan) => plan.impossible)),
+    waiting: unique(plans.flatMap((plan) => plan.waiting)),
     undeclared: [],
   }
 }

@@ -1,37 +1,37 @@
-/** CREATE statements taken apart: as text of ClickHouse's own formatter, so that only what they say can differ. */
+/** Parses CREATE statements. Expects the output of ClickHouse's formatter, so that two statements differ only in meaning. */
 
 export interface TableText {
   kind: 'table'
   name: string
-  /** By name, in order: the column's whole text without its name. */
+  /** By name, in declaration order. */
   columns: Map<string, ColumnText>
-  /** By name: `INDEX …` and `PROJECTION …` as declared. */
+  /** By name: the text of each `INDEX …` and `PROJECTION …`. */
   parts: Map<string, string>
-  /** What ClickHouse cannot change in place: engine, partition key, primary key, sorting key. */
+  /** The clauses that ClickHouse cannot change in place. `order` is the sorting key. */
   layout: Record<'engine' | 'partition' | 'primary key' | 'order', string>
-  /** What the engine is beside its plain form, which `layout` has: `Replicated`, `Shared`, or empty. */
+  /** The prefix of the engine, which `layout` omits: `Replicated`, `Shared`, or empty. */
   replication: string
-  /** Until when rows are kept, as an expression; empty for for ever. */
+  /** The TTL expression after which rows are deleted; empty for no retention. */
   ttl: string
-  /** When rows are compressed again, and how: `… RECOMPRESS CODEC(…)`; empty for never. */
+  /** The TTL expression for recompression: `… RECOMPRESS CODEC(…)`; empty for none. */
   recompression: string
   settings: Map<string, string>
 }
 
 export interface ColumnText {
   type: string
-  /** `DEFAULT …`, `ALIAS …` or `MATERIALIZED …`; empty for none. */
+  /** `DEFAULT …`, `ALIAS …`, `MATERIALIZED …` or `EPHEMERAL …`; empty for none. */
   value: string
-  /** `CODEC(…)`, empty for the default one. */
+  /** `CODEC(…)`; empty for the default codec. */
   codec: string
 }
 
 export interface ViewText {
   kind: 'view' | 'materialized view'
   name: string
-  /** Between the name and the query: `REFRESH … APPEND TO …`, empty for a plain view. */
+  /** The text between the name and the query: `TO …` or `REFRESH … APPEND TO …`; empty for a plain view. */
   target: string
-  /** The user that a refresh runs as, where the server keeps one. */
+  /** The user of `DEFINER = …`; empty for none. */
   definer: string
   query: string
   /** Escaped as in the statement; empty for none. */
@@ -40,8 +40,8 @@ export interface ViewText {
 
 export type ObjectText = TableText | ViewText
 
-/** The first place from `start` on, outside quotes and brackets, where one of `marks` begins; the end of the text where none does. */
-function placeOutside(text: string, marks: readonly string[], start = 0): number {
+/** Returns the first index from `start` outside quotes and brackets at which one of `marks` begins, or `text.length` if there is none. */
+function indexOutside(text: string, marks: readonly string[], start = 0): number {
   let depth = 0
   let quote = ''
   for (let at = start; at < text.length; at++) {
@@ -59,34 +59,34 @@ function placeOutside(text: string, marks: readonly string[], start = 0): number
 
 /** Splits at `separator` outside quotes and brackets. */
 export function splitOutside(text: string, separator: string): string[] {
-  const pieces: string[] = []
+  const parts: string[] = []
   let start = 0
-  for (let at = placeOutside(text, [separator]); at < text.length; at = placeOutside(text, [separator], start)) {
-    pieces.push(text.slice(start, at))
+  for (let at = indexOutside(text, [separator]); at < text.length; at = indexOutside(text, [separator], start)) {
+    parts.push(text.slice(start, at))
     start = at + separator.length
   }
-  return [...pieces, text.slice(start)]
+  return [...parts, text.slice(start)]
 }
 
-/** The text from the first place outside quotes and brackets where one of `marks` begins, and what is before it. */
+/** Splits before the first of `marks` outside quotes and brackets. Both parts are trimmed. */
 function cutBefore(text: string, marks: readonly string[]): [before: string, from: string] {
-  const at = placeOutside(text, marks)
+  const at = indexOutside(text, marks)
   return [text.slice(0, at).trim(), text.slice(at).trim()]
 }
 
-/** `text` with all but its string literals changed. */
-function outsideStrings(text: string, change: (piece: string) => string): string {
-  return text.replace(/('[^'\\]*(?:\\[\s\S][^'\\]*)*')|[^']+/g, (piece, literal?: string) => literal ?? change(piece))
+/** Applies `change` to the text outside string literals. */
+function outsideStrings(text: string, change: (part: string) => string): string {
+  return text.replace(/('[^'\\]*(?:\\[\s\S][^'\\]*)*')|[^']+/g, (part, literal?: string) => literal ?? change(part))
 }
 
 /**
- * The parts of a statement that formatQuerySingleLine wrote, or of one that the server keeps, in which names of `database` are
- * qualified.
+ * Parses the output of formatQuerySingleLine. Names qualified with `database`, as in the statements that the server stores, lose the
+ * qualifier.
  * @throws {SyntaxError} for anything but CREATE TABLE, VIEW or MATERIALIZED VIEW
  */
 export function parseCreate(formatted: string, database: string): ObjectText {
   const qualifier = new RegExp(`(?<!\\w)${database}\\.`, 'g')
-  const text = outsideStrings(formatted, (piece) => piece.replace(/`(\w+)`/g, '$1').replaceAll(qualifier, ''))
+  const text = outsideStrings(formatted, (part) => part.replace(/`(\w+)`/g, '$1').replaceAll(qualifier, ''))
   const [, kind, name, rest] =
     /^CREATE (TABLE|VIEW|MATERIALIZED VIEW) (?:IF NOT EXISTS )?(\w+) ?(.*)$/s.exec(text) ?? []
   if (!kind || !name || rest === undefined) {
@@ -99,10 +99,10 @@ function parseView(name: string, rest: string, plain: boolean): ViewText {
   const [signature, query] = cutBefore(rest, ['AS SELECT ', 'AS WITH '])
   const [head, from] = cutBefore(signature, ['COMMENT '])
   const comment = /^COMMENT '(.*)'$/s.exec(from)?.[1] ?? ''
-  // The server adds the columns of the result and who may run it.
+  // The server adds a column list and the DEFINER clause.
   const [security = '', definer = ''] = /(?:^| )DEFINER = (\S+) SQL SECURITY DEFINER$/.exec(head) ?? []
-  const made = head.slice(0, head.length - security.length)
-  const target = made.endsWith(')') ? made.slice(0, made.indexOf('(')).trimEnd() : made
+  const declared = head.slice(0, head.length - security.length)
+  const target = declared.endsWith(')') ? declared.slice(0, declared.indexOf('(')).trimEnd() : declared
   return {
     kind: plain ? 'view' : 'materialized view',
     name,
@@ -120,9 +120,9 @@ function parseTable(name: string, rest: string): TableText {
   const clauses = new Map<string, string>()
   for (let left = tail; left !== ''; ) {
     const clause = CLAUSES.find((each) => left.startsWith(each))
-    if (!clause) throw new SyntaxError(`Cannot read "${left.slice(0, 60)}": expected more`)
-    const [own, next] = cutBefore(left.slice(clause.length), CLAUSES)
-    clauses.set(clause.trim().replace(' =', ''), own)
+    if (!clause) throw new SyntaxError(`Cannot read "${left.slice(0, 60)}": expected a clause`)
+    const [body, next] = cutBefore(left.slice(clause.length), CLAUSES)
+    clauses.set(clause.trim().replace(' =', ''), body)
     left = next
   }
   const order = clauses.get('ORDER BY') ?? ''
@@ -156,15 +156,15 @@ function parseTable(name: string, rest: string): TableText {
 }
 
 /**
- * An engine without what replication adds to it: `SharedReplacingMergeTree('/path', '{replica}', at)` is `ReplacingMergeTree(at)`, kept in
- * copies. ClickHouse Cloud and Replicated databases make such engines of plain ones.
+ * Splits an engine into its replication prefix and its plain form: `SharedReplacingMergeTree('/path', '{replica}', at)` is a replicated
+ * `ReplacingMergeTree(at)`. ClickHouse Cloud and Replicated databases turn plain engines into such engines.
  * @see https://clickhouse.com/docs/cloud/reference/shared-merge-tree (SHOW CREATE TABLE)
  */
 function parseEngine(text: string): Pick<TableText, 'replication'> & { engine: string } {
   const [, replication = '', plain = '', list = ''] = /^(Shared|Replicated)?(\w+)(?:\((.*)\))?$/s.exec(text) ?? []
   const values = splitOutside(list, ', ').filter(Boolean)
-  const own = replication && values[0]?.startsWith("'") ? values.slice(2) : values
-  return { replication, engine: own.length > 0 ? `${plain}(${own.join(', ')})` : plain }
+  const parameters = replication && values[0]?.startsWith("'") ? values.slice(2) : values
+  return { replication, engine: parameters.length > 0 ? `${plain}(${parameters.join(', ')})` : plain }
 }
 
 function parseColumn(text: string): ColumnText {
@@ -172,10 +172,10 @@ function parseColumn(text: string): ColumnText {
   const [type, rest] = cutBefore(text, [...values, 'CODEC(', 'COMMENT ', 'TTL '])
   const [value, tail] = cutBefore(rest, ['CODEC(', 'COMMENT ', 'TTL '])
   const codec = /^CODEC\(.*?\)(?= (?:COMMENT|TTL) |$)/.exec(tail)?.[0] ?? ''
-  // The server writes the width of the type into codecs that are declared without one.
   return {
     type,
     value: values.some((each) => value.startsWith(each)) ? value : '',
+    // The server adds the width of the type to codecs that are declared without one.
     codec: codec.replace(/\b(Delta|DoubleDelta|Gorilla|FPC)\(\d+\)/g, '$1'),
   }
 }

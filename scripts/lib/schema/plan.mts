@@ -1,7 +1,7 @@
-/** Compares declared with live tables and views: what to create, to change, and what cannot be changed. Does no I/O. */
+/** Compares declared tables and views with the live ones and plans the changes. Does no I/O. */
 import type { ColumnText, ObjectText, TableText, ViewText } from './ddl.mts'
 
-/** A declared object: the statement of its file, and the same taken apart. */
+/** A declared object: its statement, and the statement parsed. */
 export interface Declared {
   statement: string
   text: ObjectText
@@ -9,35 +9,35 @@ export interface Declared {
 
 export interface SchemaChange {
   action: 'create' | 'add' | 'change' | 'replace'
-  /** Table or view. */
+  /** The table or view. */
   name: string
-  /** For people: `column tick_id`, `codec of price: CODEC(…) → CODEC(…)`. */
+  /** Human-readable: `column tick_id`, `codec of price: CODEC(…) → CODEC(…)`. */
   what: string
   statements: string[]
-  /** A view that rows pass on their way in: what it does, to be done once for the rows that are there already. */
+  /** A materialized view to backfill with the existing rows of its source. */
   backfill?: ViewText
-  /** Until when a row is kept from then on, as an expression. */
+  /** The new retention, as a TTL expression. */
   ttl?: string
-  /** Rows that it would delete at once; filled in by who asks the server. */
+  /** Number of rows that the new retention deletes immediately; the caller fills it in. */
   expired?: number
 }
 
 export interface SchemaPlan {
   changes: SchemaChange[]
-  /** What ClickHouse cannot change in place. */
+  /** Differences that ClickHouse cannot change in place. */
   impossible: { name: string; what: string; from: string; to: string }[]
-  /** Views that are not created or replaced while a table cannot be changed that they read, be it through another view. */
+  /** Views that cannot be created or replaced yet, because they read `table`, directly or through another view, and it needs a rebuild. */
   waiting: { name: string; table: string }[]
-  /** The cluster whose servers it is for; empty for one server. */
+  /** The cluster that the plan applies to; undefined for a single server. */
   cluster?: string
-  /** Tables and views that no file declares. They are left alone. */
+  /** Tables and views that no file declares. They are not changed. */
   undeclared: string[]
 }
 
-/** The comment of a view while older rows have not passed it yet: it stays when the run that fills its target is killed. */
+/** The comment of a view whose backfill is not complete. It survives a killed run, so the next run repeats the backfill. */
 export const UNFILLED = 'not filled yet: npm run schema'
 
-/** The plan that makes `live` what `declared` says; `user` is whom refreshes run as. */
+/** Returns the plan that makes `live` match `declared`. @param user the expected definer of refreshable views */
 export function planSchema(declared: readonly Declared[], live: readonly ObjectText[], user: string): SchemaPlan {
   const plan: SchemaPlan = { changes: [], impossible: [], waiting: [], undeclared: [] }
   for (const { statement, text } of declared) {
@@ -56,7 +56,7 @@ export function planSchema(declared: readonly Declared[], live: readonly ObjectT
       plan.changes.push({ action: 'create', name: text.name, what: 'table', statements: [statement] })
     } else if (found.kind !== 'table') {
       const statements = [`DROP VIEW ${text.name}`, statement]
-      plan.changes.push({ action: 'replace', name: text.name, what: `${found.kind}: a table`, statements })
+      plan.changes.push({ action: 'replace', name: text.name, what: `kind: ${found.kind} → table`, statements })
     } else {
       plan.changes.push(...columnChanges(text, found), ...partChanges(text, found), ...clauseChanges(text, found))
       plan.impossible.push(...layoutDifferences(text, found))
@@ -65,12 +65,12 @@ export function planSchema(declared: readonly Declared[], live: readonly ObjectT
   return plan
 }
 
-/** Tables, and materialized views that keep their rows themselves. */
+/** Whether an object stores rows: a table, or a materialized view without TO. */
 function holdsRows(found: ObjectText): boolean {
   return found.kind === 'table' || (found.kind === 'materialized view' && !/\bTO \w/.test(found.target))
 }
 
-/** A view holds no rows, so it is replaced as a whole; one that rows pass on their way in is changed without a gap. */
+/** Replaces a view whole, since it stores no rows. A materialized view with TO is altered in place, so it misses no inserted rows. */
 function viewChange(
   text: ViewText,
   found: ObjectText | undefined,
@@ -78,23 +78,23 @@ function viewChange(
   user: string,
 ): SchemaChange | undefined {
   const { kind, name, query, target } = text
-  const passed = target.startsWith('TO ')
-  const backfill = passed ? { backfill: text } : {}
-  const creation = passed ? `${statement.trimEnd()}\nCOMMENT '${UNFILLED}'` : statement
+  const isInsertTriggered = target.startsWith('TO ')
+  const backfill = isInsertTriggered ? { backfill: text } : {}
+  const creation = isInsertTriggered ? `${statement.trimEnd()}\nCOMMENT '${UNFILLED}'` : statement
   if (!found) return { action: 'create', name, what: kind, statements: [creation], ...backfill }
   if (found.kind === kind && found.query === query && found.target === target) {
     if (found.definer !== '' && found.definer !== user) {
-      const what = `${kind}: runs as ${found.definer} → ${user}`
+      const what = `definer: ${found.definer} → ${user}`
       return { action: 'replace', name, what, statements: [`DROP VIEW ${name}`, creation], ...backfill }
     }
     if (found.comment !== UNFILLED) return undefined
-    return { action: 'change', name, what: 'rows of before it: not all passed on → all', statements: [], ...backfill }
+    return { action: 'change', name, what: 'backfill: incomplete → complete', statements: [], ...backfill }
   }
-  const what = `${kind}: its query${found.kind !== 'table' && found.target !== target ? ' and target' : ''}`
+  const what = `${kind} query${found.kind !== 'table' && found.target !== target ? ' and target' : ''}`
   if (found.kind === 'view' && kind === 'view') {
     return { action: 'replace', name, what, statements: [statement.replace('VIEW IF NOT EXISTS', 'OR REPLACE VIEW')] }
   }
-  if (found.kind === kind && found.target === target && passed) {
+  if (found.kind === kind && found.target === target && isInsertTriggered) {
     const statements = [`ALTER TABLE ${name} MODIFY COMMENT '${UNFILLED}'`, `ALTER TABLE ${name} MODIFY QUERY ${query}`]
     return { action: 'replace', name, what, statements, ...backfill }
   }
@@ -108,11 +108,11 @@ function columnChanges(text: TableText, found: TableText): SchemaChange[] {
     const from = found.columns.get(column)
     const definition = [column, to.type, to.value, to.codec].filter(Boolean).join(' ')
     if (!from) {
-      const place = index === 0 ? 'FIRST' : `AFTER ${names[index - 1]}`
-      const statements = [`ALTER TABLE ${name} ADD COLUMN IF NOT EXISTS ${definition} ${place}`]
+      const position = index === 0 ? 'FIRST' : `AFTER ${names[index - 1]}`
+      const statements = [`ALTER TABLE ${name} ADD COLUMN IF NOT EXISTS ${definition} ${position}`]
       return [{ action: 'add', name, what: `column ${column} ${to.type}`, statements }]
     }
-    // Another type is reported as impossible, unless it is an Enum that gets further words.
+    // layoutDifferences reports other type changes.
     if (from.type !== to.type && !widens(from.type, to.type)) return []
     const parts = (['type', 'value', 'codec'] as const).filter((part) => from[part] !== to[part])
     return parts.map((part) => {
@@ -125,13 +125,13 @@ function columnChanges(text: TableText, found: TableText): SchemaChange[] {
   })
 }
 
-/** Whether every word of one Enum is in the other with the same number: such a change touches no row. */
+/** Whether an Enum8 only gains values, which changes no stored row. */
 function widens(from: string, to: string): boolean {
   const [before, after] = [from, to].map((type) => /^Enum8\((.*)\)$/.exec(type)?.[1]?.split(', '))
-  return before !== undefined && after !== undefined && before.every((word) => after.includes(word))
+  return before !== undefined && after !== undefined && before.every((value) => after.includes(value))
 }
 
-/** Indexes and projections: derived from the rows, so they can be dropped and made again. */
+/** Indexes and projections are derived from the rows, so they can be dropped and rebuilt. */
 function partChanges({ name, parts }: TableText, found: TableText): SchemaChange[] {
   return [...parts].flatMap(([part, to]): SchemaChange[] => {
     const from = found.parts.get(part)
@@ -145,25 +145,25 @@ function partChanges({ name, parts }: TableText, found: TableText): SchemaChange
 
 function clauseChanges({ name, ttl, recompression, settings }: TableText, found: TableText): SchemaChange[] {
   const changes: SchemaChange[] = []
-  // Both stand in one clause, and either may change without the other.
-  const clause = (kept: string) => {
-    const all = [kept, recompression].filter(Boolean).join(', ')
+  // MODIFY TTL replaces retention and recompression together.
+  const clause = (retention: string) => {
+    const all = [retention, recompression].filter(Boolean).join(', ')
     return `ALTER TABLE ${name} ${all ? `MODIFY TTL ${all}` : 'REMOVE TTL'}`
   }
   if (recompression !== found.recompression) {
     const what = `recompression: ${found.recompression || 'never'} → ${recompression || 'never'}`
-    // Otherwise every part would be rewritten at once. Existing parts are compressed again when they merge.
+    // Otherwise ClickHouse rewrites every part immediately. Existing parts are recompressed when they merge.
     const statements = [`${clause(found.ttl)} SETTINGS materialize_ttl_after_modify = 0`]
     changes.push({ action: 'change', name, what, statements })
   }
   if (ttl !== found.ttl) {
-    const what = `retention: ${found.ttl || 'for ever'} → ${ttl || 'for ever'}`
+    const what = `retention: ${found.ttl || 'forever'} → ${ttl || 'forever'}`
     const statements = [clause(ttl)]
     changes.push({ action: 'change', name, what, statements, ...(ttl ? { ttl } : {}) })
   }
   for (const [key, value] of settings) {
     const from = found.settings.get(key)
-    // Engines that keep copies have no use for it, and remember inserts by another setting.
+    // Replicated engines ignore non_replicated_* settings.
     if (from === value || (found.replication && key.startsWith('non_replicated_'))) continue
     const statements = [`ALTER TABLE ${name} MODIFY SETTING ${key} = ${value}`]
     changes.push({ action: 'change', name, what: `setting ${key}: ${from ?? 'default'} → ${value}`, statements })
@@ -173,8 +173,9 @@ function clauseChanges({ name, ttl, recompression, settings }: TableText, found:
 
 function layoutDifferences(text: TableText, found: TableText): SchemaPlan['impossible'] {
   const { name } = text
-  const copied = { name, what: 'engine', from: found.layout.engine, to: `${text.replication}${text.layout.engine}` }
-  const copies = text.replication && !found.replication && found.layout.engine === text.layout.engine ? [copied] : []
+  const engine = { name, what: 'engine', from: found.layout.engine, to: `${text.replication}${text.layout.engine}` }
+  const replication =
+    text.replication && !found.replication && found.layout.engine === text.layout.engine ? [engine] : []
   const layout = (Object.keys(text.layout) as (keyof TableText['layout'])[])
     .filter((what) => text.layout[what] !== found.layout[what])
     .map((what) => ({ name, what, from: found.layout[what] || 'none', to: text.layout[what] || 'none' }))
@@ -183,5 +184,5 @@ function layoutDifferences(text: TableText, found: TableText): SchemaPlan['impos
     if (!from || from.type === type || widens(from.type, type)) return []
     return [{ name, what: `type of ${column}`, from: from.type, to: type }]
   })
-  return [...copies, ...layout, ...types]
+  return [...replication, ...layout, ...types]
 }

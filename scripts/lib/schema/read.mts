@@ -1,4 +1,4 @@
-/** The declaration of the schema, and how the live database differs from it. */
+/** Reads the declared schema and the live one, and plans the difference. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows } from '../clickhouse/client.mts'
 import { ingestStatements, initStatements } from '../clickhouse/statements.mts'
@@ -7,7 +7,7 @@ import { clusterStatements, mergePlans } from './cluster.mts'
 import { parseCreate } from './ddl.mts'
 import { type Declared, planSchema, type SchemaPlan } from './plan.mts'
 
-/** The tables that a retention setting governs, and the column that says how old a row is. */
+/** The retention setting of each table, and the column that it applies to. */
 const RETENTION = {
   market_ticks: ['MARKET_TICKS_RETENTION_DAYS', 'timestamp'],
   market_l1: ['MARKET_L1_RETENTION_DAYS', 'timestamp'],
@@ -16,8 +16,8 @@ const RETENTION = {
   market_metrics: ['MARKET_METRICS_RETENTION_DAYS', 'timestamp'],
 } as const satisfies Record<string, readonly [keyof Settings, string]>
 
-/** The statements of clickhouse/init, each with the retention of its table in its TTL. */
-export function declaredStatements(settings: Settings): string[] {
+/** Returns the statements of clickhouse/init, with the retention settings added to the TTL clauses. */
+function declaredStatements(settings: Settings): string[] {
   return initStatements().map((statement) => {
     const name = /IF NOT EXISTS (\w+)/.exec(statement)?.[1] ?? ''
     const [variable, column] = RETENTION[name as keyof typeof RETENTION] ?? []
@@ -27,7 +27,7 @@ export function declaredStatements(settings: Settings): string[] {
   })
 }
 
-/** A CREATE TABLE statement of clickhouse/init with a TTL, beside the one it may have; unchanged for an empty one. */
+/** Adds `ttl` to the TTL clause of a CREATE TABLE statement of clickhouse/init. Returns it unchanged if `ttl` is empty. */
 export function withTtl(statement: string, ttl: string): string {
   if (ttl === '') return statement
   if (/^TTL /m.test(statement)) return statement.replace(/^TTL /m, () => `TTL ${ttl}, `)
@@ -37,10 +37,10 @@ export function withTtl(statement: string, ttl: string): string {
     : `${statement}${clause}`
 }
 
-// Both sides pass the server's own formatter, so that spelling makes no difference.
+// The server's formatter normalizes both sides, so differences in whitespace and comments do not matter.
 const FORMATTED = 'SELECT formatQuerySingleLine(arrayJoin({statements:Array(String)})) AS text'
 
-/** A row for each table of each server, and one without a name for the server itself. */
+/** Returns one row for each table of each server, and one row with an empty name for each server. */
 const liveTables = (cluster: string) => {
   const [servers, tables] = ['one', 'tables'].map((name) =>
     cluster ? `clusterAllReplicas('${cluster}', system.${name})` : `system.${name}`,
@@ -59,13 +59,12 @@ async function readDeclared(client: ClickHouseClient, statements: string[], data
 }
 
 /**
- * The plan that makes the live database match clickhouse/init and the retention settings, on every server of CLICKHOUSE_CLUSTER. Changes
- * nothing.
+ * Returns the plan that makes the live database match clickhouse/init and the retention settings, on every server of CLICKHOUSE_CLUSTER.
+ * Changes nothing.
  * @param client connected to any database
  */
 export async function readSchemaPlan(client: ClickHouseClient, settings: Settings): Promise<SchemaPlan> {
   const { CLICKHOUSE_DATABASE: database, CLICKHOUSE_CLUSTER: cluster, CLICKHOUSE_USER: user } = settings
-  // Neither needs the other: a plan takes as long as the slower one.
   const [single, rows] = await Promise.all([
     readDeclared(client, declaredStatements(settings), database),
     readRows<{ server: string; name: string; text: string }>(client, liveTables(cluster), { database }),

@@ -1,4 +1,4 @@
-/** The table that a rebuild copies into. */
+/** Creates the table that a rebuild copies into. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows } from '../clickhouse/client.mts'
 import { dropTable } from '../clickhouse/sql.mts'
@@ -9,12 +9,12 @@ import { parseCreate, type TableText } from './ddl.mts'
 import { withTtl } from './read.mts'
 import { commentOf, rebuildError, type State, saveState, shortHash, token } from './rebuild-state.mts'
 
-/** What a copy is made from. */
+/** The two definitions that a copy is based on. */
 export interface Origin {
   /** The statement of clickhouse/init. */
   declared: string
   live: TableText
-  /** Changes with either. */
+  /** A hash of both definitions. */
   hash: string
 }
 
@@ -26,8 +26,9 @@ export async function readOrigin(client: ClickHouseClient, settings: Settings, n
 }
 
 /**
- * Makes the copy: as declared, but with the retention that the live table has, for a shorter one is for the plan to ask about, and with
- * the columns that only the live one has.
+ * Creates the copy as declared, with two exceptions: it keeps the retention of the live table, because a shorter one needs consent (see
+ * syncSchema), and it adds the columns that only the live table has.
+ * @throws {OpsError} exit code 1 when the declared table cannot have one of these columns
  */
 export async function createCopy(
   client: ClickHouseClient,
@@ -36,23 +37,23 @@ export async function createCopy(
   { declared, live, hash }: Origin,
 ): Promise<State> {
   const { name } = live
-  // Until it has all its columns, it is made from nothing that a later run could find again.
+  // `from` stays empty until the copy has all its columns, so that a later run does not resume an incomplete copy.
   const state: State = { run: token(), from: '', staging: '', filled: {}, done: {} }
   const statement = withTtl(declared.replace(`IF NOT EXISTS ${name}\n`, `${copy}\n`), live.ttl)
   await client.command({ query: `${statement.trimEnd()}\n${commentOf(state)}` })
   const { columns } = parseCreate(await readCreate(client, copy), settings.CLICKHOUSE_DATABASE) as TableText
-  const own = [...live.columns].filter(([column]) => !columns.has(column))
-  const additions = own.map(([column, { type, value, codec }]) =>
+  const extra = [...live.columns].filter(([column]) => !columns.has(column))
+  const additions = extra.map(([column, { type, value, codec }]) =>
     ['ADD COLUMN', column, type, value, codec].filter(Boolean).join(' '),
   )
   try {
-    if (own.length > 0) await client.command({ query: `ALTER TABLE ${copy} ${additions.join(', ')}` })
+    if (extra.length > 0) await client.command({ query: `ALTER TABLE ${copy} ${additions.join(', ')}` })
   } catch (failure) {
     await dropTable(client, copy)
-    const names = own.map(([column]) => column).join(', ')
-    const hint = `rename or drop the columns in conflict, then: ./scripts/apply-schema.mts --rebuild ${name}`
-    const found = `columns of your own that the new table cannot have: ${names} (${reason(failure)})`
-    throw rebuildError(name, found, 'to keep them', hint)
+    const names = extra.map(([column]) => column).join(', ')
+    const hint = `rename or drop these columns, then: ./scripts/apply-schema.mts --rebuild ${name}`
+    const found = `custom columns that the new table cannot have: ${names} (${reason(failure)})`
+    throw rebuildError(name, found, 'columns that it can keep', hint)
   }
   state.from = hash
   await saveState(client, copy, state)

@@ -1,6 +1,6 @@
 /**
- * How far a rebuild is, kept in the server as the comment of the copy, so that the next run goes on after a kill of either. What it says is
- * true at every moment: each step changes the tables first, or can be done again.
+ * Stores the progress of a rebuild in the comment of the copy, so that the next run can resume after a kill of the command or the server.
+ * The stored state is valid at every moment: each step changes the tables before the state, or can be repeated.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import type { ClickHouseClient } from '@clickhouse/client'
@@ -8,21 +8,21 @@ import { readRows } from '../clickhouse/client.mts'
 import { ANY_SIZE, dropTable, sqlText } from '../clickhouse/sql.mts'
 import { error, OpsError } from '../common/findings.mts'
 
-/** Partitions of the new layout by id: how many rows were copied, and the mark of the old table's rows then. */
-export type Proven = Record<string, [rows: number, mark: string]>
+/** Verified partitions of the new layout by id: the number of rows copied, and the mark of the old table's rows at that time. */
+type Verified = Record<string, [rows: number, mark: string]>
 
 export interface State {
-  /** The run that writes it: of two, the later one takes over. */
+  /** The run that owns the copy. A later run takes it over. */
   run: string
-  /** A hash of what the copy is made from. */
+  /** The hash of the definitions that the copy is based on; empty until the copy has all its columns. */
   from: string
-  /** The table that is filled now. Each has a name of its own, so that a run that was taken over finds none. */
+  /** The current staging table. Its name is unique, so that a run that was taken over no longer finds its own. */
   staging: string
-  /** Partitions that are whole in the staging table, and to be put into the copy. */
-  filled: Proven
-  /** Partitions that are whole in the copy. */
-  done: Proven
-  /** While the copy takes the table's place: the old table's name, and its {@link blocksOf}. */
+  /** Partitions that are complete in the staging table but not yet in the copy. */
+  filled: Verified
+  /** Partitions that are complete in the copy. */
+  done: Verified
+  /** Set while the copy replaces the table: the new name of the old table, and its {@link blocksOf}. */
   placing?: { old: string; blocks: number }
 }
 
@@ -32,10 +32,10 @@ export const shortHash = (text: string): string => createHash('sha256').update(t
 const PREFIX = 'rebuild: '
 const inComment = (state: State): string => sqlText(`${PREFIX}${JSON.stringify(state)}`)
 
-/** The end of the statement that makes a copy with this state. */
+/** Returns the COMMENT clause of the CREATE statement of a copy. */
 export const commentOf = (state: State): string => `COMMENT ${inComment(state)}`
 
-/** The state in the comment of a table: null for a table without one, undefined for no table. */
+/** Reads the state from the comment of a table. Returns null for a table without a state, undefined if the table does not exist. */
 export async function readState(client: ClickHouseClient, table: string): Promise<State | null | undefined> {
   const query = 'SELECT comment FROM system.tables WHERE database = currentDatabase() AND name = {table:String}'
   const [row] = await readRows<{ comment: string }>(client, query, { table })
@@ -43,7 +43,7 @@ export async function readState(client: ClickHouseClient, table: string): Promis
   return row.comment.startsWith(PREFIX) ? JSON.parse(row.comment.slice(PREFIX.length)) : null
 }
 
-/** Writes the state, as a new run from then on. */
+/** Takes over a copy: saves its state under a new run id. */
 export async function takeOver(client: ClickHouseClient, copy: string, state: State): Promise<void> {
   state.run = token()
   await write(client, copy, state)
@@ -53,7 +53,7 @@ export async function takeOver(client: ClickHouseClient, copy: string, state: St
 export async function saveState(client: ClickHouseClient, copy: string, state: State): Promise<void> {
   if ((await readState(client, copy))?.run !== state.run) {
     const hint = `wait for it: SELECT comment FROM system.tables WHERE name = '${copy}'`
-    throw rebuildError(copy, 'another run of --rebuild, which has taken over', 'one at a time', hint)
+    throw rebuildError(copy, 'another run of --rebuild, which has taken over', 'one run at a time', hint)
   }
   await write(client, copy, state)
 }
@@ -61,11 +61,11 @@ export async function saveState(client: ClickHouseClient, copy: string, state: S
 const write = (client: ClickHouseClient, copy: string, state: State) =>
   client.command({
     query: `ALTER TABLE ${copy} MODIFY COMMENT ${inComment(state)}`,
-    // 30 bytes a partition; the default is enough for 8,000.
+    // The state takes 30 bytes per partition; the default limit allows 8,000 partitions.
     clickhouse_settings: { max_query_size: '16777216' },
   })
 
-/** Makes a new, empty staging table in place of the one there is. */
+/** Replaces the staging table with a new, empty one. */
 export async function renewStaging(client: ClickHouseClient, copy: string, state: State): Promise<void> {
   await dropStaging(client, state)
   state.staging = `${copy}_${token()}`
@@ -74,7 +74,7 @@ export async function renewStaging(client: ClickHouseClient, copy: string, state
   await client.command({ query: `SYSTEM STOP MERGES ${state.staging}` })
 }
 
-/** Drops the staging table, and ends an INSERT into it that a killed run has left to the server. */
+/** Drops the staging table, after killing any INSERT into it that a killed run left behind. */
 export async function dropStaging(client: ClickHouseClient, { staging }: State): Promise<void> {
   if (staging === '') return
   const inserts = `query_kind = 'Insert' AND position(query, ' ${staging} ') > 0`
@@ -83,8 +83,8 @@ export async function dropStaging(client: ClickHouseClient, { staging }: State):
 }
 
 /**
- * Puts what is whole in the staging table into the copy. REPLACE and not MOVE, which after a crash could have left rows in both: done again,
- * it gives the same. It links files, and copies nothing.
+ * Puts the filled partitions of the staging table into the copy. REPLACE PARTITION is idempotent; MOVE PARTITION could leave rows in both
+ * tables after a crash. It hard-links files and copies nothing.
  */
 export async function moveFilled(client: ClickHouseClient, copy: string, state: State): Promise<void> {
   for (const id of Object.keys(state.filled)) {

@@ -1,6 +1,6 @@
 /**
- * Copies tables into a declared layout that ClickHouse cannot change in place, a piece at a time. The old tables are kept. A run that was
- * interrupted is gone on with by the next, from the piece that it was at.
+ * Copies tables, chunk by chunk, into a declared layout that ClickHouse cannot change in place. Keeps the old tables. The next run resumes
+ * an interrupted one at the chunk where it stopped.
  */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { withClickHouse } from '../clickhouse/client.mts'
@@ -11,26 +11,26 @@ import type { Settings } from '../settings/settings.mts'
 import { readSchemaPlan } from './read.mts'
 import {
   blocksOf,
-  isOther,
+  haveRowsChanged,
   type Marks,
   markOf,
   type Partition,
-  planPieces,
+  planChunks,
   readMarks,
   readPartitions,
   readSource,
   rowsIn,
 } from './rebuild-chunks.mts'
 import { createCopy, type Origin, readOrigin } from './rebuild-copy.mts'
-import { copyPieces, estimate, type Work } from './rebuild-fill.mts'
+import { copyChunks, estimate, type Work } from './rebuild-fill.mts'
 import { dropStaging, moveFilled, readState, rebuildError, type State, saveState, takeOver } from './rebuild-state.mts'
 
 type RebuildOptions = Pick<Work, 'timeoutMs' | 'log'>
 
 /**
- * Copies the named tables into the layout that clickhouse/init declares and puts the copies in their place.
- * @returns a line for each, with where its old table is
- * @throws {OpsError} exit code 2 for a table that needs no rebuild, and on a cluster, 1 when rows arrived meanwhile or the disk is too small
+ * Copies the named tables into the layout that clickhouse/init declares, then replaces them with the copies.
+ * @returns a line for each table, with the new name of the old table
+ * @throws {OpsError} exit code 2 on a cluster or for a table that needs no rebuild, 1 when rows arrive meanwhile or disk space is too low
  */
 export async function rebuildTables(
   settings: Settings,
@@ -40,17 +40,17 @@ export async function rebuildTables(
   if (names.length === 0) return []
   refuseCluster(settings, '--rebuild')
   return withClickHouse(settings, options.timeoutMs, async (client) => {
-    const placed = new Map<string, string>()
+    const finished = new Map<string, string>()
     for (const name of names) {
-      // The copy is in place, and what follows was cut off.
+      // An earlier run was interrupted after it replaced the table.
       const state = await readState(client, name)
-      if (state?.placing) placed.set(name, await finishPlacing(client, name, state))
+      if (state?.placing) finished.set(name, await finishPlacing(client, name, state))
     }
     const { impossible } = await readSchemaPlan(client, settings)
     const possible = [...new Set(impossible.filter(({ what }) => what !== 'kind').map(({ name }) => name))]
-    const wrong = names.filter((name) => !possible.includes(name) && !placed.has(name))
+    const wrong = names.filter((name) => !possible.includes(name) && !finished.has(name))
     if (wrong.length > 0) throw configError(wrong.map((name) => notNeeded(name, possible)))
-    const rebuilt = [...placed.values()]
+    const rebuilt = [...finished.values()]
     for (const name of new Set(names))
       if (possible.includes(name)) rebuilt.push(await rebuild(client, settings, name, options))
     return rebuilt
@@ -59,7 +59,7 @@ export async function rebuildTables(
 
 function notNeeded(name: string, possible: string[]) {
   const hint = './scripts/apply-schema.mts --dry-run'
-  const expected = possible.join(' ') || 'no table: none needs it'
+  const expected = possible.join(' ') || 'no table: none needs a rebuild'
   return error('USAGE', `--rebuild ${name}`, { found: 'a table that needs no rebuild', expected, hint })
 }
 
@@ -70,17 +70,17 @@ async function rebuild(client: ClickHouseClient, settings: Settings, name: strin
     const source = await readSource(client, name, copy)
     return await copyAndPlace({ ...options, client, settings, source, copy, state })
   } catch (failure) {
-    // The server is there, and nothing that a next run could go on with.
+    // The server still answers, and no verified rows exist only in the staging table: clean up. Keep a copy that the next run can resume.
     if (failure instanceof OpsError && failure.exitCode === 1 && Object.keys(state.filled).length === 0) {
       await dropStaging(client, state)
-      const isOurs = async () => (await readState(client, copy))?.run === state.run
-      if (Object.keys(state.done).length === 0 && (await isOurs())) await dropTable(client, copy)
+      const isOwner = async () => (await readState(client, copy))?.run === state.run
+      if (Object.keys(state.done).length === 0 && (await isOwner())) await dropTable(client, copy)
     }
     throw failure
   }
 }
 
-/** The copy as this run begins with it: new, or as far as an interrupted run has come, whose last step is finished. */
+/** Creates the copy, or takes over the one that an interrupted run left and completes its last step. */
 async function openCopy(
   client: ClickHouseClient,
   settings: Settings,
@@ -91,11 +91,11 @@ async function openCopy(
   const { name } = origin.live
   const state = await readState(client, copy)
   if (state === null) {
-    const found = 'a table that no rebuild of this version has left'
+    const found = 'a table that was not created by a rebuild of this version'
     throw rebuildError(copy, found, 'no such table', `compare it with ${name}, then: DROP TABLE ${copy}`)
   }
   if (state && state.from === origin.hash) {
-    // Without its table, what was filled is filled again.
+    // If the staging table is gone, its partitions are copied again.
     if ((await readState(client, state.staging)) === undefined) state.filled = {}
     await moveFilled(client, copy, state)
     await dropStaging(client, state)
@@ -103,7 +103,7 @@ async function openCopy(
     return state
   }
   if (state) {
-    if (state.from !== '') log(`${name}: it or its declaration has changed since the interrupted run: from the start`)
+    if (state.from !== '') log(`${name}: the table or its declaration changed since the interrupted run; starting over`)
     await dropStaging(client, state)
     await dropTable(client, copy)
   }
@@ -113,26 +113,26 @@ async function openCopy(
 async function copyAndPlace(work: Work): Promise<string> {
   const { client, settings, source, copy, state, timeoutMs } = work
   const { name } = source
-  const again = `./scripts/apply-schema.mts --rebuild ${name}`
+  const command = `./scripts/apply-schema.mts --rebuild ${name}`
   const refuseArrivals = async () => {
-    if (!isOther(await readMarks(client, name), marks)) return
+    if (!haveRowsChanged(await readMarks(client, name), marks)) return
     const copied = `${Object.keys(state.done).length} of ${partitions.length} partitions`
-    const found = `rows that arrived during the copy, or changed; ${copied} are copied as they are now`
-    throw rebuildError(name, found, 'a table that nobody writes to', `stop its writers, then: ${again}, which goes on`)
+    const found = `rows that arrived or changed during the copy; ${copied} are copied and current`
+    throw rebuildError(name, found, 'no writes to the table', `stop its writers, then resume: ${command}`)
   }
   await client.command({ query: `SYSTEM STOP MERGES ${copy}` })
   const marks = await readMarks(client, name)
   const partitions = await readPartitions(settings, source, { timeoutMs })
-  const pieces = planPieces(await keepProven(work, partitions, marks))
-  if (pieces.length > 0) await estimate(work, pieces)
-  await copyPieces(work, pieces, marks)
+  const chunks = planChunks(await keepVerified(work, partitions, marks))
+  if (chunks.length > 0) await estimate(work, chunks)
+  await copyChunks(work, chunks, marks)
   await dropStaging(client, state)
   await refuseArrivals()
   const rows = await rowsIn(client, copy)
   const wrong = partitions.find(({ id }) => state.done[id] === undefined || rows.get(id) !== state.done[id][0])
   if (wrong) {
     const found = `${rows.get(wrong.id) ?? 0} rows of partition ${wrong.id} in its copy`
-    throw rebuildError(name, found, `${wrong.rows}, as many as were read`, again)
+    throw rebuildError(name, found, `${wrong.rows}, as in the table`, command)
   }
   const digits = new Date().toISOString().replace(/\D/g, '').slice(0, 14)
   state.placing = { old: `${name}_before_${digits}`, blocks: blocksOf(marks) }
@@ -143,28 +143,32 @@ async function copyAndPlace(work: Work): Promise<string> {
   return finishPlacing(client, name, state)
 }
 
-/** What is left to do once the copy has the table's name. */
+/** Completes a replacement after EXCHANGE TABLES: renames the old table and clears the state. */
 async function finishPlacing(client: ClickHouseClient, name: string, { placing, done }: State): Promise<string> {
   const { old, blocks } = placing as NonNullable<State['placing']>
   const copy = `${name}_rebuilt`
-  // Cut off between EXCHANGE and RENAME, the old table still has the name of the copy.
+  // Before this RENAME, the old table has the name of the copy.
   if ((await readState(client, copy)) !== undefined) await client.command({ query: `RENAME TABLE ${copy} TO ${old}` })
-  const isThere = (await readState(client, old)) !== undefined
-  const isLate = isThere && blocksOf(await readMarks(client, old)) > blocks
+  const exists = (await readState(client, old)) !== undefined
+  const isLate = exists && blocksOf(await readMarks(client, old)) > blocks
   await client.command({ query: `ALTER TABLE ${name} MODIFY COMMENT ''` })
   if (isLate) {
-    const hint = `insert them again, or copy them from ${old}`
-    throw rebuildError(old, 'rows that arrived at the last moment', `all rows in ${name}`, hint)
+    const hint = `insert these rows again, or copy them from ${old}`
+    throw rebuildError(old, 'rows that arrived during the exchange', `all rows in ${name}`, hint)
   }
   const rows = Object.values(done).reduce((total, [rows]) => total + rows, 0)
-  return `${name}: ${rows} rows copied, the old table is ${old}`
+  return `${name}: ${rows} rows copied, old table kept as ${old}`
 }
 
 /**
- * Drops from the copy what is not, or no longer, the table's: partitions in which rows have come or gone since, and those of no piece.
- * @returns the partitions to be copied
+ * Drops outdated partitions from the copy: those whose rows have changed since, and those that the table does not have.
+ * @returns the partitions still to copy
  */
-async function keepProven({ client, copy, state }: Work, partitions: Partition[], marks: Marks): Promise<Partition[]> {
+async function keepVerified(
+  { client, copy, state }: Work,
+  partitions: Partition[],
+  marks: Marks,
+): Promise<Partition[]> {
   const rows = await rowsIn(client, copy)
   const kept = partitions.filter((each) => {
     const [copied, mark] = state.done[each.id] ?? []

@@ -1,4 +1,4 @@
-/** A schema plan as people read it, and as findings. */
+/** Renders a schema plan as text and as findings. */
 import { error, type Finding, type Paint } from '../common/findings.mts'
 import { table } from '../common/table.mts'
 import type { SchemaChange, SchemaPlan } from './plan.mts'
@@ -12,16 +12,16 @@ const STYLES = {
   replace: ['yellow', '~'],
 } as const
 
-/** A plan for people: a line for each change, each difference that must stay, and each thing left alone. */
+/** Renders a plan with one line for each change, impossible change, blocked view and undeclared object. */
 export function renderSchemaPlan({ changes, impossible, waiting, undeclared }: SchemaPlan, paint: Paint): string {
   const lines = [
     ...changes.map(({ action, name, what, expired = 0 }): Line => {
       const [style, mark] = STYLES[action]
-      const loss = expired > 0 ? ` (deletes ${expired} rows that are older)` : ''
+      const loss = expired > 0 ? ` (deletes ${expired} older rows)` : ''
       return [style, `${mark} ${action}`, name, `${what}${loss}`]
     }),
     ...impossible.map(({ name, what, from, to }): Line => ['red', '✗ cannot change', name, `${what}: ${from} → ${to}`]),
-    ...waiting.map((view): Line => ['dim', '· waits', view.name, `for ${view.table} to be rebuilt`]),
+    ...waiting.map((view): Line => ['dim', '· blocked', view.name, `until ${view.table} is rebuilt`]),
     ...undeclared.map((name): Line => ['dim', '· not declared', name, 'left alone']),
   ]
   return table(lines.map(([style, action, name, what]) => [paint(style, action), name, what]))
@@ -34,7 +34,7 @@ const CODES = {
   replace: 'SCHEMA_DRIFT',
 } as const satisfies Record<SchemaChange['action'], string>
 
-/** How the database differs from the declaration, as findings. What is not declared is none. */
+/** Returns a finding for each difference from the declaration. Undeclared objects are not findings. */
 export function schemaFindings(plan: SchemaPlan): Finding[] {
   return [
     ...plan.changes.map(({ action, name, what }): Finding => {
@@ -45,26 +45,26 @@ export function schemaFindings(plan: SchemaPlan): Finding[] {
         const [found, expected] = [values.slice(0, arrow), values.slice(arrow + ' → '.length)]
         return error(CODES[action], `${name} ${part}`, { found, expected, hint })
       }
-      const difference = CODES[action] === 'SCHEMA_MISSING' ? `no ${what}` : `another ${what}`
+      const difference = CODES[action] === 'SCHEMA_MISSING' ? `no ${what}` : `a different ${what}`
       return error(CODES[action], name, { found: difference, expected: 'as clickhouse/init declares it', hint })
     }),
     ...impossibleSchemaFindings(plan),
   ]
 }
 
-/** What of a plan ClickHouse cannot do in place, with the way out: one finding for each table. */
+/** Returns one finding for each table that ClickHouse cannot change in place, with the command that solves it. */
 export function impossibleSchemaFindings({ impossible, waiting, cluster }: SchemaPlan): Finding[] {
   return [...new Set(impossible.map(({ name }) => name))].map((name) => {
     const differences = impossible.filter((each) => each.name === name).map(({ what }) => what)
     const views = waiting.filter((view) => view.table === name).map((view) => view.name)
     return error('SCHEMA_CANNOT_CHANGE', name, {
-      found: `another ${differences.join(', ')}, which ClickHouse cannot change in place`,
-      expected: `as clickhouse/init declares it${views.length > 0 ? `; ${views.join(', ')} is missing until then` : ''}`,
+      found: `a different ${differences.join(', ')}, which ClickHouse cannot change in place`,
+      expected: `as clickhouse/init declares it${views.length > 0 ? `; until then, these views are not updated: ${views.join(', ')}` : ''}`,
       hint: cluster
-        ? `RENAME TABLE ${name} TO another name ON CLUSTER '${cluster}', then: npm run schema, and copy its rows`
+        ? `RENAME TABLE ${name} TO another name ON CLUSTER '${cluster}', then: npm run schema, then copy its rows`
         : differences.includes('kind')
           ? `RENAME TABLE ${name} TO another name, then: npm run schema`
-          : `stop its writers, then: ./scripts/apply-schema.mts --rebuild ${name} (copies the rows; the old table is kept)`,
+          : `stop its writers, then: ./scripts/apply-schema.mts --rebuild ${name} (copies the rows and keeps the old table)`,
     })
   })
 }

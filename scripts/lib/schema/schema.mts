@@ -1,4 +1,4 @@
-/** Makes the database match clickhouse/init: plan, apply, read back. apply-schema and `npm start` share it. */
+/** Makes the database match clickhouse/init: plans, applies and verifies changes. Used by apply-schema and `npm start`. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows, withClickHouse } from '../clickhouse/client.mts'
 import { error, type Finding, OpsError, reason, unknown } from '../common/findings.mts'
@@ -9,30 +9,30 @@ import type { SchemaChange, SchemaPlan } from './plan.mts'
 import { readSchemaPlan } from './read.mts'
 import { impossibleSchemaFindings, schemaFindings } from './report.mts'
 
-export interface SchemaOptions {
-  /** `plan` changes nothing and finds nothing wrong in what it would change; `check` changes nothing and reports it. */
+interface SchemaOptions {
+  /** `plan` and `check` change nothing; only `check` returns a finding for each difference. */
   mode: 'apply' | 'plan' | 'check'
-  /** Deadline of each statement; rows are copied for as long as the server answers within it. */
+  /** Deadline of each statement. Copying rows continues for as long as the server answers within it. */
   timeoutMs: number
-  /** Whether rows past a retention setting may be deleted; called only when there are any. */
+  /** Returns whether rows past a retention setting may be deleted. Called only if there are any. */
   mayDelete: (changes: readonly SchemaChange[]) => Promise<boolean>
   log: (line: string) => void
 }
 
-export interface SyncedSchema {
+interface SyncedSchema {
   plan: SchemaPlan
-  /** Changes made and proven, a line each. */
+  /** One line for each change that was made and verified. */
   done: string[]
   findings: Finding[]
 }
 
 /**
- * Makes the live database match the declaration, or reports what that takes. Creates the database if it is missing; deletes no column,
- * table or row, except rows past a retention setting.
- * @throws {OpsError} exit code 3 when ClickHouse gives no answer, 2 when it refuses the login
+ * Makes the live database match the declaration, or reports the changes needed. Creates the database if it is missing. Drops no table or
+ * column, and deletes no rows except those past a retention setting.
+ * @throws {OpsError} exit code 3 when ClickHouse does not answer, 2 when it refuses the credentials
  */
 export async function syncSchema(settings: Settings, options: SchemaOptions): Promise<SyncedSchema> {
-  // The database itself may still be missing.
+  // The market database may not exist yet.
   return withClickHouse({ ...settings, CLICKHOUSE_DATABASE: 'system' }, options.timeoutMs, async (client) => {
     const plan = await readSchemaPlan(client, settings)
     await countExpired(client, settings, plan)
@@ -44,17 +44,17 @@ export async function syncSchema(settings: Settings, options: SchemaOptions): Pr
     const applied = await withClickHouse(settings, options.timeoutMs, (market) =>
       applyChanges(market, settings, plan, options),
     )
-    return { plan, done: await proven(client, settings, applied), findings: [...applied.findings, ...findings] }
+    return { plan, done: await verify(client, settings, applied), findings: [...applied.findings, ...findings] }
   })
 }
 
-/** Adds to the changes of retention how many rows each would delete at once. */
+/** Sets `expired` of each change of a retention: the number of rows that it deletes immediately. */
 async function countExpired(client: ClickHouseClient, settings: Settings, plan: SchemaPlan): Promise<void> {
   for (const change of plan.changes) {
     if (change.ttl === undefined) continue
     const { CLICKHOUSE_DATABASE: database, CLICKHOUSE_CLUSTER: cluster } = settings
-    const own = `${database}.${change.name}`
-    const table = cluster ? `cluster('${cluster}', ${own})` : own
+    const name = `${database}.${change.name}`
+    const table = cluster ? `cluster('${cluster}', ${name})` : name
     const query = `SELECT count() AS rows FROM ${table} WHERE ${change.ttl} < now()`
     const [row] = await readRows<{ rows: string }>(client, query)
     change.expired = Number(row?.rows)
@@ -79,7 +79,7 @@ async function applyChanges(
     const { action, name, what, statements, backfill } = change
     const expected = `to ${action} ${what}`
     if (!allowed && deleting.includes(change)) {
-      const found = `${change.expired} rows older than the retention, and no consent to delete them`
+      const found = `${change.expired} rows older than the retention, and no permission to delete them`
       applied.findings.push(
         error('SCHEMA_DELETES_ROWS', name, { found, expected, hint: './scripts/apply-schema.mts --yes' }),
       )
@@ -101,14 +101,14 @@ async function applyChanges(
       const hint = `./scripts/apply-schema.mts --timeout ${Math.ceil((5 * timeoutMs) / 1000)}`
       const found = `no answer in ${timeoutMs / 1000} s (${reason(failure)})`
       applied.findings.push(unknown('SCHEMA_NO_ANSWER', name, { found, expected, hint }))
-      // Each further one would wait as long.
+      // Every further statement would also wait for the whole deadline.
       break
     }
   }
   return applied
 }
 
-/** Runs a statement; one for a cluster ends with what has answered before the deadline of the exchange. */
+/** Runs a statement. On a cluster, the server gives up waiting for other servers 1 s before the client's deadline. */
 async function runStatement(
   client: ClickHouseClient,
   { CLICKHOUSE_CLUSTER: cluster }: Settings,
@@ -123,7 +123,7 @@ async function runStatement(
   })
 }
 
-/** Whether an error means that a server gave no answer; its own errors have numbers: those of a cluster whose servers are silent too. */
+/** Whether an error means that a server did not answer. Codes that start with a letter are network errors; ClickHouse's are numbers. */
 function isSilence(failure: unknown): boolean {
   if (failure instanceof OpsError) return failure.exitCode === 3
   const { code = '', message } = failure as { code?: string; message?: string }
@@ -131,8 +131,8 @@ function isSilence(failure: unknown): boolean {
   return message === 'Timeout error.' || /^([A-Z]|(159|279)$)/.test(code)
 }
 
-/** A line for each change made, once reading back shows that nothing of it is left to do. */
-async function proven(client: ClickHouseClient, settings: Settings, { done, findings }: Applied): Promise<string[]> {
+/** Verifies changes by planning again. Returns a line for each one that is no longer planned, and adds a finding for each other one. */
+async function verify(client: ClickHouseClient, settings: Settings, { done, findings }: Applied): Promise<string[]> {
   const left = (await readSchemaPlan(client, settings)).changes
   const same = (a: SchemaChange) => left.some((b) => a.name === b.name && a.what === b.what)
   for (const { name, what } of done.filter(same)) {
