@@ -202,13 +202,14 @@ for (const [script, args, shown] of [
   envFile(`to another machine has ${script} name it, and refuse without a terminal`, async () => {
     const { exitCode, stderr } = await runScript(script, [...args, '--env-file', far], { env: cleanEnv() })
     const [first, second] = stderr.split('\n')
-    assert.equal([exitCode, first], [2, `Target, not on this machine: ${shown}`])
-    assert.match(second ?? '', /a target that is not on this machine, and no terminal to ask on \[CONFIRM\]$/)
+    assert.equal([exitCode, first], [2, `Remote target: ${shown}`])
+    assert.match(second ?? '', /a remote target, and no terminal to ask for confirmation \[CONFIRM\]$/)
   })
 
 envFile('to another machine is refused by npm start', async () => {
   const { exitCode, stderr } = await runScript('start.mts', ['--embedded', '--env-file', far], { env: cleanEnv() })
-  const hint = '    → put what leads to services of others in a file of its own: --env-file PATH, with other commands\n'
+  const hint =
+    '    → move the settings of external services to a separate file, and pass it to other commands: --env-file PATH\n'
   assert.equal(
     [exitCode, stderr],
     [
