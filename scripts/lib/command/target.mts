@@ -75,16 +75,18 @@ export async function foreignTargets(settings: Settings, production = isProducti
     ['REDIS_TLS', settings.REDIS_TLS, String(production)],
     ['REDIS_USERNAME', settings.REDIS_USERNAME, ''],
   ] as const
-  const other = (variable: string, value: string, own: string) =>
+  const other = (variable: string, value: string, required: string) =>
     production
       ? error('SETTING', variable, {
           found: value || 'none',
-          expected: `${own || 'none'}, with ${PRODUCTION_FILE}`,
+          expected: `${required || 'none'}, with ${PRODUCTION_FILE}`,
           hint: 'npm run secrets -- --production',
         })
       : mistake(variable, `${value}, which the services of this stack do not support`)
   return [
-    ...secure.filter(([, value, own]) => value !== own).map(([variable, value, own]) => other(variable, value, own)),
+    ...secure
+      .filter(([, value, required]) => value !== required)
+      .map(([variable, value, required]) => other(variable, value, required)),
     ...(await remote(settings, ['kafka', 'clickhouse', 'redis'])).map(({ variable, hosts }) =>
       mistake(variable, `${hosts.join(', ')}, which is not this machine`),
     ),

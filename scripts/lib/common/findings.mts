@@ -73,8 +73,8 @@ export function sentence({ subject, found, expected }: Finding): string {
 export function reason(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return reason(error.errors[0])
   if (!(error instanceof Error)) return String(error)
-  const own = error.message || error.name
-  return error.cause instanceof Error && !own.includes(error.cause.message) ? `${own} (${reason(error.cause)})` : own
+  const text = error.message || error.name
+  return error.cause instanceof Error && !text.includes(error.cause.message) ? `${text} (${reason(error.cause)})` : text
 }
 
 export type Paint = (style: 'red' | 'green' | 'yellow' | 'dim' | 'bold', text: string) => string

@@ -43,12 +43,12 @@ export const withoutBrackets = (host: string): string => host.replace(/^\[(.*)\]
 
 /** Reports whether a host name or address (brackets allowed) resolves only to addresses of this machine. False if it does not resolve. */
 export async function isThisMachine(host: string): Promise<boolean> {
-  const own = new Set(
+  const local = new Set(
     Object.values(networkInterfaces()).flatMap((addresses) => (addresses ?? []).map(({ address }) => address)),
   )
   try {
     const found = await lookup(withoutBrackets(host), { all: true })
-    return found.every(({ address }) => own.has(address) || /^(127\.|::1$|0\.0\.0\.0$|::$)/.test(address))
+    return found.every(({ address }) => local.has(address) || /^(127\.|::1$|0\.0\.0\.0$|::$)/.test(address))
   } catch {
     return false
   }
@@ -56,8 +56,8 @@ export async function isThisMachine(host: string): Promise<boolean> {
 
 /** Returns those of `hosts` that are not this machine. */
 export async function otherMachines(hosts: readonly string[]): Promise<string[]> {
-  const own = await Promise.all(hosts.map(isThisMachine))
-  return hosts.filter((_, index) => !own[index])
+  const isLocal = await Promise.all(hosts.map(isThisMachine))
+  return hosts.filter((_, index) => !isLocal[index])
 }
 
 /** Splits `host:port`; an IPv6 address loses its brackets. */

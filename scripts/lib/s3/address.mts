@@ -7,7 +7,7 @@ export interface S3Address {
   prefix: string
 }
 
-export const isS3 = (place: string): boolean => place.startsWith('s3://')
+export const isS3 = (address: string): boolean => address.startsWith('s3://')
 
 /**
  * Parses an S3 address.

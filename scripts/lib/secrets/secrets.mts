@@ -25,7 +25,7 @@ export interface SecretsOptions {
 export interface Secrets {
   envFile: string
   /** `new`: created from .env.template. `closed`: other users could read it and no longer can. */
-  envState: 'new' | 'closed' | 'kept'
+  envState: 'new' | 'closed' | 'unchanged'
   lines: Line[]
   files: CertificateFile[]
   findings: Finding[]
@@ -73,7 +73,7 @@ export async function writeSecrets({ production, renew, names, dryRun }: Secrets
 function stateOf(file: string): Secrets['envState'] {
   const mode = othersMode(file)
   if (mode === undefined) return 'new'
-  return mode === 0 ? 'kept' : 'closed'
+  return mode === 0 ? 'unchanged' : 'closed'
 }
 
 type TextOf = (variable: string) => string | undefined
@@ -127,7 +127,7 @@ export function renderSecrets(secrets: Secrets, dryRun: boolean, paint: Paint): 
   const states = {
     new: 'created from .env.template, readable only by its owner',
     closed: 'now readable only by its owner',
-    kept: '',
+    unchanged: '',
   }
   const state = changes > 0 ? states[envState] : ''
   const text = [`${envFile}${state && `: ${state}`}`, table(rows)]

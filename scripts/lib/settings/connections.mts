@@ -59,10 +59,10 @@ export function connectionMistakes(settings: Connections): Mistake[] {
   const mechanism = of('KAFKA_SASL_MECHANISM')
   const list: Mistake[] = []
   if (protocol.startsWith('SASL')) {
-    const login = `KAFKA_SECURITY_PROTOCOL=${protocol}`
-    list.push(...missing('KAFKA_SASL_MECHANISM', `a mechanism for ${login}`))
-    list.push(...missing('KAFKA_SASL_USERNAME', `a user name for ${login}`))
-    list.push(...missing('KAFKA_SASL_PASSWORD', `a password for ${login}`))
+    const assignment = `KAFKA_SECURITY_PROTOCOL=${protocol}`
+    list.push(...missing('KAFKA_SASL_MECHANISM', `a mechanism for ${assignment}`))
+    list.push(...missing('KAFKA_SASL_USERNAME', `a user name for ${assignment}`))
+    list.push(...missing('KAFKA_SASL_PASSWORD', `a password for ${assignment}`))
     const endpoint = 'KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL'
     if (mechanism === 'OAUTHBEARER') list.push(...missing(endpoint, 'the https URL of the token endpoint'))
     else if (mechanism) list.push(...idle([endpoint], `KAFKA_SASL_MECHANISM=${mechanism}`))
