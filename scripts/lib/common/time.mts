@@ -95,7 +95,7 @@ export function zoneOf(name: string): Zone {
     const [, sign = '+', hours = 0, minutes = 0] = /^GMT(?:([+-])(\d+):(\d+))?/.exec(text ?? '') ?? []
     return (sign === '-' ? -1 : 1) * (Number(hours) * 60 + Number(minutes)) * 60_000
   }
-  // Intl takes microseconds per call, and the records of a recording share few minutes.
+  // Caches the last minute: Intl takes microseconds per call, and consecutive records mostly share a minute.
   let latest: { minute: string; ms: number | undefined } | undefined
   const toUtc = (minute: string): number | undefined => {
     if (latest?.minute === minute) return latest.ms

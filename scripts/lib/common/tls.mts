@@ -32,7 +32,7 @@ export interface TlsTarget {
   service: 'kafka' | 'clickhouse' | 'redis'
   host: string
   port: number
-  /** Whether the settings ask for TLS. */
+  /** Whether the settings require TLS. */
   secure: boolean
   /** Assignments for .env that switch TLS on and off. */
   on: string
