@@ -19,7 +19,7 @@ export interface S3Request {
  */
 export type S3Client = <T>(request: S3Request, use: (answer: Response) => Promise<T>) => Promise<T | undefined>
 
-/** Milliseconds before each retry. All our requests are idempotent. */
+/** Milliseconds before each retry. Every request is safe to repeat. */
 const PAUSES_MS = [500, 1_000, 2_000]
 
 type S3Settings = Pick<Settings, 'S3_ENDPOINT' | 'S3_REGION' | 'S3_ACCESS_KEY_ID' | 'S3_SECRET_ACCESS_KEY'>

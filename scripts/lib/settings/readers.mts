@@ -1,4 +1,4 @@
-/** Parsers of settings. */
+/** Parses the values of settings, and rejects invalid ones. */
 import { isIP, isIPv4 } from 'node:net'
 
 /** Parses the text of a setting; throws a RangeError whose message says what was expected. */
