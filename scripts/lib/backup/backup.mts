@@ -126,7 +126,7 @@ async function cleanUp(work: Work, serverDir: ServerDir, database: string, store
   if (left.length > 0) work.log(`Removed the remains of an interrupted run: ${left.join(', ')}`)
 }
 
-interface Written {
+interface WriteRequest {
   store: BackupStore
   name: string
   database: string
@@ -137,7 +137,7 @@ interface Written {
 async function write(
   work: Work,
   serverDir: ServerDir,
-  { store, name, database, tables, definitions }: Written,
+  { store, name, database, tables, definitions }: WriteRequest,
 ): Promise<Manifest> {
   const { client, log } = work
   const [server] = await readRows<{ version: string; now: string }>(
