@@ -1,6 +1,6 @@
 #!/bin/sh
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
-/** Backs the whole market database up through ClickHouse's own BACKUP, proves it by reading it back, and takes it to a folder. */
+/** Backs up the whole market database with ClickHouse's BACKUP, verifies the backup by reading it back, and moves it to a folder. */
 import { runCommand } from './lib/command/command.mts'
 import { timeoutFlag } from './lib/command/flags.mts'
 
@@ -8,24 +8,24 @@ const NAME = 'npm run backup --'
 
 await runCommand({
   name: NAME,
-  summary: `Backs the whole database of the stack on this machine up: ClickHouse writes the tables, they are read back and compared with those that
-are there, and then taken to a folder of their own. The built-in ingest and other writers may go on meanwhile.
-If it is interrupted, run it again; npm run restore -- --backup brings a backup back.`,
+  summary: `Backs up the whole database of the stack on this machine: ClickHouse writes the tables, which are then read back, compared
+with the originals, and moved to a separate folder. The built-in ingest and other writers may continue meanwhile.
+If it is interrupted, run it again. To restore a backup: npm run restore -- --backup NAME`,
   options: {
     to: {
       type: 'string',
       value: 'DIR|s3://…',
-      help: 'the folder of the backups: DIR/NAME, named after database and time (UTC); or s3://BUCKET/PREFIX',
+      help: 'where to create the backup: DIR/NAME, named after the database and the time (UTC); or s3://BUCKET/PREFIX',
     },
-    'dry-run': { type: 'boolean', help: 'show what would be backed up and the room that it takes, and change nothing' },
+    'dry-run': { type: 'boolean', help: 'show what would be backed up and the disk space needed, and change nothing' },
     timeout: timeoutFlag(3600, 'for each query, for writing, and for reading each table back'),
   },
   example: 'npm run backup -- --to ../backups',
   exitCodes: {
-    0: 'the backup is there, and proven',
-    1: 'no backup was kept: no room, rows that differ, trouble with the folder; or a table was left out',
-    2: 'wrong use or settings, or a server that is not of the stack on this machine',
-    3: 'could not tell: ClickHouse or the S3 server gives no answer, or another backup or restore runs',
+    0: 'the backup is complete and verified',
+    1: 'the backup failed: too little disk space, rows that differ, or file errors; or a table was left out',
+    2: 'wrong usage or settings, or a server that is not part of the stack on this machine',
+    3: 'unknown: no answer from ClickHouse or the S3 server, or another backup or restore is running',
   },
   run: async ({ options: { to, 'dry-run': dryRun, timeout }, log }) => {
     const { checkFolder } = await import('./lib/archive/report.mts')

@@ -1,6 +1,6 @@
 #!/bin/sh
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
-/** Brings archived days of a market table back, or a whole database from a backup: verified, and adds nothing that is there already. */
+/** Restores archived days of a market table, or a whole database from a backup. Verifies the data, and adds no duplicates. */
 import { runCommand } from './lib/command/command.mts'
 import { refuseTogether, timeoutFlag } from './lib/command/flags.mts'
 
@@ -8,28 +8,32 @@ const NAME = 'npm run restore --'
 
 await runCommand({
   name: NAME,
-  summary: `Brings days back that npm run archive wrote: compares each file with the manifest, reads it into a scratch table, compares that
-too, and moves it into the market table at once. A day that is there already stays as it is.
-With --backup it brings a whole database back that npm run backup took, into tables that are absent or empty.`,
+  summary: `Restores days that npm run archive wrote: compares each file with the manifest, loads it into a scratch table, compares that
+too, and moves it into the market table in one step. Days that are already present stay unchanged.
+With --backup, restores a whole database that npm run backup wrote, into tables that are missing or empty.`,
   options: {
-    backup: { type: 'string', value: 'NAME', help: 'this backup as a whole, or the latest one: --backup latest' },
+    backup: {
+      type: 'string',
+      value: 'NAME',
+      help: 'restore this backup of a whole database; or the latest one: --backup latest',
+    },
     table: { type: 'string', value: 'T', help: 'market_ticks, market_l1, market_l2 or market_metrics' },
     from: {
       type: 'string',
       value: 'DIR|s3://…',
-      help: 'the folder of the archive, or of the backups; or s3://BUCKET/PREFIX',
+      help: 'the folder of the archive or backups; or s3://BUCKET/PREFIX',
     },
-    day: { type: 'list', value: 'DAY', help: 'only these days, such as 2026-11-25 (default: all that are archived)' },
-    yes: { type: 'boolean', help: 'do not ask before a target that is not on this machine is changed' },
+    day: { type: 'list', value: 'DAY', help: 'only these days, such as 2026-11-25 (default: all archived days)' },
+    yes: { type: 'boolean', help: 'do not ask before changing a target that is not on this machine' },
     'dry-run': { type: 'boolean', help: 'show what would be restored, and change nothing' },
-    timeout: timeoutFlag(3600, 'for each query, and for each piece of a file'),
+    timeout: timeoutFlag(3600, 'for each query, and for each chunk of a file'),
   },
   example: 'npm run restore -- --table market_l2 --from ../archive --day 2026-10-05',
   exitCodes: {
-    0: 'the days, or the database, are there',
-    1: 'declined, or something was refused: a damaged file, or rows in its way',
-    2: 'wrong use or settings, a day that is not archived, or no such backup',
-    3: 'could not tell: ClickHouse or the S3 server gives no answer, or another backup or restore runs',
+    0: 'the days or the database are present',
+    1: 'declined, or something was refused: a damaged file, or conflicting rows',
+    2: 'wrong usage or settings, a day that is not archived, or no such backup',
+    3: 'unknown: no answer from ClickHouse or the S3 server, or another backup or restore is running',
   },
   run: async ({ options, log }) => {
     const { backup, table, from, yes, 'dry-run': dryRun, day, timeout } = options

@@ -63,7 +63,7 @@ const health = (listener: Listener, values: NodeJS.ProcessEnv) =>
   told('health-check.mts', ['--only', 'kafka'], envOf(listener, values))
 
 const checkSasl = 'check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM in .env'
-const setCa = "set KAFKA_SSL_CA_LOCATION in .env to the file with that authority's certificate"
+const setCa = 'set KAFKA_SSL_CA_LOCATION in .env to the file with the certificate of that authority'
 const addLogin = (protocol: string) =>
   `edit .env: KAFKA_SECURITY_PROTOCOL=${protocol}, with KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD`
 
@@ -73,56 +73,56 @@ const WRONG: [string, Listener, NodeJS.ProcessEnv, string, string][] = [
     'no authority',
     'tls',
     { KAFKA_SECURITY_PROTOCOL: 'SSL' },
-    'KAFKA_TLS kafka HERE: its certificate is from an authority that is not known here (l2-test-authority)',
+    'KAFKA_TLS kafka HERE: its certificate is from an unknown authority (l2-test-authority)',
     setCa,
   ],
   [
     'a certificate of another authority',
     'foreign',
     TLS,
-    'KAFKA_TLS kafka HERE: its certificate is from an authority that is not known here (l2-other-authority)',
+    'KAFKA_TLS kafka HERE: its certificate is from an unknown authority (l2-other-authority)',
     setCa,
   ],
   [
     'an expired certificate',
     'expired',
     TLS,
-    'KAFKA_TLS kafka HERE: its certificate ended on 2021-01-01',
-    'have the server given a new certificate',
+    'KAFKA_TLS kafka HERE: its certificate expired on 2021-01-01',
+    'install a new certificate on the server',
   ],
   [
     'a certificate for another host',
     'otherHost',
     TLS,
-    'KAFKA_TLS kafka HERE: its certificate is for another name than 127.0.0.1 (db.example)',
-    'set KAFKA_BOOTSTRAP_SERVERS in .env to a name of the certificate, or have this one put into it',
+    'KAFKA_TLS kafka HERE: its certificate is not for 127.0.0.1 (db.example)',
+    'set KAFKA_BOOTSTRAP_SERVERS in .env to a name in the certificate, or issue one that includes 127.0.0.1',
   ],
   [
     'plain where TLS is spoken',
     'tls',
     {},
-    'KAFKA_TLS kafka HERE: it speaks TLS, and the settings say plain',
+    'KAFKA_TLS kafka HERE: the server uses TLS, but the settings do not',
     'edit .env: KAFKA_SECURITY_PROTOCOL=SSL',
   ],
   [
     'TLS where plain is spoken',
     'admin',
     TLS,
-    'KAFKA_TLS kafka HERE: it does not speak TLS, and the settings ask for it',
+    'KAFKA_TLS kafka HERE: the server does not use TLS, but the settings require it',
     'edit .env: KAFKA_SECURITY_PROTOCOL=PLAINTEXT',
   ],
   [
     'no client certificate',
     'mutual',
     TLS,
-    'KAFKA_TLS kafka HERE: it asks clients for a certificate, and there is none that it trusts',
+    'KAFKA_TLS kafka HERE: the server requires a client certificate that it trusts',
     'set KAFKA_SSL_CERTIFICATE_LOCATION and its key in .env',
   ],
   [
     'a client certificate of another authority',
     'mutual',
     { ...TLS, ...certificateOf(certificates.foreign) },
-    'KAFKA_TLS kafka HERE: it asks clients for a certificate, and there is none that it trusts',
+    'KAFKA_TLS kafka HERE: the server requires a client certificate that it trusts',
     'set KAFKA_SSL_CERTIFICATE_LOCATION and its key in .env',
   ],
   [

@@ -147,7 +147,7 @@ for (const [file, jars] of [
     }
     assert.match(
       (await told('health-check.mts', ['--only', 'kafka'], { ...values, ...plain })).findings.join(),
-      /^KAFKA_TLS it speaks TLS/,
+      /^KAFKA_TLS the server uses TLS/,
     )
     await stop(broker)
   })

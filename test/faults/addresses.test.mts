@@ -47,9 +47,9 @@ for (const value of [
 test('settings whose clients connect elsewhere than the services listen are refused before anything starts', async () => {
   assert.equal(await told('start.mts', ['--embedded'], { BIND_ADDRESS: '127.0.0.2', REDIS_HOST: '127.0.0.2' }), [
     'exit 2',
-    'SETTING KAFKA_ADVERTISED_HOST: 127.0.0.1, where nothing listens with BIND_ADDRESS=127.0.0.2',
-    'SETTING KAFKA_BOOTSTRAP_SERVERS: 127.0.0.1, where nothing listens with BIND_ADDRESS=127.0.0.2',
-    'SETTING CLICKHOUSE_HOST: 127.0.0.1, where nothing listens with BIND_ADDRESS=127.0.0.2',
+    'SETTING KAFKA_ADVERTISED_HOST: 127.0.0.1, on which nothing listens with BIND_ADDRESS=127.0.0.2',
+    'SETTING KAFKA_BOOTSTRAP_SERVERS: 127.0.0.1, on which nothing listens with BIND_ADDRESS=127.0.0.2',
+    'SETTING CLICKHOUSE_HOST: 127.0.0.1, on which nothing listens with BIND_ADDRESS=127.0.0.2',
   ])
 })
 

@@ -15,7 +15,7 @@ import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { roomFindings } from '../../scripts/lib/backup/disk-space.mts'
+import { spaceFindings } from '../../scripts/lib/backup/disk-space.mts'
 import type { Manifest } from '../../scripts/lib/backup/manifest.mts'
 import { compareParts } from '../../scripts/lib/backup/verification.mts'
 import { connectClickHouse, readRows } from '../../scripts/lib/clickhouse/client.mts'
@@ -198,7 +198,7 @@ trips('resume after a kill at any moment, and leave nothing behind', async () =>
       }
     },
   })
-  for (const line of ['Reading the tables', 'Writing', 'Reading it back', 'Taking it']) {
+  for (const line of ['Reading the tables', 'Writing', 'Verifying', 'Storing it']) {
     const { exitCode } = await backUp(to, killedAt(line))
     assert.is(exitCode, null, line)
   }
@@ -215,7 +215,7 @@ trips('resume after a kill at any moment, and leave nothing behind', async () =>
   assert.equal(readdirSync(to).sort(), [...whole, made.backup].sort())
 
   await drop()
-  for (const line of ['Handing', 'market_l1:', 'market_ticks:', 'market_bars_1m:', 'market_rollup_state:']) {
+  for (const line of ['Copying it', 'market_l1:', 'market_ticks:', 'market_bars_1m:', 'market_rollup_state:']) {
     const { exitCode } = await restore(to, made.backup, killedAt(line))
     assert.is(exitCode, null, line)
   }
@@ -464,7 +464,7 @@ refusals('a wrong folder, flag or server, and an empty database', async () => {
 
 refusals('a disk without enough free space', () => {
   const disk = (free: number) =>
-    roomFindings([{ subject: 'disk', free, need: 1024 ** 3 }]).map(({ found, expected }) => [found, expected])
+    spaceFindings([{ subject: 'disk', free, need: 1024 ** 3 }]).map(({ found, expected }) => [found, expected])
   assert.equal(disk(2 * 1024 ** 3), [])
   assert.equal(disk(1024 ** 3), [['1024 MiB free', '1076 MiB']])
 })

@@ -221,7 +221,7 @@ backups('restores the database after a kill at any moment', async () => {
   const to = ['--to', place.address]
   assert.equal((await command('backup', [...to, '--dry-run'])).codes, [])
   assert.equal(filesOf(place.folder), [])
-  assert.is((await command('backup', to, killedAt('Taking it'))).exitCode, null)
+  assert.is((await command('backup', to, killedAt('Storing it'))).exitCode, null)
   // On its way from another machine: nothing of ours.
   const other = `${settings.CLICKHOUSE_DB}-20260101T000000Z`
   const bucket = await openBucket(settings, place.address, 60_000)
@@ -243,7 +243,7 @@ backups('restores the database after a kill at any moment', async () => {
   await server.command({ query: `DROP DATABASE ${settings.CLICKHOUSE_DB} SYNC` })
   const due = await restoreBackup(place.address, ['--dry-run'])
   assert.equal([due.exitCode, due.codes, due.tables], [0, [], ['due']])
-  assert.is((await restoreBackup(place.address, [], killedAt('Handing'))).exitCode, null)
+  assert.is((await restoreBackup(place.address, [], killedAt('Copying it'))).exitCode, null)
   const back = await restoreBackup(place.address)
   assert.equal([back.exitCode, back.codes], [0, []])
   assert.equal(await held(), before)

@@ -79,7 +79,7 @@ lookups('names every reference that cannot be resolved, but no value', () => {
       assert.equal(
         error.findings.map(({ code, subject, found }) => [code, subject, found]),
         [
-          ['ENV_SYNTAX', '.env:2 B', 'a "${" that is not closed'],
+          ['ENV_SYNTAX', '.env:2 B', 'an unclosed "${"'],
           ['ENV_SYNTAX', '.env:3 C', 'a required variable that is not set'],
         ],
       )
@@ -138,13 +138,13 @@ const WRONG: [string, string, string][] = [
   ['KAFKA_HEAP', '320', 'a size such as 320m'],
   ['KAFKA_MEMORY_LIMIT', '560x', 'a size such as 896m'],
   ['CLICKHOUSE_DB', 'l2-data', 'letters, digits and "_", not beginning with a digit'],
-  ['REDIS_MAX_MEMORY_POLICY', 'lru', 'a policy of Redis such as allkeys-lru'],
+  ['REDIS_MAX_MEMORY_POLICY', 'lru', 'an eviction policy such as allkeys-lru'],
   ['KAFKA_BOOTSTRAP_SERVERS', 'a:1,b', 'host:port, host:port …'],
   ['KAFKA_IMAGE', 'a b', 'an image name'],
   ['KAFKA_UI_READONLY', 'yes', 'true or false'],
   ['CLICKHOUSE_READONLY_USER', 'a-b', 'letters, digits and "_", not beginning with a digit, not "default"'],
-  ['CLICKHOUSE_EXTRA_GRANTS', 'FILE, ALL', `some of ${EXTRA_GRANTS.join(', ')}`],
-  ['CLICKHOUSE_EXTRA_GRANTS', 'FILE ON *.* TO x', `some of ${EXTRA_GRANTS.join(', ')}`],
+  ['CLICKHOUSE_EXTRA_GRANTS', 'FILE, ALL', `a list of ${EXTRA_GRANTS.join(', ')}`],
+  ['CLICKHOUSE_EXTRA_GRANTS', 'FILE ON *.* TO x', `a list of ${EXTRA_GRANTS.join(', ')}`],
 ]
 for (const [variable, value, expected] of WRONG) {
   reading(`refuses ${variable}=${value}`, () => {
@@ -178,8 +178,8 @@ reading('shows no password that another variable contains or may contain', () =>
   assert.equal(
     refusal({}, env).map(({ subject, found }) => [subject, found]),
     [
-      ['.env:2 REDIS_PORT', 'another value'],
-      ['.env:3 REDIS_HOST', 'another value'],
+      ['.env:2 REDIS_PORT', 'an invalid value (not shown)'],
+      ['.env:3 REDIS_HOST', 'an invalid value (not shown)'],
     ],
   )
 })
@@ -227,7 +227,7 @@ reading('refuses a read-only user without a password or with the name of the oth
   const told = (dotEnv: string) => refusal({}, dotEnv).map(({ subject, found }) => [subject.split(' ')[1], found])
   assert.equal(told('CLICKHOUSE_READONLY_USER=reader\n'), [['CLICKHOUSE_READONLY_PASSWORD', 'none']])
   assert.equal(told('CLICKHOUSE_READONLY_USER=l2_user\nCLICKHOUSE_READONLY_PASSWORD=x\n'), [
-    ['CLICKHOUSE_READONLY_USER', '"l2_user", which CLICKHOUSE_USER is too'],
+    ['CLICKHOUSE_READONLY_USER', '"l2_user", the same as CLICKHOUSE_USER'],
   ])
 })
 
@@ -243,7 +243,7 @@ reading('refuses more in-sync replicas than replicas', () => {
 reading('refuses one port for two services', () => {
   const [finding] = refusal({}, 'REDIS_PORT=8123\n')
   assert.is(finding?.subject, '.env:1 REDIS_PORT')
-  assert.is(finding?.found, 'port 8123, which CLICKHOUSE_HTTP_PORT has too')
+  assert.is(finding?.found, 'port 8123, which CLICKHOUSE_HTTP_PORT also uses')
 })
 reading.run()
 

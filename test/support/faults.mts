@@ -120,7 +120,7 @@ process.on('exit', () => {
 export function judge(what: string, { exitCode, stdout, stderr }: Outcome, codes: number[]): void {
   const output = `${stdout}${stderr}`
   assert.ok(exitCode !== null && codes.includes(exitCode), `${what}: exit ${exitCode}\n${output}`)
-  assert.not.match(output, /INTERNAL|this is a defect|\n +at /, what)
+  assert.not.match(output, /INTERNAL|this is a bug|\n +at /, what)
   if (exitCode !== 0) assert.match(output, /→/, `${what}: exit ${exitCode}\n${output}`)
   judged.set(exitCode ?? 0, (judged.get(exitCode ?? 0) ?? 0) + 1)
 }

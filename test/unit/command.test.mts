@@ -157,7 +157,7 @@ Options:
   --max N          a bound
   --dry-run        change nothing
   --env-file PATH  read this file instead of .env
-  --json           print one JSON object on stdout and nothing else there
+  --json           print one JSON object on stdout, and nothing else there
   --help           show this help
 
 Exit codes:
@@ -182,7 +182,7 @@ help('shows short flags, and describes --json of a stream', () => {
   assert.match(text, /^ {2}--last N, -n N +the last N$/m)
   assert.match(
     text,
-    /^ {2}--json +print JSON objects on stdout .*: one a line, the last with the exit code and findings$/m,
+    /^ {2}--json +print only JSON objects on stdout, one per line; the last has the exit code and findings$/m,
   )
 })
 help.run()
@@ -318,7 +318,7 @@ command('reports an internal error as such, with the stack and exit code 3', asy
   const { exitCode, stderr } = await run('--how', 'broken')
   assert.is(exitCode, 3)
   assert.match(stderr, /TypeError: a defect\n\s+at /)
-  assert.match(stderr, 'this is a defect of the command')
+  assert.match(stderr, 'this is a bug in the command')
 })
 
 command('shows its help without doing anything', async () => {

@@ -91,13 +91,13 @@ const WRONG: [NodeJS.ProcessEnv, string[]][] = [
   ],
   [
     { S3_ENDPOINT: 'https://l2:hush-hush@s3.example' },
-    ['S3_ENDPOINT: another value, an http or https URL such as https://s3.example.com'],
+    ['S3_ENDPOINT: an invalid value (not shown), an http or https URL such as https://s3.example.com'],
   ],
   [{ S3_REGION: 'eu central' }, ['S3_REGION: "eu central", letters, digits and "-", such as eu-central-1']],
-  [{ ...SASL, KAFKA_SASL_MECHANISM: 'OAUTHBEARER' }, [`${ENDPOINT}: none, the https URL that gives out tokens`]],
+  [{ ...SASL, KAFKA_SASL_MECHANISM: 'OAUTHBEARER' }, [`${ENDPOINT}: none, the https URL of the token endpoint`]],
   [
     { ...SASL, [ENDPOINT]: 'https://login.example/token' },
-    [`${ENDPOINT}: a value, which KAFKA_SASL_MECHANISM=PLAIN ignores, none`],
+    [`${ENDPOINT}: a value, which is ignored with KAFKA_SASL_MECHANISM=PLAIN, none`],
   ],
   [
     { ...SASL, KAFKA_SASL_MECHANISM: 'OAUTHBEARER', [ENDPOINT]: 'http://login.example/token' },
@@ -106,8 +106,8 @@ const WRONG: [NodeJS.ProcessEnv, string[]][] = [
   [
     { KAFKA_SASL_PASSWORD: 'hush-hush', KAFKA_SSL_CA_LOCATION: inFolder('one') },
     [
-      'KAFKA_SASL_PASSWORD: a value, which KAFKA_SECURITY_PROTOCOL=PLAINTEXT ignores, none',
-      'KAFKA_SSL_CA_LOCATION: a value, which KAFKA_SECURITY_PROTOCOL=PLAINTEXT ignores, none',
+      'KAFKA_SASL_PASSWORD: a value, which is ignored with KAFKA_SECURITY_PROTOCOL=PLAINTEXT, none',
+      'KAFKA_SSL_CA_LOCATION: a value, which is ignored with KAFKA_SECURITY_PROTOCOL=PLAINTEXT, none',
     ],
   ],
   [
@@ -132,7 +132,7 @@ const WRONG: [NodeJS.ProcessEnv, string[]][] = [
   ],
   [
     { ...SSL, ...CERTIFICATE, KAFKA_SSL_KEY_LOCATION: inFolder('two.key') },
-    ['KAFKA_SSL_KEY_LOCATION: another key, the key of the certificate'],
+    ['KAFKA_SSL_KEY_LOCATION: a different key, the key of the certificate'],
   ],
   [
     { ...SSL, ...CERTIFICATE, KAFKA_SSL_KEY_LOCATION: inFolder('two') },
@@ -144,18 +144,18 @@ const WRONG: [NodeJS.ProcessEnv, string[]][] = [
   ],
   [
     { ...SSL, ...CERTIFICATE, KAFKA_SSL_KEY_LOCATION: inFolder('locked.key'), KAFKA_SSL_KEY_PASSWORD: 'hush' },
-    ['KAFKA_SSL_KEY_PASSWORD: another password, the password of the key'],
+    ['KAFKA_SSL_KEY_PASSWORD: a wrong password, the password of the key'],
   ],
   [
     { ...SSL, KAFKA_SSL_KEY_PASSWORD: 'hush-hush' },
-    ['KAFKA_SSL_KEY_PASSWORD: a value, KAFKA_SSL_KEY_LOCATION beside it'],
+    ['KAFKA_SSL_KEY_PASSWORD: a value, KAFKA_SSL_KEY_LOCATION to be set too'],
   ],
   [{ CLICKHOUSE_SECURE: 'yes' }, ['CLICKHOUSE_SECURE: "yes", true or false']],
   [
     { CLICKHOUSE_CA_CERT: inFolder('one'), REDIS_CA_CERT: inFolder('one') },
     [
-      'CLICKHOUSE_CA_CERT: a value, which CLICKHOUSE_SECURE=false ignores, none',
-      'REDIS_CA_CERT: a value, which REDIS_TLS=false ignores, none',
+      'CLICKHOUSE_CA_CERT: a value, which is ignored with CLICKHOUSE_SECURE=false, none',
+      'REDIS_CA_CERT: a value, which is ignored with REDIS_TLS=false, none',
     ],
   ],
   [{ REDIS_USERNAME: 'l2' }, ['REDIS_PASSWORD: none, the password of REDIS_USERNAME']],
@@ -202,13 +202,14 @@ for (const [script, args, shown] of [
   envFile(`to another machine makes ${script} name it, and refuse without a terminal`, async () => {
     const { exitCode, stderr } = await runScript(script, [...args, '--env-file', far], { env: cleanEnv() })
     const [first, second] = stderr.split('\n')
-    assert.equal([exitCode, first], [2, `Target, not on this machine: ${shown}`])
-    assert.match(second ?? '', /a target that is not on this machine, and no terminal to ask on \[CONFIRM\]$/)
+    assert.equal([exitCode, first], [2, `Remote target: ${shown}`])
+    assert.match(second ?? '', /a remote target, and no terminal to ask for confirmation \[CONFIRM\]$/)
   })
 
 envFile('to another machine is refused by npm start', async () => {
   const { exitCode, stderr } = await runScript('start.mts', ['--embedded', '--env-file', far], { env: cleanEnv() })
-  const hint = '    → put what leads to services of others in a file of its own: --env-file PATH, with other commands\n'
+  const hint =
+    '    → move the settings of external services to a separate file, and pass it to other commands: --env-file PATH\n'
   assert.equal(
     [exitCode, stderr],
     [

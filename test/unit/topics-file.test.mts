@@ -173,7 +173,7 @@ parses('refuses a variable that is not a setting, and every password', () => {
   assert.equal(variable('"${NO_SUCH}"'), ['8:15 YAML_VARIABLE: ${NO_SUCH}'])
   assert.equal(variable('"${REDIS_PASSWORD}"'), ['8:15 YAML_VARIABLE: ${REDIS_PASSWORD}'])
   assert.equal(variable('"${toString}"'), ['8:15 YAML_VARIABLE: ${toString}'])
-  assert.equal(variable('"${NAME"'), ['8:15 YAML_VARIABLE: a "${" that is not closed'])
+  assert.equal(variable('"${NAME"'), ['8:15 YAML_VARIABLE: an unclosed "${"'])
 })
 
 parses('reports where the YAML itself is invalid', () => {
@@ -191,7 +191,7 @@ parses('repeats no text that it cannot place', () => {
   assert.equal(found('[S3cr3t'), [
     '9:1 YAML: Flow sequence in block collection must be sufficiently indented and end with a ]',
   ])
-  assert.equal(found('{ a: "${S3cr3t x}" }'), ['8:15 YAML_VARIABLE: a "${" that begins no variable'])
+  assert.equal(found('{ a: "${S3cr3t x}" }'), ['8:15 YAML_VARIABLE: a "${" without a valid variable name'])
   assert.equal(found('{ a: "${NAME:?S3cr3t}" }'), ['8:15 YAML_VARIABLE: ${NAME}'])
   assert.equal(found('{ a: "${KAFKA_HEAP+${NAME?S3cr3t}}" }'), ['8:15 YAML_VARIABLE: ${NAME}'])
 })

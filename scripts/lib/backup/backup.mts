@@ -1,4 +1,4 @@
-/** A whole database through ClickHouse's own BACKUP: written by the server, read back and compared, then taken out of it to a folder. */
+/** Backs up a whole database: ClickHouse's BACKUP writes it, a RESTORE verifies it, and it is then moved out of the server to a store. */
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ClickHouseClient } from '@clickhouse/client'
@@ -9,12 +9,12 @@ import { deferEnd } from '../command/interrupt.mts'
 import { configError, error, type Finding, OpsError } from '../common/findings.mts'
 import { readObjects } from '../ingest/state.mts'
 import type { Settings } from '../settings/settings.mts'
-import { lockBackups, needRoom, sum } from './disk-space.mts'
+import { lockBackups, requireSpace, sum } from './disk-space.mts'
 import type { Manifest } from './manifest.mts'
 import { nameOf } from './name.mts'
-import { dropScratch, runOnServer, tidyServer, type Work } from './server.mts'
-import { findPlace, type Place, refuseRemote, withFolder } from './server-dir.mts'
-import { openShelf, type Shelf } from './store.mts'
+import { cleanUpServer, dropScratch, runOnServer, type Work } from './server.mts'
+import { findServerDir, refuseRemote, type ServerDir, withFolder } from './server-dir.mts'
+import { type BackupStore, openStore } from './store.mts'
 import {
   compareParts,
   type DataTable,
@@ -26,30 +26,30 @@ import {
 } from './verification.mts'
 
 export interface BackupRequest {
-  /** As `placeOf` has it. */
+  /** As returned by `placeOf`. */
   folder: string
   dryRun: boolean
-  /** Deadline of each statement, and of each table's copy. */
+  /** Deadline for each statement, and for each table's restored copy. */
   timeoutMs: number
   log: (line: string) => void
 }
 
 export interface BackedUp {
-  /** Of the backup; undefined with dryRun. */
+  /** Name of the backup; undefined with dryRun. */
   name?: string
   bytes: number
-  /** Rows, and whether any came or went meanwhile, with a backup only. */
+  /** With dryRun, without rows. `moving`: rows were added or removed during the backup. */
   tables: { name: string; bytes: number; rows?: number; moving?: boolean }[]
   findings: Finding[]
 }
 
-/** Of copies that are compared. Its name begins with the database's: there the login has rights. */
+/** Name of the scratch database. The user's privileges cover databases whose names begin with CLICKHOUSE_DB. */
 const scratchOf = (database: string) => `${database}_backup_proof`
 
 /**
- * Backs the database up below `folder`, where it appears when it is proven.
- * @throws {OpsError} exit code 2 for a server that is not this machine's stack, a cluster, or an empty database; 1 when a disk has no room, the
- *   proof fails, or there is trouble with the folder; 3 when ClickHouse gives no answer, or another run is under way
+ * Backs up the database below `folder`, where the backup appears only after verification.
+ * @throws {OpsError} exit code 2 for a server that is not this machine's stack, a cluster, or an empty database; 1 if disk space is short,
+ *   verification fails, or files cannot be written; 3 if ClickHouse does not answer, or another backup or restore is running
  */
 export async function backUp(settings: Settings, request: BackupRequest): Promise<BackedUp> {
   refuseCluster(settings, 'backup')
@@ -57,27 +57,27 @@ export async function backUp(settings: Settings, request: BackupRequest): Promis
   const { folder, timeoutMs, dryRun, log } = request
   const database = settings.CLICKHOUSE_DATABASE
   let asked = () => false
-  const shelf = await openShelf(settings, folder, { timeoutMs, asked: () => asked() })
+  const store = await openStore(settings, folder, { timeoutMs, asked: () => asked() })
   return withClickHouse(settings, timeoutMs, async (client) => {
-    const place = await findPlace(client, settings, timeoutMs)
-    await requireRight(client, database)
+    const serverDir = await findServerDir(client, settings, timeoutMs)
+    await requireBackupPrivilege(client, database)
     const ingest = (await readObjects(client)).map(({ name }) => name)
-    const { tables, definitions, odd } = await readTables(client, database, ingest)
+    const { tables, definitions, unsupported } = await readTables(client, database, ingest)
     if (tables.length === 0) {
       const found = `no table of database ${database}`
       throw configError([error('BACKUP_NOTHING', 'backup', { found, hint: 'npm run schema' })])
     }
-    const findings = odd.map((name) => {
-      const found = 'no engine whose rows could be proven, or a name with other than letters, digits and _: left out'
+    const findings = unsupported.map((name) => {
+      const found = 'left out: its engine is not supported, or its name has characters other than letters, digits and _'
       return error('BACKUP_LEFT_OUT', `${database}.${name}`, {
         found,
         hint: `SHOW CREATE TABLE ${fullName(database, name)}`,
       })
     })
     if (dryRun) {
-      // Whether the keys may be used shows now.
-      if (shelf.folder !== shelf.address) await shelf.names()
-      await withFolder(shelf.folder, () => needRoom(place, tables, shelf, request))
+      // Checks the S3 credentials.
+      if (store.folder !== store.address) await store.names()
+      await withFolder(store.folder, () => requireSpace(serverDir, tables, store, request))
       return { bytes: sum(tables), tables: tables.map(({ name, bytes }) => ({ name, bytes })), findings }
     }
     const unlock = lockBackups(settings)
@@ -85,20 +85,20 @@ export async function backUp(settings: Settings, request: BackupRequest): Promis
     asked = end.asked
     try {
       const work: Work = { client, timeoutMs, log, asked: end.asked }
-      await tidyUp(work, place, database, shelf)
-      await withFolder(shelf.folder, () => needRoom(place, tables, shelf, request))
-      const taken = await shelf.names()
+      await cleanUp(work, serverDir, database, store)
+      await withFolder(store.folder, () => requireSpace(serverDir, tables, store, request))
+      const taken = await store.names()
       let name = nameOf(database, new Date())
       for (; taken.includes(name); name = nameOf(database, new Date())) await delay(100)
       try {
-        const written = await write(work, place, { shelf, name, database, tables, definitions })
-        const proven = written.tables.map(({ name, rows, bytes, partitions }) => {
+        const written = await write(work, serverDir, { store, name, database, tables, definitions })
+        const summaries = written.tables.map(({ name, rows, bytes, partitions }) => {
           return { name, rows, bytes, moving: partitions.some(({ moving }) => moving) }
         })
-        return { name, bytes: written.bytes, tables: proven, findings }
+        return { name, bytes: written.bytes, tables: summaries, findings }
       } finally {
         await dropScratch(client, scratchOf(database))
-        await place.remove(name)
+        await serverDir.remove(name)
       }
     } finally {
       unlock()
@@ -107,27 +107,27 @@ export async function backUp(settings: Settings, request: BackupRequest): Promis
   })
 }
 
-/** @throws {OpsError} exit code 2 for a login that may not make backups */
-async function requireRight(client: ClickHouseClient, database: string): Promise<void> {
-  // The statement takes no FORMAT, which `query` adds.
+/** @throws {OpsError} exit code 2 if the user lacks the BACKUP privilege */
+async function requireBackupPrivilege(client: ClickHouseClient, database: string): Promise<void> {
+  // Not `query`, which adds a FORMAT clause that CHECK GRANT does not accept.
   const { stream } = await client.exec({ query: `CHECK GRANT BACKUP ON ${database}.*` })
   if ((await text(stream)).trim() === '1') return
   const hint = 'add BACKUP to CLICKHOUSE_EXTRA_GRANTS in .env, then: npm stop && npm start'
   throw configError([
-    error('BACKUP_RIGHT', 'clickhouse', { found: 'no right to make backups: it is off by default', hint }),
+    error('BACKUP_RIGHT', 'clickhouse', { found: 'no BACKUP privilege, which is not granted by default', hint }),
   ])
 }
 
-/** Removes what a killed run left: on the server, and among the backups. */
-async function tidyUp(work: Work, place: Place, database: string, shelf: Shelf): Promise<void> {
-  await tidyServer(work, place)
+/** Removes what a killed run left on the server and in the store. */
+async function cleanUp(work: Work, serverDir: ServerDir, database: string, store: BackupStore): Promise<void> {
+  await cleanUpServer(work, serverDir)
   await dropScratch(work.client, scratchOf(database))
-  const left = await shelf.tidy(database)
-  if (left.length > 0) work.log(`Removed what an interrupted run left: ${left.join(', ')}`)
+  const left = await store.cleanUp(database)
+  if (left.length > 0) work.log(`Removed the remains of an interrupted run: ${left.join(', ')}`)
 }
 
-interface Written {
-  shelf: Shelf
+interface WriteRequest {
+  store: BackupStore
   name: string
   database: string
   tables: DataTable[]
@@ -136,8 +136,8 @@ interface Written {
 
 async function write(
   work: Work,
-  place: Place,
-  { shelf, name, database, tables, definitions }: Written,
+  serverDir: ServerDir,
+  { store, name, database, tables, definitions }: WriteRequest,
 ): Promise<Manifest> {
   const { client, log } = work
   const [server] = await readRows<{ version: string; now: string }>(
@@ -150,29 +150,29 @@ async function write(
   log(`Writing ${name}`)
   const list = tables.map((table) => `TABLE ${fullName(database, table.name)}`).join(', ')
   await runOnServer(work, `BACKUP ${list} TO File('${name}')`, `writing ${name}`)
-  if (!(await place.list()).includes(name)) {
-    const found = 'a server that keeps its backups elsewhere than the stack of this machine'
+  if (!(await serverDir.list()).includes(name)) {
+    const found = "a server that does not write its backups to the folder of this machine's stack"
     throw configError([error('BACKUP_TARGET', 'backup', { found, hint: 'npm run ports' })])
   }
-  log('Reading it back')
+  log(`Verifying ${name}`)
   await client.command({ query: `CREATE DATABASE IF NOT EXISTS ${scratchOf(database)}` })
-  const proven: Manifest['tables'] = []
+  const verified: Manifest['tables'] = []
   for (const table of tables) {
-    const partitions = await prove(work, { name, database }, table, before.get(table.name) ?? [])
-    proven.push({ ...table, partitions, rows: partitions.reduce((total, { rows }) => total + rows, 0) })
+    const partitions = await verify(work, { name, database }, table, before.get(table.name) ?? [])
+    verified.push({ ...table, partitions, rows: partitions.reduce((total, { rows }) => total + rows, 0) })
   }
-  const sha256 = await place.digest(name)
-  log(`Taking it to ${shelf.address}`)
+  const sha256 = await serverDir.digest(name)
+  log(`Storing it in ${store.address}`)
   const manifest: Manifest = {
     ...{ version: 1, name, database, server: server?.version ?? '', startedAt: server?.now ?? '' },
-    ...{ provenAt: new Date().toISOString(), sha256, bytes: sum(tables), tables: proven, definitions },
+    ...{ provenAt: new Date().toISOString(), sha256, bytes: sum(tables), tables: verified, definitions },
   }
   const text = `${JSON.stringify(manifest, null, 1)}\n`
-  await shelf.keep(name, { sha256, manifest: text }, (to) => place.take(name, to))
+  await store.add(name, { sha256, manifest: text }, (to) => serverDir.moveOut(name, to))
   return manifest
 }
 
-async function prove(
+async function verify(
   work: Work,
   backup: { name: string; database: string },
   table: DataTable,
@@ -182,8 +182,8 @@ async function prove(
   const copy = await restoreCopy(work, backup, table, scratch)
   const quiet = JSON.stringify(copy) === JSON.stringify(before)
   const after = quiet ? before : await readParts(work.client, backup.database, table)
-  const proven = compareParts(table.name, { before, after, copy })
-  if (!Array.isArray(proven)) throw new OpsError(1, [proven])
+  const verified = compareParts(table.name, { before, after, copy })
+  if (!Array.isArray(verified)) throw new OpsError(1, [verified])
   await dropTable(work.client, `${fullName(scratch, table.name)} SYNC`)
-  return proven
+  return verified
 }

@@ -1,7 +1,7 @@
-/** The manifest of a backup, written last: DIR/NAME/manifest.json, beside what the server wrote in DIR/NAME/data. Without it there is no backup. */
+/** The manifest of a backup: DIR/NAME/manifest.json, next to the server's files in DIR/NAME/data. Written last: without it a backup is incomplete. */
 import { configError, error, OpsError } from '../common/findings.mts'
-import { isNameOf } from './name.mts'
-import type { Shelf } from './store.mts'
+import { isNameOf, NAME } from './name.mts'
+import type { BackupStore } from './store.mts'
 import type { DataTable, Definition, Part } from './verification.mts'
 
 export interface Manifest {
@@ -10,38 +10,40 @@ export interface Manifest {
   database: string
   /** Version of ClickHouse. */
   server: string
-  /** By the server's clock, UTC. */
+  /** UTC, by the server's clock. */
   startedAt: string
+  /** When verification finished, UTC. */
   provenAt: string
-  /** Of the folder `data`, see digestOf. */
+  /** Digest of the folder `data`, see digestOf. */
   sha256: string
   bytes: number
   tables: (DataTable & { rows: number; partitions: Part[] })[]
   definitions: Definition[]
 }
 
-const NAME = /^\w+-\d{8}T\d{6}Z$/
-
 /**
- * The backup of that name, or the `latest` one of a database.
- * @throws {OpsError} exit code 2 when it is not there, or its manifest is none
+ * Reads the manifest of a backup by name, or of the `latest` one of a database.
+ * @throws {OpsError} exit code 2 if there is no such backup, or its manifest is invalid
  */
-export async function readManifest(shelf: Shelf, wanted: string, database: string): Promise<Manifest> {
+export async function readManifest(store: BackupStore, wanted: string, database: string): Promise<Manifest> {
   const nothing = (subject: string, found: string) =>
-    configError([error('BACKUP_NOTHING', subject, { found, hint: shelf.hint })])
-  const names = await shelf.names()
-  const own = names.filter((name) => isNameOf(database, name))
-  const found = wanted === 'latest' ? own.at(-1) : names.find((name) => name === wanted && NAME.test(name))
-  if (!found) throw nothing(`--backup ${wanted}`, `no such backup of ${database} in ${shelf.address}`)
-  const file = `${shelf.address}/${found}/manifest.json`
+    configError([error('BACKUP_NOTHING', subject, { found, hint: store.hint })])
+  const names = await store.names()
+  const found =
+    wanted === 'latest'
+      ? names.findLast((name) => isNameOf(database, name))
+      : names.find((name) => name === wanted && new RegExp(`^${NAME}$`).test(name))
+  if (!found) throw nothing(`--backup ${wanted}`, `no such backup of ${database} in ${store.address}`)
+  const file = `${store.address}/${found}/manifest.json`
   let manifest: unknown
   try {
-    manifest = JSON.parse((await shelf.readManifest(found)) ?? '')
+    manifest = JSON.parse((await store.readManifest(found)) ?? '')
   } catch (failure) {
     if (failure instanceof OpsError) throw failure
-    throw nothing(file, 'no manifest: not a backup that was proven')
+    throw nothing(file, 'no valid manifest: not a complete backup')
   }
-  if (!isManifest(manifest) || manifest.name !== found) throw nothing(file, 'not a manifest of this version')
+  if (!isManifest(manifest) || manifest.name !== found)
+    throw nothing(file, 'a manifest that is invalid or of another version')
   return manifest
 }
 

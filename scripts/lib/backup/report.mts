@@ -1,17 +1,16 @@
-/** What backup and restore say. */
+/** Renders the results of backup and restore. */
 import { count } from '../common/count.mts'
 import { table } from '../common/table.mts'
 import type { BackedUp } from './backup.mts'
 import { mebibytes } from './disk-space.mts'
 import type { Restored } from './restore.mts'
 
-/** A line a table. */
 export function renderBackup({ name, tables, bytes }: BackedUp): string {
   const rows = tables.map((each) => [
     each.name,
     each.rows === undefined ? '' : `${count.format(each.rows)} rows`,
     mebibytes(each.bytes),
-    each.moving ? 'rows arrived meanwhile' : '',
+    each.moving ? 'rows changed meanwhile' : '',
   ])
   const outcome = name
     ? `${name}: ${mebibytes(bytes)}, read back and compared`
@@ -20,7 +19,7 @@ export function renderBackup({ name, tables, bytes }: BackedUp): string {
 }
 
 const STATES = {
-  present: 'there already',
+  present: 'already present',
   restored: 'restored',
   due: 'to be restored',
   refused: 'refused, see below',

@@ -1,22 +1,21 @@
-/** Brings a whole database back from a backup: each table is read into a database of copies, proven there, and moved from there. */
-
+/** Restores a whole database from a backup: each table is restored to a scratch database, verified there, and then moved. */
 import { withClickHouse } from '../clickhouse/client.mts'
 import { refuseCluster } from '../clickhouse/cluster.mts'
 import { isEqual } from '../clickhouse/fingerprint.mts'
 import { deferEnd } from '../command/interrupt.mts'
 import { error, type Finding, OpsError } from '../common/findings.mts'
 import type { Settings } from '../settings/settings.mts'
-import { CLICKHOUSE_DISK, freeOf, lockBackups, roomFindings } from './disk-space.mts'
+import { CLICKHOUSE_DISK, freeBytesAt, lockBackups, spaceFindings } from './disk-space.mts'
 import { type Manifest, readManifest } from './manifest.mts'
 import { ingestFindings, planRestore, type TablePlan } from './plan.mts'
-import { dropScratch, tidyServer, type Work } from './server.mts'
-import { digestOf, findPlace, type Place, refuseRemote, withFolder } from './server-dir.mts'
-import { openShelf } from './store.mts'
+import { cleanUpServer, dropScratch, type Work } from './server.mts'
+import { digestOf, findServerDir, refuseRemote, type ServerDir, withFolder } from './server-dir.mts'
+import { openStore } from './store.mts'
 import { fullName, type Part, restoreCopy } from './verification.mts'
-import { define, settle } from './views.mts'
+import { createDefinitions, invalidateRollups } from './views.mts'
 
 export interface RestoreRequest {
-  /** As `placeOf` has it. */
+  /** As returned by `placeOf`. */
   folder: string
   /** The name of a backup, or `latest`. */
   backup: string
@@ -28,7 +27,7 @@ export interface RestoreRequest {
 export interface RestoredTable {
   name: string
   rows: number
-  /** `present` before, `restored` by this run, `due` with dryRun or where another one is refused, `refused` by a finding. */
+  /** `present` before, `restored` by this run, `due` with dryRun or if another table is refused, `refused` with a finding. */
   state: 'present' | 'restored' | 'due' | 'refused'
 }
 
@@ -41,45 +40,46 @@ export interface Restored {
 const scratchOf = (database: string) => `${database}_backup_restore`
 
 /**
- * Restores into CLICKHOUSE_DATABASE, whatever its name was: tables that are absent or empty. Any other stays, and keeps all from being changed.
- * @throws {OpsError} exit code 2 for a backup that is not there, a cluster, or a server that is not this machine's stack; 1 for a damaged backup or a
- *   failed proof; 3 when ClickHouse gives no answer, or another run is under way
+ * Restores missing and empty tables of CLICKHOUSE_DATABASE, whatever the name of the backed-up database. Changes nothing if any table has
+ * other rows.
+ * @throws {OpsError} exit code 2 for a missing backup, a cluster, or a server that is not this machine's stack; 1 for a damaged backup or
+ *   failed verification; 3 if ClickHouse does not answer, or another backup or restore is running
  */
 export async function restoreDatabase(settings: Settings, request: RestoreRequest): Promise<Restored> {
   refuseCluster(settings, 'restore')
   await refuseRemote(settings)
   const { folder, timeoutMs, dryRun, log } = request
   let asked = () => false
-  const shelf = await openShelf(settings, folder, { timeoutMs, asked: () => asked() })
-  const manifest = await readManifest(shelf, request.backup, settings.CLICKHOUSE_DATABASE)
+  const store = await openStore(settings, folder, { timeoutMs, asked: () => asked() })
+  const manifest = await readManifest(store, request.backup, settings.CLICKHOUSE_DATABASE)
   const { name, sha256 } = manifest
   const requireSame = (subject: string, found: string) => {
     if (found === sha256) return
-    const hint = 'nothing was changed; take it from another copy'
+    const hint = 'nothing was changed; use another copy of the backup'
     throw new OpsError(1, [error('BACKUP_DAMAGED', subject, { found: 'files that differ from the manifest', hint })])
   }
-  // The database itself may be missing.
+  // Connects to `system`, because the database itself may be missing.
   return withClickHouse({ ...settings, CLICKHOUSE_DATABASE: 'system' }, timeoutMs, async (client) => {
-    const place = await findPlace(client, settings, timeoutMs)
+    const serverDir = await findServerDir(client, settings, timeoutMs)
     log(`Comparing ${name} with its manifest`)
-    const subject = `${shelf.address}/${name}/data`
+    const subject = `${store.address}/${name}/data`
     if (dryRun) {
-      requireSame(subject, await shelf.digest(name))
-      return restoreInto({ client, timeoutMs, log, asked }, settings, place, manifest, { data: '', dryRun })
+      requireSame(subject, await store.digest(name))
+      return restoreInto({ client, timeoutMs, log, asked }, settings, serverDir, manifest, { data: '', dryRun })
     }
     const unlock = lockBackups(settings)
     const end = deferEnd()
     asked = end.asked
     try {
-      if (shelf.folder !== shelf.address) {
-        const lacking = roomFindings([
-          { subject: shelf.folder, free: await freeOf(shelf.folder), need: manifest.bytes },
+      if (store.folder !== store.address) {
+        const missing = spaceFindings([
+          { subject: store.folder, free: await freeBytesAt(store.folder), need: manifest.bytes },
         ])
-        if (lacking.length > 0) throw new OpsError(1, lacking)
+        if (missing.length > 0) throw new OpsError(1, missing)
       }
-      return await shelf.withData(name, async (data) => {
+      return await store.withData(name, async (data) => {
         requireSame(subject, await withFolder(data, () => digestOf(data)))
-        return restoreInto({ client, timeoutMs, log, asked }, settings, place, manifest, { data, dryRun })
+        return restoreInto({ client, timeoutMs, log, asked }, settings, serverDir, manifest, { data, dryRun })
       })
     } finally {
       unlock()
@@ -91,7 +91,7 @@ export async function restoreDatabase(settings: Settings, request: RestoreReques
 async function restoreInto(
   work: Work,
   settings: Settings,
-  place: Place,
+  serverDir: ServerDir,
   manifest: Manifest,
   { data, dryRun }: { data: string; dryRun: boolean },
 ): Promise<Restored> {
@@ -100,21 +100,23 @@ async function restoreInto(
   const scratch = scratchOf(database)
   const { name } = manifest
   const plans = await planRestore(client, manifest, database)
-  const findings = [...plans.flatMap(({ objection }) => objection ?? []), ...(await ingestFindings(client, database))]
-  const tables = plans.map(({ table: { name, rows }, objection, isThere, lacking }): RestoredTable => {
-    return { name, rows, state: objection ? 'refused' : isThere && lacking.length === 0 ? 'present' : 'due' }
+  const findings = [...plans.flatMap(({ refusal }) => refusal ?? []), ...(await ingestFindings(client, database))]
+  const tables = plans.map(({ table: { name, rows }, refusal, exists, missing }): RestoredTable => {
+    return { name, rows, state: refusal ? 'refused' : exists && missing.length === 0 ? 'present' : 'due' }
   })
   if (findings.length > 0 || dryRun) return { name, tables, findings }
-  await tidyServer(work, place)
+  await cleanUpServer(work, serverDir)
   await dropScratch(client, scratch)
-  const lacking = roomFindings([{ subject: CLICKHOUSE_DISK, free: await place.freeBytes(), need: 2 * manifest.bytes }])
-  if (lacking.length > 0) throw new OpsError(1, lacking)
+  const missing = spaceFindings([
+    { subject: CLICKHOUSE_DISK, free: await serverDir.freeBytes(), need: 2 * manifest.bytes },
+  ])
+  if (missing.length > 0) throw new OpsError(1, missing)
   await client.command({ query: `CREATE DATABASE IF NOT EXISTS ${database}` })
   await client.command({ query: `CREATE DATABASE ${scratch}` })
   try {
     if (tables.some(({ state }) => state === 'due')) {
-      log('Handing it to ClickHouse')
-      await place.put(data, name)
+      log('Copying it to ClickHouse')
+      await serverDir.copyIn(data, name)
     }
     for (const [index, plan] of plans.entries()) {
       const row = tables[index]
@@ -124,10 +126,10 @@ async function restoreInto(
     }
   } finally {
     await dropScratch(client, scratch)
-    await place.remove(name)
+    await serverDir.remove(name)
   }
-  findings.push(...(await define(client, manifest, database)))
-  await withClickHouse(settings, timeoutMs, (market) => settle(market, manifest))
+  findings.push(...(await createDefinitions(client, manifest, database)))
+  await withClickHouse(settings, timeoutMs, (market) => invalidateRollups(market, manifest))
   return { name, tables, findings }
 }
 
@@ -135,7 +137,7 @@ async function restoreTable(
   work: Work,
   manifest: Manifest,
   database: string,
-  { table, isThere, lacking }: TablePlan,
+  { table, exists, missing }: TablePlan,
 ): Promise<void> {
   const { client, log } = work
   const scratch = scratchOf(database)
@@ -144,14 +146,14 @@ async function restoreTable(
   const same =
     copy.length === table.partitions.length && table.partitions.every((part, at) => isEqual(part, copy[at] as Part))
   if (!same) {
-    const found = `${copy.reduce((sum, { rows }) => sum + rows, 0)} rows that differ from the ${table.rows} of the manifest`
-    const hint = 'this table was not changed; take the backup from another copy'
+    const found = `${copy.reduce((sum, { rows }) => sum + rows, 0)} rows that do not match the ${table.rows} in the manifest`
+    const hint = 'this table was not changed; use another copy of the backup'
     throw new OpsError(1, [error('BACKUP_PROOF', table.name, { found, hint })])
   }
   const [from, to] = [fullName(scratch, table.name), fullName(database, table.name)]
   if (table.engine.endsWith('MergeTree')) await client.command({ query: `SYSTEM START MERGES ${from}` })
-  if (!isThere) await client.command({ query: `RENAME TABLE ${from} TO ${to}` })
+  if (!exists) await client.command({ query: `RENAME TABLE ${from} TO ${to}` })
   else
-    for (const { partition } of lacking)
+    for (const { partition } of missing)
       await client.command({ query: `ALTER TABLE ${from} MOVE PARTITION ID '${partition}' TO TABLE ${to}` })
 }

@@ -1,4 +1,4 @@
-/** The folder of the server that BACKUP writes to and RESTORE reads: of the container or the embedded stack on this machine, nowhere else. */
+/** The server's folder for BACKUP and RESTORE, in the container or embedded stack on this machine; remote servers are not supported. */
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
@@ -14,41 +14,45 @@ import { runningEmbedded } from '../engines/embedded/processes.mts'
 import { findContainers } from '../engines/inspect.mts'
 import type { Settings } from '../settings/settings.mts'
 
-/** Names in it are those of backups: letters, digits, `_` and `-`. */
-export interface Place {
+/** The folder's entries are backups, whose names have only letters, digits, `_` and `-`. */
+export interface ServerDir {
   list: () => Promise<string[]>
-  /** As {@link digestOf}. */
+  /** Returns the digest of a backup, see {@link digestOf}. */
   digest: (name: string) => Promise<string>
-  /** Moves or copies a backup out, to a folder that is not there yet. */
-  take: (name: string, to: string) => Promise<void>
-  /** Copies a folder in. */
-  put: (from: string, name: string) => Promise<void>
+  /** Moves or copies a backup to a folder that does not exist yet. */
+  moveOut: (name: string, to: string) => Promise<void>
+  /** Copies a folder into this one. */
+  copyIn: (from: string, name: string) => Promise<void>
   remove: (name: string) => Promise<void>
-  /** Bytes that are free for the server. */
+  /** Returns the free bytes on the server's disk. */
   freeBytes: () => Promise<number>
 }
 
-/** Where the server keeps its data in the container. */
+/** The server's data folder in the container. */
 const CONTAINER_DATA = '/var/lib/clickhouse'
-/** As {@link digestOf} has it. */
+/** Shell script that computes {@link digestOf}. */
 const DIGEST = 'cd "$1" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum'
 
-/** @throws {OpsError} exit code 2 when the settings lead to another machine */
+/** @throws {OpsError} exit code 2 if CLICKHOUSE_HOST is another machine */
 export async function refuseRemote({ CLICKHOUSE_HOST: host, CLICKHOUSE_PORT: port }: Settings): Promise<void> {
-  if ((await otherMachines([host])).length > 0) throw elsewhere(`${host}:${port}`)
+  if ((await otherMachines([host])).length > 0) throw notThisStack(`${host}:${port}`)
 }
 
-function elsewhere(address: string): OpsError {
-  const found = 'not the stack of this machine: its folders are out of reach'
-  const hint = 'run it on the machine of the stack; npm run archive needs no folder of the server'
+function notThisStack(address: string): OpsError {
+  const found = "not this machine's stack, so its folders cannot be accessed"
+  const hint = 'run it on the machine of the stack; npm run archive does not need access to folders of the server'
   return configError([error('BACKUP_TARGET', `clickhouse ${address}`, { found, hint })])
 }
 
 /**
- * Finds it by where the server says that its data is.
- * @throws {OpsError} exit code 2 when the server is not the one of the stack on this machine, 3 when Docker does not say
+ * Finds the server's folder from the data path that the server reports.
+ * @throws {OpsError} exit code 2 if the server is not part of this machine's stack; 3 if Docker does not answer
  */
-export async function findPlace(client: ClickHouseClient, settings: Settings, timeoutMs: number): Promise<Place> {
+export async function findServerDir(
+  client: ClickHouseClient,
+  settings: Settings,
+  timeoutMs: number,
+): Promise<ServerDir> {
   const { CLICKHOUSE_HOST: host, CLICKHOUSE_PORT: port, EMBEDDED_DATA_DIR: dataDir } = settings
   const readDisk = async () => {
     const query = "SELECT path, toFloat64(free_space) AS free FROM system.disks WHERE name = 'default'"
@@ -61,11 +65,11 @@ export async function findPlace(client: ClickHouseClient, settings: Settings, ti
     return { ...inFolder(path.join(data, 'backups')), freeBytes }
   const containers = path.resolve(data) === CONTAINER_DATA ? await findContainers() : []
   const container = containers.find(({ service, state }) => service === 'clickhouse' && state === 'running')
-  if (!container) throw elsewhere(`${host}:${port}`)
+  if (!container) throw notThisStack(`${host}:${port}`)
   return { ...inContainer(container.name, timeoutMs), freeBytes }
 }
 
-function inFolder(folder: string): Omit<Place, 'freeBytes'> {
+function inFolder(folder: string): Omit<ServerDir, 'freeBytes'> {
   const inside = (name: string) => path.join(folder, name)
   const copy = async (from: string, to: string) => {
     done('cp', await run(['cp', '-R', from, to]))
@@ -73,15 +77,15 @@ function inFolder(folder: string): Omit<Place, 'freeBytes'> {
   return {
     list: () => withFolder(folder, async () => (existsSync(folder) ? readdir(folder) : [])),
     digest: (name) => withFolder(folder, () => digestOf(inside(name))),
-    take: (name, to) =>
+    moveOut: (name, to) =>
       withFolder(to, () =>
         rename(inside(name), to).catch((failure: NodeJS.ErrnoException) => {
-          // Another disk.
+          // The target is on another disk.
           if (failure.code === 'EXDEV') return copy(inside(name), to)
           throw failure
         }),
       ),
-    put: (from, name) =>
+    copyIn: (from, name) =>
       withFolder(folder, async () => {
         await mkdir(folder, { recursive: true })
         await copy(from, inside(name))
@@ -90,7 +94,7 @@ function inFolder(folder: string): Omit<Place, 'freeBytes'> {
   }
 }
 
-function inContainer(container: string, timeoutMs: number): Omit<Place, 'freeBytes'> {
+function inContainer(container: string, timeoutMs: number): Omit<ServerDir, 'freeBytes'> {
   const folder = `${CONTAINER_DATA}/backups`
   const inside = (name: string) => `${folder}/${name}`
   const exec = async (script: string, name = '') => {
@@ -101,13 +105,13 @@ function inContainer(container: string, timeoutMs: number): Omit<Place, 'freeByt
   return {
     list: async () => (await exec(`ls ${folder} 2>/dev/null || true`)).split('\n').filter(Boolean),
     digest: async (name) => (await exec(DIGEST, name)).split(' ')[0] ?? '',
-    take: async (name, to) => {
+    moveOut: async (name, to) => {
       await copy(`${container}:${inside(name)}`, to)
     },
-    put: async (from, name) => {
+    copyIn: async (from, name) => {
       await exec(`mkdir -p ${folder}`)
       await copy(from, `${container}:${inside(name)}`)
-      // What `docker cp` brings belongs to root, and the server runs as a user of its own.
+      // Files that `docker cp` creates belong to root, but the server runs as another user.
       await exec(`chown -R --reference=${CONTAINER_DATA} ${folder}`)
     },
     remove: async (name) => {
@@ -118,13 +122,13 @@ function inContainer(container: string, timeoutMs: number): Omit<Place, 'freeByt
 
 function done(subject: string, outcome: Outcome): Outcome {
   if (outcome.ok) return outcome
-  const found = outcome.stderr.trim().split('\n').at(-1) || 'it failed without a message'
+  const found = outcome.stderr.trim().split('\n').at(-1) || 'it failed without an error message'
   throw cannotTell(unknown('BACKUP_COPY', subject, { found, hint: 'df -h; docker ps' }))
 }
 
 /**
- * SHA-256 of a folder: of the lines that `sha256sum` prints for its files, sorted by their paths.
- * @param sync waits until each is on disk
+ * Returns the SHA-256 of a folder: the hash of the lines that `sha256sum` prints for its files, sorted by path.
+ * @param options.sync flushes each file to disk
  */
 export async function digestOf(folder: string, { sync = false } = {}): Promise<string> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
@@ -142,7 +146,7 @@ export async function digestOf(folder: string, { sync = false } = {}): Promise<s
   return all.digest('hex')
 }
 
-/** What `use` makes of a folder of this machine; trouble with a file is a finding of its own, exit code 1. */
+/** Runs `use`, and turns file system errors into a finding about `folder`, exit code 1. */
 export async function withFolder<T>(folder: string, use: () => Promise<T>): Promise<T> {
   try {
     return await use()

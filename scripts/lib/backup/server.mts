@@ -1,4 +1,4 @@
-/** Statements BACKUP and RESTORE, in the server's background: followed to their end, and ended with this command. */
+/** Runs BACKUP and RESTORE statements in the server's background, waits for them, and cancels them if this command is interrupted. */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ClickHouseClient } from '@clickhouse/client'
@@ -7,25 +7,23 @@ import { ANY_SIZE } from '../clickhouse/sql.mts'
 import { showProgress } from '../command/progress.mts'
 import { cannotTell, error, OpsError, unknown } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
-import type { Place } from './server-dir.mts'
+import { NAME } from './name.mts'
+import type { ServerDir } from './server-dir.mts'
 
-/** What a run works with. */
 export interface Work {
   client: ClickHouseClient
-  /** Deadline of each statement. */
+  /** Deadline for each statement. */
   timeoutMs: number
   log: (line: string) => void
-  /** Whether Ctrl-C came: nothing more begins. */
+  /** Whether an interruption was requested: start nothing new. */
   asked: () => boolean
 }
 
 const POLL_MS = 100
-/** What backups are named. */
-const NAME = '\\w+-\\d{8}T\\d{6}Z'
 
 /**
- * Runs a BACKUP or RESTORE and returns when it is done.
- * @throws {OpsError} exit code 1 with the server's reason when it fails, or when Ctrl-C came; 3 when it takes too long
+ * Runs a BACKUP or RESTORE and waits until it has finished.
+ * @throws {OpsError} exit code 1 if it fails, with the server's message, or is interrupted; 3 if it takes too long
  */
 export async function runOnServer(work: Work, statement: string, what: string, settings = ''): Promise<void> {
   const { client, timeoutMs, log, asked } = work
@@ -38,19 +36,19 @@ export async function runOnServer(work: Work, statement: string, what: string, s
     for (;;) {
       const [now] = await readRows<{ status: string; error: string; part: number }>(
         client,
-        // A BACKUP does not say how far it is.
+        // Only RESTORE reports its progress.
         `SELECT toString(status) AS status, error, least(1, bytes_read / greatest(total_size, 1)) AS part
          FROM system.backups WHERE id = {id:String}`,
         { id },
       )
-      if (now === undefined) throw failed(what, 'the server forgot it: was it restarted?')
+      if (now === undefined) throw failed(what, 'the server no longer knows it; was it restarted?')
       if (now.status === 'BACKUP_CREATED' || now.status === 'RESTORED') return
       if (/FAILED|CANCELLED/.test(now.status)) throw failed(what, now.error.split(', Stack trace')[0] || now.status)
       if (performance.now() > deadline || asked()) {
-        await endRunning(work, 'id = {text:String}', id)
+        await cancel(work, 'id = {text:String}', id)
         if (asked()) throw interrupted()
-        const found = `not done after ${timeoutMs / 1000} s`
-        throw cannotTell(unknown('BACKUP_TIMEOUT', what, { found, hint: 'give it more: --timeout SECONDS' }))
+        const found = `not finished after ${timeoutMs / 1000} s`
+        throw cannotTell(unknown('BACKUP_TIMEOUT', what, { found, hint: 'allow more time: --timeout SECONDS' }))
       }
       progress.show(now.part > 0 ? now.part : undefined, what)
       await delay(POLL_MS)
@@ -60,14 +58,14 @@ export async function runOnServer(work: Work, statement: string, what: string, s
   }
 }
 
-/** Ends what a killed run left running, and removes what it left in the server's folder: only one run is at work at a time. */
-export async function tidyServer(work: Work, place: Place): Promise<void> {
-  await endRunning(work, 'match(name, {text:String})', `^File\\('${NAME}'`)
-  for (const name of await place.list()) if (new RegExp(`^${NAME}$`).test(name)) await place.remove(name)
+/** Cancels statements of a killed run, and removes its backups from the server's folder. The caller must hold the lock. */
+export async function cleanUpServer(work: Work, serverDir: ServerDir): Promise<void> {
+  await cancel(work, 'match(name, {text:String})', `^File\\('${NAME}'`)
+  for (const name of await serverDir.list()) if (new RegExp(`^${NAME}$`).test(name)) await serverDir.remove(name)
 }
 
-/** Ends BACKUPs and RESTOREs, and returns when they have ended. */
-async function endRunning({ client, timeoutMs }: Work, condition: string, text: string): Promise<void> {
+/** Cancels BACKUP and RESTORE statements, and waits until they have ended. */
+async function cancel({ client, timeoutMs }: Work, condition: string, text: string): Promise<void> {
   const running = `SELECT query_id FROM system.backups WHERE status IN ('CREATING_BACKUP', 'RESTORING') AND ${condition}`
   const ended = async () => {
     if ((await readRows(client, running, { text })).length === 0) return true
@@ -75,17 +73,17 @@ async function endRunning({ client, timeoutMs }: Work, condition: string, text: 
     return false
   }
   if (await waitUntil(ended, { timeoutMs, pollMs: POLL_MS })) return
-  const found = `a backup or restore that was ended, and goes on after ${timeoutMs / 1000} s`
+  const found = `a cancelled backup or restore still running after ${timeoutMs / 1000} s`
   throw cannotTell(unknown('BACKUP_BUSY', 'clickhouse', { found, hint: 'SELECT * FROM system.backups' }))
 }
 
-/** Drops a database of copies, however large. */
+/** Drops a scratch database of any size. */
 export async function dropScratch(client: ClickHouseClient, database: string): Promise<void> {
   await client.command({ query: `DROP DATABASE IF EXISTS ${database} SYNC`, clickhouse_settings: ANY_SIZE })
 }
 
 const failed = (what: string, found: string) =>
   new OpsError(1, [error('BACKUP_FAILED', what, { found, hint: './scripts/health-check.mts --only clickhouse' })])
-/** What ends a run after Ctrl-C. */
+/** Returns the error that ends an interrupted run. */
 export const interrupted = (): OpsError =>
-  new OpsError(1, [error('INTERRUPTED', 'backup', { found: 'ended by a signal', hint: 'run it again' })])
+  new OpsError(1, [error('INTERRUPTED', 'backup', { found: 'interrupted by a signal', hint: 'run it again' })])

@@ -1,4 +1,4 @@
-/** Where backups are kept: a folder of this machine, or below a prefix of a bucket. A backup has the same files in both. */
+/** Stores backups in a folder of this machine, or below a prefix of a bucket. A backup has the same files in both. */
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, open, readdir, rm } from 'node:fs/promises'
@@ -15,27 +15,27 @@ import { isNameOf } from './name.mts'
 import { interrupted } from './server.mts'
 import { digestOf, withFolder } from './server-dir.mts'
 
-export interface Shelf {
-  /** As the command line names it. */
+export interface BackupStore {
+  /** As given on the command line. */
   address: string
-  /** What shows what is there. */
+  /** Command that lists the store. */
   hint: string
-  /** Folder of this machine that a backup passes through on its way; that of the backups itself where it is one. */
+  /** Local folder through which backups pass; for a store in a folder, that folder itself. */
   folder: string
-  /** Names of what is there, in order, of other databases too. */
+  /** Returns the names of complete backups (in a folder: of all entries), sorted; includes those of other databases. */
   names: () => Promise<string[]>
-  /** The text of a manifest; undefined when there is none. */
+  /** Returns the text of a manifest; undefined if there is none. */
   readManifest: (name: string) => Promise<string | undefined>
-  /** As {@link digestOf}, of the data of a backup. */
+  /** Returns the digest of a backup's data, see {@link digestOf}. */
   digest: (name: string) => Promise<string>
-  /** What `use` makes of a folder of this machine with the data of a backup. */
+  /** Passes a local folder with a backup's data to `use`, and returns its result. */
   withData: <T>(name: string, use: (data: string) => Promise<T>) => Promise<T>
-  /** Removes what a killed run of this machine left; returns the names. */
-  tidy: (database: string) => Promise<string[]>
-  /** Keeps what `take` brings to a folder, once it has that digest; nothing is there under the name before. */
-  keep: (
+  /** Removes incomplete backups that a killed run on this machine left; returns their names. */
+  cleanUp: (database: string) => Promise<string[]>
+  /** Stores the files that `take` puts into a folder, if they have the expected digest. The name must be new. */
+  add: (
     name: string,
-    proven: { sha256: string; manifest: string },
+    verified: { sha256: string; manifest: string },
     take: (to: string) => Promise<void>,
   ) => Promise<void>
 }
@@ -43,29 +43,30 @@ export interface Shelf {
 const MAX_BYTES = 256 * 1024 ** 2
 
 /**
- * @param place as `placeOf` has it
- * @param asked whether Ctrl-C came: nothing more is sent
- * @throws {OpsError} exit code 2 for an address of S3 without the settings that it needs
+ * Opens a folder or S3 address as a store.
+ * @param address as returned by `placeOf`
+ * @param asked whether an interruption was requested, which stops transfers
+ * @throws {OpsError} exit code 2 for an S3 address if settings are missing
  */
-export async function openShelf(
+export async function openStore(
   settings: Settings,
-  place: string,
+  address: string,
   { timeoutMs, asked = () => false }: { timeoutMs: number; asked?: () => boolean },
-): Promise<Shelf> {
-  if (!isS3(place)) return inFolder(place)
+): Promise<BackupStore> {
+  if (!isS3(address)) return inFolder(address)
   const dataDir = settings.EMBEDDED_DATA_DIR
-  return inBucket(place, await openBucket(settings, place, timeoutMs), path.join(dataDir, 'backup', 's3'), asked)
+  return inBucket(address, await openBucket(settings, address, timeoutMs), path.join(dataDir, 'backup', 's3'), asked)
 }
 
 const differs = (subject: string, from: string): OpsError => {
   const found = `files that differ from those that ${from}`
-  return new OpsError(1, [error('BACKUP_PROOF', subject, { found, hint: 'no backup was kept; run it again' })])
+  return new OpsError(1, [error('BACKUP_PROOF', subject, { found, hint: 'the backup was discarded; run it again' })])
 }
 
-/** What the name of a backup that is not proven yet ends with. */
-const HALF = '.part'
+/** Suffix of incomplete backups. */
+const PARTIAL = '.part'
 
-function inFolder(folder: string): Shelf {
+function inFolder(folder: string): BackupStore {
   const inside = (name: string, ...parts: string[]) => path.join(folder, name, ...parts)
   const hint = `ls ${quoted(folder)}`
   return {
@@ -79,42 +80,42 @@ function inFolder(folder: string): Shelf {
     readManifest: async (name) => readTextFile(inside(name, 'manifest.json'), { maxBytes: MAX_BYTES }),
     digest: (name) => withFolder(inside(name, 'data'), () => digestOf(inside(name, 'data'))),
     withData: (name, use) => use(inside(name, 'data')),
-    tidy: (database) =>
+    cleanUp: (database) =>
       withFolder(folder, async () => {
-        const halves = (existsSync(folder) ? await readdir(folder) : []).filter(
-          (file) => file.endsWith(HALF) && isNameOf(database, file.slice(0, -HALF.length)),
+        const partials = (existsSync(folder) ? await readdir(folder) : []).filter(
+          (file) => file.endsWith(PARTIAL) && isNameOf(database, file.slice(0, -PARTIAL.length)),
         )
-        for (const half of halves) await rm(inside(half), { recursive: true })
-        return halves
+        for (const partial of partials) await rm(inside(partial), { recursive: true })
+        return partials
       }),
-    keep: async (name, { sha256, manifest }, take) => {
-      const half = inside(`${name}${HALF}`)
+    add: async (name, { sha256, manifest }, take) => {
+      const partial = inside(`${name}${PARTIAL}`)
       try {
         await withFolder(folder, async () => {
-          await mkdir(half)
-          await take(path.join(half, 'data'))
-          if ((await digestOf(path.join(half, 'data'), { sync: true })) !== sha256)
-            throw differs(half, 'ClickHouse wrote')
-          const handle = await open(path.join(half, 'manifest.json'), 'w')
+          await mkdir(partial)
+          await take(path.join(partial, 'data'))
+          if ((await digestOf(path.join(partial, 'data'), { sync: true })) !== sha256)
+            throw differs(partial, 'ClickHouse wrote')
+          const handle = await open(path.join(partial, 'manifest.json'), 'w')
           try {
             await handle.writeFile(manifest)
             await handle.sync()
           } finally {
             await handle.close()
           }
-          await nameFile(half, inside(name))
+          await nameFile(partial, inside(name))
         })
       } finally {
-        await rm(half, { recursive: true, force: true })
+        await rm(partial, { recursive: true, force: true })
       }
     },
   }
 }
 
-function inBucket(address: string, bucket: Bucket, folder: string, asked: () => boolean): Shelf {
+function inBucket(address: string, bucket: Bucket, folder: string, asked: () => boolean): BackupStore {
   const manifestOf = (name: string) => `${name}/manifest.json`
   const dataOf = (name: string) => `${name}/data/`
-  /** There while a backup is being sent: whose it is, so that no other machine takes it for its own leftover. */
+  /** Exists while a backup is being uploaded; names the uploader, so that no other machine removes the files. */
   const markOf = (name: string) => `${name}/unfinished`
   const owner = `${hostname()} ${folder}\n`
   const isWhole = async (name: string) => (await bucket.list(manifestOf(name))).includes(manifestOf(name))
@@ -128,7 +129,7 @@ function inBucket(address: string, bucket: Bucket, folder: string, asked: () => 
     for (const key of await bucket.list(dataOf(name))) await bucket.remove(key)
     await bucket.remove(markOf(name))
   }
-  /** What `use` makes of a folder of this machine, empty at first and removed at the end. */
+  /** Runs `use` with a path in a temporary folder of this machine, which is removed afterwards. */
   const withData = <T,>(use: (data: string) => Promise<T>) =>
     withFolder(folder, async () => {
       await rm(folder, { recursive: true, force: true })
@@ -154,14 +155,14 @@ function inBucket(address: string, bucket: Bucket, folder: string, asked: () => 
         for (const key of await bucket.list(dataOf(name))) {
           if (asked()) throw interrupted()
           const file = path.join(data, key.slice(dataOf(name).length))
-          // Keys may be of anybody.
+          // Others may have added keys, which must not lead outside the folder.
           if (!file.startsWith(data + path.sep) || key.endsWith('/')) continue
           await mkdir(path.dirname(file), { recursive: true })
           await bucket.fetch(key, file)
         }
         return use(data)
       }),
-    tidy: async (database) => {
+    cleanUp: async (database) => {
       const left: string[] = []
       for (const name of (await bucket.names()).filter((each) => isNameOf(database, each))) {
         const mark = await bucket.read(markOf(name), 10_000)
@@ -172,7 +173,7 @@ function inBucket(address: string, bucket: Bucket, folder: string, asked: () => 
       for (const name of left) await remove(name)
       return left
     },
-    keep: (name, { sha256, manifest }, take) =>
+    add: (name, { sha256, manifest }, take) =>
       withData(async (data) => {
         await take(data)
         if ((await digestOf(data)) !== sha256) throw differs(data, 'ClickHouse wrote')
@@ -186,7 +187,7 @@ function inBucket(address: string, bucket: Bucket, folder: string, asked: () => 
           if ((await digest(name)) !== sha256) throw differs(`${address}/${name}`, 'were sent')
         } catch (failure) {
           await remove(name).catch(() => {
-            // The next run does it.
+            // The next run removes them.
           })
           throw failure
         }

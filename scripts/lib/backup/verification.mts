@@ -1,4 +1,4 @@
-/** What a database holds, table by table and partition by partition, and whether a copy holds the same. */
+/** Reads the contents of a database, by table and partition, as fingerprints, and compares a restored copy with them. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows } from '../clickhouse/client.mts'
 import { type Column, FINGERPRINT, type Fingerprint, isEqual } from '../clickhouse/fingerprint.mts'
@@ -7,7 +7,7 @@ import { runOnServer, type Work } from './server.mts'
 
 export interface Part extends Fingerprint {
   partition: string
-  /** Rows came or went while it was backed up: it holds those of a moment in between. */
+  /** Rows were added or removed during the backup, which contains those of some moment in between. */
   moving?: true
 }
 
@@ -18,29 +18,29 @@ export interface DataTable {
   bytes: number
 }
 
-/** A view, or a table that holds no rows of its own. */
+/** A view, or a table that stores no rows. */
 export interface Definition {
   name: string
   engine: string
-  /** Its CREATE statement, with the names of the database. */
+  /** The CREATE statement, including the database name. */
   sql: string
 }
 
-/** Engines whose rows BACKUP copies and a query can compare. */
+/** Engines whose rows BACKUP copies and queries can compare. */
 const OF_ROWS = /^((Replicated|Shared)?\w*MergeTree|Memory|Log|TinyLog|StripeLog)$/
-/** Engines that hold no rows. */
+/** Engines that store no rows. */
 const ROWLESS = /^(View|MaterializedView|Null|Kafka|Merge|Distributed|Alias)$/
-/** Engines in which rows of one key become one, whenever parts merge. */
+/** Engines that combine rows with the same key when parts merge. */
 const FINAL = /(Replacing|Aggregating|Summing|Collapsing|Coalescing)MergeTree$/
 
 export const fullName = (database: string, table: string): string => `\`${database}\`.\`${table}\``
 
-/** The tables of a database, in order, without those named `except`; `odd` are those whose rows no backup of ours holds. */
+/** Returns the tables of a database in order, without those named in `except`. `unsupported` are tables that cannot be backed up. */
 export async function readTables(
   client: ClickHouseClient,
   database: string,
   except: readonly string[],
-): Promise<{ tables: DataTable[]; definitions: Definition[]; odd: string[] }> {
+): Promise<{ tables: DataTable[]; definitions: Definition[]; unsupported: string[] }> {
   const all = await readRows<{ name: string; engine: string; sql: string; bytes: number }>(
     client,
     `SELECT name, engine, create_table_query AS sql, toFloat64(ifNull(total_bytes, 0)) AS bytes FROM system.tables
@@ -48,21 +48,21 @@ export async function readTables(
     { database, except },
   )
   const columns = await readColumns(client, database)
-  const isOdd = ({ name, engine }: { name: string; engine: string }) =>
+  const isUnsupported = ({ name, engine }: { name: string; engine: string }) =>
     /[^\w]/.test(name) || !(OF_ROWS.test(engine) || ROWLESS.test(engine))
-  const odd = all.filter(isOdd).map(({ name }) => name)
-  const known = all.filter((each) => !isOdd(each))
+  const unsupported = all.filter(isUnsupported).map(({ name }) => name)
+  const known = all.filter((each) => !isUnsupported(each))
   const tables = known.filter(({ engine }) => OF_ROWS.test(engine))
   return {
     tables: tables.map(({ name, engine, bytes }) => ({ name, engine, bytes, columns: columns.get(name) ?? [] })),
     definitions: known
       .filter(({ engine }) => ROWLESS.test(engine))
       .map(({ name, engine, sql }) => ({ name, engine, sql })),
-    odd,
+    unsupported,
   }
 }
 
-/** The stored columns of every table of a database. */
+/** Returns the stored columns of every table of a database. */
 export async function readColumns(client: ClickHouseClient, database: string): Promise<Map<string, Column[]>> {
   const rows = await readRows<Column & { table: string }>(
     client,
@@ -75,7 +75,7 @@ export async function readColumns(client: ClickHouseClient, database: string): P
   return columns
 }
 
-/** What each partition holds, in order; columns may be named as what is read. Where rows become one by and by, they count as one already. */
+/** Fingerprints each partition, in order. Rows that merges would combine count as combined. Columns may have the same names as the results. */
 export function readParts(
   client: ClickHouseClient,
   database: string,
@@ -90,7 +90,7 @@ export function readParts(
   )
 }
 
-/** Restores a table of a backup into `scratch`, where nothing merges or expires, and reads what it holds. */
+/** Restores a table of a backup to `scratch`, without merges or expiry, and fingerprints its partitions. */
 export async function restoreCopy(
   work: Work,
   backup: { name: string; database: string },
@@ -99,7 +99,7 @@ export async function restoreCopy(
 ): Promise<Part[]> {
   const copy = fullName(scratch, table.name)
   const statement = `RESTORE TABLE ${fullName(backup.database, table.name)} AS ${copy} FROM File('${backup.name}')`
-  const what = `${table.name}: reading it back`
+  const what = `${table.name}: reading back`
   await runOnServer(work, statement, what, ', structure_only = 1')
   if (table.engine.endsWith('MergeTree')) await work.client.command({ query: `SYSTEM STOP MERGES ${copy}` })
   await runOnServer(work, statement, what)
@@ -107,8 +107,9 @@ export async function restoreCopy(
 }
 
 /**
- * Compares a copy, partition by partition, with the table before and after. What stood still must be equal, the rest between both counts.
- * @returns the copy's partitions, or what is wrong
+ * Compares a copy, partition by partition, with the table before and after the backup. Partitions that did not change must be equal; in
+ * others the row count must be between both.
+ * @returns the copy's partitions, or a finding
  */
 export function compareParts(
   table: string,
@@ -116,17 +117,17 @@ export function compareParts(
 ): Part[] | Finding {
   const none = (partition: string): Part => ({ partition, rows: 0, checksum: '0' })
   const of = (parts: readonly Part[], id: string) => parts.find(({ partition }) => partition === id) ?? none(id)
-  const proven: Part[] = []
+  const verified: Part[] = []
   for (const id of new Set([...before, ...after, ...copy].map(({ partition }) => partition))) {
     const [old, now, held] = [of(before, id), of(after, id), of(copy, id)]
     const [least, most] = [Math.min(old.rows, now.rows), Math.max(old.rows, now.rows)]
     const same = isEqual(held, old)
     const moving = !isEqual(old, now) && held.rows >= least && held.rows <= most
     if (!same && !moving) {
-      const found = `${held.rows} rows in the backup, which differ from the ${least === most ? least : `${least} to ${most}`} of the table`
-      return error('BACKUP_PROOF', `${table} ${id}`, { found, hint: 'no backup was kept; run it again' })
+      const found = `${held.rows} rows in the backup that do not match the ${least === most ? least : `${least} to ${most}`} in the table`
+      return error('BACKUP_PROOF', `${table} ${id}`, { found, hint: 'the backup was discarded; run it again' })
     }
-    if (held.rows > 0) proven.push(same ? held : { ...held, moving: true })
+    if (held.rows > 0) verified.push(same ? held : { ...held, moving: true })
   }
-  return proven.sort((a, b) => (a.partition < b.partition ? -1 : 1))
+  return verified.sort((a, b) => (a.partition < b.partition ? -1 : 1))
 }

@@ -1,4 +1,4 @@
-/** What a restored database needs beside its rows: views, and roll-ups that fit. */
+/** Completes a restored database: creates views, and invalidates roll-ups that may not match their rows. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { keepLatest } from '../archive/rollups.mts'
 import { readRows } from '../clickhouse/client.mts'
@@ -6,8 +6,8 @@ import { error, type Finding, reason } from '../common/findings.mts'
 import type { Manifest } from './manifest.mts'
 import { LAST } from './plan.mts'
 
-/** Creates what is not there of views and tables without rows: some need others, so what fails is tried again while any succeeds. */
-export async function define(
+/** Creates missing views and tables without rows. Some depend on others, so failed ones are retried as long as any succeeds. */
+export async function createDefinitions(
   client: ClickHouseClient,
   { database: old, definitions }: Manifest,
   database: string,
@@ -36,8 +36,11 @@ export async function define(
   }
 }
 
-/** Has rolled up again what may not fit together: a backup holds each table as of a moment of its own. Until then the views read the rows. */
-export async function settle(client: ClickHouseClient, { tables, startedAt }: Manifest): Promise<void> {
+/**
+ * Marks roll-ups that may not match their rows for recomputation, because a backup has each table as of a different moment. Until then the
+ * views read the rows.
+ */
+export async function invalidateRollups(client: ClickHouseClient, { tables, startedAt }: Manifest): Promise<void> {
   const has = (name: string) => tables.some((table) => table.name === name)
   const moving = (name: string) =>
     (tables.find((table) => table.name === name)?.partitions ?? [])

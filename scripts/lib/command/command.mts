@@ -1,4 +1,4 @@
-/** The contract that every command keeps: --help, --json, exit codes, and where output goes. */
+/** Implements what all commands share: --help, --json, exit codes, and which stream gets which output. */
 import path from 'node:path'
 import {
   type ExitCode,
@@ -16,9 +16,9 @@ import { type HelpSpec, helpText, type OptionSpec, parseFlags, type ValuesOf } f
 
 export interface Context<O extends Record<string, OptionSpec>> {
   options: ValuesOf<O>
-  /** Arguments that belong to no flag; only for commands that declare `arguments`. */
+  /** Positional arguments; only for commands that declare `arguments`. */
   args: string[]
-  /** Progress and logs: one line on stderr. */
+  /** Writes a line of progress to stderr. */
   log: (line: string) => void
   /** Colours for stdout. */
   paint: Paint
@@ -27,11 +27,11 @@ export interface Context<O extends Record<string, OptionSpec>> {
 
 export interface Report {
   findings: Finding[]
-  /** Lines for people, on stdout before the findings. */
+  /** Human-readable text, printed before the findings. */
   text?: string
-  /** What `--json` prints beside the findings. */
+  /** Further fields of the `--json` object. */
   data?: Record<string, unknown>
-  /** Set when the findings do not say it: 1 for "declined" or "drift". */
+  /** Overrides the exit code that the findings imply, as for "declined" or "drift". */
   exitCode?: ExitCode
 }
 
@@ -41,15 +41,15 @@ export interface CommandSpec<O extends Record<string, OptionSpec>> extends HelpS
 }
 
 /**
- * Runs a command on the process's own argv and streams and sets `process.exitCode`. A mistake of the user's never shows a
- * stack trace; a mistake of ours does, with exit code 3.
+ * Runs a command with the process's argv and streams, and sets `process.exitCode`. User errors never show a stack trace; defects of the
+ * command do, with exit code 3.
  */
 export async function runCommand<O extends Record<string, OptionSpec>>(spec: CommandSpec<O>): Promise<void> {
   const argv = process.argv.slice(2)
   const json = argv.includes('--json')
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (failure: NodeJS.ErrnoException) => {
-      // A reader that closed the pipe early, as `head` does, is no failure.
+      // A reader that closes the pipe early, as `head` does, is not a failure.
       if (failure.code === 'EPIPE') return
       process.exitCode = 3
       if (stream === process.stdout) process.stderr.write(`Cannot write to standard output: ${failure.message}\n`)
@@ -63,7 +63,7 @@ export async function runCommand<O extends Record<string, OptionSpec>>(spec: Com
       process.stdout.write(`${helpText(spec)}\n`)
       return
     }
-    // As a variable, so that everything in this process reads the same settings.
+    // As an environment variable, so that all code in this process reads the same settings.
     if (options['env-file']) process.env.L2_ENV_FILE = path.resolve(options['env-file'])
     const log = (line: string) => process.stderr.write(`${redact(line)}\n`)
     report = await spec.run({ options, args, log, json, paint: paintFor(process.stdout, process.env) })
@@ -86,6 +86,6 @@ export async function runCommand<O extends Record<string, OptionSpec>>(spec: Com
 function failureReport(name: string, failure: unknown): Report {
   if (failure instanceof OpsError) return { findings: failure.findings, exitCode: failure.exitCode }
   const found = failure instanceof Error ? (failure.stack ?? reason(failure)) : reason(failure)
-  const hint = 'this is a defect of the command: please report it with the lines above'
+  const hint = 'this is a bug in the command: please report it with the lines above'
   return { findings: [unknown('INTERNAL', name, { found, hint })], exitCode: 3 }
 }

@@ -1,12 +1,12 @@
-/** The flags of commands: how they are declared, read and explained. */
+/** Declares and parses the flags of commands, and renders their help. */
 import { configError, type ExitCode, error, type Finding } from '../common/findings.mts'
 import { nearest } from '../common/nearest.mts'
 import { table } from '../common/table.mts'
 import { parseArgs } from '../common/util.mts'
 
 /**
- * `list` takes every value up to the next flag: `--only redis kafka`. `number` is checked against its bounds, and to have no fraction where
- * it is `whole`. A `hidden` flag works and is not in the help. `short` is one letter, as in `-n`.
+ * `list` takes every value up to the next flag: `--only redis kafka`. `number` must be within its bounds, and an integer if `whole`.
+ * A `hidden` flag works but is not in the help. `short` is one letter, as in `-n`.
  */
 export type OptionSpec = { help: string; hidden?: true; short?: string } & (
   | { type: 'boolean' }
@@ -15,7 +15,7 @@ export type OptionSpec = { help: string; hidden?: true; short?: string } & (
   | { type: 'number'; value: string; min: number; max: number; whole?: true; default?: number }
 )
 
-/** --timeout in seconds: its default, and the most it may be, a day unless given, for work that may take hours. */
+/** Declares --timeout with its default and maximum in seconds; the maximum is a day unless given. */
 export const timeoutFlag = (seconds: number, help: string, max = 86_400) =>
   ({ type: 'number', value: 'SECONDS', min: 1, max, default: seconds, help }) as const
 
@@ -33,36 +33,35 @@ type ValueOf<O extends OptionSpec> = O extends { type: 'boolean' }
 
 export type ValuesOf<O extends Record<string, OptionSpec>> = { [K in keyof O]: ValueOf<O[K]> }
 
-/** What `--help` shows of a command. */
+/** What `--help` shows. */
 export interface HelpSpec {
   name: string
-  /** What it does, in one to three lines. */
+  /** What the command does, in one to three lines. */
   summary: string
   options: Record<string, OptionSpec>
-  /** Placeholder and help of arguments beyond the flags, if the command takes any. */
+  /** Placeholder and help of positional arguments, if the command takes any. */
   arguments?: { value: string; help: string }
   example: string
   /**
-   * Its output is a stream of lines, which it writes itself, with `--json` an object each: stdout then holds nothing else for people, whose
-   * findings go to stderr, and for programs the report in one last line.
+   * The command itself writes its output to stdout, line by line; with `--json` each line is an object. Findings then go to stderr; with
+   * `--json` the report is the last line of stdout.
    */
   isStream?: true
-  /** What the exit codes mean for this command. */
   exitCodes: Record<ExitCode, string>
 }
 
 const STANDARD = {
   'env-file': { type: 'string', value: 'PATH', help: 'read this file instead of .env' },
-  json: { type: 'boolean', help: 'print one JSON object on stdout and nothing else there' },
+  json: { type: 'boolean', help: 'print one JSON object on stdout, and nothing else there' },
   help: { type: 'boolean', help: 'show this help' },
 } as const satisfies Record<string, OptionSpec>
 
 const STREAM_JSON: OptionSpec = {
   type: 'boolean',
-  help: 'print JSON objects on stdout and nothing else there: one a line, the last with the exit code and findings',
+  help: 'print only JSON objects on stdout, one per line; the last has the exit code and findings',
 }
 
-/** The text of `--help`. */
+/** Returns the text of `--help`. */
 export function helpText(spec: HelpSpec): string {
   const json = spec.isStream ? STREAM_JSON : STANDARD.json
   const options = Object.entries<OptionSpec>({ ...spec.options, ...STANDARD, json })
@@ -90,8 +89,8 @@ export function helpText(spec: HelpSpec): string {
 }
 
 /**
- * The flags of `argv`, checked.
- * @throws {OpsError} with exit code 2, naming every flag or value that is wrong
+ * Parses and checks the flags in `argv`.
+ * @throws {OpsError} exit code 2, with a finding for every invalid flag or value
  */
 export function parseFlags<O extends Record<string, OptionSpec>>(
   spec: Pick<HelpSpec, 'name' | 'arguments'> & { options: O },
@@ -137,7 +136,7 @@ export function parseFlags<O extends Record<string, OptionSpec>>(
       if (token.value === undefined) values[token.name] = true
       else report(token.rawName, `the value "${token.value}"`, 'no value')
     } else if (!token.value || !/[^,]/.test(token.value) || (!token.inlineValue && token.value.startsWith('--'))) {
-      // Nothing but commas is nothing too: `--only "$TOPIC"` with an empty TOPIC must not come to mean all.
+      // Only commas count as empty too: `--only "$TOPIC"` with an empty TOPIC must not mean all topics.
       report(token.rawName, 'no value', option.value)
     } else if (option.type === 'list') {
       openList = values[token.name] as string[]
@@ -153,12 +152,12 @@ export function parseFlags<O extends Record<string, OptionSpec>>(
   return { options: values as ValuesOf<O & typeof STANDARD>, args }
 }
 
-/** A mistake in how a command was called, with its help as the hint. */
+/** Returns a finding about wrong usage, which refers to the command's help. */
 export function usage(command: string, subject: string, found: string, expected?: string): Finding {
   return error('USAGE', subject, { found, expected, hint: `${command} --help` })
 }
 
-/** @throws {OpsError} exit code 2, when more than one of these flags is given */
+/** @throws {OpsError} exit code 2 when more than one of these flags is given */
 export function refuseTogether(given: Record<string, boolean>, hint: string): void {
   const flags = Object.keys(given).filter((flag) => given[flag])
   if (flags.length < 2) return

@@ -1,12 +1,13 @@
-/** Ctrl-C and SIGTERM while something has to be finished or tidied up first. */
+/** Handles Ctrl-C and SIGTERM while work has to be finished or cleaned up first. */
+
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const
 
-/** npm passes a Ctrl-C on to its command, which gets that of the terminal too: milliseconds in which both are one. */
+/** Milliseconds within which two signals count as one: on Ctrl-C the command gets one from the terminal and one from npm. */
 const REPEAT_MS = 500
 
 /**
- * Calls `react` with the first Ctrl-C or SIGTERM instead of ending the process; a later one ends it at once. The returned function gives
- * both signals their usual effect back.
+ * Calls `react` on the first Ctrl-C or SIGTERM instead of ending the process; a later one ends it at once. The returned function restores
+ * the default effect of both signals.
  */
 export function onInterrupt(react: (signal: NodeJS.Signals) => void): () => void {
   let firstMs: number | undefined
@@ -27,13 +28,13 @@ export function onInterrupt(react: (signal: NodeJS.Signals) => void): () => void
 }
 
 export interface DeferredEnd {
-  /** Whether a signal came: begin nothing more, tidy up. */
+  /** Whether a signal has arrived: start nothing new, and clean up. */
   asked: () => boolean
-  /** Ends the process by the signal that came; without one, lets the next one do so. */
+  /** Ends the process with the signal that arrived, or else lets the next one end it. */
   resume: () => void
 }
 
-/** Defers the end of this process by a signal until `resume`. */
+/** Defers the end of this process by SIGINT or SIGTERM until `resume` is called. */
 export function deferEnd(): DeferredEnd {
   let came: NodeJS.Signals | undefined
   const release = onInterrupt((signal) => {

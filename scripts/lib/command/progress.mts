@@ -1,14 +1,14 @@
-/** How far a long work is, on stderr: a bar on a terminal, lines elsewhere. */
+/** Shows the progress of long work on stderr: a bar on a terminal, lines elsewhere. */
 
 const WIDTH = 30
-/** Milliseconds between two drawings: not more often than the eye follows. */
+/** Minimum milliseconds between two updates of the bar. */
 const BAR_EVERY_MS = 100
-/** Milliseconds between two lines. */
+/** Minimum milliseconds between two lines. */
 const LINE_EVERY_MS = 5_000
 
 /**
- * @param log takes the lines
- * @returns `show` takes a part from 0 to 1, or undefined when the end is not known, and what to say beside it; `clear` takes the bar away
+ * @param log receives the lines
+ * @returns `show` takes the fraction done, from 0 to 1 or undefined if unknown, and a text beside it; `clear` removes the bar
  */
 export function showProgress(
   log: (line: string) => void,

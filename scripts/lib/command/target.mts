@@ -1,4 +1,4 @@
-/** Where the settings lead to: what is not on this machine is named, and asked about, before a command changes it. */
+/** Finds targets that are not on this machine, and asks for confirmation before a command changes one. */
 import { error, type Finding } from '../common/findings.mts'
 import { otherMachines, splitAddress } from '../common/tcp.mts'
 import { isProduction, PRODUCTION_FILE } from '../settings/production.mts'
@@ -7,8 +7,8 @@ import { confirmWord, requireTerminal } from './confirm.mts'
 
 export type Target = 'kafka' | 'clickhouse' | 'redis'
 
-/** Where the settings lead to: variable, hosts, and how a line names it. */
-function placeOf(settings: Settings, target: Target): { variable: string; hosts: string[]; shown: string } {
+/** Returns the variable that names a target's hosts, the hosts, and how messages show the target. */
+function addressOf(settings: Settings, target: Target): { variable: string; hosts: string[]; shown: string } {
   const { CLICKHOUSE_HOST, CLICKHOUSE_PORT, REDIS_HOST, REDIS_PORT } = settings
   const { KAFKA_BOOTSTRAP_SERVERS: servers, KAFKA_SECURITY_PROTOCOL: protocol } = settings
   const user = settings.KAFKA_SASL_USERNAME && ` as ${settings.KAFKA_SASL_USERNAME}`
@@ -28,24 +28,24 @@ function placeOf(settings: Settings, target: Target): { variable: string; hosts:
   }[target]
 }
 
-/** Those of `targets` that are not on this machine; a host name that cannot be looked up is not. */
+/** Returns those of `targets` that are not on this machine, including hosts that do not resolve. */
 async function remote(settings: Settings, targets: readonly Target[]) {
-  const places = targets.map((target) => placeOf(settings, target))
-  const others = await Promise.all(places.map(({ hosts }) => otherMachines(hosts)))
-  return places.filter((_, index) => others[index]?.length)
+  const addresses = targets.map((target) => addressOf(settings, target))
+  const others = await Promise.all(addresses.map(({ hosts }) => otherMachines(hosts)))
+  return addresses.filter((_, index) => others[index]?.length)
 }
 
-/** Says which of `targets` are not on this machine; true when any is not. */
+/** Logs which of `targets` are not on this machine; returns true if there are any. */
 export async function nameRemote(settings: Settings, targets: readonly Target[], log: (line: string) => void) {
-  const places = await remote(settings, targets)
-  for (const { shown } of places) log(`Target, not on this machine: ${shown}`)
-  return places.length > 0
+  const remoteTargets = await remote(settings, targets)
+  for (const { shown } of remoteTargets) log(`Remote target: ${shown}`)
+  return remoteTargets.length > 0
 }
 
 /**
- * Whether a command may change `targets`: at once where all are on this machine; else it says which are not, and with `yes` goes on, else asks.
- * @param options.command as its hint is to name it
- * @throws {OpsError} exit code 2, without `yes` and without a terminal to ask on
+ * Reports whether a command may change `targets`. If some are not on this machine, logs them and, without `yes`, asks for confirmation.
+ * @param options.command subject of the finding
+ * @throws {OpsError} exit code 2 when it would have to ask and there is no terminal
  */
 export async function mayChange(
   settings: Settings,
@@ -53,19 +53,20 @@ export async function mayChange(
   { yes, command, log }: { yes: boolean; command: string; log: (line: string) => void },
 ): Promise<boolean> {
   if (!(await nameRemote(settings, targets, log)) || yes) return true
-  requireTerminal(command, 'a target that is not on this machine, and no terminal to ask on', 'add --yes')
-  return confirmWord('This changes it. Type "yes" to go on [No]: ', 'yes')
+  requireTerminal(command, 'a remote target, and no terminal to ask for confirmation', 'add --yes')
+  return confirmWord('This changes it. Type "yes" to continue [No]: ', 'yes')
 }
 
-/** What a command reports when the answer is No. */
+/** The report of a command that the user declined. */
 export const DECLINED = { findings: [] as Finding[], text: 'Declined: nothing was changed', exitCode: 1 as const }
 
 /**
- * A mistake for each setting by which `npm start`, which serves this machine, would change or ask services of others. They have no TLS, or with
- * docker-compose.prod.yml nothing else.
+ * Returns a finding for each setting that points `npm start`, which only serves this machine, at external services. This includes security
+ * settings that this stack's own services do not have: TLS without docker-compose.prod.yml, anything else with it.
  */
 export async function foreignTargets(settings: Settings, production = isProduction()): Promise<Finding[]> {
-  const hint = 'put what leads to services of others in a file of its own: --env-file PATH, with other commands'
+  const hint =
+    'move the settings of external services to a separate file, and pass it to other commands: --env-file PATH'
   const mistake = (subject: string, found: string) => error('SETTING', subject, { found, hint })
   const secure = [
     ['KAFKA_SECURITY_PROTOCOL', settings.KAFKA_SECURITY_PROTOCOL, production ? 'SASL_SSL' : 'PLAINTEXT'],
@@ -74,16 +75,18 @@ export async function foreignTargets(settings: Settings, production = isProducti
     ['REDIS_TLS', settings.REDIS_TLS, String(production)],
     ['REDIS_USERNAME', settings.REDIS_USERNAME, ''],
   ] as const
-  const other = (variable: string, value: string, own: string) =>
+  const other = (variable: string, value: string, required: string) =>
     production
       ? error('SETTING', variable, {
           found: value || 'none',
-          expected: `${own || 'none'}, with ${PRODUCTION_FILE}`,
+          expected: `${required || 'none'}, with ${PRODUCTION_FILE}`,
           hint: 'npm run secrets -- --production',
         })
-      : mistake(variable, `${value}, which this stack’s own services do not have`)
+      : mistake(variable, `${value}, which the services of this stack do not support`)
   return [
-    ...secure.filter(([, value, own]) => value !== own).map(([variable, value, own]) => other(variable, value, own)),
+    ...secure
+      .filter(([, value, required]) => value !== required)
+      .map(([variable, value, required]) => other(variable, value, required)),
     ...(await remote(settings, ['kafka', 'clickhouse', 'redis'])).map(({ variable, hosts }) =>
       mistake(variable, `${hosts.join(', ')}, which is not this machine`),
     ),
@@ -91,8 +94,8 @@ export async function foreignTargets(settings: Settings, production = isProducti
 }
 
 /**
- * A mistake for each variable that leads clients to this machine's loopback address while BIND_ADDRESS has the services listen at another
- * one alone: they would start, and nobody would reach them.
+ * Returns a finding for each variable that points clients at this machine's loopback address while BIND_ADDRESS makes the services listen
+ * only on another address: they would start, but clients could not reach them.
  */
 export function strayClients(settings: Settings): Finding[] {
   const { BIND_ADDRESS: bind, KAFKA_BOOTSTRAP_SERVERS: servers } = settings
@@ -109,7 +112,7 @@ export function strayClients(settings: Settings): Finding[] {
     .map(([variable, each]) => {
       const value = variable === 'KAFKA_BOOTSTRAP_SERVERS' ? `${bind}:${settings.KAFKA_LISTENER_PORT}` : bind
       return error('SETTING', variable, {
-        found: `${each.join(', ')}, where nothing listens with BIND_ADDRESS=${bind}`,
+        found: `${each.join(', ')}, on which nothing listens with BIND_ADDRESS=${bind}`,
         expected: bind,
         hint: `edit .env: ${variable}=${value}`,
       })

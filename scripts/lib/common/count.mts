@@ -1,2 +1,2 @@
-/** Numbers for people, with commas between thousands. */
+/** Formats numbers for display, with thousands separators. */
 export const count = new Intl.NumberFormat('en-GB')

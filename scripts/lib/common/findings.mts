@@ -1,18 +1,18 @@
-/** What the commands find, how it reads, and the exit code that it means. Text and JSON come from the same findings. */
+/** Findings: what commands report, as text and as JSON, and the exit codes that they imply. */
 
 import { redact } from './secrets.mts'
 
-/** `error`: known to be bad. `unknown`: could not be determined. `warning`: worth a look, does not fail a command. */
+/** `error`: a known problem. `unknown`: could not be determined. `warning`: worth checking, does not fail the command. */
 export type Severity = 'error' | 'unknown' | 'warning'
 
 export interface Finding {
   severity: Severity
-  /** Stable name for programs, such as `REDIS_NO_PONG`. */
+  /** Stable identifier for programs, such as `REDIS_NO_PONG`. */
   code: string
-  /** What it is about: a service, topic, table, port, or file and line. */
+  /** The service, topic, table, port, or file and line that it concerns. */
   subject: string
   found: string
-  /** What should be there instead, where two values are compared. */
+  /** The value required instead, where two values are compared. */
   expected?: string | undefined
   /** The command that fixes it, or the next step to take. */
   hint: string
@@ -26,23 +26,20 @@ const making =
     severity,
     code,
     subject,
-    // What was found often comes from outside.
+    // Often contains text from servers and other programs, which may include a secret.
     found: redact(found),
     ...(expected === undefined ? {} : { expected }),
     hint,
   })
 
-/** A finding that is known to be bad. */
 export const error = making('error')
-/** A finding that is worth a look and fails nothing. */
 export const warning = making('warning')
-/** A finding about what could not be determined. */
 export const unknown = making('unknown')
 
-/** 0 good · 1 bad or declined · 2 wrong use or configuration · 3 could not tell. */
+/** 0: success. 1: a problem was found, or the user declined. 2: wrong usage or configuration. 3: could not be determined. */
 export type ExitCode = 0 | 1 | 2 | 3
 
-/** A failure that ends a command: what was found, as findings, and the exit code it means. */
+/** A failure that ends a command, with its findings and exit code. */
 export class OpsError extends Error {
   readonly findings: Finding[]
   readonly exitCode: ExitCode
@@ -55,29 +52,29 @@ export class OpsError extends Error {
   }
 }
 
-/** An {@link OpsError} for wrong use or configuration: exit code 2. */
+/** Returns an {@link OpsError} for wrong usage or configuration: exit code 2. */
 export const configError = (findings: Finding[]): OpsError => new OpsError(2, findings)
 
-/** An {@link OpsError} for something that could not be determined: exit code 3. */
+/** Returns an {@link OpsError} for something that could not be determined: exit code 3. */
 export const cannotTell = (finding: Finding, cause?: unknown): OpsError => new OpsError(3, [finding], cause)
 
-/** The exit code that findings mean: 1 if anything is bad, else 3 if anything could not be determined, else 0. */
+/** Returns 1 if any finding is an error, else 3 if any is unknown, else 0. */
 export function exitCodeOf(findings: readonly Finding[]): ExitCode {
   if (findings.some(({ severity }) => severity === 'error')) return 1
   return findings.some(({ severity }) => severity === 'unknown') ? 3 : 0
 }
 
-/** The finding in one line, without its hint. */
+/** Returns the finding as one line, without its hint. */
 export function sentence({ subject, found, expected }: Finding): string {
   return expected === undefined ? `${subject}: ${found}` : `${subject}: found ${found}, expected ${expected}`
 }
 
-/** The text of an error and of its causes, for a `found` field. Never a stack trace. */
+/** Returns the message of an error and of its causes, for a `found` field; never a stack trace. */
 export function reason(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return reason(error.errors[0])
   if (!(error instanceof Error)) return String(error)
-  const own = error.message || error.name
-  return error.cause instanceof Error && !own.includes(error.cause.message) ? `${own} (${reason(error.cause)})` : own
+  const text = error.message || error.name
+  return error.cause instanceof Error && !text.includes(error.cause.message) ? `${text} (${reason(error.cause)})` : text
 }
 
 export type Paint = (style: 'red' | 'green' | 'yellow' | 'dim' | 'bold', text: string) => string
@@ -85,7 +82,7 @@ export type Paint = (style: 'red' | 'green' | 'yellow' | 'dim' | 'bold', text: s
 const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const
 
 /**
- * A function that colours text for `stream`: only on a terminal, with NO_COLOR unset or empty and TERM not `dumb`.
+ * Returns a function that colours text for `stream`, if it is a terminal, NO_COLOR is unset or empty, and TERM is not `dumb`.
  * @see https://no-color.org
  */
 export function paintFor(stream: { isTTY?: boolean }, env: NodeJS.ProcessEnv): Paint {
@@ -95,7 +92,7 @@ export function paintFor(stream: { isTTY?: boolean }, env: NodeJS.ProcessEnv): P
 
 const MARKS = { error: ['red', '✗'], unknown: ['yellow', '?'], warning: ['yellow', '!'] } as const
 
-/** Findings as text for people: a sentence each, then its hint. A hint that several have in turn comes once, after the last of them. */
+/** Renders findings as text: one line each, followed by its hint. Consecutive findings with the same hint show it once. */
 export function renderFindings(findings: readonly Finding[], paint: Paint): string {
   return findings
     .flatMap((finding, index) => {

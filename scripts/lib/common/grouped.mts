@@ -1,4 +1,4 @@
-/** Items by a key, both in the order in which they come. */
+/** Groups items by key. Groups and their items keep the order of `items`. */
 export function grouped<T>(items: readonly T[], by: (item: T) => string): Map<string, T[]> {
   const groups = new Map<string, T[]>()
   for (const item of items) {

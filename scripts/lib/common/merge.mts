@@ -1,4 +1,4 @@
-/** Sequences of batches as one, in the order of time. */
+/** Merges streams of batches in time order. */
 
 interface Head<T> {
   batches: AsyncIterator<T[]>
@@ -8,8 +8,8 @@ interface Head<T> {
 }
 
 /**
- * The items of all sources: each source's in its own order, and of their next ones always the earliest first. Of each source one batch is
- * held. Errors of a source come when they are met.
+ * Yields the items of all sources, always the earliest of their next items first; each source's own order is preserved. Holds one batch per
+ * source in memory. An error of a source is thrown when it is reached.
  */
 export async function* mergeByTime<T>(
   sources: readonly AsyncIterable<T[]>[],
@@ -36,7 +36,7 @@ export async function* mergeByTime<T>(
     }
     const open = heads.filter(({ ended }) => !ended)
     if (open.length === 0) return
-    // Until one of them has to read on.
+    // Until a source needs its next batch.
     while (open.every(({ at, batch }) => at < batch.length)) {
       let first = open[0] as Head<T>
       for (const head of open) if (nextTime(head) < nextTime(first)) first = head

@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module'
 
-/** The one of `names` that was probably meant: one that is cut off or a part of which was given, or one within a slip of two letters. */
+/** Returns the one of `names` that was probably meant: one that begins with `name`, is at most two edits away, or contains it. */
 export function nearest(name: string, names: readonly string[]): string | undefined {
-  // Only mistakes pay for it.
+  // Loaded on demand: only errors need it.
   const require = createRequire(import.meta.url)
   const { closest, distance } = require('fastest-levenshtein') as typeof import('fastest-levenshtein')
   return (
@@ -12,6 +12,6 @@ export function nearest(name: string, names: readonly string[]): string | undefi
   )
 }
 
-/** What the finding of an unknown topic or group ends with, given the name that was probably meant. */
+/** Returns the end of a finding about an unknown topic or group, given the name that was probably meant. */
 export const suggestion = (meant: string | undefined): string =>
   meant === undefined ? '' : `; did you mean "${meant}"?`

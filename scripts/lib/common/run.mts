@@ -1,29 +1,26 @@
-/** Runs other programs. */
-
 export interface Outcome {
-  /** True for exit code 0. */
   ok: boolean
-  /** The program's own; 127 when it is not there, null when it was killed. */
+  /** 127 when the program does not exist, null when it was killed. */
   exitCode: number | null
   stdout: string
-  /** What it wrote, or why it was killed. */
+  /** The program's standard error, or why it was killed. */
   stderr: string
 }
 
 export interface RunOptions {
-  /** Milliseconds until it is killed; without it, it may take for ever. */
+  /** Milliseconds after which it is killed; no limit by default. */
   timeoutMs?: number
   cwd?: string
   env?: NodeJS.ProcessEnv
-  /** Shows its standard error on this process's own. */
+  /** Passes its standard error through to this process's. */
   progress?: boolean
   /** Bytes of output at which it is killed. */
   maxBytes?: number
 }
 
 /**
- * Runs a command, without input, to its end. It stays in this process's group: Ctrl-C reaches it too. What takes too long or says too much is
- * killed by SIGKILL, with its children: docker ends at SIGTERM with an exit code, or 0 and half an answer, as if it had ended by itself.
+ * Runs a command without input and returns its outcome. It stays in this process's group, so Ctrl-C reaches it too. A command that takes too
+ * long or prints too much is killed with its children. SIGKILL rather than SIGTERM, on which docker exits normally, even with 0 and partial output.
  */
 export async function run(
   command: readonly string[],
@@ -41,7 +38,7 @@ export async function run(
   const kill = (why: string) => {
     killed ??= why
     running.kill('SIGKILL').catch(() => {
-      // It ended meanwhile.
+      // It has already exited.
     })
   }
   const timer =
@@ -51,18 +48,18 @@ export async function run(
     stream?.on('data', (chunk: Buffer) => {
       bytes += chunk.length
       if (bytes <= maxBytes) return
-      // To find its children takes a while, in which it could fill the memory.
+      // Finding its children takes a while; its output could fill the memory meanwhile.
       stream.destroy()
       kill(`more than ${maxBytes} bytes of output`)
     })
   }
   const { ok, exitCode, stdout, stderr } = await running
   clearTimeout(timer)
-  // Its children are killed before it, so it may still have ended as if all were well.
+  // Its children are killed first, so it may still have exited with 0.
   return killed ? { ok: false, exitCode: null, stdout, stderr: killed } : { ok, exitCode, stdout, stderr }
 }
 
-/** Where a command is on the PATH of `env`; undefined when it is not there. */
+/** Returns the path of a command on the PATH of `env`; undefined if there is none. */
 export async function findCommand(name: string, env: NodeJS.ProcessEnv = process.env): Promise<string | undefined> {
   const { which } = await import('zx/core')
   return (await which(name, { nothrow: true, path: env.PATH ?? '' })) ?? undefined

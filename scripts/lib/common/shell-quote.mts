@@ -1,3 +1,3 @@
-/** An argument as it stands in a hinted command: quoted where a shell would read it as more than a word. */
+/** Quotes an argument for a POSIX shell, if it needs quoting. */
 export const quoted = (text: string): string =>
   /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`

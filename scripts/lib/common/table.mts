@@ -1,8 +1,8 @@
 import { stripVTControlCharacters } from './util.mts'
 
 /**
- * Rows as lines of aligned columns, two blanks apart, each line indented by `indent` blanks. `align` has a letter a column, `l` or `r`;
- * columns beyond it are aligned left. Colours in a cell do not count for its width, and no line ends in blanks.
+ * Renders rows as aligned columns, two spaces apart, each line indented by `indent` spaces. `align` has one letter per column, `l` or `r`;
+ * further columns are left-aligned. Colour codes do not count towards a cell's width, and trailing spaces are removed.
  */
 export function table(rows: readonly (readonly string[])[], { align = '', indent = 2 } = {}): string {
   const width = (cell: string) => stripVTControlCharacters(cell).length

@@ -4,8 +4,7 @@ import { networkInterfaces } from 'node:os'
 import { reason } from './findings.mts'
 
 /**
- * Sends `request` to a TCP port and returns what comes back, up to the first moment `complete` accepts it or the peer
- * closes. The connection is closed either way.
+ * Sends `request` to a TCP port and returns the bytes received until `complete` accepts them or the peer closes the connection.
  * @throws {Error} when nothing listens, the connection breaks or `timeoutMs` passes; the message says which
  */
 export function exchange(
@@ -30,7 +29,7 @@ export function exchange(
   })
 }
 
-/** ZooKeeper's answer to a four-letter word. @throws {Error} as {@link exchange} */
+/** Returns ZooKeeper's answer to a four-letter word. @throws {Error} as {@link exchange} */
 export async function zookeeperWord(
   address: { host: string; port: number },
   word: 'ruok' | 'srvr' | 'mntr',
@@ -39,30 +38,29 @@ export async function zookeeperWord(
   return (await exchange(address, word, () => false, timeoutMs)).toString()
 }
 
-/** An IPv6 address without the brackets of a URL; any other host as it is. */
+/** Removes the brackets that URLs put around an IPv6 address; returns any other host unchanged. */
 export const withoutBrackets = (host: string): string => host.replace(/^\[(.*)\]$/, '$1')
 
-/** Whether every address of a host name, or of an address with or without brackets, is this machine's own. A name that cannot be looked up is not. */
+/** Reports whether a host name or address (brackets allowed) resolves only to addresses of this machine. False if it does not resolve. */
 export async function isThisMachine(host: string): Promise<boolean> {
-  const own = new Set(
+  const local = new Set(
     Object.values(networkInterfaces()).flatMap((addresses) => (addresses ?? []).map(({ address }) => address)),
   )
   try {
     const found = await lookup(withoutBrackets(host), { all: true })
-    return found.every(({ address }) => own.has(address) || /^(127\.|::1$|0\.0\.0\.0$|::$)/.test(address))
+    return found.every(({ address }) => local.has(address) || /^(127\.|::1$|0\.0\.0\.0$|::$)/.test(address))
   } catch {
-    // Unknown host name.
     return false
   }
 }
 
-/** Those of `hosts` that are not this machine. */
+/** Returns those of `hosts` that are not this machine. */
 export async function otherMachines(hosts: readonly string[]): Promise<string[]> {
-  const own = await Promise.all(hosts.map(isThisMachine))
-  return hosts.filter((_, index) => !own[index])
+  const isLocal = await Promise.all(hosts.map(isThisMachine))
+  return hosts.filter((_, index) => !isLocal[index])
 }
 
-/** Host and port of `host:port`, the host of an IPv6 address without its brackets. */
+/** Splits `host:port`; an IPv6 address loses its brackets. */
 export function splitAddress(address: string): { host: string; port: number } {
   const colon = address.lastIndexOf(':')
   return { host: withoutBrackets(address.slice(0, colon)), port: Number(address.slice(colon + 1)) }
@@ -79,7 +77,7 @@ const CAUSES: Record<string, string> = {
   ETIMEDOUT: 'timed out',
 }
 
-/** Why a connection or request failed, in words: the cause's name where it is known, such as "connection refused". */
+/** Returns why a connection or request failed: a short phrase for a known cause, such as "connection refused", else the error's text. */
 export function networkCause(error: unknown): string {
   for (let at = error; at instanceof Error; at = at.cause) {
     const first = at instanceof AggregateError ? at.errors[0] : at

@@ -1,23 +1,23 @@
-/** Reading the text files that people write, whatever is found in their place, and who else may. */
+/** Reads text files that users write, and checks who else has access to them. */
 import { isUtf8 } from 'node:buffer'
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, type Stats, statSync } from 'node:fs'
 
-/** Far above any configuration, far below what slows a command down. */
+/** Far more than any configuration file needs, and small enough to read quickly. */
 const MAX_BYTES = 1024 * 1024
 
 const REASONS: Record<string, string> = {
   EACCES: 'a file that this user may not read',
   EPERM: 'a file that this user may not read',
-  ELOOP: 'a link that leads back to itself',
-  ENOTDIR: 'a path through what is no folder',
+  ELOOP: 'a symbolic link that points to itself',
+  ENOTDIR: 'a path with a component that is not a folder',
   ENAMETOOLONG: 'a name that is too long',
   ENXIO: 'a socket or a device',
 }
 
 /**
- * The text of a regular file; undefined when there is none. Never waits, as a read of a named pipe would.
- * @throws {Error} that says what is there instead: a folder, pipe, device or dangling link, a file that this user may not read, more than
- * `maxBytes`, or bytes that are not UTF-8. It has the `code` of the system's error, where there is one.
+ * Returns the text of a regular file; undefined if it does not exist. Never blocks, even on a named pipe.
+ * @throws {Error} whose message says what was found instead: a folder, pipe, device or dangling link, a file that this user may not read, more
+ * than `maxBytes`, or bytes that are not UTF-8. It carries the system's error `code`, if there is one.
  */
 export function readTextFile(file: string, { maxBytes = MAX_BYTES } = {}): string | undefined {
   const descriptor = openToRead(file)
@@ -25,7 +25,7 @@ export function readTextFile(file: string, { maxBytes = MAX_BYTES } = {}): strin
   try {
     const kind = kindOf(fstatSync(descriptor))
     if (kind) throw new Error(kind)
-    // The size in the file's status is not to be relied on: the file may grow, and those of /proc have none.
+    // The size from fstat is not reliable: the file may grow, and files in /proc report 0.
     const buffer = Buffer.alloc(maxBytes + 1)
     let length = 0
     for (let read = -1; read !== 0 && length < buffer.length; length += read) {
@@ -46,19 +46,19 @@ function openToRead(file: string): number | undefined {
   } catch (error) {
     const { code = '', message } = error as NodeJS.ErrnoException
     if (code !== 'ENOENT') throw Object.assign(new Error(REASONS[code] ?? message), { code })
-    if (lstatSync(file, { throwIfNoEntry: false })) throw new Error('a link to a file that is not there')
+    if (lstatSync(file, { throwIfNoEntry: false })) throw new Error('a symbolic link to a file that does not exist')
     return undefined
   }
 }
 
-/** What group and others may do with a file or folder, as bits of its mode; 0 where the system has no such. undefined when it is not there. */
+/** Returns the permission bits of group and others for a file or folder; always 0 on Windows, undefined if it does not exist. */
 export function othersMode(file: string): number | undefined {
   const mode = statSync(file, { throwIfNoEntry: false })?.mode
   if (mode === undefined) return undefined
   return process.platform === 'win32' ? 0 : mode & 0o077
 }
 
-/** What a file is that is no regular one. */
+/** Names the type of a file that is not a regular file; undefined for one that is. */
 function kindOf(status: Stats): string | undefined {
   if (status.isFile()) return undefined
   if (status.isDirectory()) return 'a folder'

@@ -3,14 +3,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 export interface WaitOptions {
   timeoutMs: number
   pollMs: number
-  /** Milliseconds since any fixed point; injected by tests. */
+  /** A clock in milliseconds; injected by tests. */
   now?: () => number
   sleep?: (ms: number) => Promise<unknown>
 }
 
 /**
- * What `read` gives as soon as `isGood` takes it, or what it gave last when the deadline passed. Reads at once and once more at the deadline;
- * never sleeps past it. What `read` throws is passed on.
+ * Polls `read` until `isGood` accepts its value or the deadline passes, and returns the last value. Reads immediately and once more at the
+ * deadline; never sleeps past it. Errors of `read` are thrown.
  */
 export async function readUntil<T>(
   read: () => Promise<T>,
@@ -27,7 +27,7 @@ export async function readUntil<T>(
   }
 }
 
-/** The first value of `check` that is not undefined or false, or undefined; waits as {@link readUntil}. */
+/** Polls `check` as {@link readUntil} does; returns its first value that is not undefined or false, or undefined at the deadline. */
 export async function waitUntil<T>(
   check: () => Promise<T | undefined | false>,
   options: WaitOptions,
@@ -37,8 +37,8 @@ export async function waitUntil<T>(
 }
 
 /**
- * What `work` comes to. The timer alone keeps no process alive, and `work` goes on.
- * @throws {Error} with `message`, when that takes longer than `timeoutMs`
+ * Returns the result of `work`. On a timeout `work` is not cancelled. The timer does not keep the process alive.
+ * @throws {Error} with `message`, when `work` takes longer than `timeoutMs`
  */
 export function inTime<T>(work: Promise<T>, timeoutMs: number, message: string): Promise<T> {
   const late = delay(timeoutMs, undefined, { ref: false }).then(() => {

@@ -6,7 +6,7 @@ import { othersMode } from '../common/text-file.mts'
 import type { StackMode } from '../engines/mode.mts'
 import { knownPorts, readProject } from '../ports/published.mts'
 import { exposedFindings, isLoopback } from '../ports/report.mts'
-import { endWords, readCertificates } from '../secrets/certificates.mts'
+import { expiryText, readCertificates } from '../secrets/certificates.mts'
 import { envFileName, readEnvEntries } from '../settings/env-file.mts'
 import { isSecret } from '../settings/environment.mts'
 import { isProduction, templateValues } from '../settings/production.mts'
@@ -57,8 +57,8 @@ export function endingCertificates(settings: Settings, root = ROOT, nowMs = Date
     const list = certificatesOf(file)
     // Of several authorities the last to end counts: the older one of two ends while the newer is in use. Else the first is the file's own.
     const isAuthority = AUTHORITIES.some((variable) => settings[variable] === file)
-    const certificate = isAuthority ? list.sort((a, b) => b.endsMs - a.endsMs)[0] : list[0]
-    const found = certificate && endWords(certificate, nowMs)
+    const certificate = isAuthority ? list.sort((a, b) => b.expiresMs - a.expiresMs)[0] : list[0]
+    const found = certificate && expiryText(certificate, nowMs)
     if (!found) return []
     const isService = path.dirname(file) === own && file.endsWith('.pem')
     const service = path.basename(file, '.pem')

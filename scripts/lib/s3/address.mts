@@ -1,16 +1,17 @@
-/** `s3://BUCKET/PREFIX`, where a folder could be named too. */
+/** Parses `s3://BUCKET/PREFIX`, which flags accept in place of a folder. */
 import path from 'node:path'
 
 export interface S3Address {
   bucket: string
-  /** Without `/` at either end; may be empty. */
+  /** Without a leading or trailing `/`; may be empty. */
   prefix: string
 }
 
-export const isS3 = (place: string): boolean => place.startsWith('s3://')
+export const isS3 = (address: string): boolean => address.startsWith('s3://')
 
 /**
- * @throws {RangeError} that says what was expected
+ * Parses an S3 address.
+ * @throws {RangeError} whose message says what was expected
  * @see https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
  */
 export function parseS3(text: string): S3Address {
@@ -19,9 +20,9 @@ export function parseS3(text: string): S3Address {
   const whole = prefix.replace(/\/$/, '')
   const isName = (name: string) => /^[^\p{Cc}?#\\]+$/u.test(name) && !/^\.{1,2}$/.test(name)
   if (whole !== '' && !whole.split('/').every(isName))
-    throw new RangeError('s3://BUCKET/PREFIX, with names between the slashes')
+    throw new RangeError('s3://BUCKET/PREFIX, with a valid name between slashes')
   return { bucket, prefix: whole }
 }
 
-/** What a flag names: an absolute path, or an address of S3 without a slash at its end. */
+/** Normalizes the value of a flag: to an absolute path, or an S3 address without a trailing slash. */
 export const placeOf = (text: string): string => (isS3(text) ? text.replace(/\/$/, '') : path.resolve(text))

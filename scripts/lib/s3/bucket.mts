@@ -1,43 +1,46 @@
-/** Objects below a prefix of a bucket: written whole or not at all, read as a stream, however large. */
+/** Accesses objects below a prefix of a bucket. Writes are atomic; objects of any size are streamed. */
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { cannotTell, error, OpsError, unknown } from '../common/findings.mts'
 import type { Settings } from '../settings/settings.mts'
 import { parseS3 } from './address.mts'
-import { type Ask, connectS3 } from './requests.mts'
+import { connectS3, type S3Client } from './requests.mts'
 
 /** Keys are relative to the address. */
 export interface Bucket {
-  /** Keys of all objects whose key begins so, in the order of their bytes. */
+  /** Returns all keys that begin with `start`, in byte order. */
   list: (start: string) => Promise<string[]>
-  /** Names up to the next slash, of what is directly below the address. */
+  /** Returns the names of the "folders" directly below the address. */
   names: () => Promise<string[]>
-  /** The text of a small object; undefined when it is not there. */
+  /** Returns the text of a small object; undefined if it does not exist. */
   read: (key: string, maxBytes: number) => Promise<string | undefined>
-  /** SHA-256 of an object; undefined when it is not there. */
+  /** Returns the SHA-256 of an object; undefined if it does not exist. */
   sha256: (key: string) => Promise<string | undefined>
-  /** As sha256, and brings it to a file, which is then on disk. */
+  /** Downloads an object to a file, which is then on disk, and returns its SHA-256; undefined if it does not exist. */
   fetch: (key: string, file: string) => Promise<string | undefined>
-  /** Replaces an object at once by a text. */
+  /** Writes a text, replacing the object atomically. */
   write: (key: string, text: string) => Promise<void>
-  /** Replaces an object at once by a file. */
+  /** Uploads a file, replacing the object atomically. */
   send: (file: string, key: string) => Promise<void>
   remove: (key: string) => Promise<void>
 }
 
-/** Of an upload in parts, each held in memory. S3 takes 5 MiB to 5 GiB, and 10,000 at most. */
+/** Size of a part of a multipart upload, which is held in memory. S3 allows 5 MiB to 5 GiB, and at most 10,000 parts. */
 const PART_BYTES = 16 * 1024 ** 2
 const MAX_PARTS = 10_000
 
-/** @throws {OpsError} exit code 2, naming each setting that is missing; every function of it throws as {@link Ask} */
+/**
+ * Opens the bucket and prefix of an S3 address. Methods of the result throw as {@link S3Client}.
+ * @throws {OpsError} exit code 2, with a finding for each missing setting
+ */
 export async function openBucket(settings: Settings, address: string, timeoutMs: number): Promise<Bucket> {
   const { bucket, prefix } = parseS3(address)
-  const ask = await connectS3(settings, bucket, timeoutMs)
+  const request = await connectS3(settings, bucket, timeoutMs)
   const base = prefix === '' ? '' : `${prefix}/`
-  const put = (key: string, body: Buffer) => ask({ method: 'PUT', key: base + key, body }, drained)
+  const put = (key: string, body: Buffer) => request({ method: 'PUT', key: base + key, body }, drained)
   const receive = async (key: string, take: (chunk: Buffer) => unknown, begin: () => unknown = () => {}) =>
-    ask({ method: 'GET', key: base + key }, async (answer) => {
-      // From the beginning, also after a broken connection.
+    request({ method: 'GET', key: base + key }, async (answer) => {
+      // Runs again, from the start, after a broken connection.
       await begin()
       const hash = createHash('sha256')
       for await (const chunk of answer.body ?? []) {
@@ -48,9 +51,9 @@ export async function openBucket(settings: Settings, address: string, timeoutMs:
     })
   return {
     list: async (start) =>
-      (await list(ask, { prefix: base + start }, 'Contents', 'Key')).map((key) => key.slice(base.length)),
+      (await list(request, { prefix: base + start }, 'Contents', 'Key')).map((key) => key.slice(base.length)),
     names: async () =>
-      (await list(ask, { prefix: base, delimiter: '/' }, 'CommonPrefixes', 'Prefix')).map((key) =>
+      (await list(request, { prefix: base, delimiter: '/' }, 'CommonPrefixes', 'Prefix')).map((key) =>
         key.slice(base.length, -1),
       ),
     read: async (key, maxBytes) => {
@@ -60,7 +63,7 @@ export async function openBucket(settings: Settings, address: string, timeoutMs:
         bytes += chunk.length
         if (bytes <= maxBytes) return chunks.push(chunk)
         const found = `an object of more than ${maxBytes} bytes`
-        throw new OpsError(1, [error('S3_ERROR', `${address}/${key}`, { found, hint: `look at ${address}` })])
+        throw new OpsError(1, [error('S3_ERROR', `${address}/${key}`, { found, hint: `check ${address}` })])
       }
       const begin = () => {
         chunks = []
@@ -90,30 +93,31 @@ export async function openBucket(settings: Settings, address: string, timeoutMs:
       const handle = await open(file)
       try {
         const { size } = await handle.stat()
-        if (size > PART_BYTES) await sendParts(ask, base + key, size, (start, bytes) => piece(handle, start, bytes))
-        else await put(key, await piece(handle, 0, size))
+        if (size > PART_BYTES)
+          await sendParts(request, base + key, size, (start, bytes) => readAt(handle, start, bytes))
+        else await put(key, await readAt(handle, 0, size))
       } finally {
         await handle.close()
       }
     },
     remove: async (key) => {
-      await ask({ method: 'DELETE', key: base + key }, drained)
+      await request({ method: 'DELETE', key: base + key }, drained)
     },
   }
 }
 
-/** The connection is free for the next request. */
+/** Reads the body to its end, which frees the connection for the next request. */
 const drained = (answer: Response): Promise<string> => answer.text()
 
-async function piece(handle: Awaited<ReturnType<typeof open>>, start: number, bytes: number): Promise<Buffer> {
+async function readAt(handle: Awaited<ReturnType<typeof open>>, start: number, bytes: number): Promise<Buffer> {
   const buffer = Buffer.alloc(bytes)
   const { bytesRead } = await handle.read(buffer, 0, bytes, start)
   return buffer.subarray(0, bytesRead)
 }
 
-/** Sorted. */
+/** Lists objects or common prefixes, sorted by bytes. */
 async function list(
-  ask: Ask,
+  request: S3Client,
   query: { prefix: string; delimiter?: string },
   element: string,
   field: string,
@@ -122,32 +126,32 @@ async function list(
   const seen = new Set<string>()
   for (let token = ''; ; seen.add(token)) {
     const more: Record<string, string> = token === '' ? {} : { 'continuation-token': token }
-    const xml = (await ask({ method: 'GET', query: { 'list-type': '2', ...query, ...more } }, drained)) ?? ''
+    const xml = (await request({ method: 'GET', query: { 'list-type': '2', ...query, ...more } }, drained)) ?? ''
     const trouble = (found: string) => {
-      const hint = 'look at S3_ENDPOINT in .env: is it an S3 server?'
+      const hint = 'check S3_ENDPOINT in .env: is it an S3 server?'
       return cannotTell(unknown('S3_UNREACHABLE', `s3 ${query.prefix}`, { found, hint }))
     }
-    if (!xml.includes('<ListBucketResult')) throw trouble('an answer that is no list of objects')
+    if (!xml.includes('<ListBucketResult')) throw trouble('an answer that is not a list of objects')
     for (const one of elementsOf(xml, element)) found.push(textOf(one, field))
     const isLast = textOf(xml, 'IsTruncated') !== 'true'
     if (isLast) return found.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
     token = textOf(xml, 'NextContinuationToken')
     if (token !== '' && !seen.has(token)) continue
-    throw trouble('a list that has no end')
+    throw trouble('a list of objects that does not end')
   }
 }
 
-/** Uploads in parts: the object is replaced when all are there. What a killed run left of the same object is given up first, since it costs room. */
+/** Uploads in parts; S3 replaces the object when the upload completes. First aborts uploads that a killed run left, which take up space. */
 async function sendParts(
-  ask: Ask,
+  request: S3Client,
   key: string,
   size: number,
   read: (start: number, bytes: number) => Promise<Buffer>,
 ): Promise<void> {
-  const old = (await ask({ method: 'GET', query: { uploads: '', prefix: key } }, drained)) ?? ''
+  const old = (await request({ method: 'GET', query: { uploads: '', prefix: key } }, drained)) ?? ''
   for (const one of elementsOf(old, 'Upload'))
-    if (textOf(one, 'Key') === key) await giveUp(ask, key, textOf(one, 'UploadId'))
-  const begun = (await ask({ method: 'POST', key, query: { uploads: '' } }, drained)) ?? ''
+    if (textOf(one, 'Key') === key) await abort(request, key, textOf(one, 'UploadId'))
+  const begun = (await request({ method: 'POST', key, query: { uploads: '' } }, drained)) ?? ''
   const uploadId = textOf(begun, 'UploadId')
   const step = Math.max(PART_BYTES, Math.ceil(size / MAX_PARTS))
   try {
@@ -155,38 +159,39 @@ async function sendParts(
     for (let start = 0, number = 1; start < size; start += step, number++) {
       const query = { partNumber: String(number), uploadId }
       const body = await read(start, Math.min(step, size - start))
-      const etag = await ask({ method: 'PUT', key, query, body }, async (answer) => {
+      const etag = await request({ method: 'PUT', key, query, body }, async (answer) => {
         await answer.text()
         return answer.headers.get('etag') ?? ''
       })
       parts += `<Part><PartNumber>${number}</PartNumber><ETag>${etag}</ETag></Part>`
     }
     const body = Buffer.from(`<CompleteMultipartUpload>${parts}</CompleteMultipartUpload>`)
-    const done = (await ask({ method: 'POST', key, query: { uploadId }, body }, drained)) ?? '<Error>'
-    // Said with status 200: the server begins its answer before it knows.
+    const done = (await request({ method: 'POST', key, query: { uploadId }, body }, drained)) ?? '<Error>'
+    // Errors arrive with status 200 too: the server starts its answer before the outcome is known.
     if (!done.includes('<Error>')) return
-    const found = `an upload that failed: ${textOf(done, 'Code')}`
+    const found = `failed upload: ${textOf(done, 'Code')}`
     throw new OpsError(1, [error('S3_ERROR', key, { found, hint: 'run it again' })])
   } catch (failure) {
-    await giveUp(ask, key, uploadId).catch(() => {
-      // The next upload of the object does it.
+    await abort(request, key, uploadId).catch(() => {
+      // The next upload of the object aborts it.
     })
     throw failure
   }
 }
 
-const giveUp = (ask: Ask, key: string, uploadId: string) => ask({ method: 'DELETE', key, query: { uploadId } }, drained)
+const abort = (request: S3Client, key: string, uploadId: string) =>
+  request({ method: 'DELETE', key, query: { uploadId } }, drained)
 
 const ENTITIES: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" }
 
-/** The contents of all elements of that name, none of which holds another. */
+/** Returns the contents of all elements with a name; they must not be nested in each other. */
 const elementsOf = (xml: string, name: string): string[] =>
   xml
     .split(`<${name}>`)
     .slice(1)
     .map((rest) => rest.split(`</${name}>`, 1)[0] ?? '')
 
-/** The text of the first element of that name; empty when there is none. */
+/** Returns the text of the first element with a name; empty if there is none. */
 function textOf(xml: string, name: string): string {
   const text = new RegExp(`<${name}>([^<]*)</${name}>`).exec(xml)?.[1] ?? ''
   return text.replace(/&(?:#x([\da-f]+)|#(\d+)|(\w+));/gi, (all, hex, decimal, word) =>

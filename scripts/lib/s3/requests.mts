@@ -1,4 +1,4 @@
-/** Requests to an S3 server: signed, tried again where that may help, and what a refusal means. */
+/** Sends signed requests to an S3 server, retries transient failures, and explains errors. */
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { cannotTell, configError, error, type Finding, OpsError, unknown } from '../common/findings.mts'
@@ -7,24 +7,24 @@ import type { Settings } from '../settings/settings.mts'
 
 export interface S3Request {
   method: 'GET' | 'PUT' | 'POST' | 'DELETE'
-  /** Of an object; without it the request is of the bucket. */
+  /** Key of an object; without it the request concerns the bucket. */
   key?: string
   query?: Record<string, string>
   body?: Buffer
 }
 
 /**
- * What `use` makes of the answer, which it may be given again after a broken connection; undefined for an object that is not there.
- * @throws {OpsError} exit code 2 when the server refuses keys, region or bucket, 3 when it gives no answer, 1 for any other refusal
+ * Sends a request and returns the result of `use`, which may be called again after a broken connection; undefined if the object does not exist.
+ * @throws {OpsError} exit code 2 if the server rejects the keys, region or bucket; 3 if it does not answer; 1 for any other error
  */
-export type Ask = <T>(request: S3Request, use: (answer: Response) => Promise<T>) => Promise<T | undefined>
+export type S3Client = <T>(request: S3Request, use: (answer: Response) => Promise<T>) => Promise<T | undefined>
 
-/** Pauses before a request is sent again, in ms: every request of ours may come twice. */
+/** Milliseconds before each retry. Every request is safe to repeat. */
 const PAUSES_MS = [500, 1_000, 2_000]
 
 type S3Settings = Pick<Settings, 'S3_ENDPOINT' | 'S3_REGION' | 'S3_ACCESS_KEY_ID' | 'S3_SECRET_ACCESS_KEY'>
 
-/** @throws {OpsError} exit code 2, naming each setting that is missing */
+/** @throws {OpsError} exit code 2, with a finding for each missing setting */
 export function requireS3(settings: S3Settings): void {
   const needed = [
     'S3_ACCESS_KEY_ID',
@@ -32,7 +32,7 @@ export function requireS3(settings: S3Settings): void {
     ...(settings.S3_ENDPOINT === '' ? ['S3_REGION'] : []),
   ] as const
   const missing = (needed as readonly (keyof S3Settings)[]).filter((variable) => settings[variable] === '')
-  const found = 'none, which an address that begins with s3:// needs'
+  const found = 'none, but s3:// addresses require it'
   if (missing.length > 0)
     throw configError(
       missing.map((variable) => error('S3_SETTING', variable, { found, hint: `edit .env: ${variable}=…` })),
@@ -40,10 +40,11 @@ export function requireS3(settings: S3Settings): void {
 }
 
 /**
+ * Returns a client for one bucket.
  * @param timeoutMs deadline of each request
  * @throws {OpsError} as {@link requireS3}
  */
-export async function connectS3(settings: S3Settings, bucket: string, timeoutMs: number): Promise<Ask> {
+export async function connectS3(settings: S3Settings, bucket: string, timeoutMs: number): Promise<S3Client> {
   requireS3(settings)
   const { AwsClient } = await import('aws4fetch')
   const region = settings.S3_REGION || 'us-east-1'
@@ -61,15 +62,15 @@ export async function connectS3(settings: S3Settings, bucket: string, timeoutMs:
     const signed = await signer.sign(url, {
       method,
       headers: { 'X-Amz-Content-Sha256': sha256 },
-      // Signed for this server: never sent on to another one.
+      // A signed request must not be forwarded to another server.
       redirect: 'manual',
       signal: AbortSignal.timeout(timeoutMs),
       ...(body ? { body: body as Uint8Array<ArrayBuffer> } : {}),
     })
     return fetch(signed)
   }
-  const silent = (failure: unknown) => {
-    const hint = 'look at S3_ENDPOINT and S3_REGION in .env; then run it again'
+  const noAnswer = (failure: unknown) => {
+    const hint = 'check S3_ENDPOINT and S3_REGION in .env, then run it again'
     return cannotTell(unknown('S3_UNREACHABLE', `s3 ${endpoint}`, { found: networkCause(failure), hint }), failure)
   }
   return async (request, use) => {
@@ -83,17 +84,17 @@ export async function connectS3(settings: S3Settings, bucket: string, timeoutMs:
         if (!busy) throw refused(`s3://${bucket}`, answer.status, code)
         throw new TypeError(`HTTP ${answer.status} ${code}`.trim())
       } catch (failure) {
-        // What fetch throws, whose causes are of the network; anything else is of `use`.
+        // Network failures are TypeErrors from fetch; anything else comes from `use`.
         if (!(failure instanceof TypeError) && (failure as Error).name !== 'TimeoutError') throw failure
-        if (pause === undefined || (failure as Error).name === 'TimeoutError') throw silent(failure)
+        if (pause === undefined || (failure as Error).name === 'TimeoutError') throw noAnswer(failure)
         await delay(pause)
       }
     }
-    throw new Error('not reached: the last try returns or throws')
+    throw new Error('unreachable: the last attempt returns or throws')
   }
 }
 
-/** A key as the path of a URL has it, with all that a signature has encoded: some servers compare the two as they stand. */
+/** Encodes a key for a URL path exactly as the signature does: some servers compare the two literally. */
 const encoded = (key: string): string =>
   encodeURIComponent(key)
     .replaceAll('%2F', '/')
@@ -103,20 +104,18 @@ function refused(subject: string, status: number, code: string): OpsError {
   const what = code || `HTTP ${status}`
   const wrong = (name: string, found: string, hint: string): Finding => error(name, subject, { found, hint })
   if (code === 'NoSuchBucket')
-    return configError([
-      wrong('S3_BUCKET', 'no such bucket', 'create it, or name another; look at S3_ENDPOINT in .env'),
-    ])
+    return configError([wrong('S3_BUCKET', 'no such bucket', 'create it, or name another; check S3_ENDPOINT in .env')])
   if (status === 403 || status === 401 || code === 'InvalidAccessKeyId')
     return configError([
       wrong(
         'S3_REFUSED',
         `refused: ${what}`,
-        'look at S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY in .env, and at what that key may do',
+        'check S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY in .env, and the permissions of that key',
       ),
     ])
   if (status < 400 || code === 'AuthorizationHeaderMalformed')
-    return configError([wrong('S3_REGION', `refused: ${what}`, 'look at S3_REGION and S3_ENDPOINT in .env')])
+    return configError([wrong('S3_REGION', `refused: ${what}`, 'check S3_REGION and S3_ENDPOINT in .env')])
   return new OpsError(1, [
-    wrong('S3_ERROR', `refused: ${what}`, 'look at S3_ENDPOINT in .env, and at the log of the server'),
+    wrong('S3_ERROR', `refused: ${what}`, 'check S3_ENDPOINT in .env, and the log of the server'),
   ])
 }

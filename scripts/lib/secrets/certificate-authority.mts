@@ -1,4 +1,4 @@
-/** A private authority in certs/ and a certificate of each service from it, made by openssl. Nothing that is there is overwritten unasked. */
+/** Creates a private certificate authority (CA) and a certificate for each service in certs/, with openssl. Overwrites a file only on request. */
 import { randomBytes } from 'node:crypto'
 import {
   chmodSync,
@@ -24,40 +24,40 @@ import {
   warning,
 } from '../common/findings.mts'
 import { findCommand, run } from '../common/run.mts'
-import { type Certificate, dayOf, endWords, isFor, readCertificates } from './certificates.mts'
+import { type Certificate, dayOf, expiryText, isFor, readCertificates } from './certificates.mts'
 import { configuration } from './openssl.mts'
 
-/** The services with a certificate of their own; each file holds the key, then the certificate. */
+/** The services that get a certificate. Each file contains the key, then the certificate. */
 export const CERTIFIED = ['kafka', 'clickhouse', 'redis'] as const
 
-export interface Piece {
+export interface CertificateFile {
   /** Relative to the project's folder. */
   file: string
   action: 'make' | 'renew' | 'keep'
-  /** Day on which a certificate that is there ends. */
+  /** Expiry date of an existing certificate, UTC. */
   ends?: string
 }
 
 export interface AuthorityPlan {
-  pieces: Piece[]
+  files: CertificateFile[]
   findings: Finding[]
-  /** Host names and addresses that the certificates are for. */
+  /** Host names and addresses for the certificates. */
   names: string[]
 }
 
-/** Days that certificates hold: the authority for ten years; the services for 825, the most that Apple's programs take. */
+/** Validity in days: ten years for the CA, and for services 825, the maximum that Apple's programs accept. */
 const DAYS = { authority: 3650, service: 825 }
 
-const AGAIN = 'npm run secrets -- --production --renew'
+const RENEW = 'npm run secrets -- --production --renew'
 
-/** The names that a certificate is for. @see https://nodejs.org/api/crypto.html#x509subjectaltname */
+/** Returns the names in a certificate. @see https://nodejs.org/api/crypto.html#x509subjectaltname */
 const namesOf = ({ certificate }: Certificate): string[] =>
   [...(certificate.subjectAltName ?? '').matchAll(/(?:DNS|IP Address):([^,\s]+)/g)].map(([, name = '']) => name)
 
 /**
- * What certs/ of `root` lacks, and a warning for what is there and does not serve: ended or nearly, without one of `names`, of another authority.
- * With `renew`, the services get new certificates; the authority stays.
- * @throws {OpsError} exit code 2, when certificates are to be made and the authority's key is not there, or what is there is no certificate
+ * Plans the missing files of certs/. Warns about existing certificates that have expired or soon will, lack one of `names`, or come from
+ * another CA. With `renew`, the services get new certificates; the CA stays.
+ * @throws {OpsError} exit code 2 if an existing file is not a certificate, or if certificates are needed and the CA's key is missing
  */
 export function planAuthority(root: string, names: string[], renew: boolean, nowMs = Date.now()): AuthorityPlan {
   const [ca] = read(root, 'ca.crt')
@@ -65,48 +65,48 @@ export function planAuthority(root: string, names: string[], renew: boolean, now
   const findings: Finding[] = []
   const kept: string[] = []
   const check = (file: string, certificate: Certificate, hint: string) => {
-    const wrong = endWords(certificate, nowMs)
-    if (wrong) findings.push(warning('CERTIFICATE_ENDS', `certs/${file}`, { found: wrong, hint }))
+    const found = expiryText(certificate, nowMs)
+    if (found) findings.push(warning('CERTIFICATE_ENDS', `certs/${file}`, { found, hint }))
   }
-  const pieces: Piece[] = [
+  const files: CertificateFile[] = [
     { file: 'certs/ca.key', action: hasKey || ca ? 'keep' : 'make' },
-    { file: 'certs/ca.crt', action: ca ? 'keep' : 'make', ...(ca && { ends: dayOf(ca.endsMs) }) },
+    { file: 'certs/ca.crt', action: ca ? 'keep' : 'make', ...(ca && { ends: dayOf(ca.expiresMs) }) },
   ]
   if (ca)
     check('ca.crt', ca, 'move certs/ away, then: npm run secrets -- --production; clients need the new certs/ca.crt')
   for (const service of CERTIFIED) {
     const file = `${service}.pem`
-    const [own] = read(root, file)
-    // Those of `--host` at an earlier run.
-    if (own && renew) kept.push(...namesOf(own))
-    if (!own || renew) {
-      pieces.push({ file: `certs/${file}`, action: own ? 'renew' : 'make' })
+    const [current] = read(root, file)
+    // Includes names given with `--host` in an earlier run.
+    if (current && renew) kept.push(...namesOf(current))
+    if (!current || renew) {
+      files.push({ file: `certs/${file}`, action: current ? 'renew' : 'make' })
       continue
     }
-    pieces.push({ file: `certs/${file}`, action: 'keep', ends: dayOf(own.endsMs) })
+    files.push({ file: `certs/${file}`, action: 'keep', ends: dayOf(current.expiresMs) })
     if (!ca && !hasKey) {
-      const [found, hint] = ['from an authority that is not there', 'put certs/ca.crt back, or move certs/ away']
+      const [found, hint] = ['certs/ca.crt, which issued it, is missing', 'restore certs/ca.crt, or move certs/ away']
       throw configError([error('CERTIFICATE', `certs/${file}`, { found, hint })])
     }
-    check(file, own, AGAIN)
-    const missing = names.filter((name) => !isFor(own.certificate, name))
-    // A lost ca.crt is made again from its key.
-    const isForeign = ca !== undefined && !own.certificate.verify(ca.certificate.publicKey)
-    const found = isForeign ? 'not from the authority of certs/ca.crt' : `not for ${missing.join(', ')}`
-    const hint = missing.length > 0 ? `${AGAIN} --host ${missing.join(' ')}` : AGAIN
+    check(file, current, RENEW)
+    const missing = names.filter((name) => !isFor(current.certificate, name))
+    // A lost ca.crt is recreated from its key.
+    const isForeign = ca !== undefined && !current.certificate.verify(ca.certificate.publicKey)
+    const found = isForeign ? 'not issued by certs/ca.crt' : `not valid for ${missing.join(', ')}`
+    const hint = missing.length > 0 ? `${RENEW} --host ${missing.join(' ')}` : RENEW
     if (isForeign || missing.length > 0) findings.push(warning('CERTIFICATE_NAMES', `certs/${file}`, { found, hint }))
   }
-  if (ca && !hasKey && pieces.some(({ action }) => action !== 'keep')) {
-    const hint = 'put it back, or move certs/ away for a new authority, whose certificate all clients then need'
-    throw configError([error('CA_KEY', 'certs/ca.key', { found: 'not there, and it signs the certificates', hint })])
+  if (ca && !hasKey && files.some(({ action }) => action !== 'keep')) {
+    const hint = 'restore it, or move certs/ away to create a new CA, whose certificate all clients then need'
+    throw configError([error('CA_KEY', 'certs/ca.key', { found: 'missing, but needed to sign certificates', hint })])
   }
-  return { pieces, findings, names: [...new Set([...names, ...kept])] }
+  return { files, findings, names: [...new Set([...names, ...kept])] }
 }
 
 function read(root: string, file: string): Certificate[] {
   try {
     const list = readCertificates(path.join(root, 'certs', file))
-    if (list.length === 0 && exists(root, file)) throw new Error('no certificate in it')
+    if (list.length === 0 && exists(root, file)) throw new Error('it contains no certificate')
     return list
   } catch (failure) {
     const found = `cannot be used: ${reason(failure)}`
@@ -118,15 +118,15 @@ const exists = (root: string, file: string): boolean =>
   statSync(path.join(root, 'certs', file), { throwIfNoEntry: false }) !== undefined
 
 /**
- * Makes what the plan says, each file whole or not at all. certs/ and the authority's key are their owner's alone. The services' files in it can be
- * read by all, since containers run as users of their own, which get single files; on this machine the folder keeps others out.
- * @throws {OpsError} exit code 3 without openssl; 1 when it fails, or another run makes the same files
+ * Creates the planned files, each atomically. Only their owner can read certs/ and the CA's key. The services' files are world-readable:
+ * they are mounted one by one into containers that run as other users, and on this machine the folder's mode keeps other users out.
+ * @throws {OpsError} exit code 3 without openssl; 1 if it fails, or another run creates the same files
  */
-export async function makeCertificates(root: string, { pieces, names }: AuthorityPlan): Promise<void> {
-  const due = pieces.filter(({ action }) => action !== 'keep')
+export async function makeCertificates(root: string, { files, names }: AuthorityPlan): Promise<void> {
+  const due = files.filter(({ action }) => action !== 'keep')
   if (due.length === 0) return
   if (!(await findCommand('openssl'))) {
-    const found = 'no openssl on the PATH, which makes the certificates'
+    const found = 'no openssl on the PATH, which is needed to create certificates'
     throw cannotTell(unknown('NO_OPENSSL', 'certs', { found, hint: 'sudo apt-get install openssl' }))
   }
   const folder = path.join(root, 'certs')
@@ -136,47 +136,47 @@ export async function makeCertificates(root: string, { pieces, names }: Authorit
   const openssl = async (...args: string[]) => {
     const { ok, stderr } = await run(['openssl', ...args], { cwd: work, timeoutMs: 60_000 })
     if (ok) return
-    const hint = 'openssl version; 1.1.1 or newer is needed'
+    const hint = 'openssl version; 1.1.1 or later is required'
     throw new OpsError(1, [error('OPENSSL', `openssl ${args[0]}`, { found: stderr.trim().split('\n')[0] ?? '', hint })])
   }
-  const put = (piece: Piece, from: string, mode: number) => {
-    const target = path.join(root, piece.file)
+  const put = ({ file, action }: CertificateFile, from: string, mode: number) => {
+    const target = path.join(root, file)
     const { uid, gid } = statSync(root)
     writeFileSync(at('out'), readFileSync(from), { mode: 0o600 })
     chmodSync(at('out'), mode)
-    // Under sudo it would be root's, and its user could not read it.
+    // Under sudo the files would belong to root, and the user could not read them.
     if (process.getuid?.() === 0) for (const each of [folder, at('out')]) chownSync(each, uid, gid)
     try {
-      if (piece.action === 'renew') renameSync(at('out'), target)
-      // Not rename, which would overwrite what another run made meanwhile.
+      if (action === 'renew') renameSync(at('out'), target)
+      // Unlike rename, link does not overwrite a file that another run has created meanwhile.
       else linkSync(at('out'), target)
     } catch (failure) {
-      const hint = 'npm run secrets -- --production, again'
-      throw new OpsError(1, [error('CERTIFICATE', piece.file, { found: reason(failure), hint })], failure)
+      const hint = 'run it again: npm run secrets -- --production'
+      throw new OpsError(1, [error('CERTIFICATE', file, { found: reason(failure), hint })], failure)
     }
     rmSync(at('out'), { force: true })
   }
   const key = (file: string) =>
     openssl('genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', file)
-  const dueOf = (file: string) => due.find((piece) => piece.file === `certs/${file}`)
+  const dueOf = (file: string) => due.find((each) => each.file === `certs/${file}`)
   try {
     writeFileSync(at('openssl.cnf'), configuration(names))
     const request = ['req', '-config', 'openssl.cnf', '-new', '-sha256']
-    const keyPiece = dueOf('ca.key')
-    if (keyPiece) {
+    const caKey = dueOf('ca.key')
+    if (caKey) {
       await key('ca.key')
-      put(keyPiece, at('ca.key'), 0o600)
+      put(caKey, at('ca.key'), 0o600)
     }
     const signer = path.join(folder, 'ca.key')
-    const caPiece = dueOf('ca.crt')
-    if (caPiece) {
+    const ca = dueOf('ca.crt')
+    if (ca) {
       const days = ['-days', String(DAYS.authority), '-extensions', 'authority', '-subj', '/CN=l2 private authority']
       await openssl(...request, '-x509', '-key', signer, ...days, '-out', 'ca.crt')
-      put(caPiece, at('ca.crt'), 0o644)
+      put(ca, at('ca.crt'), 0o644)
     }
     for (const service of CERTIFIED) {
-      const piece = dueOf(`${service}.pem`)
-      if (!piece) continue
+      const file = dueOf(`${service}.pem`)
+      if (!file) continue
       await key('key')
       await openssl(...request, '-key', 'key', '-subj', `/CN=l2 ${service}`, '-out', 'csr')
       const serial = `0x${randomBytes(16).toString('hex').replace(/^./, '1')}`
@@ -184,7 +184,7 @@ export async function makeCertificates(root: string, { pieces, names }: Authorit
       const extensions = ['-extfile', 'openssl.cnf', '-extensions', 'service', '-days', String(DAYS.service)]
       await openssl('x509', '-req', '-sha256', '-in', 'csr', ...by, ...extensions, '-out', 'crt')
       writeFileSync(at('both'), `${readFileSync(at('key'), 'utf8')}${readFileSync(at('crt'), 'utf8')}`, { mode: 0o600 })
-      put(piece, at('both'), 0o644)
+      put(file, at('both'), 0o644)
     }
   } finally {
     rmSync(work, { recursive: true, force: true })

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 
-/** openssl's configuration: names of its own, since `-addext` is newer than some that are in use. */
+/** Returns an openssl configuration with the certificates' extensions; older versions that are still in use lack `-addext`. */
 export function configuration(names: readonly string[]): string {
   const alternatives = names.map((name) => `${isIP(name) ? 'IP' : 'DNS'}:${name}`).join(',')
   return `[req]

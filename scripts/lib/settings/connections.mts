@@ -1,9 +1,9 @@
-/** How clients connect to services of others: what of it can be wrong before anything is asked. Certificates are PEM files. */
+/** Checks the settings of connections to external services without connecting. Certificates and keys are PEM files. */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { reason } from '../common/findings.mts'
 import { readTextFile } from '../common/text-file.mts'
 
-/** The given path, of a file that can be read. */
+/** Returns the path. @throws {RangeError} unless it names a readable text file */
 export function file(path: string): string {
   let text: string | undefined
   try {
@@ -15,7 +15,7 @@ export function file(path: string): string {
   return path
 }
 
-/** A token endpoint gets the client's secret, so what is not this machine needs https. */
+/** Reads the URL of a token endpoint, which may be empty. It receives the client secret, so https is required except for a loopback host. */
 export function tokenEndpoint(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined
   const local = url?.protocol === 'http:' && /^(localhost|127\.[\d.]+|\[::1\])$/.test(url.hostname)
@@ -23,7 +23,7 @@ export function tokenEndpoint(text: string): string {
   return text
 }
 
-/** Empty, or the address of an S3 server. */
+/** Reads the URL of an S3 server, which may be empty. */
 export function s3Endpoint(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined
   const plain = url && /^https?:$/.test(url.protocol) && !/[@?#]/.test(text)
@@ -31,9 +31,8 @@ export function s3Endpoint(text: string): string {
   return text
 }
 
-/** The settings of connections, of which wrong ones are missing. */
+/** The parsed settings; invalid ones are missing. */
 type Connections = Partial<Record<string, unknown>>
-/** Variable, what was found, what was expected. */
 type Mistake = [variable: string, found: string, expected: string]
 
 const SASL = [
@@ -49,24 +48,23 @@ const SSL = [
   'KAFKA_SSL_KEY_PASSWORD',
 ]
 
-/** What contradicts itself, or would have no effect, in how clients connect, and certificates and keys that are none. Shows no secret. */
+/** Returns contradictions, settings without effect, and invalid certificates and keys. Shows no secret. */
 export function connectionMistakes(settings: Connections): Mistake[] {
   const of = (variable: string) => String(settings[variable] ?? '')
-  /** Variables that are set and that nothing reads. */
   const idle = (variables: string[], because: string): Mistake[] =>
-    variables.filter(of).map((variable) => [variable, `a value, which ${because} ignores`, 'none'])
+    variables.filter(of).map((variable) => [variable, `a value, which is ignored with ${because}`, 'none'])
   const missing = (variable: string, expected: string): Mistake[] =>
     variable in settings && !of(variable) ? [[variable, 'none', expected]] : []
   const protocol = of('KAFKA_SECURITY_PROTOCOL')
   const mechanism = of('KAFKA_SASL_MECHANISM')
   const list: Mistake[] = []
   if (protocol.startsWith('SASL')) {
-    const login = `KAFKA_SECURITY_PROTOCOL=${protocol}`
-    list.push(...missing('KAFKA_SASL_MECHANISM', `a mechanism for ${login}`))
-    list.push(...missing('KAFKA_SASL_USERNAME', `a user name for ${login}`))
-    list.push(...missing('KAFKA_SASL_PASSWORD', `a password for ${login}`))
+    const assignment = `KAFKA_SECURITY_PROTOCOL=${protocol}`
+    list.push(...missing('KAFKA_SASL_MECHANISM', `a mechanism for ${assignment}`))
+    list.push(...missing('KAFKA_SASL_USERNAME', `a user name for ${assignment}`))
+    list.push(...missing('KAFKA_SASL_PASSWORD', `a password for ${assignment}`))
     const endpoint = 'KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL'
-    if (mechanism === 'OAUTHBEARER') list.push(...missing(endpoint, 'the https URL that gives out tokens'))
+    if (mechanism === 'OAUTHBEARER') list.push(...missing(endpoint, 'the https URL of the token endpoint'))
     else if (mechanism) list.push(...idle([endpoint], `KAFKA_SASL_MECHANISM=${mechanism}`))
   } else if (protocol) list.push(...idle(SASL, `KAFKA_SECURITY_PROTOCOL=${protocol}`))
   if (protocol && !protocol.endsWith('SSL')) list.push(...idle(SSL, `KAFKA_SECURITY_PROTOCOL=${protocol}`))
@@ -85,29 +83,30 @@ function certificateOf(path: string): X509Certificate | undefined {
   try {
     return new X509Certificate(read(path))
   } catch {
-    // It is no certificate.
     return undefined
   }
 }
 
-/** What is wrong with the certificate and key that log a client in. */
+/** Checks the certificate and key that authenticate the client. */
 function keyMistakes(of: (variable: string) => string): Mistake[] {
   const [certificate, key] = [of('KAFKA_SSL_CERTIFICATE_LOCATION'), of('KAFKA_SSL_KEY_LOCATION')]
   const passphrase = of('KAFKA_SSL_KEY_PASSWORD')
-  if (passphrase && !key) return [['KAFKA_SSL_KEY_PASSWORD', 'a value', 'KAFKA_SSL_KEY_LOCATION beside it']]
+  if (passphrase && !key) return [['KAFKA_SSL_KEY_PASSWORD', 'a value', 'KAFKA_SSL_KEY_LOCATION to be set too']]
   if (key && !certificate) return [['KAFKA_SSL_CERTIFICATE_LOCATION', 'none', 'the certificate of the key']]
   if (certificate && !key) return [['KAFKA_SSL_KEY_LOCATION', 'none', 'the key of the certificate']]
   if (!key) return []
-  const own = certificateOf(certificate)
-  if (!own) return [['KAFKA_SSL_CERTIFICATE_LOCATION', 'no certificate', 'a PEM certificate']]
+  const parsed = certificateOf(certificate)
+  if (!parsed) return [['KAFKA_SSL_CERTIFICATE_LOCATION', 'no certificate', 'a PEM certificate']]
   const text = read(key)
   try {
     const secret = createPrivateKey({ key: text, ...(passphrase ? { passphrase } : {}) })
-    return own.checkPrivateKey(secret) ? [] : [['KAFKA_SSL_KEY_LOCATION', 'another key', 'the key of the certificate']]
+    return parsed.checkPrivateKey(secret)
+      ? []
+      : [['KAFKA_SSL_KEY_LOCATION', 'a different key', 'the key of the certificate']]
   } catch {
-    // It is no key, or encrypted with another password.
+    // Not a key, or encrypted with another password.
     if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text))
       return [['KAFKA_SSL_KEY_LOCATION', 'no private key', 'a PEM private key']]
-    return [['KAFKA_SSL_KEY_PASSWORD', passphrase ? 'another password' : 'none', 'the password of the key']]
+    return [['KAFKA_SSL_KEY_PASSWORD', passphrase ? 'a wrong password' : 'none', 'the password of the key']]
   }
 }

@@ -1,4 +1,4 @@
-/** Reading and editing .env, in the part of its dialects that Compose and the clients' libraries read alike. */
+/** Reads and edits .env, in the syntax that Docker Compose and the dotenv libraries interpret alike. */
 import { chmodSync, chownSync, existsSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { parse } from 'dotenv'
@@ -9,29 +9,30 @@ import { readTextFile } from '../common/text-file.mts'
 export interface EnvEntry {
   name: string
   text: string
-  /** Values in single quotes are not interpolated. */
+  /** Whether the value is in single quotes, and so is not interpolated. */
   literal: boolean
-  /** Where it stands, for messages: file and line. */
+  /** File and line, for messages. */
   origin: string
-  /** What makes programs read this value differently, if anything does. */
+  /** The part of the value that programs parse differently, if any. */
   ambiguity: string | undefined
 }
 
 interface Assignment {
   name: string
   line: number
-  /** The value as written, with its quotes, and where it begins. */
+  /** The value as written, including quotes. */
   raw: string
+  /** Offset of `raw` in the file. */
   at: number
 }
 
 const BLANK = /[^\S\n]*(?:#.*\r*)?(?:\n|$)/y
 const HEAD = /[^\S\n]*(?:export[^\S\n]+)?([\w.-]+)[^\S\r\n]*=[^\S\r\n\u2028\u2029]*/y
 const QUOTED = /('[^'\\]*(?:\\[\s\S][^'\\]*)*'|"[^"\\]*(?:\\[\s\S][^"\\]*)*")[^\S\n]*(?:#.*\r*)?(?:\n|$)/y
-/** Words up to one that begins with "#" after a blank: not "the shortest text before blanks", which backtracks over each of them. */
+/** Words up to one that begins with "#" after a space. A lazy match before the trailing spaces would backtrack over each of them. */
 const UNQUOTED = /((?!['"])\S*(?:[^\S\r\n\u2028\u2029]+(?!(?<= )#)\S+)*)[^\S\n]*(?:(?<= )#.*\r*)?(?:\n|$)/y
 
-/** The assignments of `content` in order, and the numbers of the lines that are neither one nor blank. */
+/** Returns the assignments in order, and the numbers of lines that are neither an assignment, nor a comment, nor blank. */
 function scan(content: string): { assignments: Assignment[]; unread: number[] } {
   const assignments: Assignment[] = []
   const unread: number[] = []
@@ -58,7 +59,7 @@ function scan(content: string): { assignments: Assignment[]; unread: number[] } 
   return { assignments, unread }
 }
 
-/** What in a value as written makes Compose, Node's and Python's dotenv disagree about it, if anything does. */
+/** Returns what in a raw value Compose and the dotenv libraries of Node.js and Python parse differently, if anything. */
 function ambiguityOf(raw: string): string | undefined {
   if (raw.startsWith("'")) return /\\['\\]/.test(raw) ? 'a backslash' : undefined
   if (/\$[A-Za-z_$]/.test(raw)) return 'a "$" without braces'
@@ -68,8 +69,8 @@ function ambiguityOf(raw: string): string | undefined {
 }
 
 /**
- * The assignments of a .env file, in order; of two of one name the later one holds.
- * @throws {OpsError} exit code 2, naming every line that Compose refuses or that not every program reads as an assignment
+ * Returns the assignments of a .env file, in order; if a name occurs twice, the later one takes effect.
+ * @throws {OpsError} exit code 2, with a finding for every line that Compose rejects or that not every program reads as an assignment
  */
 export function parseEnvFile(content: string, fileName: string): EnvEntry[] {
   const { assignments, unread } = scan(content)
@@ -77,7 +78,7 @@ export function parseEnvFile(content: string, fileName: string): EnvEntry[] {
     throw configError(
       unread.map((line) =>
         error('ENV_SYNTAX', `${fileName}:${line}`, {
-          found: 'a line that is no assignment and no comment, or text after a closing quote',
+          found: 'a line that is neither an assignment nor a comment, or text after a closing quote',
           expected: `NAME=value, NAME='value' or NAME="value"`,
           hint: `edit line ${line} of ${fileName}`,
         }),
@@ -93,7 +94,7 @@ export function parseEnvFile(content: string, fileName: string): EnvEntry[] {
   }))
 }
 
-/** The file in place of .env that `--env-file` names, as messages show it: relative to `root`, or absolute outside it. */
+/** Returns the name of .env, or of the file given with `--env-file`, as messages show it: relative to `root`, or absolute outside it. */
 export function envFileName(env: NodeJS.ProcessEnv, root: string): string {
   if (!env.L2_ENV_FILE) return '.env'
   const shown = path.relative(root, env.L2_ENV_FILE)
@@ -101,8 +102,8 @@ export function envFileName(env: NodeJS.ProcessEnv, root: string): string {
 }
 
 /**
- * The text of a .env file of `root`; undefined when there is no .env.
- * @throws {OpsError} exit code 2, when what is there cannot be read as text, or another file than .env is not there
+ * Returns the text of a .env file; undefined if `fileName` is .env or .env.template and does not exist.
+ * @throws {OpsError} exit code 2 if the file cannot be read as text, or another file does not exist
  */
 function readEnvText(root: string, fileName: string): string | undefined {
   try {
@@ -115,13 +116,13 @@ function readEnvText(root: string, fileName: string): string | undefined {
   }
 }
 
-/** The assignments of a .env file of `root`; none when there is no .env. @throws {OpsError} as both of {@link readEnvText} and {@link parseEnvFile} */
+/** Reads the assignments of a .env file; none if it does not exist. @throws {OpsError} as {@link readEnvText} and {@link parseEnvFile} */
 export const readEnvEntries = (root: string, fileName: string): EnvEntry[] =>
   parseEnvFile(readEnvText(root, fileName) ?? '', fileName)
 
 /**
- * `content` with other values for some names. Everything else, comments and order too, stays as it is; a name that is not
- * there is added at the end.
+ * Returns `content` with new values for some names. Everything else, including comments and order, is unchanged; missing names are added at
+ * the end.
  */
 export function setEnvValues(content: string, values: Record<string, string>): string {
   let result = content
@@ -129,7 +130,7 @@ export function setEnvValues(content: string, values: Record<string, string>): s
     const last = scan(result).assignments.findLast((assignment) => assignment.name === name)
     if (last) {
       const rest = result.slice(last.at + last.raw.length)
-      // A comment may follow a closing quote at once, but not a value without quotes.
+      // A comment may directly follow a closing quote, but not an unquoted value.
       result = result.slice(0, last.at) + value + (rest.startsWith('#') ? ' ' : '') + rest
     } else {
       const newline = content.includes('\r\n') ? '\r\n' : '\n'
@@ -140,11 +141,11 @@ export function setEnvValues(content: string, values: Record<string, string>): s
 }
 
 /**
- * Writes values to the .env file of `root` or another `fileName`; .env is made from .env.template if there is none: whole or not at all, with the
- * owner and permissions it had, and through a symlink. A new one can be read by its owner alone, since it holds passwords.
- * @param values shown in the hint when they cannot be written, unless they are secrets
- * @param options.secret the file is its owner's alone from now on
- * @throws {OpsError} exit code 1, where this user may not write; 2, when what is there cannot be read
+ * Writes values to `fileName` in `root` atomically. Follows a symlink, and keeps the owner and permissions. A missing .env is created from
+ * .env.template, readable only by its owner, because it holds passwords.
+ * @param values shown in the hint if they cannot be written, unless `options.secret`
+ * @param options.secret makes the file readable only by its owner
+ * @throws {OpsError} exit code 1 if this user may not write the file; 2 if the existing file cannot be read
  */
 export function writeEnvValues(
   root: string,
@@ -154,15 +155,15 @@ export function writeEnvValues(
 ): void {
   const link = path.resolve(root, fileName)
   const file = existsSync(link) ? realpathSync(link) : link
-  const own = readEnvText(root, fileName)
-  const source = own === undefined ? path.join(root, '.env.template') : file
+  const current = readEnvText(root, fileName)
+  const source = current === undefined ? path.join(root, '.env.template') : file
   const { uid, gid, mode } = statSync(source)
-  const content = setEnvValues(own ?? readEnvText(root, '.env.template') ?? '', values)
+  const content = setEnvValues(current ?? readEnvText(root, '.env.template') ?? '', values)
   const beside = `${file}.${process.pid}.new`
   try {
     writeFileSync(beside, content, { mode: 0o600, flag: 'wx' })
     if (source === file && !secret) chmodSync(beside, mode)
-    // Under sudo the file would be root's, and its user could not read it any more.
+    // Under sudo the new file would belong to root, and its user could no longer read it.
     if (process.getuid?.() === 0) chownSync(beside, uid, gid)
     renameSync(beside, file)
   } catch (failure) {

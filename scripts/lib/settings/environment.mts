@@ -1,11 +1,11 @@
-/** The variables in force by name: the shell's, .env's and .env.template's, as Docker Compose reads them. */
+/** Looks up variables in the shell, .env and .env.template, as Docker Compose does. */
 import { configError, error, type Finding, reason } from '../common/findings.mts'
 import { envFileName, readEnvEntries } from './env-file.mts'
 import { interpolate } from './interpolate.mts'
 
-/** A value in force, and where it comes from: the shell, or file and line. */
 export interface Value {
   text: string
+  /** `shell`, or file and line. */
   origin: string
   ambiguity?: string | undefined
 }
@@ -13,8 +13,8 @@ export interface Value {
 type ValueLookup = (variable: string) => Value | undefined
 
 /**
- * What Compose fills in by name: the shell's value, else that of .env or of the file that takes its place.
- * @throws {OpsError} exit code 2, naming every line of .env that cannot be read
+ * Returns a lookup of the values that Compose uses: from the shell, else from .env or the file given with `--env-file`.
+ * @throws {OpsError} exit code 2, with a finding for every invalid line of .env
  */
 export function composeLookup(env: NodeJS.ProcessEnv, root: string): ValueLookup {
   const shell: ValueLookup = (variable) => {
@@ -26,21 +26,21 @@ export function composeLookup(env: NodeJS.ProcessEnv, root: string): ValueLookup
 }
 
 /**
- * Every variable in force by name: {@link composeLookup}'s value, else .env.template's; empty counts as not set.
- * @throws {OpsError} exit code 2, naming every line of .env that cannot be read
+ * Returns a lookup of the effective values: {@link composeLookup}'s, else .env.template's. An empty value counts as not set.
+ * @throws {OpsError} exit code 2, with a finding for every invalid line of .env
  */
 export function lookupFor(env: NodeJS.ProcessEnv, root: string): ValueLookup {
   const compose = composeLookup(env, root)
   const set: ValueLookup = (variable) => {
     const value = compose(variable)
-    // One that Compose alone takes for empty, such as "$word", is no choice of the default.
+    // A value that only Compose reads as empty, such as "$word", does not select the default.
     return value?.text || value?.ambiguity ? value : undefined
   }
   const template = readEnvFile(root, '.env.template', set)
   return (variable) => set(variable) ?? template.get(variable)
 }
 
-/** The values of a .env file, empty if it is not there. A reference means `outer`'s value, else the one of a line above. */
+/** Reads the values of a .env file, if it exists. A reference resolves to `outer`'s value, else to that of an earlier line. */
 function readEnvFile(root: string, fileName: string, outer: ValueLookup): Map<string, Value> {
   const values = new Map<string, Value>()
   const wrong: Finding[] = []
@@ -50,7 +50,7 @@ function readEnvFile(root: string, fileName: string, outer: ValueLookup): Map<st
       values.set(name, { text: filled, origin, ambiguity })
     } catch (failure) {
       const hint = `edit line ${origin.split(':')[1]} of ${fileName}`
-      const [found, expected] = [reason(failure), 'references that can be filled in']
+      const [found, expected] = [reason(failure), 'references that can be resolved']
       wrong.push(error('ENV_SYNTAX', `${origin} ${name}`, { found, expected, hint }))
     }
   }
@@ -58,15 +58,15 @@ function readEnvFile(root: string, fileName: string, outer: ValueLookup): Map<st
   return values
 }
 
-/** True for the variables of passwords and secret keys. */
+/** Reports whether a variable holds a password or secret key. */
 export const isSecret = (variable: string): boolean => /_(PASSWORD|SECRET_ACCESS_KEY)$/.test(variable)
 
-/** Characters of a wrong value that a message shows. */
+/** Maximum characters of an invalid value in a message. */
 const MAX_SHOWN = 80
 
-/** How a message shows a wrong value: as nothing where it is one of `secrets`, holds one, or has an "@" as URLs with a password have. */
+/** Returns an invalid value for a message. Hides it if it is secret, contains one of `secrets`, or has an "@", as URLs with a password do. */
 export function shownValue(variable: string, text: string, secrets: readonly string[]): string {
   if (isSecret(variable) || text.includes('@') || secrets.some((secret) => text.includes(secret)))
-    return 'another value'
+    return 'an invalid value (not shown)'
   return `"${text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text}"`
 }

@@ -1,15 +1,15 @@
-/** Whether Docker Compose reads docker-compose.prod.yml, and which passwords are still the published ones. */
+/** Detects the use of docker-compose.prod.yml, and reads the published values of .env.template. */
 import { readEnvEntries } from './env-file.mts'
 import { composeLookup } from './environment.mts'
 import { ROOT } from './settings.mts'
 
-/** The compose file for machines that others reach, as COMPOSE_FILE names it. */
+/** The compose file for machines that others can reach. */
 export const PRODUCTION_FILE = 'docker-compose.prod.yml'
 
-/** Whether COMPOSE_FILE names {@link PRODUCTION_FILE}: TLS and logins at every port that others reach. */
+/** Reports whether COMPOSE_FILE includes {@link PRODUCTION_FILE}, which adds TLS and authentication to every published port. */
 export const isProduction = (env: NodeJS.ProcessEnv = process.env, root = ROOT): boolean =>
   (composeLookup(env, root)('COMPOSE_FILE')?.text ?? '').includes(PRODUCTION_FILE)
 
-/** What .env.template says, by variable, without references filled in: published passwords have none. */
+/** Returns the values of .env.template by variable. References stay unresolved; the published passwords contain none. */
 export const templateValues = (root = ROOT): Map<string, string> =>
   new Map(readEnvEntries(root, '.env.template').map(({ name, text }) => [name, text]))

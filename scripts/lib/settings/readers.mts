@@ -1,7 +1,7 @@
-/** How the text of a setting reads, and what is refused with what was expected. */
+/** Parses the values of settings, and rejects invalid ones. */
 import { isIP, isIPv4 } from 'node:net'
 
-/** A value as its text says it; throws a RangeError that says what was expected. */
+/** Parses the text of a setting; throws a RangeError whose message says what was expected. */
 export type Reader<T> = (text: string) => T
 
 export const matching =
@@ -29,11 +29,11 @@ export const integer =
   }
 
 export const port = integer(1, 65_535)
-/** 100 years, in hours and days: more would overflow the milliseconds and seconds that the services count in. */
+/** Hours and days have a limit of 100 years: more would overflow the services' counters of milliseconds and seconds. */
 export const hours = integer(1, 876_000)
 export const days = integer(0, 36_500)
 export const image = matching(/^[^\p{Cc}\s]+$/u, 'an image name')
-/** A last label that is a number makes it an IPv4 address. @see https://url.spec.whatwg.org/#ends-in-a-number-checker */
+/** A numeric last label would make it an IPv4 address. @see https://url.spec.whatwg.org/#ends-in-a-number-checker */
 const hostName = matching(
   /^(?:[\w-]+\.)*(?!(?:\d+|0x[\da-f]*)\.?$)[\w-]+\.?$/i,
   'a host name or address, without a port',
@@ -41,20 +41,20 @@ const hostName = matching(
 export const host: Reader<string> = (text) =>
   isIPv4(text) || isIP(text.replace(/^\[(.*)\]$/, '$1').replace('%', ' ')) === 6 ? text : hostName(text)
 export const name = matching(/^[A-Za-z_]\w*$/, 'letters, digits and "_", not beginning with a digit')
-/** Empty, or a cluster of ClickHouse. */
+/** The name of a ClickHouse cluster, or empty. */
 export const cluster = matching(/^[\w.-]*$/, 'letters, digits, "_", "-" and "."')
-/** Databases that ClickHouse keeps itself; the embedded server's start clears some. */
+/** Databases of ClickHouse itself; starting the embedded server clears some of them. */
 const RESERVED = /^(system|information_schema|default|_temporary_and_external_tables)$/i
 export const database: Reader<string> = (text) => {
-  if (RESERVED.test(text)) throw new RangeError('a name that is no database of ClickHouse’s own')
+  if (RESERVED.test(text)) throw new RangeError('a name that ClickHouse does not reserve')
   return name(text)
 }
-/** `default` is the user of the embedded server's own session, and cannot be both. */
+/** Excludes `default`, which the embedded server's internal session uses. */
 export const user = matching(
   /^(?!default$)[A-Za-z_]\w*$/,
   'letters, digits and "_", not beginning with a digit, not "default"',
 )
-/** Empty, or a login beside CLICKHOUSE_USER. */
+/** An optional second user besides CLICKHOUSE_USER. */
 export const otherUser: Reader<string> = (text) => (text === '' ? text : user(text))
 export const heap = matching(/^[1-9]\d*[kmg]$/i, 'a size such as 320m')
 export const printable = matching(/^[^\p{Cc}]*$/u, 'printable characters')
@@ -62,7 +62,7 @@ export const noSpaces = matching(/^[^\p{Cc}\s]*$/u, 'printable characters withou
 
 const UNITS: Record<string, number> = { '': 1, b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 }
 
-/** Bytes of a memory size as Docker writes it: a number and b, k, m or g (also kb, mb, gb), in powers of 1024. */
+/** Parses a memory size as Docker does, to bytes: a number and b, k, m or g (or kb, mb, gb), in powers of 1024. */
 export function parseBytes(text: string): number {
   const match = /^(\d+)([bkmg]?)b?$/i.exec(text)
   const bytes = Number(match?.[1]) * (UNITS[match?.[2]?.toLowerCase() ?? ''] ?? Number.NaN)
@@ -70,7 +70,7 @@ export function parseBytes(text: string): number {
   return bytes
 }
 
-/** Bytes as Redis counts them: `gb` is 1024³, but `g` is 1000³. */
+/** Parses a memory size as Redis does, to bytes: `gb` is 1024³, but `g` is 1000³. */
 export const redisBytes: Reader<number> = (text) => {
   const bytes = parseBytes(text)
   const decimal = /^(\d+)([kmg])$/i.exec(text)
@@ -78,7 +78,7 @@ export const redisBytes: Reader<number> = (text) => {
 }
 
 export const kafkaMode = oneOf('zookeeper', 'kraft')
-/** Who keeps Kafka's metadata: ZooKeeper (Kafka 3.9), or the broker itself (Kafka 4, KRaft). */
+/** Where Kafka's metadata is stored: in ZooKeeper (Kafka 3.9), or in the broker itself (Kafka 4, KRaft). */
 export type KafkaMode = ReturnType<typeof kafkaMode>
 
 export const bootstrapServers: Reader<string[]> = (text) => {
@@ -95,23 +95,23 @@ export const bootstrapServers: Reader<string[]> = (text) => {
   return servers
 }
 
-/** Compose takes no host name here, and IPv6 in brackets only, which the services' own configurations do not. */
+/** For BIND_ADDRESS. Compose rejects host names here, and requires brackets around IPv6, which the services' configurations reject. */
 export const ipv4: Reader<string> = (text) => {
   if (!isIPv4(text)) throw new RangeError('an IPv4 address such as 127.0.0.1')
   return text
 }
 
-/** Source privileges of ClickHouse 26.3; without KAFKA, which is always there. */
+/** Source privileges of ClickHouse 26.3, except KAFKA, which is always granted. */
 const SOURCES = 'FILE URL REMOTE S3 AZURE HDFS HIVE MYSQL POSTGRES SQLITE MONGO REDIS ODBC JDBC NATS RABBITMQ'.split(
   ' ',
 )
 
-/** What CLICKHOUSE_EXTRA_GRANTS opens: BACKUP may write to an object store that its query names, and no grant keeps it from that. */
+/** Values of CLICKHOUSE_EXTRA_GRANTS. BACKUP can write to any object store that a query names; no privilege restricts that. */
 export const EXTRA_GRANTS = ['BACKUP', ...SOURCES]
 
 export const extraGrants: Reader<string[]> = (text) => {
   const names = text === '' ? [] : text.split(',').map((name) => name.trim())
-  if (!names.every((name) => EXTRA_GRANTS.includes(name))) throw new RangeError(`some of ${EXTRA_GRANTS.join(', ')}`)
+  if (!names.every((name) => EXTRA_GRANTS.includes(name))) throw new RangeError(`a list of ${EXTRA_GRANTS.join(', ')}`)
   return names
 }
 

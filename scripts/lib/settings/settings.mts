@@ -1,4 +1,4 @@
-/** The settings of the stack: .env.template's values, then .env, then the shell, as Docker Compose reads them. */
+/** The settings of the stack: .env.template, overridden by .env, overridden by the shell, as in Docker Compose. */
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { configError, error, type Finding, reason } from '../common/findings.mts'
@@ -35,10 +35,10 @@ import {
 /** The folder of docker-compose.yml. */
 export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..')
 
-/** The absolute path of a readable file, relative ones from the project's folder as Compose has them; empty for none. */
+/** Returns the absolute path of a readable file, relative to the project's folder as in Compose; may be empty. */
 const inRoot: Reader<string> = (text) => (text === '' ? '' : file(path.resolve(ROOT, text)))
 
-/** Every variable that the files and scripts know, with how it reads. The values themselves stand in .env.template. */
+/** All variables and their parsers. Default values are in .env.template. */
 export const VARIABLES = {
   ZOOKEEPER_IMAGE: image,
   KAFKA_IMAGE: image,
@@ -82,7 +82,7 @@ export const VARIABLES = {
   INGEST_CONSUMERS: integer(1, 4),
   REDIS_PORT: port,
   REDIS_MAX_MEMORY: redisBytes,
-  REDIS_MAX_MEMORY_POLICY: matching(EVICTION, 'a policy of Redis such as allkeys-lru'),
+  REDIS_MAX_MEMORY_POLICY: matching(EVICTION, 'an eviction policy such as allkeys-lru'),
   REDIS_PASSWORD: noSpaces,
   REDIS_MEMORY_LIMIT: parseBytes,
   KAFKA_UI_PORT: port,
@@ -122,11 +122,11 @@ export const VARIABLES = {
 
 export type Settings = { readonly [K in keyof typeof VARIABLES]: ReturnType<(typeof VARIABLES)[K]> }
 
-/** The settings as variables, for a process that needs the same. */
+/** Returns the settings as environment variables for a child process. */
 export const variablesOf = (settings: Settings): Record<string, string> =>
   Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, String(value)]))
 
-/** The ports that one stack opens on one machine; no two may be equal. */
+/** The ports that a stack opens on its machine; all must differ. */
 export const HOST_PORTS = [
   'ZOOKEEPER_CLIENT_PORT',
   'KAFKA_LISTENER_PORT',
@@ -139,8 +139,8 @@ export const HOST_PORTS = [
 ] as const satisfies (keyof Settings)[]
 
 /**
- * The settings in force, checked.
- * @throws {OpsError} exit code 2, naming every wrong value with its file and line, never the value of a secret
+ * Reads and checks the settings in effect.
+ * @throws {OpsError} exit code 2, with a finding for every invalid value, its file and line; never shows a secret
  */
 export function readSettings(env: NodeJS.ProcessEnv = process.env, root: string = ROOT): Settings {
   const lookup = lookupFor(env, root)
@@ -157,7 +157,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env, root: string 
     origins[variable] = origin
     if (isSecret(variable)) keepSecret(text)
     if (ambiguity) {
-      report(variable, `${ambiguity}, which programs read differently`, 'a value in single quotes', 'ENV_AMBIGUOUS')
+      report(variable, `${ambiguity}, which programs parse differently`, 'a value in single quotes', 'ENV_AMBIGUOUS')
       continue
     }
     try {
@@ -169,43 +169,43 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env, root: string 
   for (const [index, variable] of HOST_PORTS.entries()) {
     const twin = HOST_PORTS.slice(0, index).find((other) => settings[other] === settings[variable])
     if (twin && settings[variable] !== undefined) {
-      report(variable, `port ${settings[variable]}, which ${twin} has too`, 'a port of its own')
+      report(variable, `port ${settings[variable]}, which ${twin} also uses`, 'a different port')
     }
   }
   for (const [variable, found, expected] of contradictions(settings as Settings)) report(variable, found, expected)
   for (const [variable, found, expected] of connectionMistakes(settings)) report(variable, found, expected)
   if (wrong.length > 0) throw configError(wrong)
   const { CLICKHOUSE_SECURE, CLICKHOUSE_PORT, CLICKHOUSE_HTTP_PORT, ...rest } = settings as Settings
-  // The template's CLICKHOUSE_PORT is that of this stack without TLS: with TLS no port was chosen then.
-  const own = CLICKHOUSE_SECURE === 'true' && CLICKHOUSE_PORT === CLICKHOUSE_HTTP_PORT
-  const port = own ? rest.CLICKHOUSE_HTTPS_PORT : CLICKHOUSE_PORT
+  // With TLS, the template's CLICKHOUSE_PORT, this stack's port without TLS, means that no port was chosen.
+  const isUnchosen = CLICKHOUSE_SECURE === 'true' && CLICKHOUSE_PORT === CLICKHOUSE_HTTP_PORT
+  const port = isUnchosen ? rest.CLICKHOUSE_HTTPS_PORT : CLICKHOUSE_PORT
   return { ...rest, CLICKHOUSE_SECURE, CLICKHOUSE_HTTP_PORT, CLICKHOUSE_PORT: port }
 }
 
-/** Bytes that a Redis needs per byte of maxmemory while it rewrites its append-only file under 1,000 writes/s. */
-const REDIS_ROOM = 1.4
+/** Bytes that Redis needs per byte of maxmemory while it rewrites its append-only file at 1,000 writes/s. */
+const REDIS_OVERHEAD = 1.4
 
-/** Values that are right alone and wrong together: variable, what was found, what was expected. */
+/** Returns settings that are valid on their own but contradict each other. */
 function contradictions(settings: Partial<Settings>): [variable: keyof Settings, found: string, expected: string][] {
   const list: ReturnType<typeof contradictions> = []
   const { REDIS_MAX_MEMORY = 0, REDIS_MEMORY_LIMIT = Number.POSITIVE_INFINITY } = settings
-  if (REDIS_MEMORY_LIMIT < REDIS_ROOM * REDIS_MAX_MEMORY) {
-    const least = `${Math.ceil((REDIS_ROOM * REDIS_MAX_MEMORY) / 1024 ** 2)}m`
+  if (REDIS_MEMORY_LIMIT < REDIS_OVERHEAD * REDIS_MAX_MEMORY) {
+    const least = `${Math.ceil((REDIS_OVERHEAD * REDIS_MAX_MEMORY) / 1024 ** 2)}m`
     const found = `${Math.floor(REDIS_MEMORY_LIMIT / 1024 ** 2)}m`
-    list.push(['REDIS_MEMORY_LIMIT', found, `at least ${least}, ${REDIS_ROOM} times REDIS_MAX_MEMORY`])
+    list.push(['REDIS_MEMORY_LIMIT', found, `at least ${least}, ${REDIS_OVERHEAD} times REDIS_MAX_MEMORY`])
   }
-  const { KAFKA_REPLICATION_FACTOR: copies = 1, KAFKA_MIN_INSYNC_REPLICAS: inSync = 1 } = settings
-  if (inSync > copies)
-    list.push(['KAFKA_MIN_INSYNC_REPLICAS', `${inSync}`, `at most ${copies}, KAFKA_REPLICATION_FACTOR`])
+  const { KAFKA_REPLICATION_FACTOR: replicas = 1, KAFKA_MIN_INSYNC_REPLICAS: inSync = 1 } = settings
+  if (inSync > replicas)
+    list.push(['KAFKA_MIN_INSYNC_REPLICAS', `${inSync}`, `at most ${replicas}, KAFKA_REPLICATION_FACTOR`])
   const { CLICKHOUSE_READONLY_USER: reader, CLICKHOUSE_READONLY_PASSWORD: password } = settings
   if (reader && reader === settings.CLICKHOUSE_USER) {
-    list.push(['CLICKHOUSE_READONLY_USER', `"${reader}", which CLICKHOUSE_USER is too`, 'a name of its own'])
+    list.push(['CLICKHOUSE_READONLY_USER', `"${reader}", the same as CLICKHOUSE_USER`, 'a different name'])
   }
   if (reader && password === '') list.push(['CLICKHOUSE_READONLY_PASSWORD', 'none', 'a password'])
   return list
 }
 
-/** The address that programs on this machine reach `bindAddress` by. */
+/** Returns the address at which programs on this machine reach services bound to `bindAddress`. */
 export function reachable(bindAddress: string): string {
   return bindAddress === '0.0.0.0' || bindAddress === '::' ? '127.0.0.1' : bindAddress
 }
