@@ -186,7 +186,7 @@ wrong('is not blamed for a broker that is not there', async () => {
 
 wrong('is not blamed for an advertised address where nothing is', async () => {
   const { findings } = await health('astray', SECURE)
-  assert.is(findings[0], 'KAFKA_ADVERTISED kafka broker 1: advertised 127.0.0.1:1, where no broker answers')
+  assert.is(findings[0], 'KAFKA_ADVERTISED kafka broker 1: advertised as 127.0.0.1:1, where no broker answers')
 })
 wrong.run()
 

@@ -174,7 +174,7 @@ rediss('takes an ACL user, and names a refused one and a missing right', async (
     hints: ['check REDIS_USERNAME and REDIS_PASSWORD in .env'],
   })
   const reader = await askRedis('server', user('reader'))
-  assert.match(reader.findings.join(), /^REDIS_RIGHTS reader may not: NOPERM .*'info'/)
+  assert.match(reader.findings.join(), /^REDIS_RIGHTS user reader lacks a permission: NOPERM .*'info'/)
   assert.equal(reader.hints, ['ACL SETUSER reader +info'])
 })
 

@@ -229,7 +229,7 @@ probes('ClickHouse with a roll-up that fails, which holds back what depends on i
   const warned = async () => (await told('clickhouse')).length > 1 && told('clickhouse')
   const [exit, found] = (await waitUntil(warned, { timeoutMs: 20_000, pollMs: 200 })) || []
   assert.is(exit, 'exit 1')
-  assert.match(found as string, /^error CLICKHOUSE_REFRESH clickhouse failing: its last run failed: .*out of luck/)
+  assert.match(found as string, /^error CLICKHOUSE_REFRESH clickhouse failing: last refresh failed: .*out of luck/)
   await clickhouse.command({ query: 'DROP TABLE failing SYNC' })
   assert.equal(await told('clickhouse'), GOOD)
 })
@@ -468,7 +468,7 @@ probes('--deep gives a write its deadline, and lets it tidy up after it', async 
     tidied = true
     throw new Error('too late to report')
   })
-  assert.equal([findings.map(({ found }) => found), tidied], [['not done within 0.05 s'], false])
+  assert.equal([findings.map(({ found }) => found), tidied], [['did not finish within 0.05 s'], false])
   await delay(250)
   assert.equal([findings.length, tidied], [1, true])
 })
@@ -738,7 +738,7 @@ alone('Redis that still reads its append-only file is said to do so', async () =
     return seen[1]?.includes('REDIS_LOADING')
   }
   await waitUntil(loading, { timeoutMs: 60_000, pollMs: 20 })
-  assert.equal(seen, ['exit 1', 'error REDIS_LOADING redis: it is reading its append-only file'])
+  assert.equal(seen, ['exit 1', 'error REDIS_LOADING redis: loading its append-only file'])
   assert.equal(await coming, { redis: 'started' })
   assert.equal(await told('redis'), GOOD)
 })
@@ -776,7 +776,7 @@ alone('Kafka that advertises an address where it does not answer is unhealthy', 
   const advertised = findings.filter(({ code }) => code === 'KAFKA_ADVERTISED')
   assert.equal(
     advertised.map(({ subject, found }) => `${subject}: ${found}`),
-    [`kafka broker 1: advertised 127.0.0.9:${port}, where no broker answers`],
+    [`kafka broker 1: advertised as 127.0.0.9:${port}, where no broker answers`],
   )
 })
 

@@ -2,7 +2,7 @@
 
 import { readContainers, readMachineMemory } from '../engines/inspect.mts'
 import type { ServiceName } from '../engines/service.mts'
-import { type HealthLook, readHealth, type ServiceHealth } from '../health/health.mts'
+import { type DockerQueries, readHealth, type ServiceHealth } from '../health/health.mts'
 import { LAG_LIMITS } from '../kafka/lag-limits.mts'
 import type { Settings } from '../settings/settings.mts'
 import type { Part } from './sampler.mts'
@@ -17,7 +17,7 @@ const DOCKER_HOLDS_MS = 3_000
 export type HealthView = Omit<ServiceHealth, 'service'> & { service: string; mode: string }
 
 export function healthParts(settings: Settings): Part[] {
-  const docker: HealthLook = {
+  const docker: DockerQueries = {
     readContainers: held((timeoutMs) => readContainers(timeoutMs)),
     readMachineMemory: held((timeoutMs) => readMachineMemory(timeoutMs ?? TIMEOUT_MS)),
   }
