@@ -44,9 +44,8 @@ export function renderBench({ sizes, inserts, states, rollUps, version, threads,
       thousands,
       { cpuMs, target },
     )
-    const untokened = `  without a deduplication token`
     lines.push([
-      untokened,
+      '  without a deduplication token',
       thousands(by.untokened.perSecond),
       '',
       '',

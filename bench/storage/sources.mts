@@ -93,8 +93,8 @@ export async function generateRows(
       const { topic, structure, select } = GENERATED[table]
       // Ingestion is 0.3 to 40 ms after the exchange's timestamp.
       const times =
-        "symbol, parseDateTime64BestEffort(timestamp, 6, 'UTC') AS timestamp, timestamp + toIntervalMicrosecond(300 + cityHash64(tick_id) % 39700) AS ingestion_time"
-      const from = `SELECT ${[...new Set(columnsOf(table))].join(', ')} FROM (SELECT * EXCEPT (symbol, timestamp), ${times.replace('parseDateTime64BestEffort(timestamp', 'parseDateTime64BestEffort(raw.timestamp')}, ${select} FROM input('${structure}') AS raw)`
+        "symbol, parseDateTime64BestEffort(raw.timestamp, 6, 'UTC') AS timestamp, timestamp + toIntervalMicrosecond(300 + cityHash64(tick_id) % 39700) AS ingestion_time"
+      const from = `SELECT ${columnsOf(table).join(', ')} FROM (SELECT * EXCEPT (symbol, timestamp), ${times}, ${select} FROM input('${structure}') AS raw)`
       await insertStream(
         client,
         `INSERT INTO ${table} ${from} FORMAT JSONEachRow`,

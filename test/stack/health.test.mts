@@ -203,7 +203,7 @@ probes('ClickHouse with a thousand parts in a partition is warned of', async () 
   await clickhouse.command({ query: `INSERT INTO parts SELECT number FROM numbers(1001) SETTINGS ${settings}` })
   assert.equal(await told('clickhouse'), [
     'exit 0',
-    'warning CLICKHOUSE_PARTS clickhouse parts of a partition: 1001, expected at most 1000',
+    'warning CLICKHOUSE_PARTS clickhouse parts in one partition: 1001, expected at most 1000',
   ])
   await clickhouse.command({ query: 'DROP TABLE parts SYNC' })
   assert.equal(await told('clickhouse'), GOOD)
@@ -270,7 +270,7 @@ probes('Redis that is a replica, is full or cannot save, and so refuses writes, 
   const failed = async () => (await told('redis')).length > 1 && told('redis')
   assert.equal(await waitUntil(failed, { timeoutMs: 20_000, pollMs: 200 }), [
     'exit 1',
-    'error REDIS_SNAPSHOT redis snapshot, last one: err, expected ok',
+    'error REDIS_SNAPSHOT redis last snapshot: err, expected ok',
   ])
   rmSync(path.join(folder, 'dump.rdb'), { recursive: true })
   await redis.config('SET', 'save', '')
@@ -561,7 +561,7 @@ probes('an ingest of which ClickHouse does not tell is neither off nor healthy',
   assert.equal(await told('ingest'), GOOD)
   assert.equal(await told('ingest', { CLICKHOUSE_PORT: '1' }), [
     'exit 3',
-    'unknown INGEST_UNTOLD ingest: unknown whether it is on: no answer from ClickHouse at 127.0.0.1:1 (connection refused)',
+    'unknown INGEST_UNTOLD ingest: cannot determine whether it is on: no answer from ClickHouse at 127.0.0.1:1 (connection refused)',
   ])
   const [exit, refusal] = await told('ingest', { CLICKHOUSE_PASSWORD: 'wr-ong' })
   assert.is(exit, 'exit 1')

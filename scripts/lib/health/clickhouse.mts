@@ -37,7 +37,7 @@ interface Facts {
   readonly: number
 }
 
-// One query, to need only one round trip.
+// A single query needs only one round trip.
 const FACTS = `
 SELECT
     version() AS version,
@@ -96,17 +96,16 @@ async function readDetached(client: ClickHouseClient): Promise<string[]> {
 
 function judge(facts: Facts, plan: SchemaPlan, detachedTables: readonly string[]): Probe {
   // A detached table is not missing: creating it again fails, or hides its rows.
-  const attach = (name: string) => `ATTACH TABLE ${name}`
   const drift = schemaFindings(plan).map((finding) => {
     const name = detachedTables.find((table) => finding.subject.split(/[\s.]/).includes(table))
     if (finding.code !== 'SCHEMA_MISSING' || !name) return finding
-    return error('CLICKHOUSE_DETACHED', `clickhouse ${name}`, { found: 'detached', hint: attach(name) })
+    return error('CLICKHOUSE_DETACHED', `clickhouse ${name}`, { found: 'detached', hint: `ATTACH TABLE ${name}` })
   })
   const findings: Finding[] = [...drift]
   if (facts.largestPartition > TOO_MANY_PARTS) {
     const details = { found: `${facts.largestPartition}`, expected: `at most ${TOO_MANY_PARTS}` }
     const hint = 'insert larger batches: at least 1,000 rows each'
-    findings.push(warning('CLICKHOUSE_PARTS', 'clickhouse parts of a partition', { ...details, hint }))
+    findings.push(warning('CLICKHOUSE_PARTS', 'clickhouse parts in one partition', { ...details, hint }))
   }
   const free = facts.freeBytes / facts.totalBytes
   if (free < DISK_LOW) {
@@ -153,7 +152,8 @@ function judge(facts: Facts, plan: SchemaPlan, detachedTables: readonly string[]
     findings.push(error('CLICKHOUSE_READONLY', 'clickhouse setting readonly', { ...details, hint }))
   }
   const { version, parts, freeBytes } = facts
-  const schema = drift.length === 0 ? 'as declared' : `with ${drift.length} differences`
+  const schema =
+    drift.length === 0 ? 'as declared' : `with ${drift.length} ${drift.length === 1 ? 'difference' : 'differences'}`
   return {
     summary: `${version}, schema ${schema}, ${Math.floor(freeBytes / 1e9)} GB free`,
     details: { version, tables: facts.tables.length, parts, freeBytes, brokenParts: facts.brokenParts },

@@ -44,7 +44,7 @@ async function objectsOf(client: ClickHouseClient, settings: Settings): Promise<
     const refusal = refusalOf(settings, failure)
     if (refusal) return refusal
     const address = `${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}`
-    const found = `unknown whether it is on: no answer from ClickHouse at ${address} (${networkCause(failure)})`
+    const found = `cannot determine whether it is on: no answer from ClickHouse at ${address} (${networkCause(failure)})`
     return unknown('INGEST_UNTOLD', 'ingest', { found, hint: './scripts/health-check.mts --only clickhouse' })
   }
 }

@@ -133,7 +133,7 @@ async function check(redis: Redis, settings: Settings, { deep, timeoutMs }: Prob
   expect('REDIS_REPLICA', 'redis role', roleText(details.role, values), 'master', `${cli(settings)} REPLICAOF NO ONE`)
   const isFull = maxMemoryPolicy === 'noeviction' && maxMemoryBytes > 0 && details.usedMemoryBytes >= maxMemoryBytes
   if (isFull) {
-    const hint = 'raise REDIS_MAX_MEMORY in .env, and REDIS_MEMORY_LIMIT with it, or delete keys'
+    const hint = 'raise REDIS_MAX_MEMORY and REDIS_MEMORY_LIMIT in .env, or delete keys'
     findings.push(
       error('REDIS_FULL', 'redis memory', { found: 'full, and noeviction is set: writes are refused', hint }),
     )
@@ -141,11 +141,11 @@ async function check(redis: Redis, settings: Settings, { deep, timeoutMs }: Prob
   const disk = 'free up disk space: df -h'
   // After a failed snapshot Redis refuses all writes (MISCONF).
   const snapshot = text('rdb_last_bgsave_status')
-  expect('REDIS_SNAPSHOT', 'redis snapshot, last one', snapshot, 'ok', `${disk}; then: ${cli(settings)} BGSAVE`)
-  expect('REDIS_AOF_WRITE', 'redis append-only file, last write', lastWrite, 'ok', disk)
-  expect('REDIS_AOF_REWRITE', 'redis append-only file, last rewrite', lastRewrite, 'ok', disk)
+  expect('REDIS_SNAPSHOT', 'redis last snapshot', snapshot, 'ok', `${disk}; then: ${cli(settings)} BGSAVE`)
+  expect('REDIS_AOF_WRITE', 'redis last append-only file write', lastWrite, 'ok', disk)
+  expect('REDIS_AOF_REWRITE', 'redis last append-only file rewrite', lastRewrite, 'ok', disk)
   if (details.evictedKeys > 0) {
-    const hint = 'raise REDIS_MAX_MEMORY in .env, and REDIS_MEMORY_LIMIT with it, if these keys were still needed'
+    const hint = 'if these keys are still needed, raise REDIS_MAX_MEMORY and REDIS_MEMORY_LIMIT in .env'
     findings.push(
       warning('REDIS_EVICTED', 'redis evicted keys', { found: `${details.evictedKeys}`, expected: '0', hint }),
     )
