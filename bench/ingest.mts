@@ -247,7 +247,7 @@ function render(drained: Record<Pipeline, number>, results: RateResult[], messag
     'sent/s',
     'p50 ms',
     'p99 ms',
-    'caught up after',
+    'all stored after',
     'ClickHouse',
     'Kafka',
     'consumer',

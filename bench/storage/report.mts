@@ -34,7 +34,7 @@ export function renderBench({ sizes, inserts, states, rollUps, version, threads,
     )
   for (const { table, kind, by } of inserts) {
     const { format, rows, symbols, throughInput, atLeast } = kind
-    const one = symbols === 1 ? ' of one symbol' : ''
+    const one = symbols === 1 ? ', one symbol' : ''
     const name = `${table}: rows/s, ${format}, ${thousands(rows)}${one}${throughInput ? ', input()' : ''}`
     const cpuMs = each(by, (speed) => speed.cpuMs)
     const target = atLeast === undefined ? '' : `≥ ${atLeast}`
