@@ -12,6 +12,7 @@ import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { runCommand } from '../scripts/lib/command/command.mts'
 import type { Finding } from '../scripts/lib/common/findings.mts'
+import { table } from '../scripts/lib/common/table.mts'
 import { waitUntil } from '../scripts/lib/common/wait.mts'
 import { openKafkajs } from '../scripts/lib/kafka/clients.mts'
 import { ROOT } from '../scripts/lib/settings/settings.mts'
@@ -257,16 +258,13 @@ function render(drained: Record<Pipeline, number>, results: RateResult[], messag
     const cores = ['clickhouse', 'kafka', 'consumer', 'producer'].map((name) =>
       cpu[name] === undefined ? '' : cpu[name].toFixed(2),
     )
-    const caughtUp = behindSeconds === undefined ? 'never' : `${behindSeconds.toFixed(1)} s`
-    return [count.format(rate), way, count.format(sentPerSecond), String(p50Ms), String(p99Ms), caughtUp, ...cores]
+    const after = behindSeconds === undefined ? 'never' : `${behindSeconds.toFixed(1)} s`
+    return [count.format(rate), way, count.format(sentPerSecond), String(p50Ms), String(p99Ms), after, ...cores]
   })
-  const widths = head.map((cell, column) => Math.max(cell.length, ...rows.map((row) => row[column]?.length ?? 0)))
-  const line = (cells: string[]) => cells.map((cell, column) => cell.padStart(widths[column] ?? 0)).join('  ')
   return [
     `A backlog of ${count.format(messages)} messages, median of ${rounds}: built-in ${count.format(drained['built-in'])}/s, baseline ${count.format(drained.baseline)}/s`,
     '',
-    `${line(head)}  (CPU in cores)`,
-    ...rows.map(line),
+    table([[...head, '(CPU in cores)'], ...rows], { align: 'r'.repeat(head.length), indent: 0 }),
   ].join('\n')
 }
 

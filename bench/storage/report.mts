@@ -1,4 +1,5 @@
 /** Renders the results of the storage benchmark as a text table and as a chart. */
+import { table } from '../../scripts/lib/common/table.mts'
 import type { BenchResult } from './bench.mts'
 import type { SchemaName } from './measure.mts'
 
@@ -61,13 +62,6 @@ export function renderBench({ sizes, inserts, states, rollUps, version, threads,
     for (const { name, ms, cpuMs, atMost } of answers)
       add(`${state}: ${name}, ms`, ms, (value) => value.toFixed(1), { cpuMs, target: `≤ ${atMost}` })
   }
-  const widths = lines[0]?.map((_, column) => Math.max(...lines.map((line) => (line[column] as string).length))) ?? []
-  const table = lines.map((line) =>
-    line
-      .map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
-      .join('  ')
-      .trimEnd(),
-  )
   const costs = rollUps.map(
     ({ name, msPerMillionRows, bytesPerRow }) =>
       `Roll-up of ${name}: ${msPerMillionRows.toFixed(0)} ms and ${((bytesPerRow * 1e6) / 1e3).toFixed(0)} kB per million rows`,
@@ -76,7 +70,7 @@ export function renderBench({ sizes, inserts, states, rollUps, version, threads,
   return [
     `ClickHouse ${version}, ${threads} threads; sizes of ${thousands(sized)} trades, queries on ${thousands(stored)} rows about ${subject.symbol}`,
     'CPU time of inserts is per 1,000 rows.',
-    ...table,
+    table(lines, { align: `l${'r'.repeat(HEAD.length)}`, indent: 0 }),
     ...costs,
   ].join('\n')
 }

@@ -40,16 +40,21 @@ export function showKafka({ topics, groups }) {
     (line) => (none(line) ? '' : caughtUp(line)),
   ]
   rows(byId('groups'), lines, ({ group, topic }) => `${group}\n${topic}`, groupColumns, ['', '', N, '', N, N, ''])
-  const select = byId('topic')
+  options(byId('topic'), ['', ...topics.map(({ topic }) => topic)], (topic) => topic || 'none')
+}
+
+/** Updates the options of a select or datalist. */
+function options(list, values, textOf) {
+  const make = (value) => {
+    const option = element('option', '', textOf?.(value))
+    option.value = value
+    return option
+  }
   keyed(
-    select,
-    ['', ...topics.map(({ topic }) => topic)],
-    (topic) => topic,
-    (topic) => {
-      const option = element('option', '', topic || 'none')
-      option.value = topic
-      return option
-    },
+    list,
+    values,
+    (value) => value,
+    make,
     () => {},
   )
 }
@@ -74,17 +79,7 @@ export function showTables({ tables, quotes, symbols }) {
     ({ time }) => (time.startsWith(today) ? time.slice(11, 23) : time.slice(0, 23)),
   ]
   rows(byId('quotes'), quotes, ({ symbol }) => symbol, quoteColumns, ['', N, N, N, N, 'nowrap'])
-  keyed(
-    byId('symbols'),
-    [...symbols].sort(),
-    (symbol) => symbol,
-    (symbol) => {
-      const option = element('option')
-      option.value = symbol
-      return option
-    },
-    () => {},
-  )
+  options(byId('symbols'), [...symbols].sort())
 }
 
 export function showIngest({ state, topics, rejects }) {
