@@ -52,7 +52,7 @@ export function judgeReplicas(
   report(warning, 'KAFKA_UNDER_REPLICATED', 'under-replicated partitions', underReplicated)
   const elect =
     'kafka-leader-election.sh --election-type preferred, unless the brokers rebalance leaders within five minutes'
-  report(warning, 'KAFKA_LEADERS', 'partitions not led by the preferred broker', offPreferred, elect)
+  report(warning, 'KAFKA_LEADERS', 'partitions not led by their preferred broker', offPreferred, elect)
   const details = {
     ...{ brokers: up.size, knownBrokers: known, offline: offline.length, underReplicated: underReplicated.length },
     ...{ underMinInSync: underMinInSync.length, offPreferred: offPreferred.length },
