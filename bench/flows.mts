@@ -1,4 +1,4 @@
-/** tail-topic and consumer-groups against Kafka's own console consumer and groups tool, on the same work. */
+/** Compares tail-topic and consumer-groups with Kafka's console consumer and consumer groups tool. */
 import path from 'node:path'
 import { openKafkajs } from '../scripts/lib/kafka/clients.mts'
 import { ROOT } from '../scripts/lib/settings/settings.mts'
@@ -10,10 +10,10 @@ const ROUNDS = 5
 const TOPIC = 'bench.flows'
 const GROUP = 'bench_flows'
 const PARTITIONS = 10
-/** A partition. */
+/** Messages per partition. */
 const MESSAGES = 1_000
 
-/** Times ten messages of a topic, and the lag of every group, each by our command and by Kafka's. */
+/** Times reading ten messages of a topic, and the lag of all groups, with our commands and with Kafka's. */
 export async function benchFlows(log: (line: string) => void): Promise<PartResult> {
   const runTool = await openKafkaTools(log)
   const stack = await startStack(['zookeeper', 'kafka'])

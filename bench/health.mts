@@ -1,6 +1,7 @@
 /**
- * health-check of all services against start-up, the import of its clients, and the slowest probe: what it takes beyond these is not done
- * in parallel. Each is timed in runs of its own; what the full run says of its probes is no measure, since they wait for one another.
+ * Compares health-check of all services with the sum of start-up, client imports and the slowest probe. Time beyond
+ * that sum is not spent in parallel. Each is timed in separate runs, because the probes of a full run delay one
+ * another.
  */
 import path from 'node:path'
 import { ROOT } from '../scripts/lib/settings/settings.mts'
@@ -10,7 +11,7 @@ import { type Measured, measure, median, type PartResult, runGood } from './meas
 
 const ROUNDS = 7
 const SERVICES = ['zookeeper', 'kafka', 'clickhouse', 'redis', 'ingest']
-/** What the probes connect with: of kafkajs its inner layers. */
+/** Modules that the probes import; of kafkajs only the network layers. */
 const CLIENTS = [
   '@clickhouse/client',
   'ioredis',
@@ -19,7 +20,10 @@ const CLIENTS = [
 ]
 const IMPORTS = `for (const name of ${JSON.stringify(CLIENTS)}) await import(name)`
 
-/** Times health-check of all services, of each alone, its `--help`, which does nothing but start up, and the import of its clients. */
+/**
+ * Times health-check of all services, of each service alone, its `--help` (start-up only), and the import of its
+ * clients.
+ */
 export async function benchHealth(log: (line: string) => void): Promise<PartResult> {
   const stack = await startStack()
   try {
@@ -32,7 +36,7 @@ export async function benchHealth(log: (line: string) => void): Promise<PartResu
     const [all, startUp, imports, nothing, ...alone] = (await measure(
       [
         { name: 'health-check of all services', run: () => runGood(script, [], stack) },
-        { name: 'its start-up alone (--help)', run: () => runGood(script, ['--help'], stack) },
+        { name: 'start-up only (--help)', run: () => runGood(script, ['--help'], stack) },
         { name: 'node, importing the clients of the probes', run: node(IMPORTS) },
         { name: 'node, doing nothing', run: node('') },
         ...SERVICES.map((service) => ({
@@ -46,7 +50,7 @@ export async function benchHealth(log: (line: string) => void): Promise<PartResu
       ROUNDS,
       log,
     )) as [Measured, Measured, Measured, Measured, ...Measured[]]
-    // The first round was the warm-up.
+    // Without the warm-up round.
     const slowest = Math.max(...[...probesMs.values()].map((runs) => median(runs.slice(1))))
     const value = all.medianMs / (startUp.medianMs + imports.medianMs - nothing.medianMs + slowest)
     const name = `health-check of all services ÷ start-up, imports and slowest probe (${slowest} ms)`

@@ -1,12 +1,12 @@
-/** What a command takes before it does anything: its `--help` against Node.js doing nothing. */
+/** Start-up time of the commands: `--help` compared with `node -e 0`. */
 import { readdirSync } from 'node:fs'
 import path from 'node:path'
 import { ROOT } from '../scripts/lib/settings/settings.mts'
 import { measure, type PartResult, runGood } from './measure.mts'
 
 const ROUNDS = 15
-/** Node.js 24 runs the TypeScript files from its compile cache; 20 loads the transpiler first. */
-const AT_MOST = Number.parseInt(process.versions.node, 10) >= 24 ? 1.5 : 2.3
+/** Node.js 24 runs TypeScript natively, with its compile cache; Node.js 20 loads a transpiler first. */
+const MAX_RATIO = Number.parseInt(process.versions.node, 10) >= 24 ? 1.5 : 2.3
 
 /** Times `--help` of every command, and `node -e 0`. */
 export async function benchHelp(log: (line: string) => void): Promise<PartResult> {
@@ -21,7 +21,7 @@ export async function benchHelp(log: (line: string) => void): Promise<PartResult
   const ratios = measured.slice(0, -1).map(({ name, medianMs }) => ({
     name: `${name} ÷ node -e 0`,
     value: medianMs / nothingMs,
-    atMost: AT_MOST,
+    atMost: MAX_RATIO,
   }))
   return { measured, ratios }
 }

@@ -1,8 +1,8 @@
 #!/bin/sh
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/../scripts/lib/run" "$f" "$@"
 /**
- * The benchmark's baseline: topics into the tables of today's installations, as their users do it. A consumer that reads JSON, keeps what the tables take, inserts
- * batches over HTTP, and commits what is stored. Runs until SIGTERM.
+ * The benchmark's baseline: a typical consumer program for the schema of existing installations. Reads JSON messages,
+ * maps their fields to columns, inserts batches over HTTP, and commits offsets after each insert. Runs until SIGTERM.
  */
 import kafkajs, { type EachBatchPayload } from 'kafkajs'
 import { compressFrame, decompressFrame } from 'lz4-napi'
@@ -15,8 +15,8 @@ const BATCH_MS = 1_000
 
 type Fields = Record<string, unknown>
 
-/** By topic: its table, and the row that a message makes. */
-const WAYS: Record<string, [table: string, row: (message: Fields) => Fields]> = {
+/** Table and row mapping by topic. */
+const ROUTES: Record<string, [table: string, row: (message: Fields) => Fields]> = {
   'iqfeed.trades.raw': [
     'market_ticks',
     ({ symbol, timestamp, trade_price, trade_size, trade_conditions, tick_id, source }) => ({
@@ -67,19 +67,18 @@ const settings = readSettings()
 const client = await connectClickHouse(settings, 30_000)
 const kafka = await openKafkajs(settings, { timeoutMs: 30_000 })
 const consumer = await kafka.consumer({ groupId: 'market_data_consumer', maxWaitTimeInMs: 100 })
-const waiting = new Map<string, Fields[]>()
+const buffered = new Map<string, Fields[]>()
 const offsets = new Map<string, { topic: string; partition: number; offset: string }>()
 let rows = 0
 let flushedMs = performance.now()
-
 let flushing: Promise<void> = Promise.resolve()
 
-/** Stores and commits what has come; one at a time. */
+/** Inserts the buffered rows, then commits their offsets. Calls run one after the other. */
 function flush(): Promise<void> {
   flushing = flushing.then(async () => {
     flushedMs = performance.now()
-    const [tables, ends] = [[...waiting], [...offsets.values()]]
-    waiting.clear()
+    const [tables, ends] = [[...buffered], [...offsets.values()]]
+    buffered.clear()
     offsets.clear()
     rows = 0
     for (const [table, values] of tables) await client.insert({ table, values, format: 'JSONEachRow' })
@@ -89,10 +88,10 @@ function flush(): Promise<void> {
 }
 
 async function take({ batch, heartbeat, resolveOffset }: EachBatchPayload): Promise<void> {
-  const [table, row] = WAYS[batch.topic] ?? ['', () => ({})]
+  const [table, row] = ROUTES[batch.topic] ?? ['', () => ({})]
   for (const { value, offset } of batch.messages) {
-    const values = waiting.get(table) ?? []
-    waiting.set(table, values)
+    const values = buffered.get(table) ?? []
+    buffered.set(table, values)
     values.push({ ...row(JSON.parse(String(value))), ingestion_time: new Date().toISOString() })
     offsets.set(`${batch.topic}/${batch.partition}`, {
       topic: batch.topic,
@@ -107,9 +106,9 @@ async function take({ batch, heartbeat, resolveOffset }: EachBatchPayload): Prom
   if (performance.now() - flushedMs >= BATCH_MS) await flush()
 }
 
-await consumer.subscribe({ topics: Object.keys(WAYS), fromBeginning: true })
+await consumer.subscribe({ topics: Object.keys(ROUTES), fromBeginning: true })
 await consumer.run({ autoCommit: false, eachBatch: take })
-// Between two batches nothing else flushes what came last.
+// Flushes the last rows if no further batch arrives.
 const timer = setInterval(() => {
   if (rows > 0 && performance.now() - flushedMs >= BATCH_MS) flush()
 }, 100)

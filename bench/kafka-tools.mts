@@ -1,4 +1,4 @@
-/** Kafka's own command-line tools, without their shell scripts: that is in their favour. */
+/** Runs Kafka's command-line tools directly, without their shell scripts, which makes them faster. */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { install } from '../scripts/lib/engines/embedded/install.mts'
@@ -7,7 +7,7 @@ import type { Outcome } from '../test/support/command.mts'
 import { runGood } from './measure.mts'
 
 const TOOLS = path.join(ROOT, '.embedded', 'cache', 'kafka-tools')
-/** What bin/kafka-run-class.sh of Kafka 3.9 gives a tool. */
+/** The JVM options that bin/kafka-run-class.sh of Kafka 3.9 passes to a tool. */
 const JVM_OPTIONS = [
   '-Xmx256M',
   '-server',
@@ -19,20 +19,20 @@ const JVM_OPTIONS = [
   '-Djava.awt.headless=true',
 ]
 
-/** Runs the main class of a tool below `org.apache.kafka.tools` to its end. The tools are fetched by Maven once. */
+/** Returns a function that runs a main class below `org.apache.kafka.tools`. Maven downloads the tools once. */
 export async function openKafkaTools(
   log: (line: string) => void,
 ): Promise<(mainClass: string, args: string[]) => Promise<Outcome>> {
   const { java, jars } = await install('zookeeper', log)
-  const classPath = [...jars, await fetchTools(log)].join(':')
+  const classPath = [...jars, await downloadTools(log)].join(':')
   return (mainClass, args) =>
     runGood(java, [...JVM_OPTIONS, '-cp', classPath, `org.apache.kafka.tools.${mainClass}`, ...args])
 }
 
-/** The path of the jar that holds the tools. */
-async function fetchTools(log: (line: string) => void): Promise<string> {
+/** Returns the path of the jar with the tools, and downloads it if missing. */
+async function downloadTools(log: (line: string) => void): Promise<string> {
   if (!existsSync(TOOLS)) {
-    log("Fetching Kafka's own tools, once")
+    log("Downloading Kafka's tools")
     const target = `${TOOLS}.${process.pid}.tmp`
     mkdirSync(target, { recursive: true })
     try {

@@ -1,10 +1,10 @@
-/** What a benchmark part is, and how its times are taken. */
+/** Types and timing functions of the benchmarks. */
 import type { CommandOptions, Outcome } from '../test/support/command.mts'
 import { runFile } from '../test/support/command.mts'
 
 export interface Case {
   name: string
-  /** Done before each run, and not measured. */
+  /** Runs before each run, and is not timed. */
   prepare?: () => Promise<unknown>
   run: () => Promise<unknown>
 }
@@ -12,11 +12,11 @@ export interface Case {
 export interface Measured {
   name: string
   medianMs: number
-  /** In the order in which they were taken. */
+  /** In the order of the runs. */
   runsMs: number[]
 }
 
-/** How two medians of one run compare, and what is aimed at. */
+/** The ratio of two medians of one run, with its target. */
 export interface Ratio {
   name: string
   value: number
@@ -29,7 +29,7 @@ export interface PartResult {
   ratios: Ratio[]
 }
 
-/** The middle one of an odd number of values, else the mean of the middle two. */
+/** Returns the median; NaN for no values. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = (sorted.length - 1) / 2
@@ -37,8 +37,8 @@ export function median(values: readonly number[]): number {
 }
 
 /**
- * Times each case `rounds` times, in turn, so that a machine that gets slower or faster meanwhile does so for all of them. One more
- * round before goes unmeasured: it fills the caches of the file system and of the runner.
+ * Times each case `rounds` times, in turn, so that changes in the speed of the machine affect all cases alike. An
+ * untimed warm-up round fills the caches of the file system and of the runner.
  */
 export async function measure(cases: Case[], rounds: number, log: (line: string) => void): Promise<Measured[]> {
   const times = cases.map((): number[] => [])
@@ -56,8 +56,8 @@ export async function measure(cases: Case[], rounds: number, log: (line: string)
 }
 
 /**
- * Runs a file to its end.
- * @throws {Error} unless its exit code is 0: the time of a failure says nothing
+ * Runs a file and waits for it to exit.
+ * @throws {Error} unless its exit code is 0: the time of a failed run is meaningless
  */
 export async function runGood(file: string, args: string[], options: CommandOptions = {}): Promise<Outcome> {
   const outcome = await runFile(file, args, options)

@@ -1,8 +1,8 @@
 #!/bin/sh
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/../scripts/lib/run" "$f" "$@"
 /**
- * `npm run bench [-- PART…]`: times the commands against what they are to be faster than, on services of its own, and compares the
- * medians of one run. The times of another machine or hour mean nothing; the ratios do.
+ * `npm run bench [-- PART…]`: compares the commands with their alternatives on a dedicated stack. Reports ratios of
+ * medians from the same run: absolute times depend on the machine and its load.
  */
 import { runCommand } from '../scripts/lib/command/command.mts'
 import { usage } from '../scripts/lib/command/flags.mts'
@@ -28,16 +28,16 @@ const isMet = ({ value, atLeast = 0, atMost = Number.POSITIVE_INFINITY }: Ratio)
 
 await runCommand({
   name: 'npm run bench --',
-  summary: 'Times the commands against what they are to be faster than, and compares the medians of one run.',
+  summary: 'Compares the run time of the commands with their alternatives, as ratios of medians from the same run.',
   options: {},
-  arguments: { value: '[PART…]', help: `of ${Object.keys(PARTS).join(', ')}; all unless given` },
+  arguments: { value: '[PART…]', help: `any of ${Object.keys(PARTS).join(', ')} (default: all)` },
   example: 'npm run bench -- topics',
-  exitCodes: { 0: 'every target is met', 1: 'a target is missed', 2: 'wrong use', 3: 'could not be measured' },
+  exitCodes: { 0: 'every target is met', 1: 'a target is missed', 2: 'invalid usage', 3: 'could not be measured' },
   run: async ({ args, log, paint }) => {
     const unknown = args.filter((name) => !Object.hasOwn(PARTS, name))
     if (unknown.length > 0) {
       const parts = Object.keys(PARTS).join(', ')
-      throw configError(unknown.map((name) => usage('npm run bench', name, 'no part of the benchmark', parts)))
+      throw configError(unknown.map((name) => usage('npm run bench', name, 'unknown part', parts)))
     }
     const results: Record<string, PartResult> = {}
     for (const [name, part] of Object.entries(PARTS)) {

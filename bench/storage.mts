@@ -1,8 +1,8 @@
 #!/bin/sh
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/../scripts/lib/run" "$f" "$@"
 /**
- * Measures the shipped schema against the one of today's installations and a naive one: bytes, inserts, questions. Works in
- * databases of its own on the ClickHouse of the stack and drops them afterwards; writes no file but the chart it is asked for.
+ * Compares the shipped schema with the schema of existing installations and a naive one: size, insert speed and
+ * queries. Works in temporary databases on the ClickHouse of the stack, and drops them afterwards.
  */
 import { writeFileSync } from 'node:fs'
 import { runCommand } from '../scripts/lib/command/command.mts'
@@ -15,14 +15,14 @@ import { chartOf, renderBench } from './storage/report.mts'
 
 await runCommand({
   name: './bench/storage.mts',
-  summary: `Measures the shipped schema against the one of today's installations and a naive one: bytes a row, inserts, and six questions
-to tables as a trading day leaves them and to merged ones, as medians, ratios and CPU. All three must give the same answers. Loads a
-generated market, or Parquet files.`,
+  summary: `Compares the shipped schema with the schema of existing installations ("today") and a naive one: bytes per row, insert speed, and
+queries on tables as a trading day leaves them ("hot") and on merged tables. Reports medians, ratios and CPU time, and checks that all
+three schemas return the same results. Loads a generated market, or Parquet files.`,
   options: {
     data: {
       type: 'string',
       value: 'DIR',
-      help: 'real rows: market_ticks.parquet, market_l1.parquet, market_l2.parquet (columns: docs/storage.md)',
+      help: 'load market_ticks.parquet, market_l1.parquet and market_l2.parquet (columns: docs/storage.md)',
     },
     rows: {
       type: 'number',
@@ -30,25 +30,25 @@ generated market, or Parquet files.`,
       min: 1000,
       max: 1e9,
       default: 5_000_000,
-      help: 'fill each table with that many: the rows again, as other symbols and later',
+      help: 'rows per table, made up with copies of the rows for other symbols at later times',
     },
     rounds: { type: 'number', value: 'N', min: 1, max: 100, default: 9, help: 'rounds of the insert measurement' },
-    svg: { type: 'string', value: 'FILE', help: 'write a chart' },
+    svg: { type: 'string', value: 'FILE', help: 'write a chart to this file' },
   },
   example: './bench/storage.mts --rows 20000000 --svg docs/storage-bench.svg',
   exitCodes: {
-    0: 'measured; all schemas gave the same answers',
-    1: 'the answers differ, or a statement failed',
-    2: 'wrong use, or a refused login',
-    3: 'could not tell: ClickHouse did not answer',
+    0: 'measured; all schemas returned the same results',
+    1: 'the results differ, or a statement failed',
+    2: 'invalid usage, or refused credentials',
+    3: 'ClickHouse did not answer',
   },
   run: async ({ options }) => {
     const { data, rounds, rows, svg } = options
     const settings = readSettings()
-    // The login may create no others.
+    // The user may create only databases with this prefix.
     const prefix = `${settings.CLICKHOUSE_DB}_bench_${process.pid}`
     const bar = showProgress(() => {})
-    // The databases are dropped before it ends; a second Ctrl-C ends it at once.
+    // The first Ctrl-C stops after the current step and drops the databases; a second one exits at once.
     let interrupted = false
     onInterrupt(() => {
       interrupted = true
@@ -63,8 +63,15 @@ generated market, or Parquet files.`,
       .flatMap(({ answers }) => answers)
       .flatMap(({ name, differs }) =>
         differs.map((found): Finding => {
-          const hint = 'this is a defect of the benchmark or of a view: please report it'
-          return { severity: 'error', code: 'BENCH_ANSWERS', subject: name, found, expected: "naive's answer", hint }
+          const hint = 'this is a bug in the benchmark or in a view: please report it'
+          return {
+            severity: 'error',
+            code: 'BENCH_ANSWERS',
+            subject: name,
+            found,
+            expected: 'the result of naive',
+            hint,
+          }
         }),
       )
     return { findings, text: renderBench(result), data: { ...result } }
@@ -72,7 +79,7 @@ generated market, or Parquet files.`,
 })
 
 function interruption(prefix: string): OpsError {
-  const hint = `if a second Ctrl-C came: DROP DATABASE ${prefix}_…, as SHOW DATABASES names them`
-  const [found, expected] = ['Ctrl-C', 'to end by itself']
+  const hint = `after a second Ctrl-C, drop the databases ${prefix}_… that SHOW DATABASES lists`
+  const [found, expected] = ['Ctrl-C', 'a complete run']
   return new OpsError(1, [{ severity: 'error', code: 'INTERRUPTED', subject: 'bench-storage', found, expected, hint }])
 }

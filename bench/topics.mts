@@ -1,4 +1,4 @@
-/** create-topics against Kafka's own topics tool, and against Node.js doing nothing but import the clients. */
+/** Compares create-topics with Kafka's topics tool, and with Node.js importing the clients. */
 import { existsSync, mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -12,13 +12,13 @@ import { openKafkaTools } from './kafka-tools.mts'
 import { measure, type PartResult, runGood } from './measure.mts'
 
 const ROUNDS = 5
-/** Unmeasured creations first: a JVM that has just started spends more on compiling its code than on the topics. */
+/** Untimed rounds, because the JVM of a new broker first compiles its code. */
 const WARM_UP_ROUNDS = 15
-/** Where the broker's data goes: both sides wait for the same commits, and a slow disk would hide what the tools themselves take. */
+/** The broker's data is stored in memory: a slow disk would hide the time that the tools themselves take. */
 const MEMORY = '/dev/shm'
 const IMPORT_CLIENTS = "await Promise.all(['kafkajs', '@clickhouse/client', 'ioredis'].map((name) => import(name)))"
 
-/** Times the creation of the declared topics on a broker of their own, and a run that finds nothing to do. */
+/** Times the creation of the declared topics on a dedicated broker, and a run without changes. */
 export async function benchTopics(log: (line: string) => void): Promise<PartResult> {
   const runTool = await openKafkaTools(log)
   const folder = existsSync(MEMORY) ? MEMORY : tmpdir()
@@ -42,7 +42,7 @@ export async function benchTopics(log: (line: string) => void): Promise<PartResu
         ...Object.entries(topic.config).flatMap(([key, value]) => ['--config', `${key}=${value}`]),
       ])
     const empty = () => deleteAll(stack.settings, declared)
-    log(`the broker creates and deletes the topics ${WARM_UP_ROUNDS} times, unmeasured`)
+    log(`warm-up: creating and deleting the topics ${WARM_UP_ROUNDS} times`)
     for (let round = 0; round < WARM_UP_ROUNDS; round++) {
       await empty()
       await runGood(createScript, [], stack)
@@ -56,7 +56,7 @@ export async function benchTopics(log: (line: string) => void): Promise<PartResu
           run: () => runGood(process.execPath, ['--input-type=module', '--eval', IMPORT_CLIENTS]),
         },
         {
-          name: "five calls of Kafka's own topics tool",
+          name: "five calls of Kafka's topics tool",
           prepare: empty,
           run: async () => {
             for (const topic of declared) await tool(topic)
@@ -72,7 +72,7 @@ export async function benchTopics(log: (line: string) => void): Promise<PartResu
     return {
       measured,
       ratios: [
-        { name: "five calls of Kafka's own tool ÷ create-topics", value: tools / create, atLeast: 10 },
+        { name: "five calls of Kafka's topics tool ÷ create-topics", value: tools / create, atLeast: 10 },
         { name: 'create-topics with nothing to do ÷ importing the clients', value: noChange / imports, atMost: 2 },
       ],
     }
@@ -81,7 +81,7 @@ export async function benchTopics(log: (line: string) => void): Promise<PartResu
   }
 }
 
-/** Deletes the topics and waits until each could be created again. */
+/** Deletes the topics and waits until they can be created again. */
 async function deleteAll(settings: Settings, topics: DeclaredTopic[]): Promise<void> {
   const cluster = await openCluster(settings, { timeoutMs: 30_000 })
   try {

@@ -1,8 +1,8 @@
 #!/bin/sh
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/lib/run" "$f" "$@"
 /**
- * Reports whether the stack is usable, and how to fix it. Changes nothing; with --deep it writes scratch data and deletes it
- * again.
+ * Reports whether the stack is usable, and how to fix it. Changes nothing, except that --deep writes scratch data and
+ * deletes it.
  */
 import { runCommand } from './lib/command/command.mts'
 import { refuseTogether } from './lib/command/flags.mts'
@@ -18,17 +18,24 @@ await runCommand({
   name: './scripts/health-check.mts',
   summary: 'Reports whether the stack is usable, and how to fix it.',
   options: {
-    only: { type: 'list', value: 'SERVICE', help: `only these of: ${SERVICES.join(' ')}` },
+    only: { type: 'list', value: 'SERVICE', help: `check only these services: ${SERVICES.join(' ')}` },
     deep: {
       type: 'boolean',
-      help: 'also write scratch data to each service, read it and delete it; check the memory of containers',
+      help: 'also write, read and delete scratch data in each service, and check container memory',
     },
     wait: {
       ...{ type: 'number', value: 'SECONDS', min: 0, max: 3600, default: 0 },
       help: 'keep checking until healthy, for at most this long',
     },
     watch: { type: 'boolean', help: 'check every 2 s until Ctrl-C' },
-    timeout: { type: 'number', value: 'SECONDS', min: 0.1, max: 60, default: 5, help: 'for each answer of a service' },
+    timeout: {
+      type: 'number',
+      value: 'SECONDS',
+      min: 0.1,
+      max: 60,
+      default: 5,
+      help: 'deadline of each request to a service',
+    },
     'lag-warning': {
       ...lag,
       help: `consumer lag above which a group gets a warning (default ${LAG_LIMITS.lagWarning})`,
@@ -42,8 +49,8 @@ await runCommand({
   exitCodes: {
     0: 'every service is healthy',
     1: 'a service is unhealthy',
-    2: 'wrong use or settings',
-    3: 'could not tell, and nothing is known to be bad',
+    2: 'invalid usage or settings',
+    3: 'unknown: a check could not be completed, and no check failed',
   },
   run: async ({ options, paint, json, log }) => {
     const { only, ...probeOptions } = probeOptionsOf(options)

@@ -1,23 +1,23 @@
-/** The storage benchmark from rows to figures, in databases of its own. */
+/** Runs the storage benchmark in temporary databases. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { connectClickHouse, withClickHouse } from '../../scripts/lib/clickhouse/client.mts'
 import { syncSchema } from '../../scripts/lib/schema/schema.mts'
 import type { Settings } from '../../scripts/lib/settings/settings.mts'
 import { type Inserted, measureInserts } from './inserts.mts'
-import type { Answered, Clients, SchemaName, Size } from './measure.mts'
-import { ask, measureSize, merge, rollUp, rows, SCHEMAS, stopMerges, stopRollUps } from './measure.mts'
-import { questionsAbout, type Subject } from './questions.mts'
+import type { Clients, QueryResult, SchemaName, Size } from './measure.mts'
+import { measureQuery, measureSize, merge, rollUp, rows, SCHEMAS, stopMerges, stopRollUps } from './measure.mts'
+import { queriesAbout, type Subject } from './queries.mts'
 import { NAIVE, TODAY } from './schemas.mts'
 import { columnsOf, generateRows, loadParquet, SLICES, sliceOf, TABLES, type TableName } from './sources.mts'
 
 export interface BenchOptions {
   /** Folder with Parquet files; undefined to generate a market. */
   data: string | undefined
-  /** Rows that each table is filled up to. */
+  /** Minimum rows per table. */
   rows: number
   /** Rounds of the insert measurement. */
   rounds: number
-  /** Receives the progress, from 0 to 1, and what is going on. */
+  /** Called with the progress, from 0 to 1, and the current step. */
   show: (part: number, text: string) => void
 }
 
@@ -25,32 +25,32 @@ export interface BenchResult {
   version: string
   threads: number
   subject: Subject
-  /** Of rows that are no copies, merged. */
+  /** Measured without copies of rows, merged. */
   sizes: { table: TableName; by: Record<SchemaName, Size> }[]
   inserts: Inserted[]
-  /** As a trading day leaves the tables, and merged. */
-  states: { state: 'hot' | 'merged'; rows: number; parts: Record<SchemaName, number>; answers: Answered[] }[]
-  /** What keeping the roll-ups costs, in milliseconds of work and bytes for each row that they are made from. */
+  /** `hot`: as a trading day leaves the tables. */
+  states: { state: 'hot' | 'merged'; rows: number; parts: Record<SchemaName, number>; answers: QueryResult[] }[]
+  /** Cost of the roll-ups: time, and bytes per source row. */
   rollUps: { name: 'bars' | 'book'; msPerMillionRows: number; bytesPerRow: number }[]
 }
 
 const SYMBOLS = 100
-/** Messages to generate; a tenth are trades. More rows than these are copies. */
+/** Number of messages to generate; 10 % are trades. Further rows are copies. */
 const messagesFor = (rows: number) => Math.min(2_000_000, Math.max(20_000, rows))
-/** For one statement: loading the largest table is one. */
-const PATIENCE_MS = 3_600_000
-/** What the names of a schema's databases end with: where questions are asked, where inserts are timed, where rows without copies lie. */
+/** Timeout of one statement, in ms: loading a whole table is one statement. */
+const STATEMENT_MS = 3_600_000
+/** Suffixes of a schema's databases: for queries, for insert measurements, and for rows without copies. */
 const SUFFIXES = ['', '_insert', '_size'] as const
 
 /**
- * Loads the same rows into the shipped, the naive and today's schema and measures all three, in turn wherever time counts. Drops its
- * databases afterwards, also when it fails.
- * @param prefix what the names of its databases begin with
+ * Loads the same rows into the shipped, the naive and today's schema and measures all three; timed steps alternate
+ * between them. Drops the databases afterwards, also on failure.
+ * @param prefix name prefix of the databases
  */
 export async function benchStorage(settings: Settings, prefix: string, options: BenchOptions): Promise<BenchResult> {
-  const connect = (database: string) => connectClickHouse({ ...settings, CLICKHOUSE_DATABASE: database }, PATIENCE_MS)
+  const connect = (database: string) => connectClickHouse({ ...settings, CLICKHOUSE_DATABASE: database }, STATEMENT_MS)
   const names = ['source', ...SUFFIXES.flatMap((suffix) => SCHEMAS.map((schema) => `${schema}${suffix}`))]
-  return withClickHouse({ ...settings, CLICKHOUSE_DATABASE: 'system' }, PATIENCE_MS, async (server) => {
+  return withClickHouse({ ...settings, CLICKHOUSE_DATABASE: 'system' }, STATEMENT_MS, async (server) => {
     const clients: Record<string, ClickHouseClient> = {}
     try {
       for (const name of names) {
@@ -60,14 +60,14 @@ export async function benchStorage(settings: Settings, prefix: string, options: 
       }
       const within = (name: string) => clients[name] as ClickHouseClient
       const source = within('source')
-      options.show(0, 'reading the rows')
+      options.show(0, 'reading rows')
       if (options.data === undefined) {
         await generateRows(source, messagesFor(options.rows), SYMBOLS, (part) => options.show(part * 0.1, 'generating'))
       } else await loadParquet(source, options.data)
       for (const suffix of SUFFIXES) {
         const shipped = { ...settings, CLICKHOUSE_DATABASE: `${prefix}_shipped${suffix}` }
         const mayDelete = async () => false
-        await syncSchema(shipped, { mode: 'apply', timeoutMs: PATIENCE_MS, mayDelete, log: () => {} })
+        await syncSchema(shipped, { mode: 'apply', timeoutMs: STATEMENT_MS, mayDelete, log: () => {} })
         for (const query of NAIVE) await within(`naive${suffix}`).command({ query })
         for (const query of TODAY) await within(`today${suffix}`).command({ query })
       }
@@ -96,7 +96,7 @@ async function measureSizes(source: string, clients: Clients, { show }: BenchOpt
   await stopRollUps(clients.shipped)
   const sizes: BenchResult['sizes'] = []
   for (const [index, table] of TABLES.entries()) {
-    show(0.4 + 0.03 * index, `loading ${table}, without copies`)
+    show(0.4 + 0.03 * index, `loading ${table} without copies`)
     await load(clients, table, sliceOf(source, table, undefined, 1))
     const by = {} as Record<SchemaName, Size>
     for (const schema of SCHEMAS) {
@@ -161,17 +161,17 @@ async function measureState(
       if (schema === 'naive') count += size.rows
     }
   }
-  const answers: Answered[] = []
-  for (const question of questionsAbout(subject)) {
-    show(state === 'hot' ? 0.85 : 0.95, `${question.name}, ${state}`)
-    answers.push(await ask(clients, question, state))
+  const answers: QueryResult[] = []
+  for (const query of queriesAbout(subject)) {
+    show(state === 'hot' ? 0.85 : 0.95, `${query.name}, ${state}`)
+    answers.push(await measureQuery(clients, query, state))
   }
   return { state, rows: count, parts, answers }
 }
 
 /**
- * The symbol with most trades among those with the most of everything, in the copy in the middle: half of the rows are of others that traded later,
- * as for any symbol that is not the busiest. The moment is when four fifths of its book events were over.
+ * Chooses the symbol with the most trades, quotes and book events (by the smallest of the three counts), in the middle
+ * copy, so that half of the rows are later than its own. The moment `at` is after 80 % of its book events.
  */
 async function chooseSubject(source: ClickHouseClient, copies: number): Promise<Subject> {
   const copy = Math.floor(copies / 2)

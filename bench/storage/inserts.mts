@@ -1,4 +1,4 @@
-/** How fast each schema takes what writers send. */
+/** Measures insert speed. */
 import { Readable } from 'node:stream'
 import type { ClickHouseClient } from '@clickhouse/client'
 import { insertStream } from '../../scripts/lib/clickhouse/client.mts'
@@ -6,15 +6,15 @@ import { median } from '../measure.mts'
 import { type Clients, cpuMs, rows, SCHEMAS, type SchemaName, stopRollUps } from './measure.mts'
 import { COLUMNS, columnsOf, TABLES, type TableName } from './sources.mts'
 
-/** An INSERT as writers send it: of many symbols, or of one, as a program sends that has a buffer for each. */
+/** A kind of INSERT: of many symbols, or of one, as sent by a program with a buffer per symbol. */
 export interface InsertKind {
   format: 'Native' | 'JSONEachRow'
-  /** Rows of one INSERT. */
+  /** Rows per INSERT. */
   rows: number
   symbols: number
-  /** The shipped schema gets its rows through `input()`, which reads text as plain strings. */
+  /** Inserts into the shipped schema through `input()`, which parses symbols as plain strings. */
   throughInput?: true
-  /** How many times as fast as today's schema it is to be. */
+  /** Target ratio of the shipped schema's speed to today's. */
   atLeast?: number
 }
 
@@ -27,21 +27,21 @@ export const INSERT_KINDS: readonly InsertKind[] = [
   { format: 'JSONEachRow', rows: 100_000, symbols: SYMBOLS },
   { format: 'JSONEachRow', rows: 10_000, symbols: 1, throughInput: true, atLeast: 1 },
 ]
-/** INSERTs of one round, if the table has so many rows. */
+/** Maximum INSERTs per round; fewer if the table has too few rows. */
 const BATCHES = 4
 
 export interface Batches {
   table: TableName
   kind: InsertKind
   bodies: Buffer[]
-  /** In all of them. */
+  /** Total rows of all batches. */
   rows: number
 }
 
 /**
- * The first rows of a source table in batches, as a writer's client would send them, each full but for the last. Their symbols are dealt to as many
- * as the kind wants.
- * @param target in whose table's types; as the source has them if undefined
+ * Reads the first rows of a source table in batches, encoded as a client sends them. Only the last batch may be
+ * smaller. Distributes the rows over `kind.symbols` symbols.
+ * @param target encodes with the column types of this database; undefined for the types of the source
  */
 export async function readBatches(
   source: ClickHouseClient,
@@ -52,8 +52,8 @@ export async function readBatches(
   const { format, rows: batchRows, symbols } = kind
   const [[count = 0, known = 1] = []] = await rows<number[]>(source, `SELECT count(), uniqExact(symbol) FROM ${table}`)
   const batches: Batches = { table, kind, bodies: [], rows: Math.min(count, BATCHES * batchRows) }
-  const dealt = `concat(symbol, '.', toString(rowNumberInAllBlocks() % ${Math.ceil(symbols / known)}))`
-  const symbol = symbols === 1 ? "'ONE'" : dealt
+  const distributed = `concat(symbol, '.', toString(rowNumberInAllBlocks() % ${Math.ceil(symbols / known)}))`
+  const symbol = symbols === 1 ? "'ONE'" : distributed
   const raw = `(SELECT * EXCEPT symbol, ${symbol} AS symbol FROM ${table} SETTINGS max_threads = 1) AS raw`
   const columns = target ? await columnsInTypesOf(target, table) : columnsOf(table)
   for (let from = 0; from < batches.rows; from += batchRows) {
@@ -66,22 +66,22 @@ export async function readBatches(
   return batches
 }
 
-/** The columns of the table `raw`, cast to the types that the table of that name has in `target`. */
+/** Returns SELECT expressions that cast the columns of `raw` to the column types in `target`. */
 async function columnsInTypesOf(target: ClickHouseClient, table: TableName): Promise<string[]> {
   const query = `SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = '${table}'`
   const types = new Map(await rows<[string, string]>(target, query))
   return columnsOf(table).map((column) => `CAST(raw.${column} AS ${types.get(column)}) AS ${column}`)
 }
 
-/** Rows per second, and milliseconds of CPU for a thousand rows. */
+/** Rows per second, and CPU milliseconds per 1,000 rows. */
 export interface InsertSpeed {
   perSecond: number
   cpuMs: number
 }
 
 /**
- * Inserts the batches into an emptied table, one after the other.
- * @param token begins the deduplication token of each batch; without it the server compares contents where the table asks for it
+ * Truncates the table and inserts the batches sequentially.
+ * @param token prefix of the deduplication tokens; without it the server hashes the data if the table deduplicates
  */
 export async function insertOnce(
   client: ClickHouseClient,
@@ -101,12 +101,12 @@ export async function insertOnce(
   const seconds = (performance.now() - startMs) / 1000
   const cpu = (await cpuMs(client)) - usedMs
   const [[stored] = []] = await rows<number[]>(client, `SELECT count() FROM ${table}`)
-  // Merges may have made repeated rows one, so "as many" cannot be asked for.
-  if (!stored) throw new Error(`Cannot measure inserts: ${table} stayed empty`)
+  // Merges may have removed duplicates, so the exact number of rows is unknown.
+  if (!stored) throw new Error(`Cannot measure inserts: ${table} is empty afterwards`)
   return { perSecond: count / seconds, cpuMs: (cpu / count) * 1000 }
 }
 
-/** A kind of INSERT into a table; `untokened` is the shipped schema for a writer that sends no deduplication token. */
+/** The result for one kind of INSERT; `untokened` is the shipped schema without deduplication tokens. */
 export interface Inserted {
   table: TableName
   kind: InsertKind
@@ -114,8 +114,8 @@ export interface Inserted {
 }
 
 /**
- * Times each kind of INSERT into each table, in turn; medians.
- * @param show receives the progress, from 0 to 1, and what is going on
+ * Measures each kind of INSERT into each table; returns medians. Rounds alternate between the schemas.
+ * @param show called with the progress, from 0 to 1, and the current step
  */
 export async function measureInserts(
   source: ClickHouseClient,
@@ -124,18 +124,18 @@ export async function measureInserts(
   show: (part: number, text: string) => void,
 ): Promise<Inserted[]> {
   await stopRollUps(clients.shipped)
-  // These rows stand for those of today, which are not compressed again yet.
+  // The rows stand for rows of the current day, which the TTL does not recompress yet.
   for (const table of TABLES) await clients.shipped.command({ query: `ALTER TABLE ${table} REMOVE TTL` })
   const inserts: Inserted[] = []
   const pairs = TABLES.flatMap((table) => INSERT_KINDS.map((kind) => ({ table, kind })))
   for (const [index, { table, kind }] of pairs.entries()) {
-    // A client asks for the types of the table before it sends Native; JSON is the same text for all.
+    // Native data is encoded with the column types of the target table; JSON is the same for all schemas.
     const read = (target?: ClickHouseClient) => readBatches(source, table, kind, target)
     const text = kind.format === 'JSONEachRow' ? await read() : undefined
     const batches = {} as Record<SchemaName, Batches>
     for (const schema of SCHEMAS) batches[schema] = text ?? (await read(clients[schema]))
     const speeds: Record<SchemaName | 'untokened', InsertSpeed[]> = { shipped: [], naive: [], today: [], untokened: [] }
-    // The first round, in which files and caches are cold, does not count.
+    // The first round is a warm-up.
     for (let round = 0; round <= rounds; round++) {
       show((index + round / rounds) / pairs.length, `inserting into ${table}: ${kind.format}`)
       for (const who of [...SCHEMAS, 'untokened'] as const) {
@@ -146,15 +146,15 @@ export async function measureInserts(
         if (round > 0) speeds[who].push(speed)
       }
     }
-    const middle = (who: SchemaName | 'untokened') => ({
+    const medians = (who: SchemaName | 'untokened') => ({
       perSecond: median(speeds[who].map(({ perSecond }) => perSecond)),
       cpuMs: median(speeds[who].map(({ cpuMs }) => cpuMs)),
     })
     const by = {
-      shipped: middle('shipped'),
-      naive: middle('naive'),
-      today: middle('today'),
-      untokened: middle('untokened'),
+      shipped: medians('shipped'),
+      naive: medians('naive'),
+      today: medians('today'),
+      untokened: medians('untokened'),
     }
     inserts.push({ table, kind, by })
   }

@@ -1,8 +1,8 @@
-/** What the storage benchmark measures: bytes, parts, CPU, the roll-up and the questions. */
+/** Measurements of the storage benchmark: size, parts, CPU time, roll-ups and queries. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ClickHouseClient } from '@clickhouse/client'
 import { median } from '../measure.mts'
-import { difference, type Question } from './questions.mts'
+import { difference, type Query } from './queries.mts'
 
 export const SCHEMAS = ['shipped', 'naive', 'today'] as const
 export type SchemaName = (typeof SCHEMAS)[number]
@@ -10,24 +10,24 @@ export type SchemaName = (typeof SCHEMAS)[number]
 export type Clients = Record<SchemaName, ClickHouseClient>
 
 export async function rows<T>(client: ClickHouseClient, query: string): Promise<T[]> {
-  return (await timed<T>(client, query)).answer
+  return (await timed<T>(client, query)).result
 }
 
-/** An answer, and the milliseconds that the server took for it: what a client adds is its own. */
-async function timed<T>(client: ClickHouseClient, query: string): Promise<{ answer: T[]; ms: number }> {
+/** Returns the rows of a query and its duration on the server in ms, which excludes the client. */
+async function timed<T>(client: ClickHouseClient, query: string): Promise<{ result: T[]; ms: number }> {
   const clickhouse_settings = {
     output_format_json_quote_64bit_integers: 0 as const,
-    // One schema says UTC in its types, another means it.
+    // Only some of the schemas declare UTC in their types.
     session_timezone: 'UTC',
-    // The time that it took is in the head of the answer.
+    // The duration is in the response headers.
     wait_end_of_query: 1 as const,
   }
-  const result = await client.query({ query, format: 'JSONCompactEachRow', clickhouse_settings })
-  const { elapsed_ns } = JSON.parse(String(result.response_headers['x-clickhouse-summary']))
-  return { answer: await result.json<T>(), ms: Number(elapsed_ns) / 1e6 }
+  const response = await client.query({ query, format: 'JSONCompactEachRow', clickhouse_settings })
+  const { elapsed_ns } = JSON.parse(String(response.response_headers['x-clickhouse-summary']))
+  return { result: await response.json<T>(), ms: Number(elapsed_ns) / 1e6 }
 }
 
-/** Milliseconds of CPU that the server has used so far, with its merges. */
+/** Returns the CPU milliseconds that the server has used so far, including merges. */
 export async function cpuMs(client: ClickHouseClient): Promise<number> {
   const query = "SELECT value / 1000 FROM system.events WHERE event = 'OSCPUVirtualTimeMicroseconds'"
   return (await rows<number[]>(client, query))[0]?.[0] ?? 0
@@ -35,7 +35,7 @@ export async function cpuMs(client: ClickHouseClient): Promise<number> {
 
 export interface Size {
   rows: number
-  /** On disk, with indexes and projections. */
+  /** Bytes on disk, including indexes and projections. */
   bytes: number
   parts: number
 }
@@ -50,26 +50,26 @@ export async function measureSize(client: ClickHouseClient, table: string): Prom
 
 const MERGE_LIMITS = ['max_bytes_to_merge_at_max_space_in_pool', 'max_bytes_to_merge_at_min_space_in_pool']
 
-/** Leaves the parts of a table as they are inserted. */
+/** Prevents merges of a table, so that its parts stay as inserted. */
 export async function stopMerges(client: ClickHouseClient, table: string): Promise<void> {
   const settings = MERGE_LIMITS.map((name) => `${name} = 1`).join(', ')
   await client.command({ query: `ALTER TABLE ${table} MODIFY SETTING ${settings}` })
 }
 
-/** Merges a table as far as it goes. */
+/** Merges all parts of each partition. */
 export async function merge(client: ClickHouseClient, table: string): Promise<void> {
   await client.command({ query: `OPTIMIZE TABLE ${table} FINAL` })
 }
 
-/** Keeps the shipped views from rolling up by themselves: they would slow what is measured meanwhile. */
+/** Stops the scheduled refreshes of the roll-up views, which would distort the measurements. */
 export async function stopRollUps(client: ClickHouseClient): Promise<void> {
   for (const rollup of ['bars', 'book']) await client.command({ query: `SYSTEM STOP VIEW market_${rollup}_refresh` })
 }
 
-/** Rolls everything up that the shipped views would roll up in time; milliseconds of work that it took. */
+/** Refreshes the roll-up views until nothing is stale. Returns the milliseconds that it took. */
 export async function rollUp(client: ClickHouseClient): Promise<Record<'bars' | 'book', number>> {
   const took = { bars: 0, book: 0 }
-  // A bucket is rolled up once it was left alone for 10 s.
+  // A bucket is rolled up once it has had no inserts for 10 s.
   await delay(10_100)
   for (const rollup of ['bars', 'book'] as const) {
     const view = `market_${rollup}_refresh`
@@ -87,44 +87,44 @@ export async function rollUp(client: ClickHouseClient): Promise<Record<'bars' | 
   return took
 }
 
-/** Measured runs of a question, after one that is not. */
+/** Timed runs of a query, after one warm-up run. */
 export const RUNS = 9
 
-export interface Answered {
+export interface QueryResult {
   name: string
-  /** How long it may take, as a part of what today's schema takes. */
+  /** Target ratio of the shipped schema's time to today's. */
   atMost: number
   /** Median. */
   ms: Record<SchemaName, number>
   /** Mean. */
   cpuMs: Record<SchemaName, number>
-  /** Where a schema's answer differs from the naive one's; nothing else of the benchmark means anything then. */
+  /** Differences from the result of the naive schema; must be empty for the measurements to be meaningful. */
   differs: string[]
 }
 
-/** Asks every schema the same in turn for the time, then each by itself for its CPU. */
-export async function ask(clients: Clients, question: Question, state: 'hot' | 'merged'): Promise<Answered> {
+/** Runs a query on all schemas alternately to measure its time, then on each schema alone to measure its CPU time. */
+export async function measureQuery(clients: Clients, query: Query, state: 'hot' | 'merged'): Promise<QueryResult> {
   const times: Record<SchemaName, number[]> = { shipped: [], naive: [], today: [] }
-  const answers = {} as Record<SchemaName, unknown[][]>
-  const queryOf = (schema: SchemaName) => (schema === 'shipped' ? question.shipped : question.plain)
+  const results = {} as Record<SchemaName, unknown[][]>
+  const sqlOf = (schema: SchemaName) => (schema === 'shipped' ? query.shipped : query.plain)
   for (let run = 0; run <= RUNS; run++) {
     for (const schema of SCHEMAS) {
-      const { answer, ms } = await timed<unknown[]>(clients[schema], queryOf(schema))
-      answers[schema] = answer
+      const { result, ms } = await timed<unknown[]>(clients[schema], sqlOf(schema))
+      results[schema] = result
       if (run > 0) times[schema].push(ms)
     }
   }
   const cpu: Record<SchemaName, number> = { shipped: 0, naive: 0, today: 0 }
   for (const schema of SCHEMAS) {
     const usedMs = await cpuMs(clients[schema])
-    for (let run = 0; run < RUNS; run++) await timed(clients[schema], queryOf(schema))
+    for (let run = 0; run < RUNS; run++) await timed(clients[schema], sqlOf(schema))
     cpu[schema] = ((await cpuMs(clients[schema])) - usedMs) / RUNS
   }
   const differs = (['shipped', 'today'] as const).flatMap((schema) => {
-    const where = difference(answers[schema], answers.naive)
+    const where = difference(results[schema], results.naive)
     return where === undefined ? [] : [`${schema}: ${where}`]
   })
-  if (answers.naive.length === 0) differs.push('naive: no answer at all')
+  if (results.naive.length === 0) differs.push('naive: empty result')
   const ms = { shipped: median(times.shipped), naive: median(times.naive), today: median(times.today) }
-  return { name: question.name, atMost: question.atMost[state], ms, cpuMs: cpu, differs }
+  return { name: query.name, atMost: query.atMost[state], ms, cpuMs: cpu, differs }
 }

@@ -1,14 +1,14 @@
-/** The figures of the storage benchmark as a table for people and as a chart. */
+/** Renders the results of the storage benchmark as a text table and as a chart. */
+import { table } from '../../scripts/lib/common/table.mts'
 import type { BenchResult } from './bench.mts'
 import type { SchemaName } from './measure.mts'
 
 const ratio = (value: number): string => `${value.toFixed(value >= 10 ? 0 : 2)}×`
 const thousands = (value: number): string => Math.round(value).toLocaleString('en-US')
 
-/** What the columns are called: the schemas, the shipped one against both others, and the CPU that two of them take. */
 const HEAD = ['shipped', 'today', 'naive', '÷ today', '÷ naive', 'CPU ms: shipped', 'today', 'target']
 
-/** A line for each measurement. The ratio to today's schema is the one that counts. */
+/** Renders one line per measurement. Targets refer to the ratio to today's schema. */
 export function renderBench({ sizes, inserts, states, rollUps, version, threads, subject }: BenchResult): string {
   const lines: string[][] = [['', ...HEAD]]
   const add = (
@@ -29,13 +29,13 @@ export function renderBench({ sizes, inserts, states, rollUps, version, threads,
   })
   for (const { table, by } of sizes)
     add(
-      `${table}: bytes a row`,
+      `${table}: bytes per row`,
       each(by, ({ bytes, rows }) => bytes / rows),
       (bytes) => bytes.toFixed(2),
     )
   for (const { table, kind, by } of inserts) {
     const { format, rows, symbols, throughInput, atLeast } = kind
-    const one = symbols === 1 ? ' of a symbol' : ''
+    const one = symbols === 1 ? ', one symbol' : ''
     const name = `${table}: rows/s, ${format}, ${thousands(rows)}${one}${throughInput ? ', input()' : ''}`
     const cpuMs = each(by, (speed) => speed.cpuMs)
     const target = atLeast === undefined ? '' : `≥ ${atLeast}`
@@ -45,9 +45,8 @@ export function renderBench({ sizes, inserts, states, rollUps, version, threads,
       thousands,
       { cpuMs, target },
     )
-    const untokened = `  without a deduplication token`
     lines.push([
-      untokened,
+      '  without a deduplication token',
       thousands(by.untokened.perSecond),
       '',
       '',
@@ -63,27 +62,20 @@ export function renderBench({ sizes, inserts, states, rollUps, version, threads,
     for (const { name, ms, cpuMs, atMost } of answers)
       add(`${state}: ${name}, ms`, ms, (value) => value.toFixed(1), { cpuMs, target: `≤ ${atMost}` })
   }
-  const widths = lines[0]?.map((_, column) => Math.max(...lines.map((line) => (line[column] as string).length))) ?? []
-  const table = lines.map((line) =>
-    line
-      .map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
-      .join('  ')
-      .trimEnd(),
-  )
   const costs = rollUps.map(
     ({ name, msPerMillionRows, bytesPerRow }) =>
-      `Roll-up of ${name}: ${msPerMillionRows.toFixed(0)} ms and ${((bytesPerRow * 1e6) / 1e3).toFixed(0)} kB for a million rows`,
+      `Roll-up of ${name}: ${msPerMillionRows.toFixed(0)} ms and ${((bytesPerRow * 1e6) / 1e3).toFixed(0)} kB per million rows`,
   )
   const [sized, stored] = [sizes[0]?.by.naive.rows ?? 0, states[0]?.rows ?? 0]
   return [
-    `ClickHouse ${version}, ${threads} threads; sizes of ${thousands(sized)} trades, questions to ${thousands(stored)} rows, about ${subject.symbol}`,
-    'CPU of inserts is for 1,000 rows.',
-    ...table,
+    `ClickHouse ${version}, ${threads} threads; sizes of ${thousands(sized)} trades, queries on ${thousands(stored)} rows about ${subject.symbol}`,
+    'CPU time of inserts is per 1,000 rows.',
+    table(lines, { align: `l${'r'.repeat(HEAD.length)}`, indent: 0 }),
     ...costs,
   ].join('\n')
 }
 
-/** Pixels. */
+/** Dimensions in pixels. */
 const WIDTH = 760
 const ROW = 26
 const LEFT = 210
@@ -91,7 +83,7 @@ const SCALE = 90
 
 const [MERGED, HOT] = ['#1a7f5a', '#8fc9b3']
 
-/** A chart of how many times smaller and faster than today's schema: logarithmic, for questions a bar for each state of the tables. */
+/** Renders a logarithmic chart of the ratios to today's schema, with one bar per query and state of the tables. */
 export function chartOf({ sizes, states }: BenchResult): string {
   const [hot, merged] = states
   const bars = [
@@ -113,12 +105,12 @@ export function chartOf({ sizes, states }: BenchResult): string {
   }
   const rows = bars.map(({ label, values }, index) => {
     const y = 44 + index * ROW
-    const drawn = values.map((value, place) => bar(y + 10 * place, value, place === 0 ? MERGED : HOT)).join('')
+    const drawn = values.map((value, position) => bar(y + 10 * position, value, position === 0 ? MERGED : HOT)).join('')
     return `<text x="${LEFT - 20}" y="${y + 12}" text-anchor="end">${label}</text>${drawn}`
   })
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="12" fill="#222">
 <rect width="${WIDTH}" height="${height}" fill="#fff"/>
-<text x="${LEFT}" y="18" font-size="13">Times smaller or faster than the schema of today's installations (logarithmic)</text>
+<text x="${LEFT}" y="18" font-size="13">Times smaller or faster than the schema of existing installations (logarithmic)</text>
 <text x="${LEFT}" y="34" fill="${MERGED}">merged</text><text x="${LEFT + 60}" y="34" fill="#4f9a80">on a trading day</text>
 <line x1="${x(1)}" y1="40" x2="${x(1)}" y2="${height - 10}" stroke="#999"/>
 ${rows.join('\n')}

@@ -1,4 +1,4 @@
-/** The rows that a storage benchmark loads: a generated market, or Parquet files. As a writer would send them, in order of arrival. */
+/** The rows that the storage benchmark loads, in order of arrival: a generated market, or Parquet files. */
 import { createReadStream, existsSync } from 'node:fs'
 import path from 'node:path'
 import { Readable } from 'node:stream'
@@ -13,14 +13,14 @@ export type TableName = (typeof TABLES)[number]
 
 const TIMES = "timestamp DateTime64(6, 'UTC'), ingestion_time DateTime64(6, 'UTC')"
 
-/** The columns that all three schemas have, with types wide enough for any of them. */
+/** The columns that all three schemas have, with types wide enough for each of them. */
 export const COLUMNS: Record<TableName, string> = {
   market_ticks: `symbol String, ${TIMES}, price Decimal(18, 8), size UInt32, conditions String, source String, tick_id UInt64, market_center UInt16, total_volume UInt64, basis String`,
   market_l1: `symbol String, ${TIMES}, bid Decimal(18, 8), ask Decimal(18, 8), bid_size UInt32, ask_size UInt32, source String, sequence UInt64, bid_market_center UInt16, ask_market_center UInt16`,
   market_l2: `symbol String, ${TIMES}, side String, price Decimal(18, 8), size UInt32, operation String, source String, market_maker String, order_id UInt64, order_count UInt32, sequence UInt64`,
 }
 
-/** Names of the columns of a table, in order. */
+/** Returns the column names of a table, in order. */
 export function columnsOf(table: TableName): string[] {
   return COLUMNS[table]
     .replace(/\([^)]*\)/g, '')
@@ -28,7 +28,7 @@ export function columnsOf(table: TableName): string[] {
     .map((column) => column.split(' ')[0] as string)
 }
 
-/** Per table: the columns of its Parquet file, and how they become the table's. */
+/** By table: the columns of the Parquet file, and the SELECT list that converts them. */
 const PARQUET: Record<TableName, { structure: string; select: string }> = {
   market_ticks: { structure: COLUMNS.market_ticks.replace(', source String', ''), select: "*, 'iqfeed' AS source" },
   market_l1: { structure: COLUMNS.market_l1.replace(', source String', ''), select: "*, 'iqfeed' AS source" },
@@ -39,7 +39,7 @@ const PARQUET: Record<TableName, { structure: string; select: string }> = {
   },
 }
 
-/** Per table: the topic of its generated messages, their fields, and how they become the table's columns. */
+/** By table: the topic of the generated messages, their fields, and the SELECT list that converts them. */
 const GENERATED: Record<TableName, { topic: string; structure: string; select: string }> = {
   market_ticks: {
     topic: 'iqfeed.trades.raw',
@@ -63,14 +63,14 @@ const GENERATED: Record<TableName, { topic: string; structure: string; select: s
   },
 }
 
-/** A trading day of 6.5 hours, from 2026-01-05 14:30 UTC on. */
+/** A trading day of 6.5 hours that starts at 2026-01-05 14:30 UTC. */
 const START_MS = 1_767_623_400_000
 const DAY_S = 23_400
 
 /**
  * Creates and fills the three tables of `client`'s database with a generated market.
- * @param messages how many to generate; a tenth of them are trades, the rest quotes and book events
- * @param show receives the progress, from 0 to 1
+ * @param messages number of messages to generate; 10 % are trades, the rest quotes and book events
+ * @param show called with the progress, from 0 to 1
  */
 export async function generateRows(
   client: ClickHouseClient,
@@ -86,15 +86,15 @@ export async function generateRows(
     for (let index = 0; index < Math.min(chunk, messages - sent); index++) {
       const message = market.next().value
       if (!message) break
-      lines[message.topic] = lines[message.topic] ?? []
+      lines[message.topic] ??= []
       lines[message.topic]?.push(message.value)
     }
     for (const table of TABLES) {
       const { topic, structure, select } = GENERATED[table]
-      // Received 0.3 to 40 ms after the exchange's time.
+      // Ingestion is 0.3 to 40 ms after the exchange's timestamp.
       const times =
-        "symbol, parseDateTime64BestEffort(timestamp, 6, 'UTC') AS timestamp, timestamp + toIntervalMicrosecond(300 + cityHash64(tick_id) % 39700) AS ingestion_time"
-      const from = `SELECT ${[...new Set(columnsOf(table))].join(', ')} FROM (SELECT * EXCEPT (symbol, timestamp), ${times.replace('parseDateTime64BestEffort(timestamp', 'parseDateTime64BestEffort(raw.timestamp')}, ${select} FROM input('${structure}') AS raw)`
+        "symbol, parseDateTime64BestEffort(raw.timestamp, 6, 'UTC') AS timestamp, timestamp + toIntervalMicrosecond(300 + cityHash64(tick_id) % 39700) AS ingestion_time"
+      const from = `SELECT ${columnsOf(table).join(', ')} FROM (SELECT * EXCEPT (symbol, timestamp), ${times}, ${select} FROM input('${structure}') AS raw)`
       await insertStream(
         client,
         `INSERT INTO ${table} ${from} FORMAT JSONEachRow`,
@@ -106,8 +106,9 @@ export async function generateRows(
 }
 
 /**
- * Creates and fills the three tables of `client`'s database from `folder`'s market_ticks.parquet, market_l1.parquet and market_l2.parquet.
- * @throws {OpsError} exit code 2, naming every file that is missing
+ * Creates and fills the three tables of `client`'s database from `folder`'s market_ticks.parquet, market_l1.parquet and
+ * market_l2.parquet.
+ * @throws {OpsError} exit code 2 if files are missing, with one finding per file
  */
 export async function loadParquet(client: ClickHouseClient, folder: string): Promise<void> {
   const files = TABLES.map((table) => ({ table, file: path.join(folder, `${table}.parquet`) }))
@@ -133,13 +134,16 @@ async function createTables(client: ClickHouseClient): Promise<void> {
   }
 }
 
-/** Where in its symbol's day each slice ends: three of a quarter and five of a twentieth, as a trading day leaves its parts. */
+/**
+ * End of each slice as a fraction of a symbol's day: large and small slices, like the parts that a trading day leaves.
+ */
 const SLICE_ENDS = [0.25, 0.5, 0.75, 0.8, 0.85, 0.9, 0.95, 1]
 export const SLICES = SLICE_ENDS.length
 
 /**
- * A SELECT of one slice of a source table's rows, from 0, or of all of them, in so many copies: the first as it is, further ones as other symbols, begun 1,237 s
- * later each, so that no two copies of a row are near each other in any order.
+ * Returns a SELECT of one slice of a source table (undefined: all rows), multiplied. The first copy is unchanged; each
+ * further copy has other symbols and is 1,237 s later than the one before, so that copies of a row are not adjacent in
+ * any sort order.
  */
 export function sliceOf(source: string, table: TableName, slice: number | undefined, copies: number): string {
   const columns = columnsOf(table).map((column) => {

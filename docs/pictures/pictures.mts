@@ -1,4 +1,4 @@
-/** The pictures of the terminal in the README: real commands on a real stack, started and stopped here. */
+/** Takes the terminal pictures of the README: runs real commands on a real stack. */
 import { rmSync } from 'node:fs'
 import { ROOT, readSettings } from '../../scripts/lib/settings/settings.mts'
 import { runScript } from '../../test/support/command.mts'
@@ -10,12 +10,12 @@ import { COLUMNS, renderSvg } from './svg.mts'
 
 const READER = { group: 'market_data_consumer', topic: 'trading.signals' }
 
-/** `npm start` without npm's own lines, and without an installation, which would take the packages away from what runs beside it. */
+/** Silences npm, and prevents an installation, which would remove packages while other processes use them. */
 const NPM = { npm_config_loglevel: 'silent', npm_config_ignore_scripts: 'true', npm_config_progress: 'false' }
 
 /**
- * The pictures by file name.
- * @param stackEnv every setting of a stack that does not run yet
+ * Returns the pictures as SVG, by file name. Starts and stops the stack.
+ * @param stackEnv all settings of a stack that is not running
  */
 export async function takePictures(stackEnv: NodeJS.ProcessEnv): Promise<Record<string, string>> {
   const folder = stackEnv.EMBEDDED_DATA_DIR ?? ''
@@ -25,7 +25,7 @@ export async function takePictures(stackEnv: NodeJS.ProcessEnv): Promise<Record<
   const kafka = new KafkaHand(settings)
   const take = async (title: string, command: string) => {
     const { screen } = await typeOnTerminal(withColumns(COLUMNS, command), env, [])
-    // The folder of this stack stands for the usual one, and no picture says where the project is.
+    // Replaces the data folder with the default one, and removes the path of the project.
     return renderSvg(title, command, screen.replaceAll(folder, '.embedded/data').replaceAll(`${ROOT}/`, ''))
   }
   try {

@@ -1,12 +1,12 @@
-/** What stood on a terminal, as an SVG: text that can be selected, readable in light and dark, without scripts and fonts of others. */
+/** Renders terminal output as SVG: selectable text, light and dark colors, no scripts and no external fonts. */
 
-/** A run of characters in one style: a class of {@link STYLE}. */
+/** Characters in one style, a class of {@link STYLE}. */
 interface Run {
   style: string
   text: string
 }
 
-/** The codes that the commands use, and what a prompt has. */
+/** Styles by SGR code. */
 const STYLES: Record<string, string> = { 0: '', 1: 'bold', 2: 'dim', 31: 'red', 32: 'green', 33: 'yellow' }
 
 const STYLE = `
@@ -19,19 +19,19 @@ const STYLE = `
       .dim { fill: #9198a1 } .red { fill: #ff7b72 } .green { fill: #56d364 } .yellow { fill: #e3b341 }
     }`
 
-/** As wide as GitHub shows a picture in full size. */
+/** The widest terminal whose picture GitHub shows in full size. */
 export const COLUMNS = 100
-/** Pixels of a character, of a line, and around the text. */
+/** Character width, line height and margin in pixels. */
 const CELL = { width: 8, height: 19, margin: 14 }
 
-/** The lines of a screen in runs of one style. What a carriage return or an erased line took away is left out. */
+/** Parses terminal output into styled lines. Omits text that was overwritten after a carriage return. */
 export function parseScreen(screen: string): Run[][] {
   const lines = screen.replace(/\r\n/g, '\n').replace(/\n+$/, '').split('\n')
   let style = ''
   return lines.map((line) => {
     const last = line.split('\r').at(-1) ?? ''
     const runs: Run[] = []
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what a terminal is steered with.
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: terminal escape sequences.
     for (const part of last.split(/(\u001b\[[\d;?]*[A-Za-z])/)) {
       // biome-ignore lint/suspicious/noControlCharactersInRegex: as above.
       const [, codes, end] = /^\u001b\[([\d;?]*)([A-Za-z])$/.exec(part) ?? []
@@ -44,7 +44,7 @@ export function parseScreen(screen: string): Run[][] {
 
 const escaped = (text: string) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;')
 
-/** A line as a terminal wraps it. */
+/** Wraps a line at {@link COLUMNS}. */
 function wrap(runs: readonly Run[]): Run[][] {
   const rows: Run[][] = [[]]
   let left = COLUMNS
@@ -63,7 +63,7 @@ function wrap(runs: readonly Run[]): Run[][] {
   return rows
 }
 
-/** The picture of what `command` showed. */
+/** Renders the picture of a command and its output. */
 export function renderSvg(title: string, command: string, screen: string): string {
   const prompt: Run[] = [
     { style: 'dim', text: '$ ' },
@@ -80,7 +80,7 @@ export function renderSvg(title: string, command: string, screen: string): strin
       style ? `<tspan class="${style}">${escaped(text)}</tspan>` : escaped(text),
     )
     const y = CELL.margin + row * CELL.height + 14
-    // The length keeps columns in line, whichever font there is.
+    // A fixed text length aligns columns with any font.
     const length = runs.reduce((sum, { text }) => sum + text.length, 0) * CELL.width
     const more = isRest ? ' class="rest"' : ''
     return [
@@ -98,7 +98,7 @@ export function renderSvg(title: string, command: string, screen: string): strin
   ].join('\n')
 }
 
-/** The lines of a picture as the command wrote them, the command first. */
+/** Returns the text lines of a picture: the command, then its output. */
 export function svgLines(svg: string): string[] {
   const plain = (text: string) =>
     text

@@ -186,7 +186,7 @@ wrong('is not reported if the broker is down', async () => {
 
 wrong('is not reported if nothing listens at the advertised address', async () => {
   const { findings } = await health('astray', SECURE)
-  assert.is(findings[0], 'KAFKA_ADVERTISED kafka broker 1: advertised 127.0.0.1:1, where no broker answers')
+  assert.is(findings[0], 'KAFKA_ADVERTISED kafka broker 1: advertised as 127.0.0.1:1, where no broker answers')
 })
 wrong.run()
 

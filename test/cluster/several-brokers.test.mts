@@ -68,7 +68,7 @@ brokers('serve with one broker down, and refuse writes with two down', async () 
   const codes = ['warning KAFKA_BROKERS_DOWN', 'error KAFKA_UNDER_MIN_ISR', 'warning KAFKA_UNDER_REPLICATED']
   const two = await healthWith(...codes)
   assert.equal([two.exitCode, two.codes], [1, codes])
-  assert.match(two.report.findings[1].found, /^40: .*; what is sent with acks=all is refused$/)
+  assert.match(two.report.findings[1].found, /^40: .*; writes with acks=all are refused$/)
 })
 
 brokers('are reported while leaders are not the preferred ones', async () => {

@@ -174,7 +174,7 @@ rediss('accepts an ACL user, and reports a refused user and a missing permission
     hints: ['check REDIS_USERNAME and REDIS_PASSWORD in .env'],
   })
   const reader = await askRedis('server', user('reader'))
-  assert.match(reader.findings.join(), /^REDIS_RIGHTS reader may not: NOPERM .*'info'/)
+  assert.match(reader.findings.join(), /^REDIS_RIGHTS user reader lacks a permission: NOPERM .*'info'/)
   assert.equal(reader.hints, ['ACL SETUSER reader +info'])
 })
 

@@ -361,7 +361,7 @@ guards('moves back a partition that was being dropped', async () => {
   const { stdout } = await runScript('health-check.mts', ['--only', 'clickhouse', '--json'], { env })
   const [missing] = JSON.parse(stdout).findings.filter(({ code }: { code: string }) => code === 'CLICKHOUSE_ARCHIVE')
   assert.is(missing?.subject, 'clickhouse market_l2', stdout)
-  assert.match(missing.found, /^rows on their way into an archive, in archive_out_market_l2_0123abcd/)
+  assert.match(missing.found, /^rows of an unfinished archive run in archive_out_market_l2_0123abcd/)
   assert.equal((await archive('market_l2', '2026-01-07', newFolder(), '--keep')).exitCode, 0)
   assert.equal(await dump('market_l2'), before)
   assert.equal(await scratchTables(), [])

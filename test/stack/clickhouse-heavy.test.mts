@@ -77,7 +77,10 @@ heavy('a query that runs out of memory is reported by health-check, with what to
   const { stdout } = await runScript('health-check.mts', ['--only', 'clickhouse', '--json'], { env: stack.env })
   const [finding] = JSON.parse(stdout).findings.filter((each: Finding) => each.code === 'CLICKHOUSE_MEMORY')
   assert.is(finding?.severity, 'warning')
-  assert.match(finding.found, /^\d+ refused for memory since the server started, the last at \d\d:\d\d:\d\d UTC$/)
+  assert.match(
+    finding.found,
+    /^\d+ exceeded a memory limit since the server started, most recently at \d\d:\d\d:\d\d UTC$/,
+  )
   assert.match(finding.hint, /^raise CLICKHOUSE_MEMORY_LIMIT in \.env/)
 })
 

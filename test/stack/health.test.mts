@@ -203,7 +203,7 @@ probes('ClickHouse with a thousand parts in a partition is a warning', async () 
   await clickhouse.command({ query: `INSERT INTO parts SELECT number FROM numbers(1001) SETTINGS ${settings}` })
   assert.equal(await told('clickhouse'), [
     'exit 0',
-    'warning CLICKHOUSE_PARTS clickhouse parts of a partition: 1001, expected at most 1000',
+    'warning CLICKHOUSE_PARTS clickhouse parts in one partition: 1001, expected at most 1000',
   ])
   await clickhouse.command({ query: 'DROP TABLE parts SYNC' })
   assert.equal(await told('clickhouse'), GOOD)
@@ -229,7 +229,7 @@ probes('ClickHouse with a failing roll-up, which blocks its dependents, is unhea
   const warned = async () => (await told('clickhouse')).length > 1 && told('clickhouse')
   const [exit, found] = (await waitUntil(warned, { timeoutMs: 20_000, pollMs: 200 })) || []
   assert.is(exit, 'exit 1')
-  assert.match(found as string, /^error CLICKHOUSE_REFRESH clickhouse failing: its last run failed: .*out of luck/)
+  assert.match(found as string, /^error CLICKHOUSE_REFRESH clickhouse failing: last refresh failed: .*out of luck/)
   await clickhouse.command({ query: 'DROP TABLE failing SYNC' })
   assert.equal(await told('clickhouse'), GOOD)
 })
@@ -270,7 +270,7 @@ probes('Redis that refuses writes (replica, full, cannot save) is unhealthy', as
   const failed = async () => (await told('redis')).length > 1 && told('redis')
   assert.equal(await waitUntil(failed, { timeoutMs: 20_000, pollMs: 200 }), [
     'exit 1',
-    'error REDIS_SNAPSHOT redis snapshot, last one: err, expected ok',
+    'error REDIS_SNAPSHOT redis last snapshot: err, expected ok',
   ])
   rmSync(path.join(folder, 'dump.rdb'), { recursive: true })
   await redis.config('SET', 'save', '')
@@ -468,7 +468,7 @@ probes('--deep bounds a write by its deadline, and still cleans up after it', as
     tidied = true
     throw new Error('too late to report')
   })
-  assert.equal([findings.map(({ found }) => found), tidied], [['not done within 0.05 s'], false])
+  assert.equal([findings.map(({ found }) => found), tidied], [['did not finish within 0.05 s'], false])
   await delay(250)
   assert.equal([findings.length, tidied], [1, true])
 })
@@ -561,7 +561,7 @@ probes('an ingest that ClickHouse does not report is neither off nor healthy', a
   assert.equal(await told('ingest'), GOOD)
   assert.equal(await told('ingest', { CLICKHOUSE_PORT: '1' }), [
     'exit 3',
-    'unknown INGEST_UNTOLD ingest: unknown whether it is on: no answer from ClickHouse at 127.0.0.1:1 (connection refused)',
+    'unknown INGEST_UNTOLD ingest: cannot determine whether it is on: no answer from ClickHouse at 127.0.0.1:1 (connection refused)',
   ])
   const [exit, refusal] = await told('ingest', { CLICKHOUSE_PASSWORD: 'wr-ong' })
   assert.is(exit, 'exit 1')
@@ -738,7 +738,7 @@ alone('Redis that is still loading its append-only file is reported as such', as
     return seen[1]?.includes('REDIS_LOADING')
   }
   await waitUntil(loading, { timeoutMs: 60_000, pollMs: 20 })
-  assert.equal(seen, ['exit 1', 'error REDIS_LOADING redis: it is reading its append-only file'])
+  assert.equal(seen, ['exit 1', 'error REDIS_LOADING redis: loading its append-only file'])
   assert.equal(await coming, { redis: 'started' })
   assert.equal(await told('redis'), GOOD)
 })
@@ -776,7 +776,7 @@ alone('Kafka whose advertised address does not answer is unhealthy', async () =>
   const advertised = findings.filter(({ code }) => code === 'KAFKA_ADVERTISED')
   assert.equal(
     advertised.map(({ subject, found }) => `${subject}: ${found}`),
-    [`kafka broker 1: advertised 127.0.0.9:${port}, where no broker answers`],
+    [`kafka broker 1: advertised as 127.0.0.9:${port}, where no broker answers`],
   )
 })
 

@@ -213,7 +213,7 @@ shown('shows a killed Kafka, and keeps showing the others', async () => {
   await sees(page, `${card('kafka', 'unhealthy')} .finding`, 'npm start')
   await sees(page, '#changes', 'kafka is unhealthy')
   // What was known stays, and says that it is old.
-  await sees(page, '[data-part=kafka].stale .problem', 'shown is what was at')
+  await sees(page, '[data-part=kafka].stale .problem', 'showing data from')
   assert.ok((await page.locator('#groups tr').count()) > 0)
   for (const service of ['clickhouse', 'redis']) await page.locator(card(service, 'healthy')).waitFor()
   await page.context().close()
@@ -224,7 +224,7 @@ shown('reports that it is disconnected when its server ends', async () => {
   await sees(page, '#connection', 'Live')
   assert.equal(trouble, [])
   assert.is(await ui.end(), 0)
-  await sees(page, '#connection', 'Connection lost: shown is what was at')
+  await sees(page, '#connection', 'Connection lost; showing data from')
   await page.context().close()
 })
 

@@ -259,7 +259,7 @@ page('names the owner of its port, and reuses a page of the same stack', async (
     env: { ...stack.env, CLICKHOUSE_DATABASE: 'another' },
   })
   assert.is(elsewhere.exitCode, 1)
-  assert.match(elsewhere.stderr, `✗ port ${port}: taken by the page of another stack [UI_PORT]`)
+  assert.match(elsewhere.stderr, `✗ port ${port}: in use by the page of another stack [UI_PORT]`)
   const server = createServer((socket) => socket.end('SSH-2.0-x\r\n'))
   await new Promise<void>((resolve) => server.listen(other, '127.0.0.1', resolve))
   const taken = await runScript('ui.mts', ['--port', String(other), '--json'], { env: stack.env })
@@ -267,7 +267,7 @@ page('names the owner of its port, and reuses a page of the same stack', async (
   const { findings } = JSON.parse(taken.stdout)
   assert.equal(
     [taken.exitCode, findings[0].found, findings[0].hint],
-    [1, 'taken by another program', `npm run ui -- --port ${other + 1}`],
+    [1, 'in use by another program', `npm run ui -- --port ${other + 1}`],
   )
 })
 

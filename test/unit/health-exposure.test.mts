@@ -4,7 +4,7 @@ import path from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { DAY_MS } from '../../scripts/lib/common/time.mts'
-import { endingCertificates, readableEnv } from '../../scripts/lib/health/exposure.mts'
+import { expiringCertificates, readableEnv } from '../../scripts/lib/health/exposure.mts'
 import { knownPorts } from '../../scripts/lib/ports/published.mts'
 import { exposedFindings } from '../../scripts/lib/ports/report.mts'
 import { ROOT, readSettings } from '../../scripts/lib/settings/settings.mts'
@@ -21,7 +21,7 @@ function told(dotEnv: string, mode: number) {
 }
 
 env('is a warning once it contains a custom password', () => {
-  const found = 'other users of this machine can read it, with CLICKHOUSE_PASSWORD in it'
+  const found = 'other users of this machine can read CLICKHOUSE_PASSWORD in it'
   for (const mode of [0o644, 0o640, 0o604])
     assert.equal(told('CLICKHOUSE_PASSWORD=own-word\n', mode), [['warning', 'ENV_READABLE', found, 'chmod 600 .env']])
 })
@@ -77,16 +77,16 @@ certificates('are reported 30 days ahead, those of certs/ and those of the setti
     cleanEnv({ KAFKA_SECURITY_PROTOCOL: 'SSL', KAFKA_SSL_CA_LOCATION: path.join(certs, 'ca.crt') }),
   )
   const at = (days: number) =>
-    endingCertificates(settings, root, Date.now() + days * DAY_MS).map(
+    expiringCertificates(settings, root, Date.now() + days * DAY_MS).map(
       ({ subject, severity }) => `${severity} ${subject}`,
     )
   assert.equal([at(0), at(794)], [[], []])
   const services = ['warning certs/clickhouse.pem', 'warning certs/kafka.pem', 'warning certs/redis.pem']
   assert.equal(at(796), services)
   assert.equal(at(3630).sort(), ['warning certs/ca.crt', ...services])
-  const [first] = endingCertificates(settings, root, Date.now() + 900 * DAY_MS)
-  assert.match(first?.found ?? '', /^expired on \d{4}-\d\d-\d\d$/)
+  const [first] = expiringCertificates(settings, root, Date.now() + 900 * DAY_MS)
+  assert.match(first?.found ?? '', /^ended on \d{4}-\d\d-\d\d$/)
   mkdirSync(path.join(root, 'elsewhere'))
-  assert.equal(endingCertificates(readSettings(cleanEnv()), path.join(root, 'elsewhere')), [])
+  assert.equal(expiringCertificates(readSettings(cleanEnv()), path.join(root, 'elsewhere')), [])
 })
 certificates.run()

@@ -9,29 +9,28 @@ import { type WaitOptions, waitUntil } from '../common/wait.mts'
 import { dismissMembers } from '../ingest/groups.mts'
 import { type KafkajsClients, openKafkajs } from '../kafka/clients.mts'
 import type { Settings } from '../settings/settings.mts'
-import { BROKERS_OWN } from './brokers.mts'
+import { BROKER_DEFAULT } from './brokers.mts'
 import { isLeftover, LEFTOVER_MS, type Probe, type ProbeOptions } from './probe.mts'
 import { redisClient } from './redis.mts'
 
-/** What the names of all its topics and tables begin with; the time follows, in ms. */
+/** Name prefixes of scratch topics and tables; the creation time in ms follows. */
 const TOPIC_PREFIX = 'l2-canary-'
 const TABLE_PREFIX = 'canary_'
 const SYMBOL = 'CANARY'
 const CLEAN_UP = 'clean up'
-/** The hops of the path itself. */
-const SHOWN = ['to kafka', 'to clickhouse', 'redis']
+const SUMMARY_HOPS = ['to kafka', 'to clickhouse', 'redis']
 
 /**
- * Sends one message through the whole path: into a topic, from there by the views of clickhouse/ingest into a table, and a key into Redis
- * and out again. Topic and tables are its own, made and deleted here, so no consumer can take it for market data; that also makes the way
- * independent of whether the ingest is on.
+ * Sends one message through the whole path: to a topic, then through the views of clickhouse/ingest into a table. Also
+ * sets and reads a Redis key. The topic and the tables are created and deleted here, so no consumer mistakes the
+ * message for market data, and the probe works whether or not the ingest is on.
  */
 export async function probeCanary(settings: Settings, { timeoutMs, deep }: ProbeOptions): Promise<Probe> {
   if (!deep) return { state: 'skipped', summary: 'with --deep', details: {}, findings: [] }
   const hops: Record<string, number> = {}
   const findings: Finding[] = []
   const end = deferEnd()
-  /** One hop: how long it took, or a finding. */
+  /** Runs one hop and records its duration, or a finding. */
   const hop = async (name: string, lost: string, work: () => Promise<unknown>): Promise<boolean> => {
     if (end.asked() && name !== CLEAN_UP) return false
     const startMs = performance.now()
@@ -51,77 +50,78 @@ export async function probeCanary(settings: Settings, { timeoutMs, deep }: Probe
     redisClient(settings, timeoutMs),
   ])
   redis.on('error', () => {
-    // Every command fails with it too.
+    // Each command reports the error as well.
   })
   const id = `${Date.now()}_${randomBytes(4).toString('hex')}`
-  const way: Way = {
+  const canary: Canary = {
     settings,
     client,
     kafka,
     timeoutMs,
     end,
-    cage: `${TABLE_PREFIX}${id}`,
+    tablePrefix: `${TABLE_PREFIX}${id}`,
     topic: `${TOPIC_PREFIX}${id}`,
   }
   try {
-    await removeLeftovers(way)
-    const ready = await hop('prepare', 'no topic and tables of its own that ClickHouse reads', () => prepare(way))
-    const sent = ready && (await hop('to kafka', 'no acknowledged message', () => send(way)))
-    if (sent) await hop('to clickhouse', 'no row in its table', () => arrive(way))
+    await removeLeftovers(canary)
+    const ready = await hop('prepare', 'cannot create a scratch topic and tables that ClickHouse reads', () =>
+      prepare(canary),
+    )
+    const sent = ready && (await hop('to kafka', 'message not acknowledged', () => send(canary)))
+    if (sent) await hop('to clickhouse', 'row did not arrive', () => arrive(canary))
     const connected = await hop('connect to redis', 'no answer', () => redis.connect())
-    if (connected) await hop('redis', 'no key set and read', () => throughRedis(redis, id))
-    await hop(CLEAN_UP, 'something stays behind', () => remove(way))
+    if (connected) await hop('redis', 'cannot set and read a key', () => throughRedis(redis, id))
+    await hop(CLEAN_UP, 'cannot delete scratch data', () => remove(canary))
   } finally {
     redis.disconnect()
     await Promise.all([client.close(), kafka.close()])
     end.resume()
   }
-  const summary = SHOWN.filter((name) => name in hops).map((name) => `${name} ${hops[name]} ms`)
+  const summary = SUMMARY_HOPS.filter((name) => name in hops).map((name) => `${name} ${hops[name]} ms`)
   return { summary: summary.join(', ') || 'lost', details: hops, findings }
 }
 
-/** What one canary works with: clients, and what the names of its tables begin with, and its topic. */
-interface Way {
+interface Canary {
   settings: Settings
   client: ClickHouseClient
   kafka: KafkajsClients
   timeoutMs: number
   end: DeferredEnd
-  cage: string
+  tablePrefix: string
   topic: string
 }
 
-/** The statements of the trades' way, made for tables and a topic of its own. */
-function canaryStatements({ settings, topic, cage }: Way): string[] {
-  const own = (sql: string) =>
+/** Returns the statements of the trades ingest, rewritten for the canary's tables and topic. */
+function canaryStatements({ settings, topic, tablePrefix }: Canary): string[] {
+  const renamed = (sql: string) =>
     sql
-      .replaceAll('ingest_trades', cage)
-      .replaceAll('market_ticks', `${cage}_rows`)
-      .replaceAll('market_rejects', `${cage}_rejects`)
+      .replaceAll('ingest_trades', tablePrefix)
+      .replaceAll('market_ticks', `${tablePrefix}_rows`)
+      .replaceAll('market_rejects', `${tablePrefix}_rejects`)
       .replaceAll('iqfeed.trades.raw', topic)
       .replaceAll('l2_ingest.trades', topic)
   const statements = ingestStatements({ ...settings, INGEST_CONSUMERS: 1 })
   return [
-    `CREATE TABLE ${cage}_rows AS market_ticks`,
+    `CREATE TABLE ${tablePrefix}_rows AS market_ticks`,
     ...statements
       .filter(({ name }) => name === 'market_rejects' || name.startsWith('ingest_trades'))
-      .map(({ sql }) => own(sql)),
+      .map(({ sql }) => renamed(sql)),
   ]
 }
 
-async function prepare(way: Way): Promise<void> {
-  const { client, kafka, topic, cage, timeoutMs } = way
+async function prepare(canary: Canary): Promise<void> {
+  const { client, kafka, topic, tablePrefix, timeoutMs } = canary
   const admin = await kafka.admin()
   await admin.createTopics({
-    topics: [{ topic, numPartitions: 1, replicationFactor: BROKERS_OWN }],
+    topics: [{ topic, numPartitions: 1, replicationFactor: BROKER_DEFAULT }],
     waitForLeaders: true,
   })
-  for (const query of canaryStatements(way)) await client.command({ query })
-  const query = `SELECT 1 FROM system.kafka_consumers WHERE table = '${cage}_queue' AND length(assignments.topic) > 0`
-  await hasRow(way, query, 'ClickHouse does not read the topic', { timeoutMs: 2 * timeoutMs, pollMs: 50 })
+  for (const query of canaryStatements(canary)) await client.command({ query })
+  const query = `SELECT 1 FROM system.kafka_consumers WHERE table = '${tablePrefix}_queue' AND length(assignments.topic) > 0`
+  await waitForRow(canary, query, 'ClickHouse does not read the topic', { timeoutMs: 2 * timeoutMs, pollMs: 50 })
 }
 
-async function send({ kafka, topic }: Way): Promise<void> {
+async function send({ kafka, topic }: Canary): Promise<void> {
   const producer = await kafka.producer()
   const value = JSON.stringify({
     symbol: SYMBOL,
@@ -133,26 +133,37 @@ async function send({ kafka, topic }: Way): Promise<void> {
   await producer.send({ topic, acks: -1, messages: [{ key: SYMBOL, value }] })
 }
 
-async function arrive(way: Way): Promise<void> {
-  const query = `SELECT 1 FROM ${way.cage}_rows WHERE symbol = '${SYMBOL}' AND price = toDecimal64('1.00000001', 8)`
-  await hasRow(way, query, 'not there', { timeoutMs: way.settings.INGEST_FLUSH_MS + way.timeoutMs, pollMs: 10 })
+async function arrive(canary: Canary): Promise<void> {
+  const query = `SELECT 1 FROM ${canary.tablePrefix}_rows WHERE symbol = '${SYMBOL}' AND price = toDecimal64('1.00000001', 8)`
+  await waitForRow(canary, query, 'not stored', {
+    timeoutMs: canary.settings.INGEST_FLUSH_MS + canary.timeoutMs,
+    pollMs: 10,
+  })
 }
 
-/** Waits until a query has a row, or a signal came. @throws {Error} with `missing` and what the consumer said, when it has none in time */
-async function hasRow({ client, cage, end }: Way, query: string, missing: string, wait: WaitOptions): Promise<void> {
+/**
+ * Waits until a query returns a row, or a signal arrives.
+ * @throws {Error} `missing` and the consumer's last exception, on timeout
+ */
+async function waitForRow(
+  { client, tablePrefix, end }: Canary,
+  query: string,
+  missing: string,
+  wait: WaitOptions,
+): Promise<void> {
   if (await waitUntil(async () => end.asked() || (await readRows(client, query)).length > 0, wait)) return
-  throw new Error(`${missing} after ${wait.timeoutMs / 1000} s${await complaint(client, cage)}`)
+  throw new Error(`${missing} after ${wait.timeoutMs / 1000} s${await lastException(client, tablePrefix)}`)
 }
 
-/** What the consumer said last, for a finding; '' when it said nothing. */
-async function complaint(client: ClickHouseClient, cage: string): Promise<string> {
-  const query = `SELECT exceptions.text[-1] AS text FROM system.kafka_consumers WHERE table = '${cage}_queue'`
+/** Returns the consumer's last exception as a suffix of a message, or '' if there is none. */
+async function lastException(client: ClickHouseClient, tablePrefix: string): Promise<string> {
+  const query = `SELECT exceptions.text[-1] AS text FROM system.kafka_consumers WHERE table = '${tablePrefix}_queue'`
   const [row] = await readRows<{ text: string }>(client, query)
   return row?.text ? `: ${row.text.split('\n')[0]}` : ''
 }
 
 async function throughRedis(redis: Redis, id: string): Promise<void> {
-  // Gone after 10 s even if this process is killed before it deletes it.
+  // Expires after 10 s in case this process is killed before it deletes the key.
   const key = `l2:canary:${id}`
   await redis.set(key, id, 'EX', 10)
   const read = await redis.get(key)
@@ -160,18 +171,21 @@ async function throughRedis(redis: Redis, id: string): Promise<void> {
   if (read !== id) throw new Error(`read ${read ?? 'nothing'}`)
 }
 
-/** Deletes what one canary made; Kafka tables first, so that nothing reads what is going. */
-async function remove({ settings, client, kafka, timeoutMs, cage, topic }: Way): Promise<void> {
-  await dropTables(client, `startsWith(name, '${cage}')`)
+/**
+ * Deletes the scratch data of one canary. Drops the Kafka tables first, so that nothing reads the topic while it is
+ * deleted.
+ */
+async function remove({ settings, client, kafka, timeoutMs, tablePrefix, topic }: Canary): Promise<void> {
+  await dropTables(client, `startsWith(name, '${tablePrefix}')`)
   const admin = await kafka.admin()
-  // Its group has the topic's name.
+  // The consumer group is named after the topic.
   await dismissMembers(settings, [topic], timeoutMs)
   if ((await admin.listTopics()).includes(topic)) await admin.deleteTopics({ topics: [topic] })
   if ((await admin.listGroups()).groups.some(({ groupId }) => groupId === topic)) await admin.deleteGroups([topic])
 }
 
-/** Deletes what canaries made that were killed before they could; groups too whose topic an earlier canary has deleted already. */
-async function removeLeftovers({ settings, client, kafka, timeoutMs }: Way): Promise<void> {
+/** Deletes the scratch data of canaries that were killed, including groups whose topic is already deleted. */
+async function removeLeftovers({ settings, client, kafka, timeoutMs }: Canary): Promise<void> {
   await dropTables(
     client,
     `match(name, '^${TABLE_PREFIX}\\\\d+_') AND metadata_modification_time < now() - ${LEFTOVER_MS / 1000}`,

@@ -10,9 +10,9 @@ import { schemaFindings } from '../schema/report.mts'
 import type { Settings } from '../settings/settings.mts'
 import { attempt, isLeftover, type Probe, type ProbeOptions } from './probe.mts'
 
-/** Parts in one partition above which ClickHouse slows inserts down, by default (parts_to_delay_insert). */
+/** ClickHouse delays inserts above this number of parts in a partition (the default of parts_to_delay_insert). */
 const TOO_MANY_PARTS = 1000
-/** Free share of a disk below which inserts are about to fail, and below which a warning is due. */
+/** Fractions of free disk space below which inserts are about to fail, and below which a warning is due. */
 const DISK_FULL = 0.02
 const DISK_LOW = 0.1
 
@@ -25,17 +25,19 @@ interface Facts {
   totalBytes: number
   readonlyReplicas: number
   brokenParts: number
-  /** Refreshed views whose last run failed, with what it said. */
+  /** Refreshable views whose last refresh failed. */
   failedRefreshes: [view: string, exception: string][]
-  /** Changes of rows that fail again and again; those of the same table that came later wait for them. */
+  /** Mutations that fail repeatedly and block later mutations of the same table. */
   failedMutations: [table: string, id: string, reason: string][]
-  /** Queries and merges that were refused for memory since the server started, if one was in the last ten minutes; else empty. */
+  /**
+   * Queries and merges that exceeded a memory limit since the server started; empty if none did in the last 10 minutes.
+   */
   memoryRefusals: [count: number, last: string][]
   /** 0: everything, 1: reads only, 2: reads and settings. */
   readonly: number
 }
 
-// One question, one round trip: what the market database and its disk look like.
+// A single query needs only one round trip.
 const FACTS = `
 SELECT
     version() AS version,
@@ -56,12 +58,15 @@ SELECT
     toUInt8(getSetting('readonly')) AS readonly
 SETTINGS output_format_json_quote_64bit_integers = 0`
 
-/** Whether ClickHouse serves: login, schema, parts, disk; with `deep`, a row written and read. @throws when it gives no answer */
+/**
+ * Checks ClickHouse: credentials, schema, parts and disk; with `deep`, also writes and reads a row.
+ * @throws if it does not answer
+ */
 export async function probeClickHouse(settings: Settings, options: ProbeOptions): Promise<Probe> {
   try {
     return await withClickHouse(settings, options.timeoutMs, async (client) => {
       const [[facts], plan] = await Promise.all([readRows<Facts>(client, FACTS), readSchemaPlan(client, settings)])
-      if (!facts) throw new Error('an empty answer')
+      if (!facts) throw new Error('empty answer')
       const isMissing = plan.changes.some(({ action }) => action === 'create')
       const probe = judge(facts, plan, isMissing ? await readDetached(client) : [])
       if (options.deep) {
@@ -77,35 +82,34 @@ export async function probeClickHouse(settings: Settings, options: ProbeOptions)
   }
 }
 
-/** Tables that were taken away by DETACH and can be attached again. */
+/** Returns the tables that were detached with DETACH and can be attached again. */
 async function readDetached(client: ClickHouseClient): Promise<string[]> {
   const query = 'SELECT table FROM system.detached_tables WHERE database = currentDatabase()'
   try {
     return (await readRows<{ table: string }>(client, query)).map(({ table }) => table)
   } catch (failure) {
-    // NOT_IMPLEMENTED: the server asks every database first, and some engines keep no such list. A table is missing then, no more is known.
+    // NOT_IMPLEMENTED: the server queries all databases before it filters, and some database engines have no such list.
     if ((failure as { code?: string }).code === '48') return []
     throw failure
   }
 }
 
 function judge(facts: Facts, plan: SchemaPlan, detachedTables: readonly string[]): Probe {
-  // A table that is detached is not missing: creating it again fails, or hides its rows.
-  const attach = (name: string) => `ATTACH TABLE ${name}`
+  // A detached table is not missing: creating it again fails, or hides its rows.
   const drift = schemaFindings(plan).map((finding) => {
     const name = detachedTables.find((table) => finding.subject.split(/[\s.]/).includes(table))
     if (finding.code !== 'SCHEMA_MISSING' || !name) return finding
-    return error('CLICKHOUSE_DETACHED', `clickhouse ${name}`, { found: 'detached', hint: attach(name) })
+    return error('CLICKHOUSE_DETACHED', `clickhouse ${name}`, { found: 'detached', hint: `ATTACH TABLE ${name}` })
   })
   const findings: Finding[] = [...drift]
   if (facts.largestPartition > TOO_MANY_PARTS) {
     const details = { found: `${facts.largestPartition}`, expected: `at most ${TOO_MANY_PARTS}` }
-    const hint = 'insert larger batches: a thousand rows or more at once'
-    findings.push(warning('CLICKHOUSE_PARTS', 'clickhouse parts of a partition', { ...details, hint }))
+    const hint = 'insert larger batches: at least 1,000 rows each'
+    findings.push(warning('CLICKHOUSE_PARTS', 'clickhouse parts in one partition', { ...details, hint }))
   }
   const free = facts.freeBytes / facts.totalBytes
   if (free < DISK_LOW) {
-    const details = { found: `${(free * 100).toFixed(1)} % free`, expected: `${DISK_LOW * 100} % or more` }
+    const details = { found: `${(free * 100).toFixed(1)} % free`, expected: `at least ${DISK_LOW * 100} %` }
     const hint = 'drop old partitions, or set MARKET_…_RETENTION_DAYS in .env and run: npm run schema'
     const make = free < DISK_FULL ? error : warning
     findings.push(make('CLICKHOUSE_DISK', 'clickhouse disk', { ...details, hint }))
@@ -123,32 +127,33 @@ function judge(facts: Facts, plan: SchemaPlan, detachedTables: readonly string[]
   for (const scratch of facts.tables) {
     const source = sourceOf(scratch)
     if (!source) continue
-    const found = `rows on their way into an archive, in ${scratch}: a run is at work, or was interrupted`
-    const hint = `if none is: npm run archive -- --table ${source} --before DAY --to DIR, as before; it puts them back first`
+    const found = `rows of an unfinished archive run in ${scratch}: the run is in progress, or was interrupted`
+    const hint = `if it was interrupted: npm run archive -- --table ${source} --before DAY --to DIR, as before; it restores the rows first`
     findings.push(warning('CLICKHOUSE_ARCHIVE', `clickhouse ${source}`, { found, hint }))
   }
   for (const [view, exception] of facts.failedRefreshes) {
-    const found = `its last run failed: ${reason(exception).slice(0, 200)}; its views read the raw rows, which is slower`
+    const found = `last refresh failed: ${reason(exception).slice(0, 200)}; its views fall back to the raw rows, which is slower`
     findings.push(error('CLICKHOUSE_REFRESH', `clickhouse ${view}`, { found, hint: `SYSTEM REFRESH VIEW ${view}` }))
   }
   for (const [table, id, failure] of facts.failedMutations) {
-    const found = `mutation ${id} fails, and later ones wait for it: ${reason(failure).slice(0, 200)}`
-    const hint = `correct its cause, or give it up: KILL MUTATION WHERE table = '${table}' AND mutation_id = '${id}'`
+    const found = `mutation ${id} fails and blocks later ones: ${reason(failure).slice(0, 200)}`
+    const hint = `fix the cause, or cancel the mutation: KILL MUTATION WHERE table = '${table}' AND mutation_id = '${id}'`
     findings.push(error('CLICKHOUSE_MUTATION', `clickhouse ${table}`, { found, hint }))
   }
   for (const [count, last] of facts.memoryRefusals) {
-    const found = `${count} refused for memory since the server started, the last at ${last} UTC`
+    const found = `${count} exceeded a memory limit since the server started, most recently at ${last} UTC`
     const hint =
       'raise CLICKHOUSE_MEMORY_LIMIT in .env, or rewrite the query: docs/storage.md, "Queries larger than the memory"'
     findings.push(warning('CLICKHOUSE_MEMORY', 'clickhouse queries', { found, hint }))
   }
   if (facts.readonly > 0) {
-    const hint = 'take readonly out of the profile of CLICKHOUSE_USER: clickhouse/users.d/l2.xml'
+    const hint = 'remove readonly from the profile of CLICKHOUSE_USER: clickhouse/users.d/l2.xml'
     const details = { found: `${facts.readonly}: writes are refused`, expected: '0' }
     findings.push(error('CLICKHOUSE_READONLY', 'clickhouse setting readonly', { ...details, hint }))
   }
   const { version, parts, freeBytes } = facts
-  const schema = drift.length === 0 ? 'as declared' : `with ${drift.length} differences`
+  const schema =
+    drift.length === 0 ? 'as declared' : `with ${drift.length} ${drift.length === 1 ? 'difference' : 'differences'}`
   return {
     summary: `${version}, schema ${schema}, ${Math.floor(freeBytes / 1e9)} GB free`,
     details: { version, tables: facts.tables.length, parts, freeBytes, brokenParts: facts.brokenParts },
@@ -156,12 +161,13 @@ function judge(facts: Facts, plan: SchemaPlan, detachedTables: readonly string[]
   }
 }
 
-/** What the names of scratch tables begin with; the time follows, in ms. */
+/** Name prefix of scratch tables; the creation time in ms follows. */
 const SCRATCH = 'health_check_'
 
 /**
- * Writes a row to a scratch table of its own, reads it and drops the table. Drops also the tables of checks that were killed.
- * @throws {Error} when the row is not there
+ * Creates a scratch table, writes and reads a row, and drops the table. Also drops the tables of checks that were
+ * killed.
+ * @throws {Error} if the row cannot be read back
  */
 async function writeAndRead(client: ClickHouseClient): Promise<void> {
   const tables = `SELECT name FROM system.tables WHERE database = currentDatabase() AND startsWith(name, '${SCRATCH}')`
@@ -174,7 +180,7 @@ async function writeAndRead(client: ClickHouseClient): Promise<void> {
   try {
     await client.insert({ table, values: [{ value: 42 }], format: 'JSONEachRow' })
     const [row] = await readRows<{ sum: string }>(client, `SELECT sum(value) AS sum FROM ${table}`)
-    if (Number(row?.sum) !== 42) throw new Error(`${row?.sum} read where 42 was written`)
+    if (Number(row?.sum) !== 42) throw new Error(`read ${row?.sum}, wrote 42`)
   } finally {
     await client.command({ query: `DROP TABLE ${table} SYNC` })
   }

@@ -1,4 +1,4 @@
-/** What the flags of health-check ask for. */
+/** The flags of health-check. */
 import { configError, error } from '../common/findings.mts'
 import { SERVICES, type ServiceName } from '../engines/service.mts'
 import { LAG_LIMITS } from '../kafka/lag-limits.mts'
@@ -14,7 +14,10 @@ interface Given {
 
 const COMMAND = './scripts/health-check.mts'
 
-/** @throws {OpsError} exit code 2 for a service that does not exist, a canary without --deep, or limits that exclude each other */
+/**
+ * Converts flags to probe options.
+ * @throws {OpsError} exit code 2 for an unknown service, the canary without --deep, or contradictory limits
+ */
 export function probeOptionsOf(given: Given): ProbeOptions & { only: ServiceName[] } {
   const { only, deep, timeout, 'lag-warning': warning, 'lag-critical': critical } = given
   const refuse = (subject: string, found: string, expected: string, hint = `${COMMAND} --help`) => {
@@ -22,9 +25,14 @@ export function probeOptionsOf(given: Given): ProbeOptions & { only: ServiceName
   }
   const names: readonly string[] = SERVICES
   const unknown = only.filter((name) => !names.includes(name))
-  if (unknown.length > 0) refuse('--only', unknown.join(', '), `of ${SERVICES.join(', ')}`)
+  if (unknown.length > 0) refuse('--only', unknown.join(', '), `any of ${SERVICES.join(', ')}`)
   if (only.includes('canary') && !deep)
-    refuse('--only canary', 'no --deep', 'both: a canary writes', `${COMMAND} --only ${only.join(' ')} --deep`)
+    refuse(
+      '--only canary',
+      'no --deep',
+      'both flags: the canary writes data',
+      `${COMMAND} --only ${only.join(' ')} --deep`,
+    )
   if (warning !== undefined && critical !== undefined && warning > critical)
     refuse('--lag-warning', `${warning}, above --lag-critical ${critical}`, 'at most --lag-critical')
   return {

@@ -1,4 +1,4 @@
-/** The health of the whole stack: every service probed in parallel, each against its own deadline. */
+/** The health of the stack: probes all services in parallel, each with its own deadline. */
 
 import { exitCodeOf, type Finding, OpsError, type Paint } from '../common/findings.mts'
 import { table } from '../common/table.mts'
@@ -13,13 +13,13 @@ import { SERVICES, type ServiceName } from '../engines/service.mts'
 import type { Settings } from '../settings/settings.mts'
 import { exposure } from './exposure.mts'
 import { type Probe, type ProbeOptions, unanswered } from './probe.mts'
-import { type Ask, importProbes, inTurn } from './probes.mts'
+import { importProbes, type ProbeFunction, waitTurn } from './probes.mts'
 
 export interface ServiceHealth {
   service: ServiceName
-  /** `skipped`: not part of the running mode; never counted as healthy. */
+  /** `skipped`: not part of the running stack; never counts as healthy. */
   state: 'healthy' | 'unhealthy' | 'unknown' | 'skipped'
-  /** Time that the probe took, in ms. */
+  /** Duration of the probe in ms. */
   latencyMs: number
   summary: string
   details: Probe['details']
@@ -32,16 +32,16 @@ export interface StackHealth {
   findings: Finding[]
 }
 
-/** Deadlines of one question that a probe gets for all that it asks. A canary waits for others to carry it. */
-const PATIENCE = 2
-/** With `deep` one deadline more, for the writing. */
-const DEEP_PATIENCE = 3
-const CANARY_PATIENCE = 6
-/** Milliseconds that Docker gets for each question, unless less time is left. */
+/** Deadline of a probe, as a multiple of the deadline of one request. The canary also waits for other services. */
+const DEADLINES = 2
+/** With `deep`, one more for the write. */
+const DEEP_DEADLINES = 3
+const CANARY_DEADLINES = 6
+/** Maximum deadline of a Docker command, in ms. */
 const DOCKER_MS = 10_000
-/** Milliseconds that one question gets however little time is left: a healthy service that is busy answers in that. */
-const LEAST_MS = 500
-const CANARY_LEAST_MS = 1_000
+/** Minimum deadline of a request in ms, however little time is left: enough for a healthy service under load. */
+const MIN_REQUEST_MS = 500
+const CANARY_MIN_REQUEST_MS = 1_000
 
 function addressOf(service: ServiceName, settings: Settings): string {
   return {
@@ -56,39 +56,39 @@ function addressOf(service: ServiceName, settings: Settings): string {
   }[service]
 }
 
-/** How Docker is asked; who asks often may keep its answers for a while. */
-export interface HealthLook {
+/** Functions that query Docker; a caller that polls passes cached versions. */
+export interface DockerQueries {
   readContainers: typeof readContainers
   readMachineMemory: (timeoutMs: number) => ReturnType<typeof readMachineMemory>
 }
 
-/** The health of the given services, now. Changes nothing, scratch data of `deep` aside. */
+/** Returns the current health of the given services. Changes nothing, except for the scratch data of `deep`. */
 export async function readHealth(
   settings: Settings,
   only: readonly ServiceName[],
   options: ProbeOptions,
-  docker: HealthLook = { readContainers, readMachineMemory },
+  docker: DockerQueries = { readContainers, readMachineMemory },
 ): Promise<StackHealth> {
-  const asked = SERVICES.filter((service) =>
+  const selected = SERVICES.filter((service) =>
     only.length === 0 ? options.deep || service !== 'canary' : only.includes(service),
   )
   const running = runningEmbedded(settings.EMBEDDED_DATA_DIR)
   const embedded = running.length > 0
-  const present = asked.filter((service) => service !== (embedded ? 'kafka-ui' : 'ui') && isPart(service, settings))
-  const asks = await importProbes(present, options.deep)
-  // What asks Docker.
+  const present = selected.filter((service) => service !== (embedded ? 'kafka-ui' : 'ui') && isPart(service, settings))
+  const probes = await importProbes(present, options.deep)
+  // zx runs the Docker commands.
   if (!embedded) await import('zx/core')
   const [containers, memory, machineBytes, probed] = await Promise.all([
-    embedded ? [] : docker.readContainers(Math.min(DOCKER_MS, Math.max(LEAST_MS, options.leftMs ?? DOCKER_MS))),
-    // It takes 2 s, as writing does, so with `deep` it costs nothing.
+    embedded ? [] : docker.readContainers(Math.min(DOCKER_MS, Math.max(MIN_REQUEST_MS, options.leftMs ?? DOCKER_MS))),
+    // Takes 2 s, no longer than the writes of `deep`.
     embedded || !options.deep ? undefined : readMemory(2 * options.timeoutMs),
     embedded ? undefined : docker.readMachineMemory(2 * options.timeoutMs),
     Promise.all(
-      asked.map(async (service) => {
-        const ask = asks.get(service)
-        if (!ask) return skip(service, whyNot(service, settings))
-        await inTurn(service)
-        return probe(service, ask, settings, options)
+      selected.map(async (service) => {
+        const run = probes.get(service)
+        if (!run) return skip(service, skipReason(service, settings))
+        await waitTurn(service)
+        return probe(service, run, settings, options)
       }),
     ),
   ])
@@ -124,20 +124,20 @@ export async function readHealth(
 const DOCKER_ONLY = 'Docker only'
 const NOT_PART = 'not part of this target (KAFKA_MODE=kraft)'
 
-/** False for ZooKeeper where Kafka does without, and for the page where it is left out. */
+/** False for ZooKeeper in KRaft mode, and for the web page if it is disabled. */
 const isPart = (service: ServiceName, { KAFKA_MODE: mode, EMBEDDED_UI: ui }: Settings) =>
   (service !== 'zookeeper' || mode === 'zookeeper') && (service !== 'ui' || ui === 'on')
 
-function whyNot(service: ServiceName, settings: Settings): string {
-  if (service === 'ui') return isPart(service, settings) ? 'not running: npm run ui' : 'left out (EMBEDDED_UI=off)'
+function skipReason(service: ServiceName, settings: Settings): string {
+  if (service === 'ui') return isPart(service, settings) ? 'not running: npm run ui' : 'disabled (EMBEDDED_UI=off)'
   return isPart(service, settings) ? DOCKER_ONLY : NOT_PART
 }
 
-/** Of Kafka UI and the page, the stack lists one. */
+/** False for services that the report omits unless they are selected. Of Kafka UI and the web page, it shows only one. */
 function isListed({ service, state }: ServiceHealth, mode: StackHealth['mode'], settings: Settings): boolean {
   if (service === 'ui') return state !== 'skipped'
   if (service === 'kafka-ui') return mode !== 'embedded' || settings.EMBEDDED_UI === 'off'
-  // Off by default, and then no part of the stack; why ClickHouse does not say is in its own probe's findings.
+  // The ingest is off by default. If ClickHouse does not answer, its own probe reports that.
   return service !== 'ingest' || state === 'healthy'
 }
 
@@ -152,7 +152,7 @@ function stateOf({ state, findings }: ServiceHealth): ServiceHealth['state'] {
 
 async function probe(
   service: ServiceName,
-  ask: Ask,
+  run: ProbeFunction,
   settings: Settings,
   options: ProbeOptions,
 ): Promise<ServiceHealth> {
@@ -165,19 +165,18 @@ async function probe(
   })
   const silent = (error: unknown) =>
     health({ summary: 'no answer', details: {}, findings: [unanswered(service, addressOf(service, settings), error)] })
-  // A probe asks several questions: together they get a multiple of the time of one.
-  const patience = service === 'canary' ? CANARY_PATIENCE : options.deep ? DEEP_PATIENCE : PATIENCE
-  const leastMs = service === 'canary' ? CANARY_LEAST_MS : LEAST_MS
-  const questionMs = Math.min(
+  const deadlines = service === 'canary' ? CANARY_DEADLINES : options.deep ? DEEP_DEADLINES : DEADLINES
+  const minMs = service === 'canary' ? CANARY_MIN_REQUEST_MS : MIN_REQUEST_MS
+  const requestMs = Math.min(
     options.timeoutMs,
-    Math.max(leastMs, (options.leftMs ?? Number.POSITIVE_INFINITY) / patience),
+    Math.max(minMs, (options.leftMs ?? Number.POSITIVE_INFINITY) / deadlines),
   )
-  const timeoutMs = questionMs * patience
+  const timeoutMs = requestMs * deadlines
   try {
-    const asked = ask(settings, { ...options, timeoutMs: questionMs })
-    return health(await inTime(asked, timeoutMs, `timed out after ${Math.round(timeoutMs) / 1000} s`))
+    const probing = run(settings, { ...options, timeoutMs: requestMs })
+    return health(await inTime(probing, timeoutMs, `timed out after ${Math.round(timeoutMs) / 1000} s`))
   } catch (error) {
-    // A mistake in our own files is no fault of the service.
+    // An error in our configuration files is not a fault of the service.
     if (error instanceof OpsError && error.exitCode === 2) throw error
     return silent(error)
   }
@@ -185,7 +184,7 @@ async function probe(
 
 const STATE_STYLES = { healthy: 'green', unhealthy: 'red', unknown: 'yellow', skipped: 'dim' } as const
 
-/** One line a service: state, latency, essentials. */
+/** Renders one line per service: state, latency and summary. */
 export function renderHealth({ services }: StackHealth, paint: Paint): string {
   const rows = services.map(({ service, state, latencyMs, summary }) => {
     const latency = state === 'skipped' ? '' : `${latencyMs} ms`

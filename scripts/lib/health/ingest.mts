@@ -9,13 +9,13 @@ import { readStatus } from '../ingest/status.mts'
 import type { Settings } from '../settings/settings.mts'
 import type { Probe, ProbeOptions } from './probe.mts'
 
-/** Whether the built-in ingest reads and stores, where it is switched on, and how far it is behind. */
+/** Checks that the built-in ingest, if it is on, reads and stores messages, and reports its lag. */
 export async function probeIngest(settings: Settings, { timeoutMs, ...limits }: ProbeOptions): Promise<Probe> {
   const client = await connectClickHouse(settings, timeoutMs)
   try {
     const objects = await objectsOf(client, settings)
     if (!Array.isArray(objects))
-      return { state: 'unknown', summary: 'ClickHouse does not say', details: {}, findings: [objects] }
+      return { state: 'unknown', summary: 'cannot query ClickHouse', details: {}, findings: [objects] }
     if (judgeObjects(ingestStatements(settings), objects).state === 'off')
       return { state: 'skipped', summary: 'off: ./scripts/ingest.mts on', details: {}, findings: [] }
     const status = await readStatus(client, settings, { timeoutMs, rates: false })
@@ -28,15 +28,15 @@ export async function probeIngest(settings: Settings, { timeoutMs, ...limits }: 
       findings: statusFindings(status, limits),
     }
   } catch (error) {
-    // Kafka gives no answer: its own probe reports it, here it only leaves the question open.
+    // Kafka does not answer. Its own probe reports that as an error; here the result is only unknown.
     if (!(error instanceof OpsError)) throw error
-    return { summary: 'Kafka gives no answer', details: {}, findings: error.findings }
+    return { summary: 'Kafka does not answer', details: {}, findings: error.findings }
   } finally {
     await client.close()
   }
 }
 
-/** The objects of the ingest, or the finding why ClickHouse does not list them. */
+/** Returns the objects of the ingest, or a finding if ClickHouse does not list them. */
 async function objectsOf(client: ClickHouseClient, settings: Settings): Promise<IngestObject[] | Finding> {
   try {
     return await readObjects(client)
@@ -44,7 +44,7 @@ async function objectsOf(client: ClickHouseClient, settings: Settings): Promise<
     const refusal = refusalOf(settings, failure)
     if (refusal) return refusal
     const address = `${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}`
-    const found = `unknown whether it is on: no answer from ClickHouse at ${address} (${networkCause(failure)})`
+    const found = `cannot determine whether it is on: no answer from ClickHouse at ${address} (${networkCause(failure)})`
     return unknown('INGEST_UNTOLD', 'ingest', { found, hint: './scripts/health-check.mts --only clickhouse' })
   }
 }

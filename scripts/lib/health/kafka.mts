@@ -15,12 +15,12 @@ import { planTopics, withoutShortening } from '../topics/plan.mts'
 import { readTopics } from '../topics/read.mts'
 import { throttledFindings } from '../topics/rebalance-report.mts'
 import { planFindings, shorteningWarnings } from '../topics/report.mts'
-import { BROKERS_OWN, brokersText, isLacking, judgeLogDirs, judgeReplicas } from './brokers.mts'
+import { BROKER_DEFAULT, brokersText, isUnderReplicated, judgeLogDirs, judgeReplicas } from './brokers.mts'
 import { attempt, isLeftover, type Probe, type ProbeOptions } from './probe.mts'
 
 /**
- * Whether Kafka serves: reachable at its advertised address, controller, partitions, declared topics, consumer lag; with
- * `deep`, a record written. @throws when it gives no answer
+ * Checks Kafka: advertised addresses, controller quorum, partitions, log directories, declared topics and consumer lag;
+ * with `deep`, also writes a record. @throws if no broker answers
  */
 export async function probeKafka(settings: Settings, options: ProbeOptions): Promise<Probe> {
   const findings: Finding[] = []
@@ -37,20 +37,22 @@ export async function probeKafka(settings: Settings, options: ProbeOptions): Pro
     const { quorumVoters, quorumLag } =
       settings.KAFKA_MODE === 'kraft' ? await checkQuorum(cluster, logHint('kafka', settings), findings) : {}
     const names = topics.map(({ name }) => name)
-    const lacking = topics.filter(({ partitions }) => partitions.some(isLacking)).map(({ name }) => name)
-    const actual = await readTopics(cluster, [...declared.map(({ name }) => name), ...lacking])
+    const underReplicated = topics
+      .filter(({ partitions }) => partitions.some(isUnderReplicated))
+      .map(({ name }) => name)
+    const actual = await readTopics(cluster, [...declared.map(({ name }) => name), ...underReplicated])
     const plan = planTopics(declared, actual)
     const replicas = judgeReplicas(cluster.metadata, actual, logHint('kafka', settings))
     findings.push(...replicas.findings)
     const logDirs = unreachable ? new Map<number, LogDir[]>() : await readLogDirs(cluster, cluster.metadata.brokers)
     const { disks, findings: offline } = judgeLogDirs(logDirs, logHint('kafka', settings))
     findings.push(...offline, ...throttledFindings(actual))
-    // Metadata alone would call a topic good that its leader refuses.
+    // The metadata does not show that a leader refuses to serve its partition.
     const unserved = unreachable ? [] : await unservedFindings(cluster, names, options.timeoutMs / 4)
     findings.push(...unserved)
-    // A topic that keeps its records for longer than declared lacks nothing; `npm start` leaves it so.
+    // A topic that retains records for longer than declared is only a warning; `npm start` does not change it.
     findings.push(...planFindings(withoutShortening(plan)), ...shorteningWarnings(plan))
-    // Groups and records are asked at the advertised address; where that fails, the reason is already reported.
+    // These requests go to the advertised addresses; if those do not answer, that is already reported.
     const groups = unreachable || unserved.length > 0 ? [] : await checkGroups(cluster, options, findings)
     const { deep, timeoutMs } = options
     if (deep && !unreachable) {
@@ -58,19 +60,19 @@ export async function probeKafka(settings: Settings, options: ProbeOptions): Pro
       const work = () => writeRecord(settings, timeoutMs)
       findings.push(...(await attempt('KAFKA_WRITE', 'kafka scratch topic', { hint, timeoutMs }, work)))
     }
-    const own = topics.filter(({ internal }) => !internal)
+    const userTopics = topics.filter(({ internal }) => !internal)
     const controller =
       quorumLag === undefined ? '' : `, KRaft quorum of ${quorumVoters}${quorumLag > 0 ? ` with lag ${quorumLag}` : ''}`
     const totalLag = groups.reduce((sum, { lag }) => sum + (lag ?? 0), 0)
     const lag =
       groups.length > 0 ? `, ${groups.length} ${groups.length === 1 ? 'group' : 'groups'} with lag ${totalLag}` : ''
     return {
-      summary: `${brokersText(replicas.details)}${controller}, ${own.length} topics${lag}`,
+      summary: `${brokersText(replicas.details)}${controller}, ${userTopics.length} topics${lag}`,
       details: {
         clusterId,
         controllerId,
         ...(quorumLag === undefined ? {} : { quorumVoters: quorumVoters ?? 0, quorumLag }),
-        topics: own.length,
+        topics: userTopics.length,
         ...replicas.details,
         disks,
         totalLag,
@@ -83,23 +85,25 @@ export async function probeKafka(settings: Settings, options: ProbeOptions): Pro
   }
 }
 
-/** True when a broker does not answer at the address that it advertises. */
+/** Returns true if a broker does not answer at its advertised address. */
 async function checkAdvertised(cluster: Cluster, findings: Finding[]): Promise<boolean> {
   const { brokers } = cluster.metadata
   const answers = await Promise.allSettled(brokers.map(({ id }) => cluster.sendTo(id, metadata)))
   const silent = brokers.filter((_, index) => answers[index]?.status === 'rejected')
   for (const { id, host, port } of silent) {
-    const found = `advertised ${host}:${port}, where no broker answers`
+    const found = `advertised as ${host}:${port}, where no broker answers`
     const hint =
       silent.length < brokers.length
-        ? 'start that broker, or let this machine reach its address: others of the cluster answer'
-        : 'set KAFKA_ADVERTISED_HOST in .env to an address that clients reach, then: docker-compose up -d kafka'
+        ? 'start this broker, or make its address reachable from this machine; other brokers of the cluster answer'
+        : 'set KAFKA_ADVERTISED_HOST in .env to an address that clients can reach, then: docker-compose up -d kafka'
     findings.push(error('KAFKA_ADVERTISED', `kafka broker ${id}`, { found, hint }))
   }
   return silent.length > 0
 }
 
-/** The quorum that keeps the metadata: voters, and how many of its records the last of them lacks. Empty where the broker does not say. */
+/**
+ * Returns the number of KRaft voters and the lag of the slowest in records; empty if the broker does not report them.
+ */
 async function checkQuorum(
   cluster: Cluster,
   hint: string,
@@ -107,15 +111,17 @@ async function checkQuorum(
 ): Promise<{ quorumVoters?: number; quorumLag?: number }> {
   const { error: failure, leader, lag, voters } = await cluster.send(describeQuorum)
   if (failure === 'NONE' && leader >= 0) return { quorumVoters: voters.length, quorumLag: lag }
-  // A login needs no right on the cluster to be healthy.
+  // A missing permission on the cluster is not a fault.
   if (isPermissionError(failure)) return {}
-  const [make, found] =
-    failure === 'NONE' ? [error, 'no leader is elected'] : [warning, `Kafka does not describe it (${failure})`]
+  const [make, found] = failure === 'NONE' ? [error, 'no leader'] : [warning, `cannot be described (${failure})`]
   findings.push(make('KAFKA_QUORUM', 'kafka controller quorum', { found, hint }))
   return {}
 }
 
-/** Every consumer group's lag, null where it is not known, and the records by which what it committed lies above the ends of partitions. */
+/**
+ * Returns the lag of each consumer group, null if unknown, and by how many records its commits exceed the ends of
+ * partitions.
+ */
 async function checkGroups(cluster: Cluster, options: ProbeOptions, findings: Finding[]) {
   const lags = lagsOf(await readPositions(cluster, options.timeoutMs / 2))
   findings.push(...lagFindings(lags, options))
@@ -127,13 +133,13 @@ async function checkGroups(cluster: Cluster, options: ProbeOptions, findings: Fi
   }))
 }
 
-/** What the names of scratch topics begin with; the time follows, in ms. */
+/** Name prefix of scratch topics; the creation time in ms follows. */
 const SCRATCH = 'health-check-'
 
 /**
- * Writes a record, acknowledged, to a scratch topic of its own, and deletes the topic: no consumer can take it for data. Deletes those, too,
- * that checks left behind which were killed.
- * @throws {Error} when the record is not there
+ * Creates a scratch topic, which no consumer mistakes for data, writes a record with acks=all, and deletes the topic.
+ * Also deletes the topics of checks that were killed.
+ * @throws {Error} if the record is not in the topic
  */
 async function writeRecord(settings: Settings, timeoutMs: number): Promise<void> {
   const topic = `${SCRATCH}${Date.now()}-${randomUUID()}`
@@ -143,7 +149,7 @@ async function writeRecord(settings: Settings, timeoutMs: number): Promise<void>
     const left = (await admin.listTopics()).filter((name) => isLeftover(name, SCRATCH))
     if (left.length > 0) await admin.deleteTopics({ topics: left })
     await admin.createTopics({
-      topics: [{ topic, numPartitions: 1, replicationFactor: BROKERS_OWN }],
+      topics: [{ topic, numPartitions: 1, replicationFactor: BROKER_DEFAULT }],
       waitForLeaders: true,
     })
     try {

@@ -1,4 +1,4 @@
-/** Whether the web pages of the stack are served: Kafka UI's, or the embedded stack's own. */
+/** Probes of the web pages: Kafka UI, and the page of the embedded stack. */
 import { error } from '../common/findings.mts'
 import { logHint } from '../engines/logs.mts'
 import { PAGE_IDENTITY, pageIdentity } from '../engines/page.mts'
@@ -6,7 +6,7 @@ import { localAddress } from '../ports/published.mts'
 import type { Settings } from '../settings/settings.mts'
 import type { Probe, ProbeOptions } from './probe.mts'
 
-/** Whether Kafka UI says that it is up, at its health endpoint. @throws when it gives no answer */
+/** Checks the health endpoint of Kafka UI. @throws if it does not answer */
 export async function probeKafkaUi(settings: Settings, { timeoutMs }: ProbeOptions): Promise<Probe> {
   const url = `http://${localAddress(settings)}:${settings.KAFKA_UI_PORT}/actuator/health`
   const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs), headers: { Connection: 'close' } })
@@ -21,12 +21,12 @@ export async function probeKafkaUi(settings: Settings, { timeoutMs }: ProbeOptio
   return { summary: up ? 'UP' : 'not up', details: { status: response.status }, findings: up ? [] : [down] }
 }
 
-/** Whether the page of the embedded stack is served. @throws when nothing answers */
+/** Checks that the page of the embedded stack is served. @throws if nothing answers */
 export async function probeUi(settings: Settings, { timeoutMs }: ProbeOptions): Promise<Probe> {
   const identity = await pageIdentity(settings.KAFKA_UI_PORT, timeoutMs)
   const url = `http://127.0.0.1:${settings.KAFKA_UI_PORT}`
   if (identity.startsWith(PAGE_IDENTITY)) return { summary: url, details: { url }, findings: [] }
   const found = `another web server on port ${settings.KAFKA_UI_PORT}`
   const other = error('UI_OTHER', 'ui', { found, hint: logHint('ui', settings) })
-  return { summary: 'not the page', details: {}, findings: [other] }
+  return { summary: 'not the page of the stack', details: {}, findings: [other] }
 }

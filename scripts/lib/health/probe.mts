@@ -1,4 +1,4 @@
-/** What the probes of the services have in common. */
+/** Types and helpers shared by the probes. */
 import { error, type Finding, OpsError, reason, unknown } from '../common/findings.mts'
 import { networkCause } from '../common/tcp.mts'
 import { inTime } from '../common/wait.mts'
@@ -6,36 +6,36 @@ import type { ServiceName } from '../engines/service.mts'
 import type { LagLimits } from '../kafka/lag-limits.mts'
 
 export interface ProbeOptions extends LagLimits {
-  /** Deadline of each question that a probe asks, in ms. */
+  /** Deadline of each request of a probe, in ms. */
   timeoutMs: number
-  /** Milliseconds that are left for all that is asked, if they are few: they shorten `timeoutMs`. */
+  /** Milliseconds left for the whole check; may shorten `timeoutMs`. */
   leftMs?: number
-  /** Write and read scratch data too. */
+  /** Also write and read scratch data. */
   deep: boolean
 }
 
 type Detail = string | number | boolean | null
 
-/** What a probe found of a service that answered. */
+/** The result for a service that answered. */
 export interface Probe {
-  /** The essentials in a few words, for the service's line. */
+  /** A few words for the service's line of the report. */
   summary: string
   details: Record<string, Detail | readonly Record<string, Detail>[]>
   findings: Finding[]
-  /** Set when it is not part of what runs, or when another service does not say whether it is. */
+  /** Set if the service is not part of the running stack, or if that cannot be determined. */
   state?: 'skipped' | 'unknown'
 }
 
-/** Milliseconds after which scratch data is what a check left behind that was killed. */
+/** Age in ms from which scratch data is the leftover of a killed check. */
 export const LEFTOVER_MS = 600_000
 
-/** True for a name of `prefix`, the time in ms, and more, whose scratch data was left behind. */
+/** True for a name (`prefix`, then the creation time in ms) of leftover scratch data. */
 export function isLeftover(name: string, prefix: string): boolean {
-  const bornMs = name.startsWith(prefix) ? /^(\d{13})[-_]/.exec(name.slice(prefix.length))?.[1] : undefined
-  return bornMs !== undefined && Number(bornMs) < Date.now() - LEFTOVER_MS
+  const createdMs = name.startsWith(prefix) ? /^(\d{13})[-_]/.exec(name.slice(prefix.length))?.[1] : undefined
+  return createdMs !== undefined && Number(createdMs) < Date.now() - LEFTOVER_MS
 }
 
-/** Does `work`; a failure, or no end within `timeoutMs`, becomes a finding. */
+/** Runs `work` and returns a finding if it fails or does not finish within `timeoutMs`. */
 export async function attempt(
   code: string,
   subject: string,
@@ -44,22 +44,22 @@ export async function attempt(
 ): Promise<Finding[]> {
   const working = work()
   try {
-    await inTime(working, timeoutMs, `not done within ${timeoutMs / 1000} s`)
+    await inTime(working, timeoutMs, `did not finish within ${timeoutMs / 1000} s`)
     return []
   } catch (failure) {
-    // It still deletes its scratch data; that it failed is reported already.
+    // After a timeout the work continues and deletes its scratch data; a later failure is not reported again.
     working.catch(() => {})
     const found = reason(failure).split('\n')[0]?.slice(0, 300) ?? ''
     return [error(code, subject, { found, hint })]
   }
 }
 
-/** Causes that lie between here and the service: they say nothing about the service itself. */
-const ON_THE_WAY = ['unknown host name', 'host unreachable', 'network unreachable']
+/** Network causes that say nothing about the service itself. */
+const NETWORK_CAUSES = ['unknown host name', 'host unreachable', 'network unreachable']
 
-/** The finding of a service that gave no answer: bad, unless the question never reached its machine. */
+/** Returns the finding for a service that did not answer: an error, or unknown if its host could not be reached. */
 export function unanswered(service: ServiceName, address: string, failure: unknown): Finding {
   const cause = networkCause(failure instanceof OpsError ? failure.cause : failure)
-  const make = ON_THE_WAY.includes(cause) ? unknown : error
+  const make = NETWORK_CAUSES.includes(cause) ? unknown : error
   return make('NO_ANSWER', service, { found: `no answer from ${address} (${cause})`, hint: 'npm start' })
 }

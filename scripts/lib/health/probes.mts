@@ -1,16 +1,16 @@
-/** The probes of all services: how each is imported, and when it is its turn. */
+/** Imports the probes and orders their start. */
 import { setImmediate } from 'node:timers/promises'
 import type { ServiceName } from '../engines/service.mts'
 import type { Settings } from '../settings/settings.mts'
 import type { Probe, ProbeOptions } from './probe.mts'
 
-export type Ask = (settings: Settings, options: ProbeOptions) => Promise<Probe>
+export type ProbeFunction = (settings: Settings, options: ProbeOptions) => Promise<Probe>
 
 /**
- * Probes and the clients that they use, imported only when they are asked for: a client costs up to 0.1 s. In the order in which services are
- * asked: what takes longest to answer, then what takes least of our own time to ask.
+ * Imports each probe and its clients only when needed, because a client takes up to 0.1 s to import. In order of start:
+ * first the service that takes longest to answer, then the probes that take the least CPU time of this process.
  */
-const PROBES: Record<ServiceName, (deep: boolean) => Promise<Ask>> = {
+const PROBES: Record<ServiceName, (deep: boolean) => Promise<ProbeFunction>> = {
   clickhouse: async () => {
     await import('@clickhouse/client')
     return (await import('./clickhouse.mts')).probeClickHouse
@@ -39,16 +39,20 @@ const PROBES: Record<ServiceName, (deep: boolean) => Promise<Ask>> = {
 }
 
 /**
- * The probes of the services. All are there before the first is asked, so that no probe's time is spent on the import of another. One is
- * imported after the other: of two imported at once, jiti 2.7 gives one the modules they share before these are run.
+ * Imports the probes of the services before any of them starts, so that no deadline is spent on the import of another
+ * probe. Imports them one by one: when two modules are imported concurrently, jiti 2.7 gives one of them shared modules
+ * that have not been evaluated yet.
  */
-export async function importProbes(services: readonly ServiceName[], deep: boolean): Promise<Map<ServiceName, Ask>> {
-  const asks = new Map<ServiceName, Ask>()
-  for (const service of services) asks.set(service, await PROBES[service](deep))
-  return asks
+export async function importProbes(
+  services: readonly ServiceName[],
+  deep: boolean,
+): Promise<Map<ServiceName, ProbeFunction>> {
+  const probes = new Map<ServiceName, ProbeFunction>()
+  for (const service of services) probes.set(service, await PROBES[service](deep))
+  return probes
 }
 
-/** Comes back when it is the service's turn: between two of them what has been answered is read. */
-export async function inTurn(service: ServiceName): Promise<void> {
+/** Waits until the service's turn to start. Between two turns the event loop reads the answers that have arrived. */
+export async function waitTurn(service: ServiceName): Promise<void> {
   for (let turns = Object.keys(PROBES).indexOf(service); turns > 0; turns--) await setImmediate()
 }

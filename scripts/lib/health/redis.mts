@@ -8,7 +8,7 @@ import { logHint } from '../engines/logs.mts'
 import type { Settings } from '../settings/settings.mts'
 import { attempt, type Probe, type ProbeOptions } from './probe.mts'
 
-/** A client of Redis that does not connect yet and never tries again. */
+/** Creates a Redis client that connects on demand and does not retry. */
 export async function redisClient(settings: Settings, timeoutMs: number): Promise<Redis> {
   const { default: ioredis } = await import('ioredis')
   const { REDIS_CA_CERT: ca } = settings
@@ -21,7 +21,7 @@ export async function redisClient(settings: Settings, timeoutMs: number): Promis
     lazyConnect: true,
     connectTimeout: timeoutMs,
     commandTimeout: timeoutMs,
-    // Its own waiting for a Redis that loads has no deadline, and one that hangs does not close the connection either.
+    // The ready check has no deadline: it waits for a server that is loading or hangs.
     enableReadyCheck: false,
     disconnectTimeout: 1,
     retryStrategy: () => null,
@@ -31,7 +31,11 @@ export async function redisClient(settings: Settings, timeoutMs: number): Promis
 
 const RESTART = 'docker-compose up -d --force-recreate redis, or npm stop and npm start'
 
-/** Whether Redis serves as configured: login, memory and policy, append-only file. @throws when it gives no answer */
+/**
+ * Checks Redis: credentials, memory limit and eviction policy, persistence and role; with `deep`, also sets and reads a
+ * key.
+ * @throws if it does not answer
+ */
 export async function probeRedis(settings: Settings, options: ProbeOptions): Promise<Probe> {
   const redis = await redisClient(settings, options.timeoutMs)
   let failure: unknown
@@ -40,47 +44,51 @@ export async function probeRedis(settings: Settings, options: ProbeOptions): Pro
   })
   try {
     await redis.connect()
-    return await ask(redis, settings, options)
+    return await check(redis, settings, options)
   } catch (thrown) {
-    const said = `${thrown} ${failure}`
-    const refused = /NOAUTH|WRONGPASS|ERR AUTH|NOPERM[^\n]*/.exec(said)?.[0]
-    const mistake = refused ? refusal(settings, refused) : await unlike(settings, failure ?? thrown, options.timeoutMs)
-    if (!mistake) throw failure ?? thrown
-    return { summary: 'refused', details: {}, findings: [mistake] }
+    const refused = /NOAUTH|WRONGPASS|ERR AUTH|NOPERM[^\n]*/.exec(`${thrown} ${failure}`)?.[0]
+    const cause = failure ?? thrown
+    const finding = refused ? refusal(settings, refused) : await tlsMismatch(settings, cause, options.timeoutMs)
+    if (!finding) throw cause
+    return { summary: 'refused', details: {}, findings: [finding] }
   } finally {
     redis.disconnect()
   }
 }
 
-/** A mistake about TLS. A plain Redis waits for the rest of the line that it takes the first bytes of TLS for, so it is asked in its own words. */
-async function unlike(settings: Settings, failure: unknown, timeoutMs: number) {
-  const place = {
+/**
+ * Returns a finding if one side uses TLS and the other does not. A Redis without TLS takes a TLS handshake for the
+ * start of a command and waits for the rest, so it also gets a plain PING.
+ */
+async function tlsMismatch(settings: Settings, failure: unknown, timeoutMs: number) {
+  const address = {
     ...{ service: 'redis' as const, host: settings.REDIS_HOST, port: settings.REDIS_PORT },
     ...{ secure: settings.REDIS_TLS === 'true', on: 'REDIS_TLS=true', off: 'REDIS_TLS=false' },
     ...{ hostVariable: 'REDIS_HOST', caVariable: 'REDIS_CA_CERT' },
   }
-  const mistake = await tlsMistake(place, failure, timeoutMs)
-  if (mistake || !place.secure) return mistake
-  const answer = await exchange(place, 'PING\r\n', (received) => received.includes('\n'), timeoutMs / 4).catch(reason)
-  return /^[+-][A-Z]+/.test(String(answer)) ? withoutTls(place) : undefined
+  const mistake = await tlsMistake(address, failure, timeoutMs)
+  if (mistake || !address.secure) return mistake
+  const answer = await exchange(address, 'PING\r\n', (received) => received.includes('\n'), timeoutMs / 4).catch(reason)
+  return /^[+-][A-Z]+/.test(String(answer)) ? withoutTls(address) : undefined
 }
 
-/** The finding of a login or a command that Redis refuses. */
+/** Returns the finding for refused credentials or a refused command. */
 function refusal({ REDIS_USERNAME: user }: Settings, said: string): Finding {
   if (said.startsWith('NOPERM')) {
     const command = /'([^']+)'/.exec(said)?.[1] ?? 'COMMAND'
-    const found = `${user || 'default'} may not: ${said}`
+    const found = `user ${user || 'default'} lacks a permission: ${said}`
     return error('REDIS_RIGHTS', 'redis', { found, hint: `ACL SETUSER ${user || 'default'} +${command}` })
   }
   const found = `login${user && ` as ${user}`} refused (${said})`
-  const own = `set REDIS_PASSWORD in .env to the password that Redis was started with, or restart it: ${RESTART}`
-  const hint = user ? 'check REDIS_USERNAME and REDIS_PASSWORD in .env' : own
+  const hint = user
+    ? 'check REDIS_USERNAME and REDIS_PASSWORD in .env'
+    : `set REDIS_PASSWORD in .env to the password that Redis was started with, or restart it: ${RESTART}`
   return error('REDIS_AUTH', 'redis', { found, hint })
 }
 
-async function ask(redis: Redis, settings: Settings, { deep, timeoutMs }: ProbeOptions): Promise<Probe> {
+async function check(redis: Redis, settings: Settings, { deep, timeoutMs }: ProbeOptions): Promise<Probe> {
   const findings: Finding[] = []
-  // A Redis that is loading refuses PING, and INFO says so.
+  // While Redis loads, it refuses PING but answers INFO.
   const [pong, info] = await Promise.all([redis.ping().catch(reason), redis.info()])
   const values = new Map(info.split('\r\n').map((line) => line.split(':') as [string, string]))
   const number = (name: string) => Number(values.get(name) ?? Number.NaN)
@@ -100,15 +108,15 @@ async function ask(redis: Redis, settings: Settings, { deep, timeoutMs }: ProbeO
     if (found !== expected) findings.push(error(code, subject, { found, expected, hint }))
   }
   if (text('loading') !== '0') {
-    const found = 'it is reading its append-only file'
+    const found = 'loading its append-only file'
     const hint = './scripts/health-check.mts --only redis --wait 60'
     return { summary: 'loading', details, findings: [error('REDIS_LOADING', 'redis', { found, hint })] }
   }
-  // A Redis that cannot save refuses PING too; which file it is that it cannot write stands below.
+  // A Redis that cannot save also refuses PING, with MISCONF. The checks below report which file it cannot write.
   if (!pong.startsWith('MISCONF')) expect('REDIS_NO_PONG', 'redis', pong, 'PONG', logHint('redis', settings))
-  // Users of others may seldom read the list of users.
+  // On an external Redis, the user usually may not read the ACL list.
   if (settings.REDIS_PASSWORD && !settings.REDIS_USERNAME) {
-    // A server without a password accepts a login with one, too.
+    // A server without a password accepts any password.
     const flags = String(await redis.call('ACL', 'GETUSER', 'default')).split(',')
     expect(
       'REDIS_NO_PASSWORD',
@@ -122,28 +130,22 @@ async function ask(redis: Redis, settings: Settings, { deep, timeoutMs }: ProbeO
   expect('REDIS_MAXMEMORY', 'redis maxmemory', `${maxMemoryBytes} B`, `${settings.REDIS_MAX_MEMORY} B`, RESTART)
   expect('REDIS_POLICY', 'redis maxmemory-policy', maxMemoryPolicy, settings.REDIS_MAX_MEMORY_POLICY, RESTART)
   expect('REDIS_AOF_OFF', 'redis appendonly', appendOnly ? 'yes' : 'no', 'yes', RESTART)
-  expect(
-    'REDIS_REPLICA',
-    'redis role',
-    replicaWords(details.role, values),
-    'master',
-    `${cli(settings)} REPLICAOF NO ONE`,
-  )
+  expect('REDIS_REPLICA', 'redis role', roleText(details.role, values), 'master', `${cli(settings)} REPLICAOF NO ONE`)
   const isFull = maxMemoryPolicy === 'noeviction' && maxMemoryBytes > 0 && details.usedMemoryBytes >= maxMemoryBytes
   if (isFull) {
-    const hint = 'raise REDIS_MAX_MEMORY in .env, and REDIS_MEMORY_LIMIT with it, or delete keys'
+    const hint = 'raise REDIS_MAX_MEMORY and REDIS_MEMORY_LIMIT in .env, or delete keys'
     findings.push(
-      error('REDIS_FULL', 'redis memory', { found: 'full, and nothing is evicted: writes are refused', hint }),
+      error('REDIS_FULL', 'redis memory', { found: 'full, and noeviction is set: writes are refused', hint }),
     )
   }
-  const disk = 'free space on the disk: df -h'
-  // Redis then refuses every write: MISCONF.
+  const disk = 'free up disk space: df -h'
+  // After a failed snapshot Redis refuses all writes (MISCONF).
   const snapshot = text('rdb_last_bgsave_status')
-  expect('REDIS_SNAPSHOT', 'redis snapshot, last one', snapshot, 'ok', `${disk}; then: ${cli(settings)} BGSAVE`)
-  expect('REDIS_AOF_WRITE', 'redis append-only file, last write', lastWrite, 'ok', disk)
-  expect('REDIS_AOF_REWRITE', 'redis append-only file, last rewrite', lastRewrite, 'ok', disk)
+  expect('REDIS_SNAPSHOT', 'redis last snapshot', snapshot, 'ok', `${disk}; then: ${cli(settings)} BGSAVE`)
+  expect('REDIS_AOF_WRITE', 'redis last append-only file write', lastWrite, 'ok', disk)
+  expect('REDIS_AOF_REWRITE', 'redis last append-only file rewrite', lastRewrite, 'ok', disk)
   if (details.evictedKeys > 0) {
-    const hint = 'raise REDIS_MAX_MEMORY in .env, and REDIS_MEMORY_LIMIT with it, if these keys were still needed'
+    const hint = 'if these keys are still needed, raise REDIS_MAX_MEMORY and REDIS_MEMORY_LIMIT in .env'
     findings.push(
       warning('REDIS_EVICTED', 'redis evicted keys', { found: `${details.evictedKeys}`, expected: '0', hint }),
     )
@@ -159,16 +161,16 @@ async function ask(redis: Redis, settings: Settings, { deep, timeoutMs }: ProbeO
 
 const cli = ({ REDIS_HOST: host, REDIS_PORT: port }: Settings): string => `redis-cli -h ${host} -p ${port}`
 
-/** A replica takes no writes, and holds another server's keys. */
-const replicaWords = (role: string, values: ReadonlyMap<string, string>): string =>
+/** Returns the role; for a replica, which refuses writes, with its master. */
+const roleText = (role: string, values: ReadonlyMap<string, string>): string =>
   role === 'slave' ? `replica of ${values.get('master_host')}:${values.get('master_port')}` : role
 
-/** @throws {Error} when the key is not what it was set to */
+/** Sets, reads and deletes a scratch key. @throws {Error} if the value read differs */
 async function setAndRead(redis: Redis): Promise<void> {
-  // Gone after 10 s even if this process is killed before it deletes it.
+  // Expires after 10 s in case this process is killed before it deletes the key.
   const key = `l2:health-check:${randomUUID()}`
   await redis.set(key, 'canary', 'EX', 10)
   const read = await redis.get(key)
   await redis.del(key)
-  if (read !== 'canary') throw new Error(`${read ?? 'nothing'} read where "canary" was set`)
+  if (read !== 'canary') throw new Error(`read ${read ?? 'nothing'}, set "canary"`)
 }

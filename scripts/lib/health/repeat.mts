@@ -1,4 +1,4 @@
-/** Health that is checked until it is good, and the logs that are shown when it does not become so. */
+/** Repeats health checks (`--wait`, `--watch`), and renders the logs of unhealthy services. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { exitCodeOf } from '../common/findings.mts'
 import { lastLines, readRecords } from '../engines/embedded/processes.mts'
@@ -9,9 +9,9 @@ import type { StackHealth } from './health.mts'
 const POLL_MS = 500
 
 /**
- * The health as soon as it is good, or as it was when it was last read before `waitMs` had passed.
- * @param read takes the milliseconds that are left
- * @param onWait called once, when the first answer is not good
+ * Polls until the stack is healthy, for at most `waitMs`, and returns the last result.
+ * @param read takes the milliseconds left
+ * @param onWait called once, if the first result is not healthy
  */
 export async function readUntilHealthy(
   read: (leftMs: number) => Promise<StackHealth>,
@@ -22,7 +22,7 @@ export async function readUntilHealthy(
   const leftMs = () => deadline - performance.now()
   let health = await read(leftMs())
   if (exitCodeOf(health.findings) !== 0) onWait()
-  // A later question would end after the deadline.
+  // A later check would end after the deadline.
   while (exitCodeOf(health.findings) !== 0 && leftMs() >= POLL_MS) {
     await delay(Math.min(POLL_MS, leftMs() - POLL_MS))
     health = await read(leftMs())
@@ -32,27 +32,27 @@ export async function readUntilHealthy(
 
 const WATCH_MS = 2_000
 
-/** Shows the health every two seconds until standard output is closed, and returns the last one. */
+/** Prints the health every two seconds until standard output is closed, and returns the last result. */
 export async function watchHealth(
   read: () => Promise<StackHealth>,
   render: (health: StackHealth) => string,
 ): Promise<StackHealth> {
-  let isRead = true
+  let isOpen = true
   process.stdout.once('error', () => {
-    isRead = false
+    isOpen = false
   })
   for (;;) {
     const health = await read()
     process.stdout.write(`${new Date().toISOString()}\n${render(health)}\n`)
     await delay(WATCH_MS)
-    if (!isRead) return health
+    if (!isOpen) return health
   }
 }
 
-/** Lines of a log that are shown of a service that is not healthy. */
+/** Number of log lines shown for each unhealthy service. */
 const LAST_LINES = 5
 
-/** The ends of the logs of services that are not healthy, for people; empty for none. */
+/** Renders the last log lines of services that are neither healthy nor skipped; empty if there are none. */
 export async function renderLogs(settings: Settings, { mode, services }: StackHealth): Promise<string> {
   const containers = mode === 'docker' ? await readContainers() : []
   const records = readRecords(settings.EMBEDDED_DATA_DIR)

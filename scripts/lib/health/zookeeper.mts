@@ -5,10 +5,10 @@ import { localAddress } from '../ports/published.mts'
 import type { Settings } from '../settings/settings.mts'
 import type { Probe, ProbeOptions } from './probe.mts'
 
-/** Average latency in ms above which ZooKeeper is slow: Kafka's session is 6 s of ticks of 2 s. */
+/** Average latency in ms above which ZooKeeper counts as slow. */
 const SLOW_MS = 100
 
-/** Whether ZooKeeper serves: ruok, mode, latency and sessions. @throws when it gives no answer */
+/** Checks ZooKeeper: ruok, mode and latency. @throws if it does not answer */
 export async function probeZookeeper(settings: Settings, { timeoutMs }: ProbeOptions): Promise<Probe> {
   const address = { host: localAddress(settings), port: settings.ZOOKEEPER_CLIENT_PORT }
   const findings: Finding[] = []
@@ -17,7 +17,7 @@ export async function probeZookeeper(settings: Settings, { timeoutMs }: ProbeOpt
     zookeeperWord(address, 'mntr', timeoutMs),
   ])
   if (ruok !== 'imok') {
-    const hint = 'whitelist ruok and mntr in zookeeper/zoo.cfg (4lw.commands.whitelist) and restart it'
+    const hint = 'add ruok and mntr to 4lw.commands.whitelist in zookeeper/zoo.cfg, and restart ZooKeeper'
     findings.push(error('ZOOKEEPER_RUOK', 'zookeeper', { found: `"${ruok.trim()}"`, expected: 'imok', hint }))
   }
   const values = new Map(mntr.split('\n').map((line) => line.split('\t') as [string, string]))
@@ -27,7 +27,7 @@ export async function probeZookeeper(settings: Settings, { timeoutMs }: ProbeOpt
     version: values.get('zk_version')?.split('-')[0] ?? 'unknown',
     mode,
     averageLatencyMs: number('zk_avg_latency'),
-    // Of clients such as Kafka. Connections would count this probe's own.
+    // Unlike connections, sessions do not include this probe.
     sessions: number('zk_global_sessions') + number('zk_local_sessions'),
     nodes: number('zk_znode_count'),
   }
@@ -37,7 +37,7 @@ export async function probeZookeeper(settings: Settings, { timeoutMs }: ProbeOpt
   }
   if (details.averageLatencyMs > SLOW_MS) {
     const found = `${details.averageLatencyMs} ms on average`
-    const hint = 'look for a busy disk: iostat -x 1'
+    const hint = 'check for a busy disk: iostat -x 1'
     findings.push(warning('ZOOKEEPER_SLOW', 'zookeeper latency', { found, expected: `at most ${SLOW_MS} ms`, hint }))
   }
   const { sessions } = details

@@ -1,4 +1,4 @@
-/** What the page shows of ClickHouse: tables, last quotes and symbols, a book, and the built-in ingest. */
+/** ClickHouse data for the page: tables, latest quotes, symbols, order book and the built-in ingest. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows, withClickHouse } from '../clickhouse/client.mts'
 import type { Finding } from '../common/findings.mts'
@@ -12,7 +12,7 @@ export interface TableView {
   table: string
   rows: number
   bytes: number
-  /** null at the first look. Merges that drop repeated rows slow it down. */
+  /** null at the first sample. Merges that remove duplicate rows lower it. */
   rowsPerSecond: number | null
 }
 
@@ -29,7 +29,7 @@ export interface Quote {
 export interface TablesView {
   tables: TableView[]
   quotes: Quote[]
-  /** Those with quotes, the busiest of now first. */
+  /** Symbols with quotes, most recent quote first. */
   symbols: string[]
 }
 
@@ -44,7 +44,7 @@ const SHOWN_QUOTES = 20
 const SHOWN_SYMBOLS = 500
 const SHOWN_LEVELS = 10
 
-// Tables as wholes, from what ClickHouse keeps in memory: no row is read.
+// Whole-table totals from the metadata that ClickHouse keeps in memory: reads no rows.
 const TABLES = `
 SELECT name AS table, toFloat64(total_rows) AS rows, toFloat64(total_bytes) AS bytes
 FROM system.tables
@@ -60,17 +60,17 @@ ORDER BY market_l1_latest.timestamp DESC, symbol
 LIMIT ${SHOWN_SYMBOLS}`
 
 export function tablesPart(settings: Settings): Part {
-  let before: { atMs: number; rows: Map<string, number> } | undefined
+  let previous: { atMs: number; rows: Map<string, number> } | undefined
   const read = (): Promise<TablesView> =>
     withClickHouse(settings, TIMEOUT_MS, async (client) => {
       const found = await readRows<{ table: string; rows: number; bytes: number }>(client, TABLES)
       const atMs = performance.now()
-      const earlier = before
-      before = { atMs, rows: new Map(found.map(({ table, rows }) => [table, rows])) }
+      const before = previous
+      previous = { atMs, rows: new Map(found.map(({ table, rows }) => [table, rows])) }
       const tables = found.map(({ table, rows, bytes }): TableView => {
-        const then = earlier?.rows.get(table)
+        const rowsBefore = before?.rows.get(table)
         const rowsPerSecond =
-          earlier && then !== undefined ? (Math.max(0, rows - then) / (atMs - earlier.atMs)) * 1000 : null
+          before && rowsBefore !== undefined ? (Math.max(0, rows - rowsBefore) / (atMs - before.atMs)) * 1000 : null
         return { table, rows, bytes, rowsPerSecond }
       })
       const hasQuotes = found.some(({ table }) => table === 'market_l1_latest')
@@ -78,13 +78,13 @@ export function tablesPart(settings: Settings): Part {
       return { tables, quotes: quotes.slice(0, SHOWN_QUOTES), symbols: quotes.map(({ symbol }) => symbol) }
     })
   const close = () => {
-    before = undefined
+    previous = undefined
   }
   return { name: 'tables', pauseMs: 2_000, timeoutMs: 2 * TIMEOUT_MS, read, traces: tableTraces, close }
 }
 
 function tableTraces({ tables }: TablesView): Traces {
-  // The others follow these four.
+  // The other tables are derived from these.
   const market = tables.filter(({ table }) => MARKET.includes(table))
   const rates = market.flatMap(({ table, rowsPerSecond }) => (rowsPerSecond === null ? [] : [[table, rowsPerSecond]]))
   return { rows: Object.fromEntries(rates) }
@@ -108,7 +108,7 @@ export function ingestPart(settings: Settings): Part {
 
 export interface Book {
   symbol: string
-  /** Time of its last event; null for a symbol without any. */
+  /** Time of the last event; null for a symbol without events. */
   time: string | null
   bids: Level[]
   asks: Level[]
@@ -121,7 +121,7 @@ interface Level {
 }
 
 /**
- * The best levels of a symbol's book after its last event, from the events of that day in UTC.
+ * Returns the best levels of a symbol's book after its last event, built from the events of that day (UTC).
  * @throws {OpsError} as {@link withClickHouse} does
  */
 export function readBook(settings: Settings, symbol: string): Promise<Book> {

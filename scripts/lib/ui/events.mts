@@ -1,15 +1,15 @@
-/** Who has the page open, and what is sent to them: Server-Sent Events. */
+/** Server-Sent Events to the open pages. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { HEADERS } from './guard.mts'
 
 const MAX_PAGES = 32
-/** Bytes that a page which does not read may leave unsent before it is dropped; it connects again by itself. */
+/** Unsent bytes above which a slow page is disconnected; it reconnects by itself. */
 const MAX_UNSENT_BYTES = 4 * 1024 ** 2
 
 export class Events {
   readonly #pages = new Set<ServerResponse>()
 
-  /** Sends `first`, and then all that comes; false where too many are open. */
+  /** Sends `first`, then all further events. Returns false if too many pages are open. */
   open(request: IncomingMessage, response: ServerResponse, first: string): boolean {
     if (this.#pages.size >= MAX_PAGES) return false
     response.writeHead(200, { ...HEADERS, 'Content-Type': 'text/event-stream; charset=utf-8' })
@@ -17,14 +17,14 @@ export class Events {
       response.end()
       return true
     }
-    // Milliseconds after which a page tries again that has lost its connection.
+    // `retry`: reconnection delay in ms.
     response.write(`retry: 1000\n${eventText('begin', first)}`)
     this.#pages.add(response)
     response.once('close', () => this.#pages.delete(response))
     return true
   }
 
-  /** @param json of one line */
+  /** Sends an event to all open pages. @param json must be a single line */
   send(name: string, json: string): void {
     for (const page of this.#pages) {
       if (page.writableLength > MAX_UNSENT_BYTES) page.destroy()

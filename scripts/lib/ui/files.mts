@@ -1,4 +1,4 @@
-/** The files of the page by their paths: no other file is read. */
+/** The static files of the page, an allowlist by URL path. */
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -15,11 +15,13 @@ const TYPES: Record<string, string> = {
   '.svg': 'image/svg+xml',
 }
 
-const own = (name: string): [string, string] => [`/${name}`, path.join(PAGE, name)]
+const pageEntry = (name: string): [string, string] => [`/${name}`, path.join(PAGE, name)]
 
 const FILES = new Map<string, string>([
   ['/', path.join(PAGE, 'index.html')],
-  ...['page.css', 'icon.svg', 'main.mjs', 'charts.mjs', 'dom.mjs', 'tables.mjs', 'services.mjs', 'lookup.mjs'].map(own),
+  ...['page.css', 'icon.svg', 'main.mjs', 'charts.mjs', 'dom.mjs', 'tables.mjs', 'services.mjs', 'lookup.mjs'].map(
+    pageEntry,
+  ),
   ['/uplot.js', path.join(UPLOT, 'uPlot.esm.js')],
   ['/uplot.css', path.join(UPLOT, 'uPlot.min.css')],
 ])
@@ -29,7 +31,7 @@ export interface PageFile {
   bytes: Buffer
 }
 
-/** The file at a path of the page; undefined for any other path. */
+/** Returns the file for a URL path; undefined for an unknown path. */
 export function pageFile(route: string): PageFile | undefined {
   const file = FILES.get(route)
   return file ? { type: TYPES[path.extname(file)] ?? '', bytes: readFileSync(file) } : undefined

@@ -1,31 +1,31 @@
-/** Who may ask the page: programs and pages of this machine by a loopback name, never a page of another site. */
+/** Request filter: allows programs and the page itself under a loopback name, and refuses pages of other sites. */
 
 export interface Refusal {
   status: 403 | 405
   text: string
 }
 
-/** Names under which a browser reaches 127.0.0.1 that no name server gives out: a foreign name may be made to lead here (DNS rebinding). */
+/** Host names accepted. Any other name could be a foreign site that resolves to 127.0.0.1 (DNS rebinding). */
 const LOOPBACK = ['127.0.0.1', 'localhost', '[::1]']
 
-/** Why a request is refused; undefined for one that is not. */
+/** Returns the reason to refuse a request; undefined to allow it. */
 export function refusalOf(
   { method = '', headers }: { method?: string | undefined; headers: NodeJS.Dict<string | string[]> },
   port: number,
 ): Refusal | undefined {
-  if (method !== 'GET' && method !== 'HEAD') return { status: 405, text: 'This page only shows: GET' }
+  if (method !== 'GET' && method !== 'HEAD') return { status: 405, text: 'Only GET and HEAD are allowed' }
   const hosts = LOOPBACK.flatMap((name) => [`${name}:${port}`, ...(port === 80 ? [name] : [])])
   if (!hosts.includes(String(headers.host ?? '').toLowerCase()))
-    return { status: 403, text: `Ask under a name of this machine: http://127.0.0.1:${port}` }
+    return { status: 403, text: `Invalid Host header: use http://127.0.0.1:${port}` }
   const { origin } = headers
   const isForeign = origin !== undefined && !hosts.some((host) => origin === `http://${host}`)
   const site = headers['sec-fetch-site']
-  // A link or bookmark may lead to the page; what other sites embed or fetch is none.
+  // Navigation from another site is allowed; embedding and fetching is not.
   const isCross = (site === 'cross-site' || site === 'same-site') && headers['sec-fetch-mode'] !== 'navigate'
-  return isForeign || isCross ? { status: 403, text: 'Pages of other sites may not ask' } : undefined
+  return isForeign || isCross ? { status: 403, text: 'Cross-site requests are not allowed' } : undefined
 }
 
-/** Sent with every answer: nothing but the page's own files runs in it, nobody embeds it, nothing is kept. */
+/** Headers of every response: the page loads only its own files, cannot be embedded, and is not cached. */
 export const HEADERS = {
   'Content-Security-Policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

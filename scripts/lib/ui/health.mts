@@ -1,25 +1,25 @@
-/** The health of each service, a part each: one that hangs does not delay what the others show. */
+/** The health of the services, one part per service: a service that hangs does not delay the others. */
 
 import { readContainers, readMachineMemory } from '../engines/inspect.mts'
 import type { ServiceName } from '../engines/service.mts'
-import { type HealthLook, readHealth, type ServiceHealth } from '../health/health.mts'
+import { type DockerQueries, readHealth, type ServiceHealth } from '../health/health.mts'
 import { LAG_LIMITS } from '../kafka/lag-limits.mts'
 import type { Settings } from '../settings/settings.mts'
 import type { Part } from './sampler.mts'
 
-/** Without the ingest, which is a part of its own, and the page itself, which is there to be read. */
+/** The ingest is a separate part, and the page itself needs no check. */
 const SHOWN = ['zookeeper', 'kafka', 'clickhouse', 'redis', 'kafka-ui'] as const satisfies ServiceName[]
-/** Milliseconds of one question; a probe asks two in turn. */
+/** Deadline of one request in ms; a probe sends up to two in sequence. */
 const TIMEOUT_MS = 2_500
-/** Milliseconds that what Docker says holds: each service asks, and an answer costs two programs. */
-const DOCKER_HOLDS_MS = 3_000
+/** How long Docker's answers are cached, in ms: each service needs them, and each answer starts two processes. */
+const DOCKER_CACHE_MS = 3_000
 
 export type HealthView = Omit<ServiceHealth, 'service'> & { service: string; mode: string }
 
 export function healthParts(settings: Settings): Part[] {
-  const docker: HealthLook = {
-    readContainers: held((timeoutMs) => readContainers(timeoutMs)),
-    readMachineMemory: held((timeoutMs) => readMachineMemory(timeoutMs ?? TIMEOUT_MS)),
+  const docker: DockerQueries = {
+    readContainers: cached((timeoutMs) => readContainers(timeoutMs)),
+    readMachineMemory: cached((timeoutMs) => readMachineMemory(timeoutMs ?? TIMEOUT_MS)),
   }
   const options = { timeoutMs: TIMEOUT_MS, deep: false, ...LAG_LIMITS }
   return SHOWN.map((service) => ({
@@ -35,11 +35,11 @@ export function healthParts(settings: Settings): Part[] {
   }))
 }
 
-/** What `read` answered last, for as long as it holds. */
-function held<T>(read: (timeoutMs?: number) => Promise<T>): (timeoutMs?: number) => Promise<T> {
+/** Caches the result of `read` for {@link DOCKER_CACHE_MS}. */
+function cached<T>(read: (timeoutMs?: number) => Promise<T>): (timeoutMs?: number) => Promise<T> {
   let last: { atMs: number; answer: Promise<T> } | undefined
   return (timeoutMs) => {
-    if (!last || performance.now() - last.atMs > DOCKER_HOLDS_MS)
+    if (!last || performance.now() - last.atMs > DOCKER_CACHE_MS)
       last = { atMs: performance.now(), answer: read(timeoutMs) }
     return last.answer
   }

@@ -1,4 +1,4 @@
-/** What the page shows of Kafka: topics with settings, messages and rates, and consumer groups with lag. Keeps its connection. */
+/** Kafka data for the page: topics with settings, messages and rates, and consumer groups with lag. */
 import type { Finding } from '../common/findings.mts'
 import { type GroupStatus, statusOf } from '../groups/rates.mts'
 import { type Cluster, openCluster } from '../kafka/cluster.mts'
@@ -16,15 +16,18 @@ export interface TopicView {
   topic: string
   partitions: number
   replication: number
-  /** Offsets that are kept: messages, but for compaction and the marks of transactions. null where a partition does not report its ends. */
+  /**
+   * Offsets between the first and last of each partition: equal to messages, except for compaction and transaction
+   * markers. null if a partition does not report its offsets.
+   */
   messages: number | null
-  /** Messages ever written, as far as the ends of its partitions say. */
+  /** Messages ever written: the sum of the end offsets. */
   written: number | null
-  /** null at the first look, and for a topic that was created again. */
+  /** null at the first sample, also of a topic that was recreated. */
   writtenPerSecond: number | null
-  /** On the brokers' disks, copies counted. null where a broker does not say. */
+  /** Bytes on the brokers' disks, including replicas. null if a broker does not report them. */
   bytes: number | null
-  /** Set on the topic itself. */
+  /** Settings of the topic that override the broker's defaults. */
   config: { key: string; value: string }[]
 }
 
@@ -33,11 +36,11 @@ export type GroupView = Omit<GroupStatus, 'topics' | 'members'> & {
   topics: {
     topic: string
     lag: number | null
-    /** Offsets committed, over the partitions. */
+    /** Sum of the committed offsets of all partitions. */
     committed: number
-    /** null at the first look. */
+    /** null at the first sample. */
     readPerSecond: number | null
-    /** Seconds until the lag is 0 at this pace; null where it does not shrink, or is not known. */
+    /** Seconds until the lag is 0 at the current rate; null if the lag does not shrink or is unknown. */
     catchUpSeconds: number | null
   }[]
 }
@@ -48,12 +51,12 @@ export interface KafkaView {
   findings: Finding[]
 }
 
-/** Milliseconds for a connection and for each answer. */
+/** Deadline of the connection and of each request, in ms. */
 const TIMEOUT_MS = 2_000
-/** Looks between two at what changes seldom: sizes and settings. */
-const SELDOM = 5
+/** Sizes and settings rarely change: they are read once per this many samples. */
+const RARE_INTERVAL = 5
 
-interface Look {
+interface Sample {
   atMs: number
   topics: TopicMetadata[]
   high: Offsets
@@ -61,29 +64,29 @@ interface Look {
   positions: Positions
 }
 
-type Seldom = { bytes: Map<string, number> | undefined; config: Map<string, TopicView['config']> }
+type RareData = { bytes: Map<string, number> | undefined; config: Map<string, TopicView['config']> }
 
 export function kafkaPart(settings: Settings): Part {
   let cluster: Cluster | undefined
-  let before: Look | undefined
-  let seldom: Seldom | undefined
-  let looks = 0
+  let before: Sample | undefined
+  let rare: RareData | undefined
+  let samples = 0
   const close = () => {
     cluster?.close()
     cluster = undefined
     before = undefined
-    seldom = undefined
+    rare = undefined
   }
   const read = async (): Promise<KafkaView> => {
     try {
       cluster ??= await openCluster(settings, { timeoutMs: TIMEOUT_MS, refused: 'fail' })
-      const look = await readLook(cluster)
-      if (!seldom || looks++ % SELDOM === 0) seldom = await readSeldom(cluster, look.topics)
-      const view = viewOf(before, look, seldom)
-      before = look
+      const sample = await readSample(cluster)
+      if (!rare || samples++ % RARE_INTERVAL === 0) rare = await readRare(cluster, sample.topics)
+      const view = viewOf(before, sample, rare)
+      before = sample
       return view
     } catch (failure) {
-      // Its connections are of no use any more.
+      // The connections may be broken.
       close()
       throw failure
     }
@@ -91,22 +94,22 @@ export function kafkaPart(settings: Settings): Part {
   return { name: 'kafka', pauseMs: 2_000, timeoutMs: 3 * TIMEOUT_MS, read, traces: kafkaTraces, close }
 }
 
-async function readLook(cluster: Cluster): Promise<Look> {
+async function readSample(cluster: Cluster): Promise<Sample> {
   const positions = await readPositions(cluster, TIMEOUT_MS / 2)
   const topics = (await cluster.send(metadata)).topics.filter(({ internal }) => !internal)
   const [high, low] = await Promise.all([readOffsets(cluster, 'high', topics), readOffsets(cluster, 'low', topics)])
   return { atMs: performance.now(), topics, high, low, positions }
 }
 
-async function readSeldom(cluster: Cluster, topics: readonly TopicMetadata[]): Promise<Seldom> {
+async function readRare(cluster: Cluster, topics: readonly TopicMetadata[]): Promise<RareData> {
   const names = topics.map(({ name }) => name)
   const { brokers } = cluster.metadata
   const [sizes, configs] = await Promise.all([
-    // A login may lack the right to see them.
+    // Reading log directories needs the Describe permission on the cluster.
     readLogDirs(cluster, brokers).then(bytesByTopic, () => undefined),
     names.length > 0 ? cluster.send(describeTopicConfigs(names)).catch(() => undefined) : undefined,
   ])
-  const own = [...(configs ?? [])].map(([name, values]): [string, TopicView['config']] => [
+  const overrides = [...(configs ?? [])].map(([name, values]): [string, TopicView['config']] => [
     name,
     [...values]
       .filter(([, value]) => value.own)
@@ -114,16 +117,16 @@ async function readSeldom(cluster: Cluster, topics: readonly TopicMetadata[]): P
       .sort((a, b) => (a.key < b.key ? -1 : 1)),
   ])
   const bytes = sizes && new Map(names.map((name) => [name, sizes.get(name) ?? 0]))
-  return { bytes, config: new Map(own) }
+  return { bytes, config: new Map(overrides) }
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0)
 
-/** What two looks show together. */
-export function viewOf(before: Look | undefined, now: Look, { bytes, config }: Seldom): KafkaView {
+/** Returns the view of the sample `now`, with rates since the sample `before`. */
+function viewOf(before: Sample | undefined, now: Sample, { bytes, config }: RareData): KafkaView {
   const seconds = before ? (now.atMs - before.atMs) / 1000 : Number.POSITIVE_INFINITY
-  const ends = (look: Look, topic: TopicMetadata, which: 'high' | 'low'): number | null => {
-    const offsets = topic.partitions.map(({ index }) => look[which].get(`${topic.name}/${index}`)?.offset)
+  const ends = (sample: Sample, topic: TopicMetadata, which: 'high' | 'low'): number | null => {
+    const offsets = topic.partitions.map(({ index }) => sample[which].get(`${topic.name}/${index}`)?.offset)
     return offsets.includes(undefined) ? null : sum(offsets.map((offset) => offset ?? 0))
   }
   const topics = now.topics.map((topic): TopicView => {

@@ -1,4 +1,4 @@
-/** The last messages of a topic, for the page. */
+/** The latest messages of a topic, for the page. */
 import { redact } from '../common/secrets.mts'
 import { formatTime } from '../kafka/offsets.mts'
 import { cut, printable } from '../messages/render.mts'
@@ -10,7 +10,7 @@ export interface MessageView {
   offset: number
   time: string | null
   key: string | null
-  /** With control characters spelt out, and cut to {@link SHOWN_CHARACTERS}. */
+  /** With control characters escaped, truncated to {@link SHOWN_CHARACTERS}. */
   value: string
 }
 
@@ -18,10 +18,10 @@ const SHOWN_CHARACTERS = 1_000
 const SHOWN_MESSAGES = 20
 const TIMEOUT_MS = 5_000
 
-/** Without secrets before it is cut: half of one is not found. */
+/** Redacts before truncating: half a secret would not be recognized. */
 const shown = (bytes: Buffer | null): string => cut(redact(printable(bytes)), SHOWN_CHARACTERS)
 
-/** The newest messages first. @throws {OpsError} as {@link tailTopic} does */
+/** Returns the latest messages, newest first. @throws {OpsError} as {@link tailTopic} does */
 export async function readMessages(settings: Settings, topic: string): Promise<MessageView[]> {
   const messages: MessageView[] = []
   const request = { topic, last: SHOWN_MESSAGES, follow: false, timeoutMs: TIMEOUT_MS, log: () => {} }

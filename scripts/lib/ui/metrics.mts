@@ -1,6 +1,7 @@
 /**
- * What the page shows as metrics for Prometheus, in its text format and naming. What could not be read has no sample.
- * @see https://prometheus.io/docs/instrumenting/exposition_formats (0.0.4) and https://prometheus.io/docs/practices/naming
+ * The data of the page as Prometheus metrics, in the text format. Values that could not be read have no sample.
+ * @see https://prometheus.io/docs/instrumenting/exposition_formats (0.0.4) and
+ * https://prometheus.io/docs/practices/naming
  */
 import type { IngestView, TablesView } from './clickhouse.mts'
 import type { HealthView } from './health.mts'
@@ -22,7 +23,7 @@ interface Metric {
 const STATES = ['healthy', 'unhealthy', 'unknown']
 const INGEST_STATES = ['on', 'off', 'outdated', 'partial']
 
-/** The metrics of these parts. */
+/** Renders the metrics of the parts. */
 export function renderMetrics(parts: readonly PartState[]): string {
   const fresh = <T,>(name: string) =>
     parts.find((part) => part.name === name && part.problem === null)?.data as T | undefined
@@ -33,7 +34,7 @@ export function renderMetrics(parts: readonly PartState[]): string {
   const ingest = fresh<IngestView>('ingest')
   const detail = (name: string): Sample[] =>
     services.flatMap(({ details }): Sample[] => (typeof details[name] === 'number' ? [[{}, details[name]]] : []))
-  const read = groups.flatMap(({ group, topics: own }) => own.map((topic) => ({ group, ...topic })))
+  const consumed = groups.flatMap(({ group, topics: read }) => read.map((topic) => ({ group, ...topic })))
   const stateSet = (states: string[], state: string, labels: Labels = {}) =>
     states.map((each): Sample => [{ ...labels, state: each }, each === state ? 1 : 0])
   const ofTopics = (value: (topic: KafkaView['topics'][number]) => number | null) =>
@@ -45,83 +46,83 @@ export function renderMetrics(parts: readonly PartState[]): string {
   return [
     metric(
       'service_state',
-      '1 for the state that a service is in.',
+      '1 for the current state of the service, else 0.',
       services.flatMap(({ service, state }) => stateSet(STATES, state, { service })),
     ),
     metric(
       'service_probe_duration_seconds',
-      'Time that the health probe of a service took.',
+      'Duration of the health probe of the service.',
       services.map(({ service, latencyMs }) => [{ service }, latencyMs / 1000]),
     ),
     metric(
       'part_up',
-      '1 where the last reading of a part of the page brought data.',
+      '1 if the last read of this part of the page succeeded, else 0.',
       parts.map(({ name, problem }) => [{ part: name }, problem === null ? 1 : 0]),
     ),
     metric(
       'topic_messages_written_total',
-      'Messages ever written to a topic, by the ends of its partitions.',
+      'Messages ever written to the topic: the sum of its end offsets.',
       ofTopics(({ written }) => written),
       'counter',
     ),
     metric(
       'topic_messages',
-      'Messages that a topic keeps.',
+      'Messages retained in the topic.',
       ofTopics(({ messages }) => messages),
     ),
     metric(
       'topic_size_bytes',
-      "Bytes of a topic on the brokers' disks, copies counted.",
+      "Size of the topic on the brokers' disks, including replicas.",
       ofTopics(({ bytes }) => bytes),
     ),
     metric(
       'topic_partitions',
-      'Partitions of a topic.',
+      'Partitions of the topic.',
       ofTopics(({ partitions }) => partitions),
     ),
     metric(
       'consumer_group_members',
-      'Members of a consumer group.',
+      'Members of the consumer group.',
       groups.map(({ group, members }) => [{ group }, members]),
     ),
     metric(
       'consumer_group_lag_messages',
-      'Messages of a topic that a consumer group has not read yet.',
-      read.map(({ group, topic, lag }) => [{ group, topic }, lag]),
+      'Lag of the consumer group in the topic.',
+      consumed.map(({ group, topic, lag }) => [{ group, topic }, lag]),
     ),
     metric(
       'consumer_group_committed_messages',
-      'Offsets that a consumer group has committed, over the partitions of a topic; a reset may take them back.',
-      read.map(({ group, topic, committed }) => [{ group, topic }, committed]),
+      'Sum of the committed offsets of the consumer group in the topic; an offset reset may lower it.',
+      consumed.map(({ group, topic, committed }) => [{ group, topic }, committed]),
     ),
     metric(
       'table_rows',
-      'Rows of a table; merges take repeated ones away.',
+      'Rows of the table; merges remove duplicates.',
       tables.map(({ table, rows }) => [{ table }, rows]),
     ),
     metric(
       'table_size_bytes',
-      'Bytes of a table on disk, compressed.',
+      'Compressed size of the table on disk.',
       tables.map(({ table, bytes }) => [{ table }, bytes]),
     ),
     metric(
       'ingest_state',
-      '1 for the state that the built-in ingest is in.',
+      '1 for the current state of the built-in ingest, else 0.',
       ingest ? stateSet(INGEST_STATES, ingest.state) : [],
     ),
     metric(
       'ingest_lag_messages',
-      'Messages of a topic that the ingest has not stored yet.',
+      'Messages of the topic that the ingest has not stored yet.',
       ofIngest(({ lag }) => lag),
     ),
     metric(
       'ingest_rejects',
-      'Messages of a topic that the ingest could not read.',
+      'Messages of the topic that the ingest rejected.',
       ofIngest(({ rejects }) => rejects),
     ),
-    metric('clickhouse_disk_free_bytes', "Free bytes on ClickHouse's disk.", detail('freeBytes')),
-    metric('redis_memory_used_bytes', "Memory of Redis's data.", detail('usedMemoryBytes')),
-    metric('redis_memory_max_bytes', 'Memory from which on Redis evicts keys.', detail('maxMemoryBytes')),
+    metric('clickhouse_disk_free_bytes', 'Free space on the disk of ClickHouse.', detail('freeBytes')),
+    metric('redis_memory_used_bytes', 'Memory used by Redis.', detail('usedMemoryBytes')),
+    metric('redis_memory_max_bytes', 'Memory limit of Redis (maxmemory).', detail('maxMemoryBytes')),
   ].join('')
 }
 

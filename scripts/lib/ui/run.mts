@@ -1,4 +1,4 @@
-/** What `npm run ui` does: find the port, serve or find the page, open it, wait for Ctrl-C. */
+/** `npm run ui`: chooses the port, serves the page or finds it served, opens it, and waits for Ctrl-C. */
 import { onInterrupt } from '../command/interrupt.mts'
 import { cannotTell, error, OpsError, reason, unknown } from '../common/findings.mts'
 import { findCommand, run } from '../common/run.mts'
@@ -10,11 +10,11 @@ import type { Settings } from '../settings/settings.mts'
 import { identityOf, serveUi, type Ui } from './ui.mts'
 
 export interface UiOptions {
-  /** Undefined for that of the settings. */
+  /** Undefined for the port from the settings. */
   port: number | undefined
-  /** Whether to open a browser, where there is one. */
+  /** Whether to open a browser, if there is one. */
   isOpening: boolean
-  /** Called with the address, once the page is there. */
+  /** Called with the address once the page is served. */
   print: (url: string) => void
   log: (line: string) => void
 }
@@ -23,14 +23,14 @@ const DOCKER_MS = 3_000
 const IDENTITY_MS = 2_000
 
 /**
- * Serves the page until Ctrl-C; comes back at once where it is served already.
- * @throws {OpsError} exit code 1 for a port that another program has, 3 for one that cannot be opened
+ * Serves the page until Ctrl-C; returns at once if it is already served.
+ * @throws {OpsError} exit code 1 if another program uses the port, 3 if the port cannot be opened
  */
 export async function runUi(
   settings: Settings,
-  { port: asked, isOpening, print, log }: UiOptions,
+  { port: requested, isOpening, print, log }: UiOptions,
 ): Promise<{ url: string; served: boolean }> {
-  const port = asked ?? (await portOf(settings))
+  const port = requested ?? (await portOf(settings))
   const serving = await serve(settings, port)
   const url = `http://127.0.0.1:${port}`
   print(url)
@@ -41,7 +41,7 @@ export async function runUi(
   return { url, served: true }
 }
 
-/** KAFKA_UI_PORT, unless containers have it. */
+/** Returns KAFKA_UI_PORT, or UI_PORT if the stack runs in containers. */
 async function portOf(settings: Settings): Promise<number> {
   const { EMBEDDED_DATA_DIR: dataDir } = settings
   if (runningEmbedded(dataDir).length > 0) return settings.KAFKA_UI_PORT
@@ -49,7 +49,7 @@ async function portOf(settings: Settings): Promise<number> {
   return mode === 'docker' ? settings.UI_PORT : settings.KAFKA_UI_PORT
 }
 
-/** Undefined where the page of the same stack is served there already. */
+/** Starts the server; returns undefined if the page of the same stack is already served on the port. */
 async function serve(settings: Settings, port: number): Promise<Ui | undefined> {
   try {
     return await serveUi(settings, port)
@@ -58,14 +58,14 @@ async function serve(settings: Settings, port: number): Promise<Ui | undefined> 
     const hint = `npm run ui -- --port ${port < 65_535 ? port + 1 : 8090}`
     if ((failure as NodeJS.ErrnoException).code !== 'EADDRINUSE')
       throw cannotTell(unknown('UI_PORT', subject, { found: `cannot be opened: ${reason(failure)}`, hint }), failure)
-    const found = await pageIdentity(port, IDENTITY_MS).catch(() => 'no web server, or one that hangs')
+    const found = await pageIdentity(port, IDENTITY_MS).catch(() => '')
     if (found === JSON.stringify(identityOf(settings))) return undefined
     const holder = found.startsWith(PAGE_IDENTITY) ? 'the page of another stack' : 'another program'
-    throw new OpsError(1, [error('UI_PORT', subject, { found: `taken by ${holder}`, hint })])
+    throw new OpsError(1, [error('UI_PORT', subject, { found: `in use by ${holder}`, hint })])
   }
 }
 
-/** False where there is no browser to open. */
+/** Opens the browser. Returns false if there is none, or it fails. */
 async function openBrowser(url: string): Promise<boolean> {
   const { DISPLAY, WAYLAND_DISPLAY } = process.env
   const opener = process.platform === 'darwin' ? 'open' : DISPLAY || WAYLAND_DISPLAY ? 'xdg-open' : undefined

@@ -1,20 +1,20 @@
-/** What the page shows, part by part: each is read again and again while someone looks, against its own deadline, and has its own age. */
+/** Samples the parts of the page while it is open. Each part has its own interval, deadline and age. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { OpsError, reason, sentence } from '../common/findings.mts'
 import { inTime } from '../common/wait.mts'
 
-/** By chart, the values of its lines at one moment. */
+/** The values of all series at one moment, by chart and series. */
 export type Traces = Record<string, Record<string, number>>
 
 export interface Part {
   name: string
-  /** From the end of one reading to the begin of the next. */
+  /** Pause between two reads in ms. */
   pauseMs: number
   timeoutMs: number
   read: () => Promise<unknown>
-  /** What of the data is drawn. */
+  /** Extracts the values to draw. */
   traces?: (data: never) => Traces
-  /** Called when nobody looks any more. */
+  /** Called when the last watcher is gone. */
   close?: () => void
 }
 
@@ -25,13 +25,13 @@ export interface Problem {
 
 export interface PartState {
   name: string
-  /** When `data` was read, in ms since 1970; null for never. */
+  /** When `data` was read, in ms since 1970; null if never. */
   atMs: number | null
-  /** The last answer, which may be older than `problem`. */
+  /** The last data read; may be older than `problem`. */
   data: unknown
-  /** Why the last reading brought nothing; null when it brought `data`. */
+  /** Why the last read failed; null if it succeeded. */
   problem: Problem | null
-  /** What the charts draw at this moment; empty lines where it could not be read. */
+  /** The values to draw; empty if the last read failed. */
   point?: Point
 }
 
@@ -40,8 +40,8 @@ export interface Point {
   traces: Traces
 }
 
-/** Points that are kept: ten minutes of a part that is read every 2 s. */
-const KEPT_POINTS = 300
+/** Number of points retained: ten minutes of a part that is read every 2 s. */
+const MAX_POINTS = 300
 
 export class Sampler {
   readonly #parts: readonly Part[]
@@ -52,22 +52,23 @@ export class Sampler {
   #watchers = 0
   #pause = new AbortController()
 
-  /** @param publish given the state of a part after each reading */
+  /** @param publish called with the state of a part after each read */
   constructor(parts: readonly Part[], publish: (state: PartState) => void) {
     this.#parts = parts
     this.#publish = publish
   }
 
-  /** The parts that were read so far, and by part what its charts drew. */
+  /** The last state of each part that has been read. */
   get states(): PartState[] {
     return this.#parts.flatMap(({ name }) => this.#states.get(name) ?? [])
   }
 
+  /** The points of each part that has charts. */
   get history(): Record<string, Point[]> {
     return Object.fromEntries(this.#history)
   }
 
-  /** Reads again and again, until as many calls of what it returns as of itself. */
+  /** Reads all parts periodically until every watcher has called the function that this returns. */
   watch(): () => void {
     this.#watchers++
     if (this.#watchers === 1) {
@@ -85,7 +86,7 @@ export class Sampler {
     }
   }
 
-  /** The state of every part, read now unless it is read anyway. */
+  /** Returns the state of every part: the last one while someone watches, else read now. */
   async now(): Promise<PartState[]> {
     try {
       return await Promise.all(
@@ -99,7 +100,7 @@ export class Sampler {
     }
   }
 
-  /** Closes what the parts keep open, each after its reading has ended, unless someone looks by then. */
+  /** Closes each part after its current read, unless there is a watcher again by then. */
   #close(): void {
     for (const { name, close } of this.#parts) {
       const closing = () => {
@@ -110,7 +111,7 @@ export class Sampler {
   }
 
   async #repeat(part: Part, signal: AbortSignal): Promise<void> {
-    // What was drawn before nobody looked is not joined to what is drawn now.
+    // An empty point makes a gap in the chart for the time without watchers.
     this.#draw(part.name, { atMs: Date.now(), traces: {} })
     while (!signal.aborted) {
       const state = await this.#read(part)
@@ -120,7 +121,7 @@ export class Sampler {
       if (part.traces) this.#draw(part.name, point)
       this.#publish(part.traces ? { ...state, point } : state)
       await delay(part.pauseMs, undefined, { signal }).catch(() => {
-        // Nobody looks any more.
+        // The last watcher is gone.
       })
     }
   }
@@ -129,10 +130,10 @@ export class Sampler {
     const points = this.#history.get(name) ?? []
     if (points.length === 0 && Object.keys(point.traces).length === 0) return
     points.push(point)
-    this.#history.set(name, points.slice(-KEPT_POINTS))
+    this.#history.set(name, points.slice(-MAX_POINTS))
   }
 
-  /** One reading at a time: who asks meanwhile gets its answer. */
+  /** Reads a part, or joins a read in progress. */
   #read(part: Part): Promise<PartState> {
     const running = this.#reading.get(part.name)
     if (running) return running
@@ -155,7 +156,7 @@ export class Sampler {
   }
 }
 
-/** A failure in a sentence, and the command that helps. */
+/** Describes a failure in one sentence, with the command that helps. */
 export function problemOf(failure: unknown): Problem {
   const [finding] = failure instanceof OpsError ? failure.findings : []
   if (finding) return { text: sentence(finding), hint: finding.hint }

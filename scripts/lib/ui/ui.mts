@@ -1,4 +1,4 @@
-/** The web page of the stack: its server, on the loopback address only. Changes nothing. */
+/** The web server of the page, on the loopback address only. Changes nothing in the stack. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { OpsError } from '../common/findings.mts'
@@ -20,30 +20,30 @@ export interface Ui {
   close: () => Promise<void>
 }
 
-/** Characters of a topic's or symbol's name that are asked for at most; Kafka's are no longer than 249. */
+/** Maximum length of a topic or symbol name in a request; Kafka's limit for topics. */
 const MAX_NAME = 249
 
-/** What the page says of itself, for who looks whether it serves, and which stack it shows. */
+/** Identifies the page, and the stack it shows, to programs that check whether it is served. */
 export const identityOf = (settings: Settings) => ({
   ...PAGE,
   kafka: settings.KAFKA_BOOTSTRAP_SERVERS.join(','),
   clickhouse: `${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}/${settings.CLICKHOUSE_DATABASE}`,
 })
 
-/** JSON without a secret, in whatever text it stands. */
+/** Serializes to JSON with secrets redacted in all strings. */
 export const safeJson = (value: unknown): string =>
   JSON.stringify(value, (_, each) => (typeof each === 'string' ? redact(each) : each))
 
 /**
  * Serves the page on 127.0.0.1 until it is closed.
- * @param port 0 for any free one
+ * @param port 0 for any free port
  * @throws {Error} with the socket's `code`, such as EADDRINUSE
  */
 export async function serveUi(settings: Settings, port: number): Promise<Ui> {
   const events = new Events()
   const parts = [...healthParts(settings), kafkaPart(settings), tablesPart(settings), ingestPart(settings)]
   const sampler = new Sampler(parts, (state) => events.send('part', safeJson(state)))
-  const shared = sharing()
+  const shared = createShared()
   const server = createServer((request, response) => {
     answer(request, response).catch((failure: unknown) => {
       const status = failure instanceof OpsError && failure.exitCode === 2 ? 404 : 503
@@ -52,13 +52,13 @@ export async function serveUi(settings: Settings, port: number): Promise<Ui> {
     })
   })
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const { port: ownPort } = server.address() as AddressInfo
-    const refusal = refusalOf(request, ownPort)
+    const { port: listeningPort } = server.address() as AddressInfo
+    const refusal = refusalOf(request, listeningPort)
     if (refusal) return text(response, refusal.status, refusal.text)
     const [route = '', query = ''] = (request.url ?? '').split('?')
-    const name = new URLSearchParams(query).get(NAMED[route] ?? '') ?? ''
-    if (NAMED[route] && (name === '' || name.length > MAX_NAME))
-      return text(response, 400, `Ask with ?${NAMED[route]}=`)
+    const name = new URLSearchParams(query).get(PARAMETERS[route] ?? '') ?? ''
+    if (PARAMETERS[route] && (name === '' || name.length > MAX_NAME))
+      return text(response, 400, `Missing or invalid parameter ?${PARAMETERS[route]}=`)
     switch (route) {
       case '/events': {
         const stop = sampler.watch()
@@ -78,7 +78,7 @@ export async function serveUi(settings: Settings, port: number): Promise<Ui> {
         return json(response, 200, await shared(`book ${name}`, () => readBook(settings, name)))
     }
     const file = pageFile(route)
-    if (!file) return text(response, 404, 'There is no such page')
+    if (!file) return text(response, 404, 'Not found')
     send(response, 200, file.type, file.bytes)
   }
   await listen(server, port)
@@ -93,8 +93,8 @@ export async function serveUi(settings: Settings, port: number): Promise<Ui> {
   }
 }
 
-/** What each path that asks for one thing calls its name. */
-const NAMED: Partial<Record<string, string>> = { '/api/messages': 'topic', '/api/book': 'symbol' }
+/** Required query parameter by path. */
+const PARAMETERS: Partial<Record<string, string>> = { '/api/messages': 'topic', '/api/book': 'symbol' }
 
 function listen(server: Server, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -115,8 +115,8 @@ function text(response: ServerResponse, status: number, line: string): void {
   send(response, status, 'text/plain; charset=utf-8', `${line}\n`)
 }
 
-/** Lets who asks what is being asked already wait for that answer. */
-function sharing(): <T>(key: string, work: () => Promise<T>) => Promise<T> {
+/** Returns a function that runs `work`, or joins a running call with the same key. */
+function createShared(): <T>(key: string, work: () => Promise<T>) => Promise<T> {
   const running = new Map<string, Promise<unknown>>()
   return <T,>(key: string, work: () => Promise<T>) => {
     const known = running.get(key) as Promise<T> | undefined

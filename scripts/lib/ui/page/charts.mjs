@@ -1,4 +1,4 @@
-/** Charts that move: a line a series over the last ten minutes, and below it names and values as text. */
+/** Live charts: one line per series over the last ten minutes, with a text legend of the latest values. */
 import { count, element, keyed, setText } from '/dom.mjs'
 import uPlot from '/uplot.js'
 
@@ -17,13 +17,13 @@ export class Chart {
   #lines = []
   #waiting = false
 
-  /** @param name of the traces in the points of a part */
+  /** @param name key of the traces in the points of a part */
   constructor(box, name) {
     this.#box = box
     this.#name = name
     this.#title = box.closest('section').querySelector('h2').textContent
     this.#plotBox.setAttribute('role', 'img')
-    this.#plotBox.setAttribute('aria-label', `${this.#title}: nothing yet`)
+    this.#plotBox.setAttribute('aria-label', `${this.#title}: no data yet`)
     box.append(this.#plotBox, this.#legend)
     new ResizeObserver(() => this.#plot?.setSize(this.#size())).observe(box)
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#rebuild())
@@ -31,16 +31,16 @@ export class Chart {
 
   set points(points) {
     this.#points = [...points]
-    this.#later()
+    this.#schedule()
   }
 
   add(point) {
     this.#points.push(point)
-    this.#later()
+    this.#schedule()
   }
 
-  /** Draws once for all that came at once, and not while nobody looks. */
-  #later() {
+  /** Draws once per animation frame, so not while the page is hidden. */
+  #schedule() {
     if (this.#waiting) return
     this.#waiting = true
     requestAnimationFrame(() => {
@@ -75,10 +75,10 @@ export class Chart {
       },
     )
     const now = values.map(({ line, value }) => `${line} ${value === null ? 'unknown' : count(value)}`).join(', ')
-    this.#plotBox.setAttribute('aria-label', `${this.#title}, last ten minutes. Now: ${now || 'nothing'}`)
+    this.#plotBox.setAttribute('aria-label', `${this.#title}, last ten minutes. Now: ${now || 'no data'}`)
   }
 
-  /** The names of the lines: all, or those with the most of late, and the others as one. */
+  /** Returns the names of the lines: all of them, or those with the highest recent values and one for the rest. */
   #choose() {
     const most = new Map()
     for (const { traces } of this.#points)
@@ -136,7 +136,7 @@ export class Chart {
 
 const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString('en-GB')
 
-/** A number for an axis: 1500 as 1.5k. */
+/** Formats a number for an axis: 1500 as 1.5k. */
 function short(value) {
   if (value >= 1e6) return `${value / 1e6}M`
   return value >= 1e3 ? `${value / 1e3}k` : String(value)

@@ -1,8 +1,8 @@
-/** Elements and texts. Text is set as text only: what a message says is never read as HTML. */
+/** DOM and text helpers. Content is only ever set as text, never as HTML. */
 
 export const byId = (id) => document.getElementById(id)
 
-/** An element with a class and text, or with children. */
+/** Creates an element with text, or with children. */
 export function element(tag, className, content) {
   const made = document.createElement(tag)
   if (className) made.className = className
@@ -11,12 +11,15 @@ export function element(tag, className, content) {
   return made
 }
 
-/** Sets a text where it is another: a screen reader repeats what was set. */
+/** Sets a text only if it differs: a screen reader announces every change. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text
 }
 
-/** Makes the children of `parent` those of `items`, and leaves the ones that are there already: focus, selection and place stay. */
+/**
+ * Updates the children of `parent` to match `items`. Reuses children by key, which keeps focus, selection and scroll
+ * position.
+ */
 export function keyed(parent, items, keyOf, make, fill) {
   const old = new Map([...parent.children].map((child) => [child.dataset.key, child]))
   items.forEach((item, index) => {
@@ -34,7 +37,9 @@ export function keyed(parent, items, keyOf, make, fill) {
 }
 
 /**
- * The rows of a table body. `columns` are texts of an item by column; `classes` their classes. The first is the head of its row.
+ * Updates the rows of a table body. The first cell of a row is its header.
+ * @param columns functions from an item to the text of a cell
+ * @param classes class names of the cells, by column
  */
 export function rows(body, items, keyOf, columns, classes) {
   const make = () =>
@@ -57,13 +62,13 @@ export function rows(body, items, keyOf, columns, classes) {
 const whole = new Intl.NumberFormat('en-GB', { maximumFractionDigits: 0 })
 const tenth = new Intl.NumberFormat('en-GB', { maximumFractionDigits: 1 })
 
-/** A number for people; what is not known says so. */
+/** Formats a number; null as "unknown". */
 export function count(number) {
   if (number === null || number === undefined) return 'unknown'
   return (Math.abs(number) < 10 ? tenth : whole).format(number)
 }
 
-/** Decimals with as many digits after the point as the longest has; what is none stays. */
+/** Pads decimals to the same number of digits after the point. */
 export function aligned(texts) {
   const digits = (text) => text?.split('.')[1]?.length ?? 0
   const most = Math.max(0, ...texts.map(digits))
@@ -83,7 +88,7 @@ export function span(seconds) {
   return seconds < 86_400 ? `${tenth.format(seconds / 3600)} h` : `${tenth.format(seconds / 86_400)} d`
 }
 
-/** Shows why something is not there, with the command that helps; hides it for null. */
+/** Shows a problem with the command that helps; hides the node for null. */
 export function problem(node, found) {
   node.hidden = !found
   const text = found ? `${found.text} → ${found.hint}` : ''

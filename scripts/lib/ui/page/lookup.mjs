@@ -1,34 +1,37 @@
-/** What is asked for by name, again and again while it is shown: the messages of a topic, the book of a symbol. */
+/** Periodic queries for the selected topic (messages) and symbol (order book). */
 import { aligned, byId, count, element, keyed, problem, rows, setText } from '/dom.mjs'
 
-const AGAIN_MS = 2_000
+const PAUSE_MS = 2_000
 
-/** The answer at a path, or why there is none. */
-async function ask(path) {
+/** Returns the JSON at a path, or `{ problem }` on failure. */
+async function query(path) {
   try {
     const response = await fetch(path)
     const body = await response.text()
     if (response.headers.get('content-type')?.startsWith('application/json')) return JSON.parse(body)
     return { problem: { text: body.trim(), hint: '' } }
   } catch {
-    return { problem: { text: 'This page gets no answer', hint: 'npm run ui' } }
+    return { problem: { text: 'The server does not answer', hint: 'npm run ui' } }
   }
 }
 
-/** Calls `look` now, and again after each end of it; `again` says whether. Returns what looks at once. */
-function repeat(look, again) {
+/**
+ * Returns a function that refreshes at once, and then after each pause while `isActive()` and the page is visible.
+ * @param refresh gets a function that returns false once a newer refresh has started
+ */
+function repeat(refresh, isActive) {
   let timer
   let turn = 0
-  const go = async () => {
+  const run = async () => {
     clearTimeout(timer)
-    const own = ++turn
-    await look(() => own === turn)
-    if (own === turn) timer = setTimeout(() => (again() && !document.hidden ? go() : later()), AGAIN_MS)
+    const started = ++turn
+    await refresh(() => started === turn)
+    if (started === turn) schedule()
   }
-  const later = () => {
-    timer = setTimeout(() => (again() && !document.hidden ? go() : later()), AGAIN_MS)
+  const schedule = () => {
+    timer = setTimeout(() => (isActive() && !document.hidden ? run() : schedule()), PAUSE_MS)
   }
-  return go
+  return run
 }
 
 const MESSAGE_COLUMNS = [
@@ -40,39 +43,39 @@ const MESSAGE_COLUMNS = [
 
 export function followMessages() {
   const [select, follow] = [byId('topic'), byId('follow')]
-  const look = repeat(
-    async (isWanted) => {
+  const refresh = repeat(
+    async (isCurrent) => {
       const topic = select.value
-      const answer = topic === '' ? { messages: [] } : await ask(`/api/messages?topic=${encodeURIComponent(topic)}`)
-      if (!isWanted()) return
+      const answer = topic === '' ? { messages: [] } : await query(`/api/messages?topic=${encodeURIComponent(topic)}`)
+      if (!isCurrent()) return
       problem(byId('messages-problem'), answer.problem)
       const keyOf = ({ partition, offset }) => `${topic}/${partition}/${offset}`
       if (answer.messages) rows(byId('messages'), answer.messages, keyOf, MESSAGE_COLUMNS, ['', 'nowrap', '', 'value'])
     },
     () => follow.checked && select.value !== '',
   )
-  select.addEventListener('change', look)
+  select.addEventListener('change', refresh)
 }
 
-/** Shows the book of the chosen symbol; before one is chosen, of `first`. */
+/** Shows the book of the selected symbol. The function returned selects a default symbol if none is selected. */
 export function followBook() {
   const input = byId('symbol')
-  const look = repeat(
-    async (isWanted) => {
+  const refresh = repeat(
+    async (isCurrent) => {
       const symbol = input.value.trim()
       const answer =
-        symbol === '' ? { bids: [], asks: [] } : await ask(`/api/book?symbol=${encodeURIComponent(symbol)}`)
-      if (!isWanted()) return
+        symbol === '' ? { bids: [], asks: [] } : await query(`/api/book?symbol=${encodeURIComponent(symbol)}`)
+      if (!isCurrent()) return
       problem(byId('book-problem'), answer.problem)
       if (!answer.problem) showBook(answer)
     },
     () => input.value.trim() !== '',
   )
-  input.addEventListener('change', look)
+  input.addEventListener('change', refresh)
   return (first) => {
     if (input.value !== '' || document.activeElement === input || !first) return
     input.value = first
-    look()
+    refresh()
   }
 }
 

@@ -1,11 +1,11 @@
-/** Puts what the server sends where it is shown, and says how old it is. */
+/** Entry point: shows the data that the server sends, and its age. */
 import { Chart } from '/charts.mjs'
 import { byId, problem, setText } from '/dom.mjs'
 import { followBook, followMessages } from '/lookup.mjs'
 import { showServices } from '/services.mjs'
 import { showIngest, showKafka, showTables } from '/tables.mjs'
 
-/** Milliseconds without a word of the server from which on what is shown counts as old. */
+/** Milliseconds without an event after which the data counts as stale. */
 const OLD_MS = 15_000
 
 const charts = {
@@ -34,8 +34,8 @@ function take(state) {
 
 const clock = (ms) => new Date(ms).toLocaleTimeString()
 
-/** From when that is which is still shown. */
-const ageOf = ({ atMs }) => (atMs === null ? '' : `; shown is what was at ${clock(atMs)}`)
+/** Returns a suffix with the time of the data that is still shown. */
+const ageOf = ({ atMs }) => (atMs === null ? '' : `; showing data from ${clock(atMs)}`)
 
 function heard() {
   heardMs = Date.now()
@@ -45,7 +45,7 @@ function heard() {
 
 function showAge() {
   const isLive = isConnected && Date.now() - heardMs < OLD_MS
-  const lost = heardMs === 0 ? 'Connecting' : `Connection lost: shown is what was at ${clock(heardMs)}`
+  const lost = heardMs === 0 ? 'Connecting' : `Connection lost; showing data from ${clock(heardMs)}`
   setText(byId('connection'), isLive ? 'Live' : lost)
   document.body.classList.toggle('stale', !isLive && heardMs > 0)
 }
@@ -70,7 +70,7 @@ source.addEventListener('error', () => {
 })
 setInterval(showAge, 1_000)
 
-/** In the order of the server's first word, whichever part answered first. */
+/** Display order of the service cards. */
 const ORDER = ['zookeeper', 'kafka', 'clickhouse', 'redis', 'kafka-ui'].map((service) => `health ${service}`)
 function order() {
   return [...ORDER, 'ingest'].flatMap((name) => states.get(name) ?? [])

@@ -1,13 +1,13 @@
-/** A card for each service, and for the screen reader a word when one changes. */
+/** One card per service. State changes are announced to screen readers. */
 import { byId, element, keyed, problem, setText } from '/dom.mjs'
 
 const MARKS = { healthy: '✓', unhealthy: '✗', unknown: '?', skipped: '–' }
 const known = new Map()
 
-/** What a card shows of a part: the health of a service, or of the ingest. */
+/** Converts a part (the health of a service, or the ingest) to the content of its card. */
 function cardOf({ name, data, problem: found }) {
   const service = name.replace('health ', '')
-  if (found) return { service, state: 'unknown', summary: 'no answer to this page', findings: [], problem: found }
+  if (found) return { service, state: 'unknown', summary: 'no data', findings: [], problem: found }
   if (name !== 'ingest') return { ...data, service }
   const bad = data.findings.some(({ severity }) => severity === 'error')
   const open = data.findings.some(({ severity }) => severity === 'unknown')
@@ -51,7 +51,7 @@ function fill(card, { service, state, latencyMs, summary, findings, problem: fou
   known.set(service, state)
 }
 
-/** A part that is not of the running stack, such as Kafka UI without containers, has no card. */
+/** False for services that are not part of the running stack, such as Kafka UI without containers. */
 const isPart = ({ state, service }) => state !== 'skipped' || service === 'ingest'
 
 export function showServices(states) {

@@ -1,14 +1,14 @@
-/** The tables of the page, each from one part. */
+/** The tables of the page. */
 import { aligned, byId, bytes, count, element, keyed, rows, setText, span } from '/dom.mjs'
 
 const N = 'n'
 
-/** When a group has read a topic to its end. */
+/** Formats when a group will have read a topic to its end. */
 function caughtUp({ lag, catchUpSeconds, readPerSecond }) {
   if (lag === null || readPerSecond === null) return lag === 0 ? 'now' : 'unknown'
   if (lag === 0) return 'now'
   if (catchUpSeconds !== null) return `in ${span(catchUpSeconds)}`
-  return readPerSecond === 0 ? 'never: nothing read' : 'never at this pace'
+  return readPerSecond === 0 ? 'never: reads nothing' : 'never at this rate'
 }
 
 export function showKafka({ topics, groups }) {
@@ -22,7 +22,7 @@ export function showKafka({ topics, groups }) {
     ({ messages }) => count(messages),
     ({ writtenPerSecond }) => (writtenPerSecond === null ? '' : count(writtenPerSecond)),
     (topic) => bytes(topic.bytes),
-    ({ topic }) => readers(topic).join(', ') || 'nobody',
+    ({ topic }) => readers(topic).join(', ') || 'none',
     ({ config }) => config.map(({ key, value }) => `${key}=${value}`).join(' '),
   ]
   rows(byId('topics'), topics, ({ topic }) => topic, columns, ['', N, N, N, N, '', 'value'])
@@ -40,16 +40,21 @@ export function showKafka({ topics, groups }) {
     (line) => (none(line) ? '' : caughtUp(line)),
   ]
   rows(byId('groups'), lines, ({ group, topic }) => `${group}\n${topic}`, groupColumns, ['', '', N, '', N, N, ''])
-  const select = byId('topic')
+  options(byId('topic'), ['', ...topics.map(({ topic }) => topic)], (topic) => topic || 'none')
+}
+
+/** Updates the options of a select or datalist. */
+function options(list, values, textOf) {
+  const make = (value) => {
+    const option = element('option', '', textOf?.(value))
+    option.value = value
+    return option
+  }
   keyed(
-    select,
-    ['', ...topics.map(({ topic }) => topic)],
-    (topic) => topic,
-    (topic) => {
-      const option = element('option', '', topic || 'none')
-      option.value = topic
-      return option
-    },
+    list,
+    values,
+    (value) => value,
+    make,
     () => {},
   )
 }
@@ -74,21 +79,11 @@ export function showTables({ tables, quotes, symbols }) {
     ({ time }) => (time.startsWith(today) ? time.slice(11, 23) : time.slice(0, 23)),
   ]
   rows(byId('quotes'), quotes, ({ symbol }) => symbol, quoteColumns, ['', N, N, N, N, 'nowrap'])
-  keyed(
-    byId('symbols'),
-    [...symbols].sort(),
-    (symbol) => symbol,
-    (symbol) => {
-      const option = element('option')
-      option.value = symbol
-      return option
-    },
-    () => {},
-  )
+  options(byId('symbols'), [...symbols].sort())
 }
 
 export function showIngest({ state, topics, rejects }) {
-  setText(byId('ingest-state'), state === 'off' ? 'off; to switch it on: ./scripts/ingest.mts on' : state)
+  setText(byId('ingest-state'), state === 'off' ? 'off; turn it on with: ./scripts/ingest.mts on' : state)
   const columns = [
     ({ topic }) => topic,
     ({ table }) => table,

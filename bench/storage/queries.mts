@@ -1,40 +1,43 @@
-/** What the benchmark asks, in two ways: as anyone asks tables, and as the shipped views and columns answer. Both must say the same. */
+/**
+ * The benchmark's queries, each in two versions that must return the same result: on plain tables, and with the shipped
+ * views and columns.
+ */
 
 export interface Subject {
-  /** A symbol that all three tables have. */
+  /** A symbol present in all three tables. */
   symbol: string
-  /** A day of its trades, as dates. */
+  /** Date of its trades, and the next date. */
   from: string
   to: string
-  /** A moment late in its day. */
+  /** A moment late in the day. */
   at: string
 }
 
-export interface Question {
+export interface Query {
   name: string
-  /** For the shipped schema. */
+  /** SQL for the shipped schema. */
   shipped: string
-  /** For the others. */
+  /** SQL for the other schemas. */
   plain: string
-  /** How long the shipped schema may take, as a part of what today's takes. */
+  /** Target ratio of the shipped schema's time to today's. */
   atMost: { hot: number; merged: number }
 }
 
 const READ = { hot: 1.3, merged: 1 }
-/** A view takes 5 ms to plan, which is as long as today's schema takes for all of it. */
+/** Planning a view takes 5 ms, as long as the whole query takes on today's schema. */
 const VIEWED = { hot: 1.3, merged: 1.5 }
 
 const POSITION = 'bitOr(bitShiftLeft(toUInt128(toUnixTimestamp64Micro(timestamp)), 64), sequence)'
 const last = (column: string) => `argMax(${column}, ${POSITION})`
-/** What bars show, of trades in the order of time. */
+/** Columns of a bar. */
 const OHLCV =
   'argMin(price, timestamp), max(price), min(price), argMax(price, timestamp), sum(size) AS volume, sum(price * size) / volume, count()'
 const BAR = 'open, high, low, close, volume, vwap, trades'
-/** Shares of the market order. */
+/** Size of the market order, in shares. */
 const ORDER = 500
 
-/** The questions about `subject`. */
-export function questionsAbout({ symbol, from, to, at }: Subject): Question[] {
+/** Returns the queries about `subject`. */
+export function queriesAbout({ symbol, from, to, at }: Subject): Query[] {
   const of = `symbol = '${symbol}'`
   const during = (column: string) => `${of} AND ${column} >= '${from} 00:00:00' AND ${column} < '${to} 00:00:00'`
   const asof = (trades: string, quotes: string) => `
@@ -44,7 +47,7 @@ export function questionsAbout({ symbol, from, to, at }: Subject): Question[] {
     ON t.symbol = q.symbol AND t.timestamp >= q.timestamp`
   const days = `since = '${from} 00:00:00', until = '${to} 00:00:00'`
   const view = (name: string, more = '') => `${name}(symbol = '${symbol}', ${days}${more})`
-  /** Entries of the book at the moment, by side `s`, price `p` and size `n`. */
+  /** Book entries at `at`: side `s`, price `p` and size `n`. */
   const entries = `
     SELECT side AS s, ${last('operation')} AS o, ${last('price')} AS p, toFloat64(${last('size')}) AS n FROM market_l2
     WHERE ${of} AND timestamp >= '${from} 00:00:00' AND timestamp <= '${at}'
@@ -91,7 +94,7 @@ export function questionsAbout({ symbol, from, to, at }: Subject): Question[] {
       shipped: `
         SELECT toStartOfMinute(timestamp) AS minute, avg(spread_bps), sumIf(size, aggressor = 'buy'), sumIf(size, aggressor = 'sell')
         FROM ${view('market_tbbo')} GROUP BY minute ORDER BY minute`,
-      // Rounded, as in binary fractions a trade at mid is beside it.
+      // Rounds, because in floating point a trade at the mid price may differ from it.
       plain: `
         SELECT toStartOfMinute(timestamp) AS minute, avg((a - b) / mid * 10000), sumIf(size, lean > 0), sumIf(size, lean < 0)
         FROM (
@@ -151,7 +154,7 @@ export function questionsAbout({ symbol, from, to, at }: Subject): Question[] {
   ]
 }
 
-/** The first place where two answers differ by more than rounding, in words; undefined when they say the same. */
+/** Describes the first difference between two results beyond rounding; undefined if there is none. */
 export function difference(one: unknown[][], other: unknown[][]): string | undefined {
   if (one.length !== other.length) return `${one.length} rows, not ${other.length}`
   for (const [row, values] of one.entries()) {
@@ -164,7 +167,7 @@ export function difference(one: unknown[][], other: unknown[][]): string | undef
   return undefined
 }
 
-/** One schema counts in decimals, another in binary fractions: equal to 8 digits, or to half a cent's thousandth. */
+/** Compares with a tolerance of 8 digits or 0.000005, because some schemas use decimals and others floating point. */
 function equal(a: unknown, b: unknown): boolean {
   if (typeof a !== 'number' || typeof b !== 'number') return a === b
   return Math.abs(a - b) <= Math.max(1e-8 * Math.abs(a), 5e-6)
