@@ -1,6 +1,6 @@
 /** The output and flag checks of archive and restore. */
 import { usage } from '../command/flags.mts'
-import { count } from '../common/count.mts'
+import { formatCount } from '../common/count.mts'
 import { configError, type Finding, reason } from '../common/findings.mts'
 import { table } from '../common/table.mts'
 import { isS3, parseS3, placeOf } from '../s3/address.mts'
@@ -21,7 +21,7 @@ export function renderDays({ days }: Pick<Archived, 'days'>): string {
   const size = (bytes = 0) => `${(bytes / 1024 ** 2).toFixed(1)} MiB`
   const rows = days.map(({ day, rows, bytes, state }) => [
     day,
-    `${count.format(rows)} rows`,
+    `${formatCount(rows)} rows`,
     bytes ? size(bytes) : '',
     STATES[state],
   ])
@@ -32,10 +32,10 @@ export function renderDays({ days }: Pick<Archived, 'days'>): string {
 export function renderQuestion(name: TableName, partitions: readonly Partition[]): string {
   const lines = partitions.map(({ partition, days, rows }) => {
     const [first, last] = [days[0]?.day ?? '', days.at(-1)?.day ?? '']
-    return [partition, `${count.format(rows)} rows`, first === last ? first : `${first} to ${last}`]
+    return [partition, `${formatCount(rows)} rows`, first === last ? first : `${first} to ${last}`]
   })
   const rows = partitions.reduce((sum, each) => sum + each.rows, 0)
-  return `${table(lines, { align: 'lrl' })}\nThis drops ${count.format(rows)} archived rows of ${name}.`
+  return `${table(lines, { align: 'lrl' })}\nThis drops ${formatCount(rows)} archived rows of ${name}.`
 }
 
 const RESTORED = {
@@ -47,7 +47,7 @@ const RESTORED = {
 
 export function renderRestored(days: readonly RestoredDay[]): string {
   return table(
-    days.map(({ day, rows, state }) => [day, state === 'refused' ? '' : `${count.format(rows)} rows`, RESTORED[state]]),
+    days.map(({ day, rows, state }) => [day, state === 'refused' ? '' : `${formatCount(rows)} rows`, RESTORED[state]]),
     { align: 'lrl' },
   )
 }

@@ -1,5 +1,5 @@
 /** Renders the results of backup and restore. */
-import { count } from '../common/count.mts'
+import { formatCount } from '../common/count.mts'
 import { table } from '../common/table.mts'
 import type { BackedUp } from './backup.mts'
 import { mebibytes } from './disk-space.mts'
@@ -8,7 +8,7 @@ import type { Restored } from './restore.mts'
 export function renderBackup({ name, tables, bytes }: BackedUp): string {
   const rows = tables.map((each) => [
     each.name,
-    each.rows === undefined ? '' : `${count.format(each.rows)} rows`,
+    each.rows === undefined ? '' : `${formatCount(each.rows)} rows`,
     mebibytes(each.bytes),
     each.moving ? 'rows changed meanwhile' : '',
   ])
@@ -26,7 +26,7 @@ const STATES = {
 }
 
 export function renderRestored({ name, tables, findings }: Restored): string {
-  const rows = tables.map((each) => [each.name, `${count.format(each.rows)} rows`, STATES[each.state]])
+  const rows = tables.map((each) => [each.name, `${formatCount(each.rows)} rows`, STATES[each.state]])
   const refused = findings.length > 0 && tables.some(({ state }) => state === 'due')
   return `${name}\n${table(rows, { align: 'lrl' })}${refused ? '\nNothing was changed' : ''}`
 }

@@ -1,12 +1,12 @@
 /** Formats consumer groups and the plan of a reset for people. */
-import { count } from '../common/count.mts'
+import { formatCount } from '../common/count.mts'
 import type { Paint } from '../common/findings.mts'
 import { table } from '../common/table.mts'
 import { isConsumer } from '../kafka/lag.mts'
 import { isMoved, type Move, recordsMoved } from './plan.mts'
 import type { GroupStatus, TopicStatus } from './rates.mts'
 
-const known = (number: number | null): string => (number === null ? 'unknown' : count.format(number))
+const known = (number: number | null): string => (number === null ? 'unknown' : formatCount(number))
 
 /** Formats seconds in the two largest units: "45 s", "12 min 30 s", "3 h 5 min", "2 d 4 h". */
 export function formatSpan(seconds: number): string {
@@ -52,10 +52,10 @@ export function renderGroups(
       return [[...head, isConsumer({ protocol }) ? 'nothing committed' : `commits elsewhere (${protocol})`]]
     return topics.flatMap((status, index) => {
       const { topic, lag, consumedPerSecond, producedPerSecond, partitions } = status
-      const rates = [consumedPerSecond, producedPerSecond].map((each) => count.format(each))
+      const rates = [consumedPerSecond, producedPerSecond].map((each) => formatCount(each))
       const line = [...(index === 0 ? head : ['', '', '']), topic, known(lag), ...rates, caughtUp(status)]
       const parts = partitions.map(({ partition, committed, end, lag: behind }) => {
-        const position = committed === null ? 'nothing committed' : `at ${count.format(committed)}`
+        const position = committed === null ? 'nothing committed' : `at ${formatCount(committed)}`
         return ['', '', '', `  partition ${partition}: ${position} of ${known(end)}`, known(behind)]
       })
       return byPartition ? [line, ...parts] : [line]
@@ -71,7 +71,7 @@ export function renderMoves(group: string, moves: readonly Move[]): string {
     .filter(isMoved)
     .map((move) => [
       `${move.topic}/${move.partition}`,
-      `${move.from === null ? 'nothing committed' : count.format(move.from)} → ${count.format(move.to)}`,
+      `${move.from === null ? 'nothing committed' : formatCount(move.from)} → ${formatCount(move.to)}`,
       effect(move),
     ])
   const unmoved = moves.length - rows.length
@@ -86,8 +86,8 @@ export function renderMoves(group: string, moves: readonly Move[]): string {
 
 function effect(move: Move): string {
   const { from, to, high } = move
-  if (from === null) return `starts there: ${count.format(high - to)} to read`
+  if (from === null) return `starts there: ${formatCount(high - to)} to read`
   const { again, skipped } = recordsMoved(move)
-  if (again > 0) return `reads ${count.format(again)} again`
-  return skipped > 0 ? `skips ${count.format(skipped)}` : 'continues as before'
+  if (again > 0) return `reads ${formatCount(again)} again`
+  return skipped > 0 ? `skips ${formatCount(skipped)}` : 'continues as before'
 }

@@ -1,6 +1,6 @@
 /** Resets a consumer group's committed offsets: plans, confirms, commits and verifies. */
 import { confirmWord, requireTerminal } from '../command/confirm.mts'
-import { count } from '../common/count.mts'
+import { formatCount } from '../common/count.mts'
 import { configError, error, exitCodeOf, type Finding, OpsError, unknown } from '../common/findings.mts'
 import { nearest, suggestion } from '../common/nearest.mts'
 import { quoted } from '../common/shell-quote.mts'
@@ -127,7 +127,7 @@ function activeFindings(group: GroupReading, request: ResetRequest): Finding[] {
 }
 
 function question(id: string, moves: readonly Move[]): string {
-  const total = (of: 'again' | 'skipped') => count.format(moves.reduce((sum, move) => sum + recordsMoved(move)[of], 0))
+  const total = (of: 'again' | 'skipped') => formatCount(moves.reduce((sum, move) => sum + recordsMoved(move)[of], 0))
   return `${id} will read ${total('again')} records again and skip ${total('skipped')}.`
 }
 

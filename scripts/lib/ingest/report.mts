@@ -1,5 +1,5 @@
 /** Reports the status of the built-in ingest as findings and as text. */
-import { count } from '../common/count.mts'
+import { formatCount } from '../common/count.mts'
 import { error, type Finding, type Paint, unknown, warning } from '../common/findings.mts'
 import { table } from '../common/table.mts'
 import { LAG_LIMITS, type LagLimits } from '../kafka/lag-limits.mts'
@@ -88,9 +88,9 @@ export function renderStatus(status: IngestStatus, paint: Paint): string {
     ...status.topics.map(({ topic, table, exists, lag, messagesPerSecond, rejects, newestMs }) => [
       topic,
       table,
-      !exists ? '-' : lag === null ? 'unknown' : count.format(lag),
-      count.format(messagesPerSecond),
-      count.format(rejects),
+      !exists ? '-' : lag === null ? 'unknown' : formatCount(lag),
+      formatCount(messagesPerSecond),
+      formatCount(rejects),
       newestMs === undefined ? (exists ? 'none' : 'no such topic') : formatTime(newestMs),
     ]),
   ]

@@ -4,7 +4,7 @@ import { readRows } from '../clickhouse/client.mts'
 import type { Report } from '../command/command.mts'
 import { confirmWord, requireTerminal } from '../command/confirm.mts'
 import { DECLINED } from '../command/target.mts'
-import { count } from '../common/count.mts'
+import { formatCount } from '../common/count.mts'
 import type { Paint } from '../common/findings.mts'
 import { table } from '../common/table.mts'
 import { openKafkajs } from '../kafka/clients.mts'
@@ -132,7 +132,7 @@ function renderReasons(reasons: readonly RejectReason[], paint: Paint): string {
     [
       ['messages', 'topic', 'reason', 'newest', 'sample'],
       ...reasons.map((each) => [
-        count.format(each.count),
+        formatCount(each.count),
         each.topic,
         each.error,
         each.newest,

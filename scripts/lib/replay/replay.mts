@@ -2,7 +2,7 @@
 
 import { onInterrupt } from '../command/interrupt.mts'
 import { showProgress } from '../command/progress.mts'
-import { count } from '../common/count.mts'
+import { formatCount } from '../common/count.mts'
 import { type ExitCode, type Finding, OpsError, type Paint, warning } from '../common/findings.mts'
 import { table } from '../common/table.mts'
 import { zoneOf } from '../common/time.mts'
@@ -150,8 +150,8 @@ function acknowledgedOf({ topics }: Played): number {
 function summaryOf(played: Played): string {
   const acknowledged = acknowledgedOf(played)
   const perSecond = played.seconds > 0 ? acknowledged / played.seconds : 0
-  const lines = played.mistakes > 0 ? `, ${count.format(played.mistakes)} unusable lines` : ''
-  return `${count.format(acknowledged)} messages, ${count.format(Math.round(perSecond))}/s${lines}`
+  const lines = played.mistakes > 0 ? `, ${formatCount(played.mistakes)} unusable lines` : ''
+  return `${formatCount(acknowledged)} messages, ${formatCount(Math.round(perSecond))}/s${lines}`
 }
 
 function dataOf(played: Played): Record<string, unknown> {
@@ -165,8 +165,8 @@ export function renderPlayed(played: Played, paint: Paint): string {
     .sort()
     .map(([topic, { sent, acknowledged, bytes }]) => [
       topic,
-      `${count.format(sent)} sent`,
-      `${count.format(acknowledged)} acknowledged`,
+      `${formatCount(sent)} sent`,
+      `${formatCount(acknowledged)} acknowledged`,
       `${(bytes / 1e6).toFixed(1)} MB`,
     ])
   const topics = rows.length > 0 ? [table(rows, { align: 'lrrr' })] : []

@@ -1,7 +1,7 @@
 /** Implements reset-kafka, from the survey to the verification. */
 import { confirmWord, requireTerminal } from '../command/confirm.mts'
 import { onInterrupt } from '../command/interrupt.mts'
-import { count } from '../common/count.mts'
+import { formatCount } from '../common/count.mts'
 import { configError, exitCodeOf, type Finding } from '../common/findings.mts'
 import { type Cluster, openCluster } from '../kafka/cluster.mts'
 import type { Settings } from '../settings/settings.mts'
@@ -56,7 +56,7 @@ export async function resetKafka(settings: Settings, request: ResetRequest): Pro
     log(text)
     if (exitCodeOf(active) !== 0) return { findings: active, survey }
     if (!yes) {
-      const records = count.format(survey.topics.reduce((sum, topic) => sum + topic.records, 0))
+      const records = formatCount(survey.topics.reduce((sum, topic) => sum + topic.records, 0))
       const question = `This permanently deletes ${records} records in ${survey.topics.length} topics.`
       const answer = await confirmWord(`${question} Type "${WORD}" to continue [No]: `, WORD)
       if (!answer) return { findings: [], text: 'Declined: nothing was changed', survey, declined: true }

@@ -1,5 +1,5 @@
 /** Surveys what a reset would destroy: each topic's records, bytes and newest record, and the groups that read it. Changes nothing. */
-import { count } from '../common/count.mts'
+import { formatCount } from '../common/count.mts'
 import { table } from '../common/table.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import { metadata } from '../kafka/cluster-requests.mts'
@@ -103,7 +103,7 @@ export function renderSurvey({ clusterId, topics, missing, groups }: Survey): st
     ['topic', 'records', 'on disk', 'newest record', ''],
     ...topics.map(({ name, records, bytes, newestMs, declared, uncounted }) => [
       name,
-      count.format(records),
+      formatCount(records),
       formatBytes(bytes),
       newestMs === undefined ? '-' : formatTime(newestMs),
       [

@@ -3,7 +3,7 @@ import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows } from '../clickhouse/client.mts'
 import { FINGERPRINT, type Fingerprint, isEqual, names } from '../clickhouse/fingerprint.mts'
 import { showProgress } from '../command/progress.mts'
-import { count } from '../common/count.mts'
+import { formatCount } from '../common/count.mts'
 import type { Settings } from '../settings/settings.mts'
 import { copyRows, type LongQueryOptions, readLong } from './copy.mts'
 import {
@@ -147,16 +147,16 @@ export async function estimate(work: Work, chunks: readonly Partition[][]): Prom
   const needed = (bytes / sample) * rows
   const done = Object.keys(state.done).length
   const resumed = done > 0 ? `, ${done} partitions already copied` : ''
-  log(`${source.name}: ${count.format(rows)} rows to copy${resumed}`)
+  log(`${source.name}: ${formatCount(rows)} rows to copy${resumed}`)
   log(
-    `about ${formatSeconds(seconds)}, and ${formatMib(needed)} of ${formatMib(free)} free disk space, estimated from ${count.format(sample)} rows`,
+    `about ${formatSeconds(seconds)}, and ${formatMib(needed)} of ${formatMib(free)} free disk space, estimated from ${formatCount(sample)} rows`,
   )
   if (needed <= free) return
   const hint = `free disk space, then: ./scripts/apply-schema.mts --rebuild ${source.name}`
   throw rebuildError(source.name, `${formatMib(free)} of free disk space`, `${formatMib(needed)} for its copy`, hint)
 }
 
-const formatMib = (bytes: number): string => `${count.format(Math.ceil(bytes / 1024 ** 2))} MiB`
+const formatMib = (bytes: number): string => `${formatCount(Math.ceil(bytes / 1024 ** 2))} MiB`
 
 function formatSeconds(seconds: number): string {
   if (seconds < 90) return `${Math.ceil(seconds)} s`
