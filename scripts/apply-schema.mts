@@ -34,8 +34,8 @@ Drops nothing, and deletes rows past a retention setting only with your consent.
   exitCodes: {
     0: 'the database is as declared',
     1: 'something could not be changed, or --dry-run found something to change',
-    2: 'invalid arguments, refused credentials, or an error in .env',
-    3: 'unknown: ClickHouse did not answer in time',
+    2: 'invalid usage or settings, or refused credentials',
+    3: 'could not be determined: ClickHouse did not answer in time',
   },
   run: async ({ options, log, paint }) => {
     const { check, 'dry-run': dryRun, rebuild, timeout, yes } = options

@@ -34,8 +34,8 @@ After an interruption, the next run resumes. npm run restore restores archived d
   exitCodes: {
     0: 'the days are archived; without --keep and --dry-run their partitions are dropped too',
     1: 'declined, or a day or partition was refused; nothing unverified was dropped',
-    2: 'invalid arguments or settings',
-    3: 'unknown: ClickHouse or the S3 server did not answer',
+    2: 'invalid usage or settings',
+    3: 'could not be determined: ClickHouse or the S3 server did not answer',
   },
   run: async ({ options, log }) => {
     const { keep, yes, 'dry-run': dryRun, before, timeout } = options

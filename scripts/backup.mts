@@ -24,8 +24,8 @@ If it is interrupted, run it again. To restore a backup: npm run restore -- --ba
   exitCodes: {
     0: 'the backup is complete and verified',
     1: 'the backup failed: too little disk space, rows that differ, or file errors; or a table was left out',
-    2: 'wrong usage or settings, or a server that is not part of the stack on this machine',
-    3: 'unknown: no answer from ClickHouse or the S3 server, or another backup or restore is running',
+    2: 'invalid usage or settings, or a server that is not part of the stack on this machine',
+    3: 'could not be determined: no answer from ClickHouse or the S3 server, or another backup or restore is running',
   },
   run: async ({ options: { to, 'dry-run': dryRun, timeout }, log }) => {
     const { checkFolder } = await import('./lib/archive/report.mts')

@@ -24,8 +24,8 @@ await runCommand({
   exitCodes: {
     0: 'all ports are free or held by this stack',
     1: 'a port is taken, its address is not on this machine, or .env could not be written',
-    2: 'wrong use, or a mistake in the compose file or .env',
-    3: 'could not tell: no permission to bind a port or to see its owner, or Docker Compose did not answer',
+    2: 'invalid usage or settings, or a mistake in the compose file',
+    3: 'could not be determined: no permission to bind a port or to see its owner, or Docker Compose did not answer',
   },
   run: async ({ options, paint, log }) => {
     refuseTogether({ '--docker': options.docker, '--embedded': options.embedded }, './scripts/check-ports.mts --help')

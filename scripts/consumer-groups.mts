@@ -20,7 +20,7 @@ confirmation, refuses while the group has members, and verifies the new offsets.
     0: 'no critical lag; with reset: moved and verified, or with --dry-run it could be',
     1: 'critical lag, or offsets beyond the end of a topic; with reset: declined, refused, or not verified',
     2: 'invalid usage or settings, or no such group or topic',
-    3: 'could not tell: the broker or a partition leader did not answer in time',
+    3: 'could not be determined: the broker or a partition leader did not answer in time',
   },
   run: async ({ options, args, json, log, paint }) => {
     const request = groupsRequest(options, args, { json, nowMs: Date.now() })

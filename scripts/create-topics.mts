@@ -49,8 +49,8 @@ A shorter retention or a different cleanup.policy makes the broker delete record
   exitCodes: {
     0: 'the topics are as declared',
     1: 'a change failed; with --dry-run: something would change',
-    2: 'usage error, or mistakes in the file, reported with line and column',
-    3: 'could not tell: the broker did not answer in time',
+    2: 'invalid usage or settings, or mistakes in the file, reported with line and column',
+    3: 'could not be determined: the broker did not answer in time',
   },
   run: async ({ options, log, paint }) => {
     const { check, 'dry-run': dryRun, file, only, rebalance, timeout, 'throttle-mb': throttleMb, yes } = options

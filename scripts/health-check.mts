@@ -50,7 +50,7 @@ await runCommand({
     0: 'every service is healthy',
     1: 'a service is unhealthy',
     2: 'invalid usage or settings',
-    3: 'unknown: a check could not be completed, and no check failed',
+    3: 'could not be determined: a check could not be completed, and no check failed',
   },
   run: async ({ options, paint, json, log }) => {
     const { only, ...probeOptions } = probeOptionsOf(options)

@@ -33,8 +33,8 @@ If it is interrupted, the next run completes the reset.`,
   exitCodes: {
     0: 'the topics are new, empty and as declared; with --dry-run: they can be reset',
     1: 'declined, refused because consumer groups are reading, or a step failed',
-    2: 'usage error, mistakes in kafka/topics.yml, or a different cluster',
-    3: 'could not tell: the broker did not answer in time',
+    2: 'invalid usage or settings, mistakes in kafka/topics.yml, or a different cluster',
+    3: 'could not be determined: the broker did not answer in time',
   },
   run: async ({ options, log }) => {
     const { withKafkaCause } = await import('./lib/engines/container.mts')

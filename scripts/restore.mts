@@ -32,8 +32,8 @@ With --backup, restores a whole database that npm run backup wrote, into tables 
   exitCodes: {
     0: 'the days or the database are present',
     1: 'declined, or something was refused: a damaged file, or conflicting rows',
-    2: 'wrong usage or settings, a day that is not archived, or no such backup',
-    3: 'unknown: no answer from ClickHouse or the S3 server, or another backup or restore is running',
+    2: 'invalid usage or settings, a day that is not archived, or no such backup',
+    3: 'could not be determined: no answer from ClickHouse or the S3 server, or another backup or restore is running',
   },
   run: async ({ options, log }) => {
     const { backup, table, from, yes, 'dry-run': dryRun, day, timeout } = options

@@ -31,7 +31,7 @@ Values that you have changed stay, so a second run changes nothing. Services use
   exitCodes: {
     0: 'done, or nothing to do',
     1: 'a file could not be written; with --dry-run: something would change',
-    2: 'wrong usage, or an error in .env or certs/',
+    2: 'invalid usage or settings, or a mistake in .env or certs/',
     3: 'openssl is missing',
   },
   run: async ({ options, paint }) => {

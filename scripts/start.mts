@@ -20,8 +20,8 @@ await runCommand({
   exitCodes: {
     0: 'the stack is up and healthy',
     1: 'a port is taken, or a service did not start or is unhealthy',
-    2: 'wrong use or settings',
-    3: 'could not tell: Java, Maven or Docker is missing, or a download failed',
+    2: 'invalid usage or settings',
+    3: 'could not be determined: Java, Maven or Docker is missing, or a download failed',
   },
   run: async ({ options, log, paint }) => {
     refuseTogether({ '--docker': options.docker, '--embedded': options.embedded }, 'npm start -- --help')

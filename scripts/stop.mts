@@ -18,8 +18,8 @@ await runCommand({
   exitCodes: {
     0: 'stopped, or nothing was running',
     1: 'a service had to be killed; it recovers at its next start',
-    2: 'wrong use or settings',
-    3: 'could not tell: another start or stop is running, or Docker failed',
+    2: 'invalid usage or settings',
+    3: 'could not be determined: another start or stop is running, or Docker failed',
   },
   run: async ({ log }) => {
     const { stopContainers } = await import('./lib/engines/docker.mts')

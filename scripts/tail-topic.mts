@@ -19,7 +19,7 @@ Reads all compression codecs, and messages of open and aborted transactions too.
     0: 'messages shown, or none found; with --follow: stopped by Ctrl-C',
     1: 'stopped by Ctrl-C before the end, the topic was deleted, or a message cannot be decoded',
     2: 'invalid usage or settings, or no such topic or partition',
-    3: 'could not tell: the broker or a partition leader did not answer in time; once following, it keeps waiting',
+    3: 'could not be determined: the broker or a partition leader did not answer in time; once following, it keeps waiting',
   },
   run: async ({ options, args, json, log, paint }) => {
     const request = tailRequest(options, args, Date.now())

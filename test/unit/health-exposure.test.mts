@@ -85,7 +85,7 @@ certificates('are reported 30 days ahead, those of certs/ and those of the setti
   assert.equal(at(796), services)
   assert.equal(at(3630).sort(), ['warning certs/ca.crt', ...services])
   const [first] = expiringCertificates(settings, root, Date.now() + 900 * DAY_MS)
-  assert.match(first?.found ?? '', /^ended on \d{4}-\d\d-\d\d$/)
+  assert.match(first?.found ?? '', /^expired on \d{4}-\d\d-\d\d$/)
   mkdirSync(path.join(root, 'elsewhere'))
   assert.equal(expiringCertificates(readSettings(cleanEnv()), path.join(root, 'elsewhere')), [])
 })

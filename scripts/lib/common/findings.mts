@@ -36,7 +36,7 @@ export const error = making('error')
 export const warning = making('warning')
 export const unknown = making('unknown')
 
-/** 0: success. 1: a problem was found, or the user declined. 2: wrong usage or configuration. 3: could not be determined. */
+/** 0: success. 1: a problem was found, or the user declined. 2: invalid usage or configuration. 3: could not be determined. */
 export type ExitCode = 0 | 1 | 2 | 3
 
 /** A failure that ends a command, with its findings and exit code. */
