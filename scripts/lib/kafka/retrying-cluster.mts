@@ -5,7 +5,7 @@ import { type Cluster, HEALTH_CHECK, openCluster } from './cluster.mts'
 import { ControllerNotReady } from './controller.mts'
 import type { Servers } from './options.mts'
 
-export interface SteadyCluster {
+export interface RetryingCluster {
   /** Runs `work` and returns its result. Runs it again, through another broker, if a broker fails or the controller is not ready. */
   use: <T>(work: (cluster: Cluster) => Promise<T>) => Promise<T>
   close: () => void
@@ -17,10 +17,10 @@ const RETRY_MS = 250
  * Connects to the cluster behind KAFKA_BOOTSTRAP_SERVERS when it is first used, and reconnects after failures.
  * @param options.timeoutMs for each use including retries; afterwards it throws an {@link OpsError} with exit code 3
  */
-export function steadyCluster(
+export function retryingCluster(
   settings: Servers,
   { timeoutMs, log }: { timeoutMs: number; log: (line: string) => void },
-): SteadyCluster {
+): RetryingCluster {
   let open: Cluster | undefined
   const close = () => {
     open?.close()

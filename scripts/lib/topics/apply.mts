@@ -3,7 +3,7 @@ import { error, type Finding } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import type { Outcome } from '../kafka/cluster-requests.mts'
-import { ASK_AGAIN_MS, askController, NOT_NOW, words } from '../kafka/controller.mts'
+import { outcomeText, RETRIABLE, RETRY_MS, sendToController } from '../kafka/controller.mts'
 import { createPartitions, createTopics, setTopicConfigs } from '../kafka/topic-requests.mts'
 import { createCommand } from './hint.mts'
 import { changedTopics, narrowPlan, planTopics, type TopicPlan } from './plan.mts'
@@ -17,7 +17,7 @@ export interface Applied {
 }
 
 /** Errors that mean "not yet": an earlier deletion or the change itself is still in progress, or no broker accepts it at the moment. */
-const PENDING = ['TOPIC_ALREADY_EXISTS', ...NOT_NOW]
+const PENDING = ['TOPIC_ALREADY_EXISTS', ...RETRIABLE]
 
 /**
  * Applies a plan and verifies it by reading back until the cluster matches and every partition has a leader. A topic whose change
@@ -40,7 +40,7 @@ export async function applyTopicPlan(
   const recordFailures = (outcomes: Map<string, Outcome>, verb: string) => {
     for (const [name, outcome] of outcomes) {
       if (outcome.error === 'NONE' || PENDING.includes(outcome.error)) continue
-      const found = `Kafka could not ${verb} the topic: ${words(outcome)}`
+      const found = `Kafka could not ${verb} the topic: ${outcomeText(outcome)}`
       failed.set(name, error('TOPIC_NOT_CHANGED', name, { found, hint: createCommand(name, file) }))
     }
   }
@@ -48,18 +48,18 @@ export async function applyTopicPlan(
   const send = async (step: TopicPlan) => {
     askedAtMs = performance.now()
     if (step.create.length > 0) {
-      const outcomes = await askController(cluster, createTopics(step.create, { validateOnly: false }))
+      const outcomes = await sendToController(cluster, createTopics(step.create, { validateOnly: false }))
       present = [...outcomes].flatMap(([name, { error }]) => (error === 'TOPIC_ALREADY_EXISTS' ? [name] : []))
       recordFailures(outcomes, 'create')
     }
     const growing = step.grow.map(({ topic }) => ({ name: topic.name, to: topic.partitions }))
-    if (growing.length > 0) recordFailures(await askController(cluster, createPartitions(growing)), 'grow')
+    if (growing.length > 0) recordFailures(await sendToController(cluster, createPartitions(growing)), 'grow')
     const configs = step.configure.map(({ topic, changes }) => ({
       name: topic.name,
       config: Object.fromEntries(changes.map(({ key, to }) => [key, to])),
     }))
     if (configs.length > 0) {
-      recordFailures(await askController(cluster, setTopicConfigs(configs)), 'configure')
+      recordFailures(await sendToController(cluster, setTopicConfigs(configs)), 'configure')
     }
   }
 
@@ -77,7 +77,7 @@ export async function applyTopicPlan(
       if (changedTopics(left).size === 0) return leaderless.length === 0
       // The requests are idempotent, so repeat those that have not taken effect. This creates a topic whose deletion was still in progress,
       // and corrects one that a producer has created in the meantime.
-      if (performance.now() - askedAtMs >= ASK_AGAIN_MS) await send(left)
+      if (performance.now() - askedAtMs >= RETRY_MS) await send(left)
       return false
     },
     { timeoutMs, pollMs: 20 },

@@ -3,7 +3,7 @@ import { cannotTell, configError, error, type Finding, unknown } from '../common
 import { readUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import type { Outcome } from '../kafka/cluster-requests.mts'
-import { ASK_AGAIN_MS, askController, NOT_NOW, words } from '../kafka/controller.mts'
+import { outcomeText, RETRIABLE, RETRY_MS, sendToController } from '../kafka/controller.mts'
 import { isPermissionError } from '../kafka/permissions.mts'
 import { createTopics, type NewTopic } from '../kafka/topic-requests.mts'
 import { type DeclaredTopic, metricName } from './file.mts'
@@ -61,7 +61,7 @@ export async function clusterMistakes(
     if (!outcome || outcome.error === 'NONE' || outcome.error === NOT_AUTHORIZED) continue
     for (const { topic, key, value } of pairs) {
       if (key !== distinct[index]?.key || value !== distinct[index]?.value) continue
-      report('TOPIC_CONFIG', topic.at[key], `${topic.name} ${key}`, `Kafka refuses "${value}": ${words(outcome)}`)
+      report('TOPIC_CONFIG', topic.at[key], `${topic.name} ${key}`, `Kafka refuses "${value}": ${outcomeText(outcome)}`)
     }
   }
   return mistakes
@@ -72,7 +72,7 @@ export async function clusterMistakes(
  * @throws {OpsError} exit code 2, naming every topic that the user may not create
  */
 async function requireCreatePermission(cluster: Cluster, topics: readonly NewTopic[]): Promise<void> {
-  const outcomes = await askController(cluster, createTopics(topics, { validateOnly: true }))
+  const outcomes = await sendToController(cluster, createTopics(topics, { validateOnly: true }))
   const names = topics.map(({ name }) => name).filter((name) => isPermissionError(outcomes.get(name)?.error))
   if (names.length > 0) throw configError([cluster.missingPermission({ operation: 'Create', on: 'topic', names })])
 }
@@ -86,9 +86,9 @@ async function validate(cluster: Cluster, probes: NewTopic[], timeoutMs: number)
   const request = createTopics(probes, { validateOnly: true })
   const errors = (of: Map<string, Outcome>) => probes.map(({ name }) => of.get(name)?.error ?? 'no answer')
   const outcomes = await readUntil(
-    () => askController(cluster, request),
-    (answer) => !errors(answer).some((code) => NOT_NOW.includes(code)),
-    { timeoutMs, pollMs: ASK_AGAIN_MS },
+    () => sendToController(cluster, request),
+    (answer) => !errors(answer).some((code) => RETRIABLE.includes(code)),
+    { timeoutMs, pollMs: RETRY_MS },
   )
   const failure = errors(outcomes).find((code) => !VALIDATED.includes(code))
   if (failure === undefined) return outcomes

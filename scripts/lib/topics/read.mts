@@ -2,7 +2,7 @@
 import { OpsError } from '../common/findings.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import { type Metadata, metadata, type Partition } from '../kafka/cluster-requests.mts'
-import { askController } from '../kafka/controller.mts'
+import { sendToController } from '../kafka/controller.mts'
 import { listReassignments } from '../kafka/reassignment-requests.mts'
 import { describeTopicConfigs } from '../kafka/topic-requests.mts'
 import type { DeclaredTopic } from './file.mts'
@@ -38,7 +38,7 @@ async function readAdding(cluster: Cluster, topics: Metadata['topics']): Promise
   const partitions = topics.flatMap((topic) => topic.partitions)
   if (!partitions.some((each) => each.replicas.some((id) => lags(each, id)))) return () => false
   try {
-    const { whole, moving } = await askController(cluster, listReassignments)
+    const { whole, moving } = await sendToController(cluster, listReassignments)
     if (whole.error === 'NONE')
       return (topic, { index }, id) =>
         moving.some((each) => each.topic === topic && each.partition === index && each.adding.includes(id))

@@ -2,7 +2,7 @@
 import { readUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import { type Metadata, metadata } from '../kafka/cluster-requests.mts'
-import { askWhole } from '../kafka/controller.mts'
+import { sendOrThrow } from '../kafka/controller.mts'
 import { type LogDir, readLogDirs } from '../kafka/log-dirs.mts'
 import { listReassignments, type Reassignment, type TopicPartition } from '../kafka/reassignment-requests.mts'
 import { type ConfigValue, describeTopicConfigs } from '../kafka/topic-requests.mts'
@@ -124,7 +124,7 @@ export const isChosen = (name: string, declared: readonly DeclaredTopic[], only:
 
 /** Returns every reassignment in progress in the cluster. @throws {NotNow} when the controller cannot answer */
 export async function readReassignments(cluster: Cluster): Promise<Reassignment[]> {
-  return (await askWhole(cluster, listReassignments)).moving
+  return (await sendOrThrow(cluster, listReassignments)).moving
 }
 
 /** Returns the partitions that are not led by their preferred broker although it is in sync. */

@@ -2,7 +2,7 @@
 import { error, type Finding, type Paint, warning } from '../common/findings.mts'
 import { table } from '../common/table.mts'
 import type { Outcome } from '../kafka/cluster-requests.mts'
-import { words } from '../kafka/controller.mts'
+import { outcomeText } from '../kafka/controller.mts'
 import { nameOf } from '../kafka/reassignment-requests.mts'
 import { rebalanceCommand } from './hint.mts'
 import type { ActualTopic } from './plan.mts'
@@ -120,7 +120,10 @@ export function summaries({ plan, after }: Ended): string[] {
 /** Returns findings for what was not done. */
 export function leftFindings({ plan, after, refused, stopped }: Ended, timeoutMs: number, next: string): Finding[] {
   const findings = [...refused].map(([name, outcome]) =>
-    error('TOPIC_NOT_MOVED', name, { found: `Kafka could not move the partition: ${words(outcome)}`, hint: next }),
+    error('TOPIC_NOT_MOVED', name, {
+      found: `Kafka could not move the partition: ${outcomeText(outcome)}`,
+      hint: next,
+    }),
   )
   const [left, under] = [after.moves.filter((each) => !refused.has(nameOf(each))), after.moving]
   const all = new Set([...plan.moves, ...plan.moving].map(nameOf)).size

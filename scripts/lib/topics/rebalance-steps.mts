@@ -4,7 +4,7 @@ import { showProgress } from '../command/progress.mts'
 import { waitUntil } from '../common/wait.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import { metadata, type Outcome } from '../kafka/cluster-requests.mts'
-import { ASK_AGAIN_MS, askWhole, NOT_NOW } from '../kafka/controller.mts'
+import { RETRIABLE, RETRY_MS, sendOrThrow } from '../kafka/controller.mts'
 import { readLogDirs } from '../kafka/log-dirs.mts'
 import {
   alterReassignments,
@@ -13,7 +13,7 @@ import {
   type Outcomes,
   type TopicPartition,
 } from '../kafka/reassignment-requests.mts'
-import type { SteadyCluster } from '../kafka/retrying-cluster.mts'
+import type { RetryingCluster } from '../kafka/retrying-cluster.mts'
 import { bytesAt, electionsOf, readReassignments, sizeOf } from './rebalance-plan.mts'
 
 /** A partition that is being reassigned, and the brokers that get a replica. */
@@ -25,12 +25,12 @@ interface MovingPartition extends TopicPartition {
 export const upIn = async (cluster: Cluster): Promise<number[]> =>
   (await cluster.send(metadata)).brokers.map(({ id }) => id)
 
-const alter = (link: SteadyCluster, moves: Parameters<typeof alterReassignments>[0]): Promise<Outcomes> =>
-  link.use((cluster) => askWhole(cluster, alterReassignments(moves)))
+const alter = (link: RetryingCluster, moves: Parameters<typeof alterReassignments>[0]): Promise<Outcomes> =>
+  link.use((cluster) => sendOrThrow(cluster, alterReassignments(moves)))
 
 /** Starts the moves. Returns those that Kafka refuses, with its reason. */
 export async function submit(
-  link: SteadyCluster,
+  link: RetryingCluster,
   moves: readonly (TopicPartition & { to: readonly number[] })[],
   timeoutMs: number,
 ): Promise<Map<string, Outcome>> {
@@ -39,15 +39,15 @@ export async function submit(
   const ask = async () => {
     const { partitions } = await alter(link, left)
     for (const move of left) refused.set(nameOf(move), partitions.get(nameOf(move)) ?? { error: 'NONE', message: null })
-    left = left.filter((move) => NOT_NOW.includes(refused.get(nameOf(move))?.error ?? ''))
+    left = left.filter((move) => RETRIABLE.includes(refused.get(nameOf(move))?.error ?? ''))
     return left.length === 0
   }
-  if (left.length > 0) await waitUntil(ask, { timeoutMs, pollMs: ASK_AGAIN_MS })
+  if (left.length > 0) await waitUntil(ask, { timeoutMs, pollMs: RETRY_MS })
   return new Map([...refused].filter(([, { error }]) => error !== 'NONE'))
 }
 
 /** Returns those of these partitions that are still being reassigned. */
-async function stillMoving<T extends TopicPartition>(link: SteadyCluster, partitions: readonly T[]): Promise<T[]> {
+async function stillMoving<T extends TopicPartition>(link: RetryingCluster, partitions: readonly T[]): Promise<T[]> {
   const names = new Set((await link.use(readReassignments)).map(nameOf))
   return partitions.filter((each) => names.has(nameOf(each)))
 }
@@ -60,7 +60,7 @@ const CHECK_MS = 1_000
  * @param options.log called with the progress occasionally where there is no terminal
  */
 export async function waitForMoves(
-  link: SteadyCluster,
+  link: RetryingCluster,
   partitions: readonly MovingPartition[],
   { timeoutMs, log, stopped }: { timeoutMs: number; log: (line: string) => void; stopped: () => boolean },
 ): Promise<boolean> {
@@ -91,7 +91,7 @@ export async function waitForMoves(
  * with any progress; and the brokers that get replicas and are down. Replicas in sync do not count for `mark`: they grow with new records.
  */
 async function progressOf(
-  link: SteadyCluster,
+  link: RetryingCluster,
   partitions: readonly MovingPartition[],
   left: readonly MovingPartition[],
 ) {
@@ -124,7 +124,7 @@ async function progressOf(
 }
 
 /** Cancels unfinished reassignments, so that the partitions stay where they were. Returns whether none of them is left. */
-export async function cancel(link: SteadyCluster, partitions: readonly TopicPartition[], timeoutMs: number) {
+export async function cancel(link: RetryingCluster, partitions: readonly TopicPartition[], timeoutMs: number) {
   const isCancelled = async () => {
     const left = await stillMoving(link, partitions)
     if (left.length === 0) return true
@@ -134,21 +134,21 @@ export async function cancel(link: SteadyCluster, partitions: readonly TopicPart
     )
     return false
   }
-  return (await waitUntil(isCancelled, { timeoutMs, pollMs: ASK_AGAIN_MS })) === true
+  return (await waitUntil(isCancelled, { timeoutMs, pollMs: RETRY_MS })) === true
 }
 
 /** Milliseconds to wait for leaders to change. */
 const ELECTION_MS = 10_000
 
 /** Makes the preferred brokers lead these topics' partitions where they are in sync. */
-export async function elect(link: SteadyCluster, isChosen: (topic: string) => boolean): Promise<void> {
+export async function elect(link: RetryingCluster, isChosen: (topic: string) => boolean): Promise<void> {
   const led = () =>
     link.use(async (cluster) => {
       const { topics } = await cluster.send(metadata)
       const elections = electionsOf(topics.filter(({ name }) => isChosen(name)))
       if (elections.length === 0) return true
-      await askWhole(cluster, electPreferredLeaders(elections))
+      await sendOrThrow(cluster, electPreferredLeaders(elections))
       return false
     })
-  await waitUntil(led, { timeoutMs: ELECTION_MS, pollMs: ASK_AGAIN_MS })
+  await waitUntil(led, { timeoutMs: ELECTION_MS, pollMs: RETRY_MS })
 }

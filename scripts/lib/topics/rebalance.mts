@@ -3,7 +3,7 @@ import { onInterrupt } from '../command/interrupt.mts'
 import type { Finding } from '../common/findings.mts'
 import { waitUntil } from '../common/wait.mts'
 import { nameOf } from '../kafka/reassignment-requests.mts'
-import { type SteadyCluster, steadyCluster } from '../kafka/retrying-cluster.mts'
+import { type RetryingCluster, retryingCluster } from '../kafka/retrying-cluster.mts'
 import type { Settings } from '../settings/settings.mts'
 import type { DeclaredTopic } from './file.mts'
 import { rebalanceCommand } from './hint.mts'
@@ -44,7 +44,7 @@ const SETTLE_MS = 10_000
  */
 export async function rebalance(settings: Settings, options: RebalanceOptions): Promise<Rebalanced> {
   const { declared, only, dryRun, timeoutMs, log, file } = options
-  const link = steadyCluster(settings, { timeoutMs, log })
+  const link = retryingCluster(settings, { timeoutMs, log })
   const next = rebalanceCommand(only, file)
   let interrupted = false
   let release = () => {}
@@ -86,7 +86,7 @@ export async function rebalance(settings: Settings, options: RebalanceOptions): 
 
 /** Throttles these replicas; on failure, removes as much of the throttle as it can. */
 async function throttleOrUndo(
-  link: SteadyCluster,
+  link: RetryingCluster,
   replicas: ReturnType<typeof throttledReplicas>,
   bytesPerSecond: number,
 ): Promise<void> {
@@ -102,7 +102,7 @@ async function throttleOrUndo(
  * Removes the throttle of these topics. The brokers' rates stay while any partition is being reassigned; they have no effect on topics
  * without throttled replicas.
  */
-async function removeThrottle(link: SteadyCluster, topics: readonly string[]): Promise<void> {
+async function removeThrottle(link: RetryingCluster, topics: readonly string[]): Promise<void> {
   if (topics.length === 0) return
   await link.use(async (cluster) => {
     const isMoving = (await readReassignments(cluster)).length > 0

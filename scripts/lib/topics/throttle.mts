@@ -2,7 +2,7 @@
 import { cannotTell, unknown } from '../common/findings.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import type { Outcome } from '../kafka/cluster-requests.mts'
-import { askController, words } from '../kafka/controller.mts'
+import { outcomeText, sendToController } from '../kafka/controller.mts'
 import type { Reassignment } from '../kafka/reassignment-requests.mts'
 import { type ConfigEdit, editConfigs } from '../kafka/topic-requests.mts'
 import type { Move } from './placement.mts'
@@ -69,7 +69,7 @@ export async function unthrottle(cluster: Cluster, brokers: readonly number[], t
 }
 
 async function editTopics(cluster: Cluster, edits: ConfigEdit[]): Promise<void> {
-  if (edits.length > 0) refuseFailure('topics', await askController(cluster, editConfigs(edits)))
+  if (edits.length > 0) refuseFailure('topics', await sendToController(cluster, editConfigs(edits)))
 }
 
 /** Sends each broker its own change: in ZooKeeper mode a broker does not accept changes for another. */
@@ -82,7 +82,7 @@ async function editBrokers(cluster: Cluster, brokers: readonly number[], rate: s
 function refuseFailure(what: string, outcomes: ReadonlyMap<string, Outcome>): void {
   const failure = [...outcomes.values()].find(({ error }) => error !== 'NONE')
   if (!failure) return
-  const found = `Kafka did not change the replication throttle: ${words(failure)}`
+  const found = `Kafka did not change the replication throttle: ${outcomeText(failure)}`
   const hint = 'run it again; it removes any remaining throttle'
   throw cannotTell(unknown('REBALANCE_THROTTLE', `kafka ${what}`, { found, hint }))
 }
