@@ -46,7 +46,8 @@ After an interruption, the next run resumes. npm run restore restores archived d
     const { confirmWord, requireTerminal } = await import('./lib/command/confirm.mts')
     const { nameRemote } = await import('./lib/command/target.mts')
     const { readSettings } = await import('./lib/settings/settings.mts')
-    if (!keep && !yes && !dryRun) requireTerminal('archive', 'no terminal to ask on', 'add --yes, --keep or --dry-run')
+    if (!keep && !yes && !dryRun)
+      requireTerminal('archive', 'no terminal to ask for confirmation', 'add --yes, --keep or --dry-run')
     const settings = readSettings()
     await nameRemote(settings, ['clickhouse'], log)
     const archived = await archiveTable(settings, {

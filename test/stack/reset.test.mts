@@ -119,7 +119,7 @@ asks('shows the loss as a table', async () => {
 asks('refuses without a terminal and --yes', async () => {
   const { exitCode, stdout, stderr } = await run([], { stdin: 'reset\n' })
   assert.equal([exitCode, stdout], [2, ''])
-  assert.match(stderr, /no terminal to ask on \[CONFIRM\]\n {4}→ add --yes, or --dry-run/)
+  assert.match(stderr, /no terminal to ask for confirmation \[CONFIRM\]\n {4}→ add --yes, or --dry-run/)
   assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
 })
 

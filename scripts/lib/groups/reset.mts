@@ -51,7 +51,8 @@ const commandOf = ({ group, toText, topics }: ResetRequest): string =>
  */
 export async function resetOffsets(settings: Settings, request: ResetRequest): Promise<ResetOutcome> {
   const { group: id, yes, dryRun, timeoutMs, log } = request
-  if (!yes && !dryRun) requireTerminal('consumer-groups reset', 'no terminal to ask on', 'add --yes, or --dry-run')
+  if (!yes && !dryRun)
+    requireTerminal('consumer-groups reset', 'no terminal to ask for confirmation', 'add --yes, or --dry-run')
   const cluster = await openCluster(settings, { timeoutMs, log })
   try {
     const group = await readGroup(cluster, settings, request)

@@ -38,7 +38,7 @@ const WORD = 'reset'
  */
 export async function resetKafka(settings: Settings, request: ResetRequest): Promise<ResetOutcome> {
   const { yes, dryRun, force, only, all, clusterId, file, timeoutMs, log } = request
-  if (!yes && !dryRun) requireTerminal('reset-kafka', 'no terminal to ask on', 'add --yes, or --dry-run')
+  if (!yes && !dryRun) requireTerminal('reset-kafka', 'no terminal to ask for confirmation', 'add --yes, or --dry-run')
   let release = onCtrlC('Declined: nothing was changed')
   const declared = readDeclaredTopics(settings, file)
   const cluster = await openCluster(settings, { timeoutMs, log })
