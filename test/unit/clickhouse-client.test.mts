@@ -10,8 +10,8 @@ import { readSettings } from '../../scripts/lib/settings/settings.mts'
 const OURS = { 'X-ClickHouse-Query-Id': 'x' }
 
 /** The exit code and finding of one question to a server that answers so. */
-async function ask(answer: (response: ServerResponse) => void): Promise<[number, string, string]> {
-  const server = createServer((_, response) => answer(response))
+async function ask(answer: (response: ServerResponse, url: string) => void): Promise<[number, string, string]> {
+  const server = createServer(({ url = '' }, response) => answer(response, url))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   try {
@@ -32,7 +32,7 @@ async function ask(answer: (response: ServerResponse) => void): Promise<[number,
 
 const UNREACHABLE = 'CLICKHOUSE_UNREACHABLE'
 const NOT_OURS = 'a server that is not ClickHouse: HTTP'
-const ANSWERS: [string, (response: ServerResponse) => void, string][] = [
+const ANSWERS: [string, (response: ServerResponse, url: string) => void, string][] = [
   ['500 with text', (response) => response.writeHead(500).end('no'), `${NOT_OURS} 500 from an unnamed server`],
   ['404', (response) => response.writeHead(404, { Server: 'nginx' }).end(), `${NOT_OURS} 404 from nginx`],
   [
@@ -43,6 +43,11 @@ const ANSWERS: [string, (response: ServerResponse) => void, string][] = [
   ['an empty 200', (response) => response.end(), `${NOT_OURS} 200 from an unnamed server`],
   ['200 with HTML', (response) => response.end('<html>'), `${NOT_OURS} 200 from an unnamed server`],
   ['nothing', () => {}, 'timed out after 1 s'],
+  [
+    'nothing but a ping',
+    (response, url) => url === '/ping' && response.writeHead(200, OURS).end('Ok.\n'),
+    'timed out after 1 s; the server is up and answers a ping',
+  ],
   ['a head without an end', (response) => response.writeHead(200, OURS).flushHeaders(), 'timed out after 1 s'],
   ['a connection that closes', (response) => response.destroy(), 'the connection was closed'],
   [

@@ -9,6 +9,9 @@ import { tlsMistake } from '../common/tls.mts'
 import type { Settings } from '../settings/settings.mts'
 import { boundExchanges, type Exchanges } from './response-limits.mts'
 
+/** Milliseconds that a ping may take once a statement has timed out. */
+const PING_MS = 500
+
 /**
  * Returns a client for the market database, authenticated as CLICKHOUSE_USER, and the limits on its exchanges. The caller must close both.
  * @param timeoutMs deadline of each exchange
@@ -97,6 +100,17 @@ export async function readRows<T>(
   return (await client.query({ query, query_params: values, format: 'JSONEachRow' })).json<T>()
 }
 
+/** Returns whether ClickHouse is up, although a statement did not finish in time. */
+async function answersPing(settings: Settings): Promise<boolean> {
+  const { client, exchanges } = await connect(settings, PING_MS)
+  try {
+    return (await client.ping()).success
+  } finally {
+    await client.close()
+    exchanges.close()
+  }
+}
+
 async function explained(
   settings: Settings,
   failure: unknown,
@@ -115,11 +129,13 @@ async function explained(
   const cause = ended ? new Error(ended.found) : failure
   const mistake = ended || (code && !isServerError) ? await tlsMistake(target, cause, timeoutMs) : undefined
   if (mistake) return configError([mistake])
-  const silent = (found: string) => {
+  const silent = (found: string, hint = 'npm start') => {
     const address = `${settings.CLICKHOUSE_HOST}:${settings.CLICKHOUSE_PORT}`
-    const hint = ended?.foreign ? 'npm run ports' : 'npm start'
     return cannotTell(unknown('CLICKHOUSE_UNREACHABLE', `clickhouse ${address}`, { found, hint }), cause)
   }
+  if (ended?.foreign) return silent(ended.found, 'npm run ports')
+  if (ended && (await answersPing(settings)))
+    return silent(`${ended.found}; the server is up and answers a ping`, './scripts/health-check.mts --only clickhouse')
   if (ended) return silent(ended.found)
   // ALL_CONNECTION_TRIES_FAILED
   if (code === '279' && settings.CLICKHOUSE_CLUSTER !== '') {
