@@ -44,7 +44,7 @@ export async function rebuildTables(
     for (const name of names) {
       // An earlier run was interrupted after it replaced the table.
       const state = await readState(client, name)
-      if (state?.placing) finished.set(name, await finishPlacing(client, name, state))
+      if (state?.placing) finished.set(name, await finishSwap(client, name, state))
     }
     const { impossible } = await readSchemaPlan(client, settings)
     const possible = [...new Set(impossible.filter(({ what }) => what !== 'kind').map(({ name }) => name))]
@@ -68,7 +68,7 @@ async function rebuild(client: ClickHouseClient, settings: Settings, name: strin
   const state = await openCopy(client, settings, copy, await readOrigin(client, settings, name), options.log)
   try {
     const source = await readSource(client, name, copy)
-    return await copyAndPlace({ ...options, client, settings, source, copy, state })
+    return await copyAndSwap({ ...options, client, settings, source, copy, state })
   } catch (failure) {
     // The server still answers, and no verified rows exist only in the staging table: clean up. Keep a copy that the next run can resume.
     if (failure instanceof OpsError && failure.exitCode === 1 && Object.keys(state.filled).length === 0) {
@@ -110,7 +110,7 @@ async function openCopy(
   return createCopy(client, settings, copy, origin)
 }
 
-async function copyAndPlace(work: Work): Promise<string> {
+async function copyAndSwap(work: Work): Promise<string> {
   const { client, settings, source, copy, state, timeoutMs } = work
   const { name } = source
   const command = `./scripts/apply-schema.mts --rebuild ${name}`
@@ -140,11 +140,11 @@ async function copyAndPlace(work: Work): Promise<string> {
   await client.command({ query: `SYSTEM START MERGES ${copy}` })
   await refuseArrivals()
   await client.command({ query: `EXCHANGE TABLES ${name} AND ${copy}` })
-  return finishPlacing(client, name, state)
+  return finishSwap(client, name, state)
 }
 
-/** Completes a replacement after EXCHANGE TABLES: renames the old table and clears the state. */
-async function finishPlacing(client: ClickHouseClient, name: string, { placing, done }: State): Promise<string> {
+/** Completes the swap after EXCHANGE TABLES: renames the old table and clears the state. */
+async function finishSwap(client: ClickHouseClient, name: string, { placing, done }: State): Promise<string> {
   const { old, blocks } = placing as NonNullable<State['placing']>
   const copy = `${name}_rebuilt`
   // Before this RENAME, the old table has the name of the copy.
