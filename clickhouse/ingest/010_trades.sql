@@ -1,6 +1,6 @@
--- iqfeed.trades.raw to market_ticks: queue, parse, then store or reject.
+-- Moves iqfeed.trades.raw to market_ticks: queue, parse, then store or reject.
 
--- What a message says, and what is wrong with it. Holds no rows: what is inserted goes to the two views below.
+-- Parsed messages and their errors. Stores no rows: inserted rows go to the views below.
 CREATE TABLE IF NOT EXISTS ingest_trades_parsed
 (
     topic LowCardinality(String),
@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS ingest_trades_parsed
     offset UInt64,
     key String,
     message String,
-    -- 1 for a message that cannot be used.
+    -- 1 for an invalid message.
     wrong UInt8,
     no_symbol UInt8,
     no_time UInt8,
@@ -34,8 +34,8 @@ CREATE TABLE IF NOT EXISTS ingest_trades_parsed
 )
 ENGINE = Null;
 
--- Leaves out what is stored already, as happens when the server or Kafka dies between the storing of a block and its commit.
--- Reads only what was received since the oldest message of the block: next to nothing, by the index on ingestion_time.
+-- Skips rows that are already stored, which happens when the server or Kafka dies after a block is stored and before its offsets are
+-- committed. Reads only rows received since the oldest message of the block, which the index on ingestion_time makes cheap.
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_trades_store TO market_ticks AS
 SELECT
     symbol, timestamp, price, size, conditions, ingestion_time, source, tick_id, sequence, market_center, exchange,
@@ -50,10 +50,10 @@ WHERE wrong = 0 AND (symbol, timestamp, sequence, ingestion_time) NOT IN
         AND timestamp <= (SELECT max(timestamp) FROM ingest_trades_parsed WHERE wrong = 0)
         AND sequence IN (SELECT sequence FROM ingest_trades_parsed WHERE wrong = 0)
 )
--- To look so many sequences up in the key costs more than it saves: the times have narrowed it down.
+-- Index lookups for so many sequences cost more than they save: the time range is already narrow.
 SETTINGS use_index_for_in_with_subqueries = 0;
 
--- Marks what a message is about as to be rolled up also when its row is left out: the crash may have come before the mark.
+-- Marks buckets as stale even for skipped rows, because the crash may have happened before they were marked.
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_bars_stale TO market_rollup_state AS
 SELECT DISTINCT 'bars' AS rollup, toStartOfFiveMinutes(timestamp) AS bucket, nowInBlock64(6, 'UTC') AS inserted_at
 FROM ingest_trades_parsed
@@ -88,25 +88,25 @@ SETTINGS
     kafka_broker_list = '{l2_kafka}',
     kafka_topic_list = 'iqfeed.trades.raw',
     kafka_group_name = 'l2_ingest.trades',
-    -- A message is taken as it is: a format that parses could fail here and stop the topic.
+    -- Messages are read as raw bytes: a format that parses could fail here and stop the topic.
     kafka_format = 'RawBLOB',
     kafka_num_consumers = ${INGEST_CONSUMERS},
     kafka_thread_per_consumer = 1,
     kafka_flush_interval_ms = ${INGEST_FLUSH_MS},
-    -- Milliseconds that one poll collects: the flush comes at most so much late.
+    -- Milliseconds per poll, and the maximum delay of a flush.
     kafka_poll_timeout_ms = 100,
-    -- Milliseconds that a thread rests after it found nothing. It takes the first consumer that is free: with the default of 500 the
-    -- threads rest so often that the last of several consumers may not be read for a minute.
+    -- Milliseconds that a thread sleeps when a consumer has no messages. Threads take the first free consumer: with the default of 500,
+    -- they sleep so often that the last of several consumers may not be read for a minute.
     kafka_consumer_reschedule_ms = 50,
-    -- Messages. Bounds a block's memory while a backlog is read.
+    -- Maximum messages per block, which limits memory while a backlog is read.
     kafka_max_block_size = 131072,
     kafka_poll_max_batch_size = 65536;
 
--- The last one: from here on messages flow.
+-- Must be created last: it starts consumption.
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_trades_parse TO ingest_trades_parsed AS
 WITH
 ${FUNCTIONS}
-    -- Behind each field of ours are the names of the table's columns.
+    -- Each field of the message format is followed by the column name, as an alternative.
     'Tuple(
         symbol String, timestamp String, trade_price String, price String, trade_size String, size String, total_volume String,
         trade_market_center String, market_center String, exchange String, trade_conditions String, conditions String,
@@ -133,7 +133,7 @@ SELECT
     offset,
     key,
     message,
-    -- Added up, since OR works through its conditions one selection of rows at a time.
+    -- Addition is faster than OR, which evaluates each condition on a selection of rows.
     no_symbol + no_time + no_price + is_no_size(size) + (total_volume IS NULL)
         + (tick_id IS NULL) + no_bid + no_ask + (correction NOT IN ('none', 'insert', 'delete')) != 0 AS wrong,
     no_symbol,
@@ -145,12 +145,12 @@ SELECT
     ifNull(time, toDateTime64(0, 6, 'UTC')) AS timestamp,
     price,
     size,
-    -- Codes in an array are put one behind the other, as IQFeed has them.
+    -- An array of codes is concatenated, as in IQFeed.
     if(startsWith(codes, '['), arrayStringConcat(JSONExtract(codes, 'Array(String)')), codes) AS conditions,
     sent_at(sent_ms) AS ingestion_time,
     source,
     tick_id,
-    -- Both in one number, to be read in decimal. It orders what has the same timestamp as Kafka has it.
+    -- Partition and offset as digits of one decimal number. Orders rows with equal timestamps as in Kafka.
     partition * 100000000000000 + offset AS sequence,
     if(center_is_name, 0, center_number) AS market_center,
     if(center_is_name, center, '') AS exchange,
@@ -161,7 +161,7 @@ SELECT
     correction
 FROM
 (
-    -- Each step in a query of its own: what a column names is analysed once, what an alias or a lambda names at each place, in every block.
+    -- Nested subqueries instead of aliases or lambdas: ClickHouse analyses a column once, but an alias or lambda at each use, in every block.
     SELECT
         topic,
         partition,
@@ -185,7 +185,8 @@ FROM
         json.source AS source
     FROM
     (
-        -- Words and numbers alike become text; what is missing or null becomes ''. Of an empty text, since it is read again in every row.
+        -- Strings and numbers become text; missing fields and null become ''. If parsing failed, retries with invalid literals quoted. The
+        -- inner if passes '' for all other rows, because the retry is evaluated for every row.
         SELECT *, if(read.symbol = '', JSONExtract(quoted(if(read.symbol = '', message, '')), fields), read) AS json
         FROM
         (
@@ -201,13 +202,13 @@ FROM
         )
     )
 )
--- Where nothing takes what is parsed, it would be lost: then nothing is taken from the topic either.
+-- Stops consumption if a view below the parsed table is missing, because its messages would be lost.
 WHERE throwIf((
     SELECT count() = 0
     FROM system.tables
     WHERE database = '${CLICKHOUSE_DATABASE}' AND name = 'ingest_trades_parsed' AND hasAll(dependencies_table, ['ingest_trades_store', 'ingest_trades_reject'])
 ), 'ingest_trades_store or ingest_trades_reject is missing, run: ./scripts/ingest.mts on') = 0
-    -- A table from before sizes had fractions would cut them.
+    -- Tables created before sizes could be fractional would truncate them.
     AND throwIf((
         SELECT count() < 1
         FROM system.columns

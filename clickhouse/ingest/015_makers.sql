@@ -1,7 +1,7 @@
--- A market maker's quote of both sides in one message ("l2_operation": "market_maker_update"), whichever topic it comes in: two events of
--- market_l2, never a quote of market_l1. Producers that route by the presence of bid_price send it as a quote.
+-- Handles a market maker's two-sided quote in one message ("l2_operation": "market_maker_update") of any topic: stores it as two events in
+-- market_l2, never as a quote in market_l1. Producers that route messages with a bid_price send it to the quotes topic.
 
--- The messages that the other files found to be one. Holds no rows.
+-- The messages that the other files identify as such. Stores no rows.
 CREATE TABLE IF NOT EXISTS ingest_makers
 (
     topic LowCardinality(String),
@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS ingest_makers
 )
 ENGINE = Null;
 
--- One row a side. Holds no rows.
+-- One row per side. Stores no rows.
 CREATE TABLE IF NOT EXISTS ingest_makers_parsed
 (
     topic LowCardinality(String),
@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS ingest_makers_parsed
     offset UInt64,
     key String,
     message String,
-    -- Why it cannot be used; '' where it can.
+    -- The error of the message; '' for a valid one.
     error String,
     symbol String,
     timestamp DateTime64(6, 'UTC'),
@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS ingest_makers_parsed
 )
 ENGINE = Null;
 
--- As for the trades.
+-- As for trades.
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_makers_store TO market_l2 AS
 SELECT symbol, timestamp, side, price, size, operation, market_maker, tick_id, sequence, ingestion_time, source
 FROM ingest_makers_parsed
@@ -85,7 +85,7 @@ ${FUNCTIONS}
     arrayJoin(['bid', 'ask']) AS side,
     ifNull(if(side = 'bid', bid, ask), 0) AS shown_price,
     ifNull(if(side = 'bid', bid_size, ask_size), 0) AS shown_size,
-    -- Nobody quotes a side whose price or size is 0: what the market maker had there goes.
+    -- A price or size of 0 means that the side is not quoted: the market maker's entry is deleted.
     shown_price = 0 OR shown_size = 0 AS gone,
     [
         if(is_no_symbol(json.symbol, message), 'symbol', ''),
@@ -112,7 +112,7 @@ SELECT
     if(gone, 'delete', 'update') AS operation,
     json.market_maker AS market_maker,
     ifNull(tick, 0) AS tick_id,
-    -- As in the other files; the quotes' places are apart from those of the order book.
+    -- As in the other files, with an offset that separates the quotes topic from the order book topic.
     partition * 100000000000000 + (topic = 'iqfeed.quotes.raw') * 50000000000000 + offset AS sequence,
     ingestion_time,
     json.source AS source

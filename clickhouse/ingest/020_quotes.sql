@@ -1,6 +1,6 @@
--- iqfeed.quotes.raw to market_l1. A side without price and size is one that nobody quotes.
+-- Moves iqfeed.quotes.raw to market_l1. A side without price and size is not quoted.
 
--- What a message says, and what is wrong with it. Holds no rows: what is inserted goes to the two views below.
+-- Parsed messages and their errors. Stores no rows: inserted rows go to the views below.
 CREATE TABLE IF NOT EXISTS ingest_quotes_parsed
 (
     topic LowCardinality(String),
@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS ingest_quotes_parsed
     offset UInt64,
     key String,
     message String,
-    -- As for the order book.
+    -- As in the order book: 1 for an invalid message, 2 for a market maker's quote.
     wrong UInt8,
     no_symbol UInt8,
     no_time UInt8,
@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS ingest_quotes_parsed
 )
 ENGINE = Null;
 
--- As for the trades.
+-- As for trades.
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_quotes_store TO market_l1 AS
 SELECT
     symbol, timestamp, bid, ask, bid_size, ask_size, ingestion_time, source, tick_id, sequence, bid_market_center,
@@ -48,7 +48,7 @@ WHERE wrong = 0 AND (symbol, timestamp, sequence, ingestion_time) NOT IN
 )
 SETTINGS use_index_for_in_with_subqueries = 0;
 
--- The latest quotes of a message also when its row is left out: the crash may have come before these were stored.
+-- Updates the latest quotes even for skipped rows, because the crash may have happened before they were stored.
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_latest_quotes TO market_l1_latest AS
 WITH bitOr(bitShiftLeft(toUInt128(toUnixTimestamp64Micro(ingest_quotes_parsed.timestamp)), 64), ingest_quotes_parsed.sequence) AS place
 SELECT
@@ -100,25 +100,25 @@ SETTINGS
     kafka_broker_list = '{l2_kafka}',
     kafka_topic_list = 'iqfeed.quotes.raw',
     kafka_group_name = 'l2_ingest.quotes',
-    -- A message is taken as it is: a format that parses could fail here and stop the topic.
+    -- Messages are read as raw bytes: a format that parses could fail here and stop the topic.
     kafka_format = 'RawBLOB',
     kafka_num_consumers = ${INGEST_CONSUMERS},
     kafka_thread_per_consumer = 1,
     kafka_flush_interval_ms = ${INGEST_FLUSH_MS},
-    -- Milliseconds that one poll collects: the flush comes at most so much late.
+    -- Milliseconds per poll, and the maximum delay of a flush.
     kafka_poll_timeout_ms = 100,
-    -- Milliseconds that a thread rests after it found nothing. It takes the first consumer that is free: with the default of 500 the
-    -- threads rest so often that the last of several consumers may not be read for a minute.
+    -- Milliseconds that a thread sleeps when a consumer has no messages. Threads take the first free consumer: with the default of 500,
+    -- they sleep so often that the last of several consumers may not be read for a minute.
     kafka_consumer_reschedule_ms = 50,
-    -- Messages. Bounds a block's memory while a backlog is read.
+    -- Maximum messages per block, which limits memory while a backlog is read.
     kafka_max_block_size = 131072,
     kafka_poll_max_batch_size = 65536;
 
--- The last one: from here on messages flow.
+-- Must be created last: it starts consumption.
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_quotes_parse TO ingest_quotes_parsed AS
 WITH
 ${FUNCTIONS}
-    -- As for the trades.
+    -- As for trades.
     'Tuple(
         symbol String, timestamp String, bid_price String, bid String, bid_size String, ask_price String, ask String,
         ask_size String, bid_market_center String, bid_exchange String, ask_market_center String, ask_exchange String,
@@ -147,7 +147,7 @@ SELECT
     offset,
     key,
     message,
-    -- A market maker's quote is none of the market's best.
+    -- A market maker's quote is not the best bid and ask of the market.
     if(lower(l2_operation) = 'market_maker_update', 2, bad) AS wrong,
     no_symbol,
     no_time,
@@ -162,7 +162,7 @@ SELECT
     sent_at(sent_ms) AS ingestion_time,
     source,
     tick_id,
-    -- Both in one number, to be read in decimal. It orders what has the same timestamp as Kafka has it.
+    -- Partition and offset as digits of one decimal number. Orders rows with equal timestamps as in Kafka.
     partition * 100000000000000 + offset AS sequence,
     if(bid_center_is_name, 0, bid_center_number) AS bid_market_center,
     if(ask_center_is_name, 0, ask_center_number) AS ask_market_center,
@@ -170,7 +170,7 @@ SELECT
     if(ask_center_is_name, ask_center, '') AS ask_exchange
 FROM
 (
-    -- Each step in a query of its own: what a column names is analysed once, what an alias or a lambda names at each place, in every block.
+    -- Nested subqueries instead of aliases or lambdas: ClickHouse analyses a column once, but an alias or lambda at each use, in every block.
     SELECT
         topic,
         partition,
@@ -192,7 +192,8 @@ FROM
         json.source AS source
     FROM
     (
-        -- Words and numbers alike become text; what is missing or null becomes ''. Of an empty text, since it is read again in every row.
+        -- Strings and numbers become text; missing fields and null become ''. If parsing failed, retries with invalid literals quoted. The
+        -- inner if passes '' for all other rows, because the retry is evaluated for every row.
         SELECT *, if(read.symbol = '', JSONExtract(quoted(if(read.symbol = '', message, '')), fields), read) AS json
         FROM
         (
@@ -208,13 +209,13 @@ FROM
         )
     )
 )
--- Where nothing takes what is parsed, it would be lost: then nothing is taken from the topic either.
+-- Stops consumption if a view below the parsed table is missing, because its messages would be lost.
 WHERE throwIf((
     SELECT count() = 0
     FROM system.tables
     WHERE database = '${CLICKHOUSE_DATABASE}' AND name = 'ingest_quotes_parsed' AND hasAll(dependencies_table, ['ingest_quotes_store', 'ingest_quotes_reject', 'ingest_quotes_makers'])
 ), 'ingest_quotes_store, ingest_quotes_reject or ingest_quotes_makers is missing, run: ./scripts/ingest.mts on') = 0
-    -- A table from before sizes had fractions would cut them.
+    -- Tables created before sizes could be fractional would truncate them.
     AND throwIf((
         SELECT count() < 2
         FROM system.columns

@@ -1,6 +1,6 @@
--- iqfeed.l2.raw to market_l2. A delete or clear may come without price and size.
+-- Moves iqfeed.l2.raw to market_l2. A delete or clear needs no price and size.
 
--- What a message says, and what is wrong with it. Holds no rows: what is inserted goes to the two views below.
+-- Parsed messages and their errors. Stores no rows: inserted rows go to the views below.
 CREATE TABLE IF NOT EXISTS ingest_l2_parsed
 (
     topic LowCardinality(String),
@@ -8,12 +8,12 @@ CREATE TABLE IF NOT EXISTS ingest_l2_parsed
     offset UInt64,
     key String,
     message String,
-    -- 1 for a message that cannot be used, 2 for a market maker's two sides in one message, which ingest_makers takes.
+    -- 1 for an invalid message, 2 for a market maker's two-sided quote, which goes to ingest_makers.
     wrong UInt8,
     no_symbol UInt8,
     no_time UInt8,
     no_price UInt8,
-    -- A delete without price, market maker, order and level.
+    -- 1 for a delete without price, market maker, order id and level.
     names_nothing UInt8,
     symbol String,
     timestamp DateTime64(6, 'UTC'),
@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS ingest_l2_parsed
 )
 ENGINE = Null;
 
--- As for the trades.
+-- As for trades.
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_l2_store TO market_l2 AS
 SELECT
     symbol, timestamp, side, price, size, operation, level, market_maker, order_id, order_count, tick_id, sequence,
@@ -49,7 +49,7 @@ WHERE wrong = 0 AND (symbol, timestamp, sequence, ingestion_time) NOT IN
 )
 SETTINGS use_index_for_in_with_subqueries = 0;
 
--- Marks what a message is about as to be rolled up also when its row is left out: the crash may have come before the mark.
+-- Marks buckets as stale even for skipped rows, because the crash may have happened before they were marked.
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_book_stale TO market_rollup_state AS
 SELECT DISTINCT 'book' AS rollup, toStartOfFiveMinutes(timestamp) AS bucket, nowInBlock64(6, 'UTC') AS inserted_at
 FROM ingest_l2_parsed
@@ -93,25 +93,25 @@ SETTINGS
     kafka_broker_list = '{l2_kafka}',
     kafka_topic_list = 'iqfeed.l2.raw',
     kafka_group_name = 'l2_ingest.l2',
-    -- A message is taken as it is: a format that parses could fail here and stop the topic.
+    -- Messages are read as raw bytes: a format that parses could fail here and stop the topic.
     kafka_format = 'RawBLOB',
     kafka_num_consumers = ${INGEST_CONSUMERS},
     kafka_thread_per_consumer = 1,
     kafka_flush_interval_ms = ${INGEST_FLUSH_MS},
-    -- Milliseconds that one poll collects: the flush comes at most so much late.
+    -- Milliseconds per poll, and the maximum delay of a flush.
     kafka_poll_timeout_ms = 100,
-    -- Milliseconds that a thread rests after it found nothing. It takes the first consumer that is free: with the default of 500 the
-    -- threads rest so often that the last of several consumers may not be read for a minute.
+    -- Milliseconds that a thread sleeps when a consumer has no messages. Threads take the first free consumer: with the default of 500,
+    -- they sleep so often that the last of several consumers may not be read for a minute.
     kafka_consumer_reschedule_ms = 50,
-    -- Messages. Bounds a block's memory while a backlog is read.
+    -- Maximum messages per block, which limits memory while a backlog is read.
     kafka_max_block_size = 131072,
     kafka_poll_max_batch_size = 65536;
 
--- The last one: from here on messages flow.
+-- Must be created last: it starts consumption.
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_l2_parse TO ingest_l2_parsed AS
 WITH
 ${FUNCTIONS}
-    -- As for the trades.
+    -- As for trades.
     'Tuple(
         symbol String, timestamp String, side String, price String, size String, operation String, l2_operation String,
         level String, depth_level String, market_maker String, order_id String, order_count String, tick_id String,
@@ -120,7 +120,7 @@ ${FUNCTIONS}
     time_of(time_text, epoch) AS time,
     is_no_symbol(symbol, message) AS no_symbol,
     is_no_time(time, time_text) AS no_time,
-    -- 3 is a delete beside l2_operation "update", which counts from 1, and nothing without it.
+    -- The code 3 means delete together with l2_operation "update", whose codes start at 1; without it, 3 is invalid.
     transform(
         operation_text,
         [
@@ -141,7 +141,7 @@ ${FUNCTIONS}
     names_no_entry AND price_text = '' AND level_text = '' AS names_nothing,
     is_no_price(price, if(removes AND price_text = '', '0', price_text)) AS no_price,
     size_of(if(removes AND size_text = '', '0', size_text)) AS size,
-    -- A clear is of the whole book, so it needs no side.
+    -- A clear empties the whole book, so it needs no side.
     transform(
         if(word = 'clear' AND side_text = '', '0', side_text),
         ['0', 'ask', 'a', 's', 'sell', '1', 'bid', 'b', 'buy'], ['ask', 'ask', 'ask', 'ask', 'ask', 'bid', 'bid', 'bid', 'bid'], ''
@@ -169,20 +169,20 @@ SELECT
     side,
     price,
     size,
-    -- One that names nothing else names what stands at its level.
+    -- A delete that has only a level removes the entry at that level.
     if(names_no_entry AND level_text != '' AND price = 0, 'delete_level', word) AS operation,
     level,
     market_maker,
     order_id,
     order_count,
     tick_id,
-    -- Both in one number, to be read in decimal. It orders what has the same timestamp as Kafka has it.
+    -- Partition and offset as digits of one decimal number. Orders rows with equal timestamps as in Kafka.
     partition * 100000000000000 + offset AS sequence,
     sent_at(sent_ms) AS ingestion_time,
     source
 FROM
 (
-    -- Each step in a query of its own: what a column names is analysed once, what an alias or a lambda names at each place, in every block.
+    -- Nested subqueries instead of aliases or lambdas: ClickHouse analyses a column once, but an alias or lambda at each use, in every block.
     SELECT
         topic,
         partition,
@@ -205,7 +205,8 @@ FROM
         json.source AS source
     FROM
     (
-        -- Words and numbers alike become text; what is missing or null becomes ''. Of an empty text, since it is read again in every row.
+        -- Strings and numbers become text; missing fields and null become ''. If parsing failed, retries with invalid literals quoted. The
+        -- inner if passes '' for all other rows, because the retry is evaluated for every row.
         SELECT *, if(read.symbol = '', JSONExtract(quoted(if(read.symbol = '', message, '')), fields), read) AS json
         FROM
         (
@@ -221,13 +222,13 @@ FROM
         )
     )
 )
--- Where nothing takes what is parsed, it would be lost: then nothing is taken from the topic either.
+-- Stops consumption if a view below the parsed table is missing, because its messages would be lost.
 WHERE throwIf((
     SELECT count() = 0
     FROM system.tables
     WHERE database = '${CLICKHOUSE_DATABASE}' AND name = 'ingest_l2_parsed' AND hasAll(dependencies_table, ['ingest_l2_store', 'ingest_l2_reject', 'ingest_l2_makers'])
 ), 'ingest_l2_store, ingest_l2_reject or ingest_l2_makers is missing, run: ./scripts/ingest.mts on') = 0
-    -- A table from before sizes had fractions would cut them.
+    -- Tables created before sizes could be fractional would truncate them.
     AND throwIf((
         SELECT count() < 1
         FROM system.columns
