@@ -1,4 +1,4 @@
-/** Every way to log in to a real broker with TLS, SASL and ACLs, and what each wrong one is told. */
+/** Every way to authenticate to a real broker with TLS, SASL and ACLs, and the finding for each wrong configuration. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -67,7 +67,7 @@ const setCa = "set KAFKA_SSL_CA_LOCATION in .env to the file with that authority
 const addLogin = (protocol: string) =>
   `edit .env: KAFKA_SECURITY_PROTOCOL=${protocol}, with KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD`
 
-/** What is wrong, listener, settings, finding, hint. */
+/** Title, listener, settings, finding, hint. */
 const WRONG: [string, Listener, NodeJS.ProcessEnv, string, string][] = [
   [
     'no authority',
@@ -190,7 +190,7 @@ wrong('is not reported if nothing listens at the advertised address', async () =
 })
 wrong.run()
 
-/** AclResourceTypes and AclOperationTypes of kafkajs. */
+/** Values of kafkajs's AclResourceTypes and AclOperationTypes. */
 const ON = { topic: 2, group: 3 }
 const MAY = { Read: 3, Write: 4, Create: 5, Delete: 6, Alter: 7, Describe: 8, DescribeConfigs: 10, AlterConfigs: 11 }
 
@@ -279,7 +279,7 @@ for (const [what, listener, values] of [
 ] as const) {
   right(`works with ${what}`, async () => {
     const { findings } = await health(listener, values)
-    // Who comes without SASL may see no topics.
+    // Clients without SASL may not see any topics.
     assert.equal(
       findings.filter((finding) => !finding.startsWith('TOPIC_MISSING')),
       [],
@@ -304,7 +304,7 @@ right('that loses a permission during a replay: the finding names it, and nothin
   assert.match(findings.map(({ code, found }) => `${code} ${found}`).join(), /^KAFKA_RIGHTS .*Write/)
   const acknowledged = Object.values(topics).reduce((total, topic) => total + topic.acknowledged, 0)
   assert.ok(acknowledged > 0)
-  // What was refused in a batch may have left others of it stored.
+  // A batch with a refused message may still have stored some of its other messages.
   assert.ok((await stored()) >= before + acknowledged)
   await grant('topic', 'Write')
   assert.equal((await told('replay.mts', REPLAY, env)).exitCode, 0)

@@ -1,6 +1,6 @@
 /**
- * What docker-compose.prod.yml makes of the services, with the certificates and .env of `npm run secrets -- --production`: the entrypoint, commands
- * and configuration of the files, run here on the embedded stack's Kafka (both modes), Redis and ClickHouse.
+ * Tests docker-compose.prod.yml with the certificates and .env of `npm run secrets -- --production`. Runs the entrypoints, commands and
+ * configuration of the compose files on the embedded stack's Kafka (both modes), Redis and ClickHouse.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -59,7 +59,7 @@ const compose = (file: string) =>
   }).services
 
 const children: ChildProcess[] = []
-/** Starts a program and waits until it says `ready`; its output so far. */
+/** Starts a program and waits until its output matches `ready`. The result's output keeps growing. */
 async function start(name: string, ready: RegExp, command: string, args: string[], values: NodeJS.ProcessEnv = {}) {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...values } })
   children.push(child)
@@ -76,7 +76,10 @@ async function stop(child: ChildProcess) {
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
 }
 
-/** The arguments of bash for Kafka's container: the entrypoint of docker-compose.prod.yml with the command of `file`, led to files of this machine. */
+/**
+ * Arguments of bash for Kafka's container: the entrypoint of docker-compose.prod.yml with the command of `file`, with paths replaced by
+ * those of this machine.
+ */
 function kafkaCommand(file: string, jars: readonly string[]): string[] {
   const own = folder(`kafka-${path.basename(file)}`)
   const java = `exec '${zookeeper.java}' -Xmx320m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp '${jars.join(':')}'`
@@ -89,7 +92,7 @@ function kafkaCommand(file: string, jars: readonly string[]): string[] {
     writeFileSync(path.join(own, name), `#!/bin/sh\n${line}\n`)
     chmodSync(path.join(own, name), 0o755)
   }
-  // The paths of the container, in one place each.
+  // Replaces each of the container's paths.
   copyFileSync(path.join(root, 'certs/kafka.pem'), path.join(own, 'kafka.pem'))
   const rewrite = (text: string) =>
     text
@@ -105,7 +108,7 @@ function kafkaCommand(file: string, jars: readonly string[]): string[] {
   for (const name of ['server.properties', 'production.properties'])
     writeFileSync(path.join(own, name), rewrite(read(`kafka/${name}`)))
   const { entrypoint } = compose('docker-compose.prod.yml').kafka
-  // The container has two folders of these.
+  // In the container, these are two different folders.
   const script = (entrypoint as string[]).map((text) => rewrite(text).replace(`own=${own}/server`, `own=${own}/own`))
   return [...script.slice(1), ...(compose(file).kafka.command as string[]).map(rewrite)]
 }
@@ -129,7 +132,7 @@ for (const [file, jars] of [
       await startEmbedded({ ...settings, KAFKA_MODE: 'zookeeper' }, zookeeper, () => {}, ['zookeeper'])
     const values = { KAFKA_MODE: file === 'docker-compose.yml' ? 'zookeeper' : 'kraft' }
     const broker = await start('Kafka', STARTED, 'bash', kafkaCommand(file, jars), login)
-    // What others on the machine can see of the process.
+    // The command line, which other users of the machine can read.
     const commandLine = readFileSync(`/proc/${broker.pid}/cmdline`, 'utf8')
     const environment = readFileSync(`/proc/${broker.pid}/environ`, 'utf8')
     assert.match(commandLine, 'kafka.Kafka')
@@ -185,7 +188,7 @@ redis.run()
 
 const clickhouse = suite('ClickHouse of docker-compose.prod.yml')
 clickhouse('accepts its configuration, and the password over HTTPS with its certificate', async () => {
-  // The library reads it, but opens no TLS port: a TLS end before its plain one has the certificate here.
+  // The embedded library reads the TLS settings but opens no TLS port, so a TLS proxy in front of its plain port presents the certificate.
   const own = path.join(settings.EMBEDDED_DATA_DIR, 'run/clickhouse/config.d')
   mkdirSync(own, { recursive: true })
   copyFileSync(path.join(root, 'certs/clickhouse.pem'), path.join(own, 'l2.pem'))

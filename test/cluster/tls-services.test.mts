@@ -1,4 +1,4 @@
-/** ClickHouse over https and Redis over TLS: real servers behind a TLS end, and what each wrong connection is told. */
+/** ClickHouse over HTTPS and Redis over TLS: real servers behind a TLS proxy, and the finding for each wrong connection. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { type AddressInfo, connect } from 'node:net'
@@ -19,12 +19,12 @@ const stack = await startStack(['clickhouse', 'redis'])
 const { CLICKHOUSE_HTTP_PORT, REDIS_PORT } = stack.settings
 const ends: Server[] = []
 
-/** The port of a TLS end with this certificate, in front of a plain server. */
+/** Starts a TLS proxy with this certificate in front of a plain server, and returns its port. */
 async function tlsEnd(port: number, { certificate, key }: Pair): Promise<number> {
   const [cert, secret] = await Promise.all([readFile(certificate), readFile(key)])
   const end = createServer({ cert, key: secret }, (socket) => {
     const inner = connect(port, '127.0.0.1')
-    // Either side may go away first.
+    // Either side may disconnect first.
     for (const each of [socket, inner]) each.on('error', () => {})
     socket.pipe(inner).pipe(socket)
   })
@@ -59,10 +59,10 @@ async function told(script: string, args: string[], values: NodeJS.ProcessEnv) {
 const askClickHouse = (end: End, values: NodeJS.ProcessEnv) =>
   told('health-check.mts', ['--only', 'clickhouse'], { CLICKHOUSE_PORT: String(clickhouse[end]), ...values })
 const askRedis = (end: End, values: NodeJS.ProcessEnv) =>
-  // Its own port is the clients' too; the embedded stack is not restarted.
+  // REDIS_PORT is used by clients too; the embedded stack is not restarted.
   told('health-check.mts', ['--only', 'redis'], { REDIS_PORT: String(redis[end]), ...values })
 
-/** What is wrong, the end, whether TLS is asked for and with which authority, what is found, and the hint's names. */
+/** Title, TLS proxy, whether TLS is on and with which authority, finding, and the names in the hint. */
 const WRONG: [string, End, 'no' | 'yes' | 'without authority', string, (names: Names) => string][] = [
   [
     'no authority',
@@ -120,7 +120,7 @@ const https = suite('ClickHouse over https')
 for (const [what, end, tls, found, hint] of WRONG) {
   https(`reports ${what}`, async () => {
     const secure = tls === 'no' ? {} : tls === 'yes' ? SECURE : { CLICKHOUSE_SECURE: 'true' }
-    // CLICKHOUSE_PORT equal to the stack's own port would mean 8443.
+    // With the stack's own port in CLICKHOUSE_PORT, clients would use 8443 instead.
     const values = end === 'plain' ? { ...secure, CLICKHOUSE_HTTP_PORT: '1' } : secure
     const findings = [`CLICKHOUSE_TLS ${found}`]
     assert.equal(await askClickHouse(end, values), { exitCode: 1, findings, hints: [hint(OF_CLICKHOUSE)] })

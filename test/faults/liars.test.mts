@@ -5,7 +5,17 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { runScript } from '../support/command.mts'
 import { endStacks, newStack, start } from '../support/embedded.mts'
-import { drip, envOf, isLong, judge, kafkaProxy, type Lie, randomNumbers, sampled, serve } from '../support/faults.mts'
+import {
+  type Distort,
+  drip,
+  envOf,
+  isLong,
+  judge,
+  kafkaProxy,
+  randomNumbers,
+  sampled,
+  serve,
+} from '../support/faults.mts'
 import { applyInitFiles } from '../support/stack.mts'
 
 const PASSWORD = 'pass-"w0rd/&=%41'
@@ -30,7 +40,7 @@ const KAFKA_COMMANDS: [script: string, args: string[]][] = [
 const KEYS = [0, 2, 3, 9, 10, 15, 16, 18, 22, 32, 35]
 
 const garbled = (frame: Buffer) => Buffer.concat([frame.subarray(0, 8), randomBytes(frame.length - 8)])
-const LIES: Record<string, (frame: Buffer) => ReturnType<Lie>> = {
+const LIES: Record<string, (frame: Buffer) => ReturnType<Distort>> = {
   closes: () => 'close',
   'cuts in the middle': (frame) => ({ cutAfter: Math.floor(frame.length / 2) }),
   'sends random bytes': garbled,
@@ -52,24 +62,24 @@ kafka.before(async () => {
 
 kafka('every command ends by its deadline with a finding', async () => {
   const cases = KAFKA_COMMANDS.flatMap((command) =>
-    KEYS.flatMap((key) => Object.keys(LIES).map((lie) => ({ command, key, lie }))),
+    KEYS.flatMap((key) => Object.keys(LIES).map((distort) => ({ command, key, distort }))),
   )
   const chosen = isLong ? cases : sampled(cases, 40, random)
   let asked = 0
-  await inPairs(chosen, async ({ command: [script, args], key, lie }) => {
+  await inPairs(chosen, async ({ command: [script, args], key, distort }) => {
     let met = false
     const proxy = await kafkaProxy(settings.KAFKA_LISTENER_PORT, (each, frame) => {
       if (each !== key) return frame
       met = true
-      return LIES[lie]?.(frame) ?? frame
+      return LIES[distort]?.(frame) ?? frame
     })
     const outcome = await run(script, args, { KAFKA_BOOTSTRAP_SERVERS: `127.0.0.1:${proxy.port}` })
     await proxy.close()
     if (met) asked++
-    judge(`${script} ${args.join(' ')}, API ${key} ${lie}`, outcome, [0, 1, 2, 3])
+    judge(`${script} ${args.join(' ')}, API ${key} ${distort}`, outcome, [0, 1, 2, 3])
     // A reset's dry run and a replay have no other answers than these; what was not asked or survives garbling may be good.
-    const fatal = ['closes', 'cuts in the middle', 'says nothing', 'announces 2 GB'].includes(lie)
-    if (met && fatal) assert.not.equal(outcome.exitCode, 0, `${script}, API ${key} ${lie}`)
+    const fatal = ['closes', 'cuts in the middle', 'says nothing', 'announces 2 GB'].includes(distort)
+    if (met && fatal) assert.not.equal(outcome.exitCode, 0, `${script}, API ${key} ${distort}`)
   })
   assert.ok(asked > chosen.length / 5, `only ${asked} of ${chosen.length} cases met their request`)
 })
@@ -119,7 +129,7 @@ const SERVERS: Record<string, (socket: Socket) => void> = {
   'says a part of its answer': (socket) => socket.once('data', () => socket.write('$1000\r\nredis_version:7.0.0\r\n')),
 }
 
-const others = suite('other services that lie')
+const others = suite('other services that distort')
 const ports = {
   zookeeper: 'ZOOKEEPER_CLIENT_PORT',
   kafka: '',
@@ -127,8 +137,8 @@ const ports = {
   redis: 'REDIS_PORT',
 } as const
 
-for (const [lie, accept] of Object.entries(SERVERS)) {
-  others(`a server that ${lie} is not healthy`, async () => {
+for (const [distort, accept] of Object.entries(SERVERS)) {
+  others(`a server that ${distort} is not healthy`, async () => {
     await inPairs(['zookeeper', 'kafka', 'clickhouse', 'redis'] as const, async (service) => {
       const fake = await serve(accept)
       const env =

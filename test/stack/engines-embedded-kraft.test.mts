@@ -51,12 +51,12 @@ embedded(
     const moved = { ...settings, KAFKA_CONTROLLER_PORT: port }
     assert.equal(await start(moved, [...BROKER], kraft), { kafka: 'started' })
     assert.is(metaOf(settings), meta)
-    assert.equal(await kafka.ends('kept'), [5, 5])
+    assert.equal(await kafka.highWatermarks('kept'), [5, 5])
     assert.equal(await kafka.committed('reader', 'kept'), [3, 3])
     process.kill(pids(settings).kafka as number, 'SIGKILL')
     assert.equal(await start(moved, [...BROKER], kraft), { kafka: 'started' })
     assert.is(metaOf(settings), meta)
-    assert.equal(await kafka.ends('kept'), [5, 5])
+    assert.equal(await kafka.highWatermarks('kept'), [5, 5])
   },
 )
 
@@ -155,9 +155,9 @@ embedded('creates topics, plays and stores messages, and resets', async () => {
   await run('ingest.mts', 'off')
   assert.match(await run('health-check.mts'), /^zookeeper +skipped +not part of this target \(KAFKA_MODE=kraft\)$/m)
   const kafka = new KafkaHand(settings)
-  assert.ok((await kafka.ends('iqfeed.quotes.raw')).some((end) => end > 0))
+  assert.ok((await kafka.highWatermarks('iqfeed.quotes.raw')).some((end) => end > 0))
   await run('reset-kafka.mts', '--yes')
-  assert.equal(await kafka.ends('iqfeed.quotes.raw'), Array(10).fill(0))
+  assert.equal(await kafka.highWatermarks('iqfeed.quotes.raw'), Array(10).fill(0))
   await run('health-check.mts', '--deep')
 })
 

@@ -21,7 +21,7 @@ const soon = (isDone: () => Promise<boolean>) => waitUntil(isDone, { timeoutMs: 
 async function make(topic: string, numPartitions = 1): Promise<void> {
   const create = { topics: [{ topic, numPartitions }], waitForLeaders: false }
   assert.ok(await soon(() => kafka.admin((admin) => admin.createTopics(create)).catch(() => false)))
-  assert.ok(await soon(async () => (await kafka.ends(topic).catch(() => [])).length === numPartitions))
+  assert.ok(await soon(async () => (await kafka.highWatermarks(topic).catch(() => [])).length === numPartitions))
 }
 
 async function remove(topic: string): Promise<void> {

@@ -60,7 +60,7 @@ async function readTopic(topic: string): Promise<{ key: string; value: string; p
     compress: async ({ buffer }: { buffer: Buffer }) => compressFrame(buffer),
     decompress: async (buffer: Buffer) => decompressFrame(buffer),
   })
-  const total = (await kafka.ends(topic)).reduce((sum, end) => sum + end, 0)
+  const total = (await kafka.highWatermarks(topic)).reduce((sum, end) => sum + end, 0)
   const records: { key: string; value: string; partition: number }[] = []
   const clients = await openKafkajs(stack.settings, { timeoutMs: 20_000 })
   try {
@@ -249,7 +249,7 @@ command('an unusable line is named with file and line, and counted; --strict end
 })
 
 command('a message larger than its topic accepts is counted and named, all others arrive', async () => {
-  const before = (await kafka.ends('iqfeed.trades.raw')).reduce((sum, end) => sum + end, 0)
+  const before = (await kafka.highWatermarks('iqfeed.trades.raw')).reduce((sum, end) => sum + end, 0)
   const line = (conditions: string) =>
     JSON.stringify({
       symbol: 'L',
@@ -268,7 +268,7 @@ command('a message larger than its topic accepts is counted and named, all other
   assert.equal([exitCode, unusableLines, topics['iqfeed.trades.raw'].acknowledged], [0, 1, 4])
   assert.equal([findings[0].subject, /^4000\d+ bytes are more than/.test(findings[0].found)], [`${file}:4`, true])
   assert.is(
-    (await kafka.ends('iqfeed.trades.raw')).reduce((sum, end) => sum + end, 0),
+    (await kafka.highWatermarks('iqfeed.trades.raw')).reduce((sum, end) => sum + end, 0),
     before + 4,
   )
 })
@@ -292,7 +292,7 @@ command('several messages that fit alone but not together, and --strict at one t
 })
 
 command('a batch that its topic no longer accepts is split: no duplicates, each partition in order', async () => {
-  const stored = async () => (await kafka.ends('iqfeed.trades.raw')).reduce((sum, end) => sum + end, 0)
+  const stored = async () => (await kafka.highWatermarks('iqfeed.trades.raw')).reduce((sum, end) => sum + end, 0)
   const sender = await openSender(stack.settings, Object.values(TOPICS), { timeoutMs: 20_000, log: assert.unreachable })
   const limit = (bytes: number) =>
     kafka.admin((admin) =>
@@ -584,7 +584,7 @@ command('synthetic data played faster than real time ends with its play', async 
 })
 
 command('Ctrl-C ends it after the batch in flight, with a summary and exit code 1', async () => {
-  const sent = async () => (await kafka.ends('iqfeed.l2.raw')).reduce((sum, end) => sum + end, 0)
+  const sent = async () => (await kafka.highWatermarks('iqfeed.l2.raw')).reduce((sum, end) => sum + end, 0)
   const before = await sent()
   const env = { ...stack.env, NO_COLOR: '1' }
   const { child, output, ended } = startScript('replay.mts', ['--generate', '--rate', '200'], env)

@@ -31,7 +31,7 @@ const run = (args: string[], options: CommandOptions = {}) =>
 /** What has to survive a reset, whatever happens to it: a topic that is not declared, and what its reader has committed. */
 async function untouched() {
   const [ends, config, committed] = await Promise.all([
-    kafka.ends('notes'),
+    kafka.highWatermarks('notes'),
     kafka.config('notes'),
     kafka.committed('notes_reader', 'notes'),
   ])
@@ -44,7 +44,7 @@ async function fill(): Promise<void> {
   const { exitCode, stderr } = await runScript('create-topics.mts', ['--file', file], { env: stack.env })
   assert.is(exitCode, 0, stderr)
   for (const name of ['trading.signals', 'market.features']) {
-    if ((await kafka.ends(name))[0] === 0) await kafka.produce(name, 5)
+    if ((await kafka.highWatermarks(name))[0] === 0) await kafka.produce(name, 5)
   }
   await kafka.commit('market_data_consumer', 'trading.signals', 4)
 }
@@ -54,7 +54,7 @@ const EMPTIED = { ends: [0, 0], committed: [] }
 
 async function signals() {
   const [ends, committed] = await Promise.all([
-    kafka.ends('trading.signals'),
+    kafka.highWatermarks('trading.signals'),
     kafka.committed('market_data_consumer', 'trading.signals'),
   ])
   return { ends, committed }
@@ -64,7 +64,7 @@ async function signals() {
 async function assertReset(): Promise<void> {
   const check = await runScript('create-topics.mts', ['--file', file, '--check'], { env: stack.env })
   assert.is(check.exitCode, 0, check.stdout)
-  for (const name of DECLARED) assert.equal([...new Set(await kafka.ends(name))], [0], name)
+  for (const name of DECLARED) assert.equal([...new Set(await kafka.highWatermarks(name))], [0], name)
   assert.equal(await signals(), EMPTIED)
   assert.equal(await untouched(), UNTOUCHED)
 }
@@ -240,7 +240,7 @@ resets('touches only the topics named by --only', async () => {
   const { exitCode, stdout } = await run(['--yes', '--only', 'market.features'])
   assert.equal([exitCode, stdout], [0, 'Reset and proven: market.features\n'])
   assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
-  assert.equal(await kafka.ends('market.features'), [0, 0])
+  assert.equal(await kafka.highWatermarks('market.features'), [0, 0])
 })
 
 resets('with --all, deletes an undeclared topic permanently, and no other', async () => {
@@ -405,7 +405,7 @@ resets('resets the shipped topics without another file', async () => {
   const { exitCode, stdout } = await runScript('reset-kafka.mts', ['--yes'], { env: stack.env })
   const names = 'iqfeed.l2.raw, iqfeed.trades.raw, iqfeed.quotes.raw, trading.signals, market.features'
   assert.equal([exitCode, stdout], [0, `Reset and proven: ${names}\n`])
-  assert.equal([(await kafka.ends('iqfeed.l2.raw')).length, await untouched()], [10, UNTOUCHED])
+  assert.equal([(await kafka.highWatermarks('iqfeed.l2.raw')).length, await untouched()], [10, UNTOUCHED])
 })
 
 resets.after(async () => {

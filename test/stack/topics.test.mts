@@ -89,7 +89,7 @@ first('has nothing to do the second time', async () => {
 
 first('is usable immediately: every partition accepts a record', async () => {
   await kafka.produce('market.features', 1)
-  assert.equal(await kafka.ends('market.features'), [1, 1, 1, 1, 1])
+  assert.equal(await kafka.highWatermarks('market.features'), [1, 1, 1, 1, 1])
 })
 
 first('rebalances one broker to what it is', async () => {
@@ -231,7 +231,7 @@ changes('adds partitions to a keyed topic and warns that its keys move', async (
   assert.is(exitCode, 0)
   assert.match(stdout, /Changed in \S+ s: 2 of 2\n {2}g\.keyed grown from 1 to 2 partitions\n/)
   assert.equal(stdout.match(/TOPIC_KEYS_MOVE/g)?.length, 1)
-  assert.equal(await kafka.ends('g.keyed'), [2, 0])
+  assert.equal(await kafka.highWatermarks('g.keyed'), [2, 0])
   assert.is((await run([...file, '--check'])).exitCode, 0)
 })
 
@@ -241,7 +241,7 @@ changes('changes what it can besides what it cannot, and exits 1', async () => {
   assert.is(exitCode, 1)
   assert.match(stdout, /i\.new created\n/)
   const [, reset = ''] = /TOPIC_CANNOT_SHRINK\]\n.*\.\/scripts\/reset-kafka\.mts (.*) \(its records/.exec(stdout) ?? []
-  assert.equal((await kafka.ends('i.shrink')).length, 2)
+  assert.equal((await kafka.highWatermarks('i.shrink')).length, 2)
   assert.is((await runScript('reset-kafka.mts', [...reset.split(' '), '--dry-run'], { env })).exitCode, 0, reset)
   assert.match((await run(declaring({ name: 'i.shrink' }))).stdout, /\nNothing that can be changed\n/)
 })
@@ -299,7 +299,7 @@ changes('creates a topic while its deletion is in progress', async () => {
   // It saw the topic before, during or after its deletion; in each case the next run leaves it there, new and empty.
   assert.is(exitCode, 0, stdout)
   assert.is((await run(file)).exitCode, 0)
-  assert.equal(await kafka.ends('e.again'), Array(20).fill(0))
+  assert.equal(await kafka.highWatermarks('e.again'), Array(20).fill(0))
 })
 
 changes.run()

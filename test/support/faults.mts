@@ -1,4 +1,4 @@
-/** Servers that lie, for test/faults: real services seldom break in just the way that is wanted. */
+/** Faulty servers for test/faults, because real services rarely fail in exactly the way a test needs. */
 
 import type { AddressInfo } from 'node:net'
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert'
 import { type Settings, VARIABLES } from '../../scripts/lib/settings/settings.mts'
 import type { Outcome } from './command.mts'
 
-/** The environment that gives commands these settings, without a Docker engine. */
+/** Returns an environment with these settings, and without a Docker engine. */
 export function envOf(settings: Settings, more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
   const own = Object.keys(VARIABLES).map((name): [string, string] => [name, String(settings[name as keyof Settings])])
   return {
@@ -23,12 +23,12 @@ export interface Fake {
   close: () => Promise<void>
 }
 
-/** A server on a free port of 127.0.0.1; `close` ends its connections too. */
+/** Starts a server on a free port of 127.0.0.1. `close` closes its connections too. */
 export async function serve(accept: (socket: Socket) => void): Promise<Fake> {
   const open = new Set<Socket>()
   const server: Server = createServer((socket) => {
     open.add(socket)
-    // A client that goes away is what these tests are about.
+    // Clients that disconnect are expected in these tests.
     socket.on('error', () => {}).on('close', () => open.delete(socket))
     accept(socket)
   })
@@ -42,14 +42,17 @@ export async function serve(accept: (socket: Socket) => void): Promise<Fake> {
   }
 }
 
-/** What becomes of a broker's answer: other bytes, or an end of the connection, or silence. */
-export type Lie = (key: number, frame: Buffer) => Buffer | 'close' | 'silence' | { cutAfter: number } | { drip: true }
+/** How to distort a broker's answer: other bytes, a closed connection, a truncated answer, no answer, or one byte per second. */
+export type Distort = (
+  key: number,
+  frame: Buffer,
+) => Buffer | 'close' | 'silence' | { cutAfter: number } | { drip: true }
 
 const HOST = Buffer.from('127.0.0.1')
 
-/** A Kafka broker at `port` as seen through a proxy, which is also where the broker says that it is; each of its answers goes through `lie`. */
-export async function kafkaProxy(port: number, lie: Lie): Promise<Fake> {
-  let own = 0
+/** Starts a proxy in front of the Kafka broker at `port`, and advertises itself as the broker. Passes each answer through `distort`. */
+export async function kafkaProxy(port: number, distort: Distort): Promise<Fake> {
+  let ownPort = 0
   const proxy = await serve((client) => {
     const broker = createConnection(port, '127.0.0.1')
     broker.on('error', () => client.destroy()).on('close', () => client.destroy())
@@ -61,7 +64,7 @@ export async function kafkaProxy(port: number, lie: Lie): Promise<Fake> {
     })
     frames(broker, (frame) => {
       const key = keys.get(frame.readInt32BE(4)) ?? -1
-      const answer = lie(key, readdressed(frame, port, own))
+      const answer = distort(key, readdressed(frame, port, ownPort))
       if (answer === 'silence') return
       if (answer === 'close') client.destroy()
       else if (Buffer.isBuffer(answer)) client.write(answer)
@@ -69,11 +72,11 @@ export async function kafkaProxy(port: number, lie: Lie): Promise<Fake> {
       else drip(client, frame)
     })
   })
-  own = proxy.port
+  ownPort = proxy.port
   return proxy
 }
 
-/** A byte a second. */
+/** Sends one byte per second. */
 export function drip(client: Socket, bytes: Buffer): void {
   let sent = 0
   const timer = setInterval(() => {
@@ -83,7 +86,7 @@ export function drip(client: Socket, bytes: Buffer): void {
   client.on('close', () => clearInterval(timer))
 }
 
-/** The whole frames of a stream, lengths included. */
+/** Calls `take` with each complete frame of a stream, including its length. */
 function frames(socket: Socket, take: (frame: Buffer) => void): void {
   let rest = Buffer.alloc(0)
   socket.on('data', (chunk: Buffer) => {
@@ -96,7 +99,7 @@ function frames(socket: Socket, take: (frame: Buffer) => void): void {
   })
 }
 
-/** A frame with another port wherever it names the broker's address. */
+/** Replaces the port wherever the frame contains the broker's address. */
 function readdressed(frame: Buffer, from: number, to: number): Buffer {
   for (let at = frame.indexOf(HOST); at >= 0; at = frame.indexOf(HOST, at + 1)) {
     const port = at + HOST.length
@@ -105,7 +108,7 @@ function readdressed(frame: Buffer, from: number, to: number): Buffer {
   return frame
 }
 
-/** How often each exit code was judged right. The runner of the tests shows a line that begins with `·`. */
+/** Number of commands per verified exit code. The test runner prints lines that begin with `·`. */
 const judged = new Map<number, number>()
 process.on('exit', () => {
   const runs = [...judged.values()].reduce((sum, count) => sum + count, 0)
@@ -114,8 +117,8 @@ process.on('exit', () => {
 })
 
 /**
- * Fails unless the command ended by itself with one of these exit codes, and named what it found, and a way out. That it shows no password
- * `runScript` sees to.
+ * Fails unless the command exited by itself with one of these codes, without a stack trace, and with a hint for every failure. `runScript`
+ * checks that the output shows no password.
  */
 export function judge(what: string, { exitCode, stdout, stderr }: Outcome, codes: number[]): void {
   const output = `${stdout}${stderr}`
@@ -125,10 +128,10 @@ export function judge(what: string, { exitCode, stdout, stderr }: Outcome, codes
   judged.set(exitCode ?? 0, (judged.get(exitCode ?? 0) ?? 0) + 1)
 }
 
-/** Whether the long form was asked for: `FAULTS=long`. */
+/** Whether the long form is requested with `FAULTS=long`. */
 export const isLong = process.env.FAULTS === 'long'
 
-/** Numbers from 0 to 1 that FAULTS_SEED repeats; the seed is printed. @see Mulberry32 */
+/** Returns a generator of numbers from 0 to 1, seeded with FAULTS_SEED. Prints the seed. @see Mulberry32 */
 export function randomNumbers(): () => number {
   let state = Number(process.env.FAULTS_SEED ?? Date.now() % 1_000_000)
   process.stdout.write(`\n· FAULTS_SEED=${state} repeats this run\n`)
@@ -140,7 +143,7 @@ export function randomNumbers(): () => number {
   }
 }
 
-/** So many of the items, in a random order. */
+/** Returns `count` of the items, in random order. */
 export function sampled<T>(items: readonly T[], count: number, random: () => number): T[] {
   const left = [...items]
   return Array.from(
