@@ -109,23 +109,23 @@ function readdressed(frame: Buffer, from: number, to: number): Buffer {
 }
 
 /** Number of commands per verified exit code. The test runner prints lines that begin with `·`. */
-const judged = new Map<number, number>()
+const exitCounts = new Map<number, number>()
 process.on('exit', () => {
-  const runs = [...judged.values()].reduce((sum, count) => sum + count, 0)
-  const codes = [...judged].sort(([a], [b]) => a - b).map(([code, count]) => `${count} with ${code}`)
-  if (runs > 0) process.stdout.write(`\n· ${runs} commands ended as they should: ${codes.join(', ')}\n`)
+  const runs = [...exitCounts.values()].reduce((sum, count) => sum + count, 0)
+  const codes = [...exitCounts].sort(([a], [b]) => a - b).map(([code, count]) => `${count} with ${code}`)
+  if (runs > 0) process.stdout.write(`\n· ${runs} commands exited as expected: ${codes.join(', ')}\n`)
 })
 
 /**
  * Fails unless the command exited by itself with one of these codes, without a stack trace, and with a hint for every failure. `runScript`
  * checks that the output shows no password.
  */
-export function judge(what: string, { exitCode, stdout, stderr }: Outcome, codes: number[]): void {
+export function expectExit(what: string, { exitCode, stdout, stderr }: Outcome, codes: number[]): void {
   const output = `${stdout}${stderr}`
   assert.ok(exitCode !== null && codes.includes(exitCode), `${what}: exit ${exitCode}\n${output}`)
   assert.not.match(output, /INTERNAL|this is a defect|\n +at /, what)
   if (exitCode !== 0) assert.match(output, /→/, `${what}: exit ${exitCode}\n${output}`)
-  judged.set(exitCode ?? 0, (judged.get(exitCode ?? 0) ?? 0) + 1)
+  exitCounts.set(exitCode ?? 0, (exitCounts.get(exitCode ?? 0) ?? 0) + 1)
 }
 
 /** Whether the long form is requested with `FAULTS=long`. */
