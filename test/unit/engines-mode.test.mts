@@ -32,7 +32,7 @@ mode.run()
 
 const files = suite('refuseOtherFiles')
 
-/** The finding for these lines of .env, or undefined. */
+/** Returns the finding for these lines of .env, or undefined. */
 function mismatch(dotEnv: string) {
   const root = projectFolder({
     '.env': dotEnv,

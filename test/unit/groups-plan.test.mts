@@ -44,7 +44,7 @@ const MOVES: [Move, { again: number; skipped: number }, boolean][] = [
   [move(50, 90), { again: 0, skipped: 40 }, true],
   [move(50, 50), { again: 0, skipped: 0 }, false],
   [move(null, 20), { again: 0, skipped: 0 }, true],
-  // Records that are no longer kept, and those beyond the end, are none.
+  // Deleted records and offsets after the end do not count.
   [move(0, 10), { again: 0, skipped: 0 }, true],
   [move(5, 30), { again: 0, skipped: 20 }, true],
   [move(999, 100), { again: 0, skipped: 0 }, true],

@@ -1,4 +1,4 @@
-/** What health-check warns of that others could read or reach, each beside what it does not warn of. */
+/** What health-check warns of that others can read or reach, each with a case without a warning. */
 import { chmodSync, mkdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { suite } from 'uvu'
@@ -13,7 +13,7 @@ import { cleanEnv, projectCopy, projectFolder } from '../support/project.mts'
 
 const TEMPLATE = readFileSync(path.join(ROOT, '.env.template'), 'utf8')
 
-const env = suite('a .env that others can read')
+const env = suite('.env readable by others')
 function told(dotEnv: string, mode: number) {
   const root = projectFolder({ '.env.template': TEMPLATE, '.env': dotEnv })
   chmodSync(path.join(root, '.env'), mode)
@@ -66,11 +66,11 @@ ports('are fine with docker-compose.prod.yml and passwords', () => {
 })
 ports.run()
 
-const certificates = suite('certificates that end')
+const certificates = suite('certificates that expire')
 certificates('are reported 30 days ahead, those of certs/ and those of the settings, each once', async () => {
   const root = projectCopy()
   const made = await runFile(path.join(root, 'scripts/secrets.mts'), ['--production'], { env: cleanEnv() })
-  // Without openssl there are none to look at.
+  // Without openssl, no certificates were made.
   if (made.exitCode === 3) return
   const certs = path.join(root, 'certs')
   const settings = readSettings(
