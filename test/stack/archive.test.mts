@@ -1,4 +1,7 @@
-/** The commands archive and restore, on a real ClickHouse: what leaves a table comes back to the bit, and nothing leaves it unproven. */
+/**
+ * The commands archive and restore on a real ClickHouse: restored rows are identical to the archived ones, and no row is deleted before its
+ * archive is verified.
+ */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -26,7 +29,7 @@ await syncSchema(settings, { mode: 'apply', timeoutMs: 60_000, mayDelete: async 
 const client = await connectClickHouse(settings, 60_000)
 
 let folders = 0
-/** The folder of an archive of its own. */
+/** Returns a new archive folder. */
 const newFolder = () => path.join(root, String(folders++))
 
 async function command(script: 'archive' | 'restore', args: string[], options: CommandOptions = {}) {
@@ -55,12 +58,12 @@ const event = (timestamp: string, sequence: number, more: object = {}) => ({
   ...{ ingestion_time: timestamp, source: 'test', ...more },
 })
 
-/** All rows of a table as text, in an order that does not depend on how they are stored. */
+/** Returns all rows of a table as text, in an order that does not depend on how they are stored. */
 const dump = async (table: string, where = '1') => {
   const query = `SELECT toString(tuple(*)) AS text FROM ${table} WHERE ${where} ORDER BY text`
   return (await readRows<{ text: string }>(client, query)).map(({ text }) => text)
 }
-/** Rows by day. */
+/** Returns the number of rows per day. */
 const held = async (table: string) => {
   const query = `SELECT toString(toDate(timestamp)) AS day, toFloat64(count()) AS rows FROM ${table} GROUP BY day ORDER BY day`
   return Object.fromEntries(
@@ -99,7 +102,7 @@ trips('restore all tables exactly, with the same view results', async () => {
     { ...trade(1, '450.1', 100), correction: 'delete' },
     { ...trade(4, '450.3', 1), timestamp: `${next} 23:59:59.999999` },
   ])
-  // Repeated: counts once.
+  // Duplicates count once.
   await insert('market_ticks', [trade(0, '450.12345678', 0.001)])
   const quote = (second: number, bid: number, more: object = {}) => ({
     ...{ ...common, timestamp: `${day} 14:30:0${second}.000001`, bid, ask: bid + 0.01, bid_size: 0.5, ask_size: 300 },
@@ -120,7 +123,7 @@ trips('restore all tables exactly, with the same view results', async () => {
     event(`${day} 14:30:02`, 5, { operation: 'clear', symbol: 'QQQ' }),
     event(`${next} 14:30:02`, 6),
   ])
-  // Equal events are both real.
+  // Two equal events are both real.
   await insert('market_l2', [event(`${day} 14:30:00.000001`, 1)])
   const metric = (value: number, timestamp: string) => ({ ...common, timestamp, metric: 'vpin', value })
   await insert('market_metrics', [
@@ -169,7 +172,7 @@ trips('restore all tables exactly, with the same view results', async () => {
   assert.equal(await scratchTables(), [])
 })
 
-/** More than two row groups. */
+/** Fills more than two row groups. */
 const MANY = 600_000
 
 trips('process a day in chunks, sorted by symbol and time', async () => {
@@ -327,12 +330,12 @@ guards('resumes after it was killed, while writing and while dropping', async ()
       try {
         process.kill(pid, 'SIGKILL')
       } catch {
-        // It ended before.
+        // The process has already exited.
       }
     }
     return (await runScript('archive.mts', args, { env, watch })).exitCode
   }
-  // Nobody reads this pipe: the run stands still where it opens its file.
+  // Nothing reads this pipe, so the run blocks when it opens the file.
   const pipe = path.join(to, 'market_l2/2026-01-06.parquet.tmp')
   mkdirSync(path.dirname(pipe), { recursive: true })
   execFileSync('mkfifo', [pipe])
@@ -341,7 +344,7 @@ guards('resumes after it was killed, while writing and while dropping', async ()
   assert.equal(await held('market_l2'), ALL)
   rmSync(pipe)
   writeFileSync(path.join(to, 'market_l2/manifest.jsonl'), '{"table":"market_l2","day":"2026-', { flag: 'a' })
-  // Wherever this one stops.
+  // Kill this one at any moment.
   await killed(/dropping 20260106/)
   const { exitCode, codes } = await archive('market_l2', '2026-01-07', to, '--yes')
   assert.equal([exitCode, codes], [0, []])

@@ -1,4 +1,4 @@
-/** bench-storage as a process: what it prints, and what it leaves behind. */
+/** The command bench-storage: its output, and what it leaves behind. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'

@@ -1,6 +1,6 @@
 /**
- * KAFKA_MODE=kraft: the data folder is formatted once and never again, keeps its records, and is refused in the other mode as that one's is
- * here; the commands work as with ZooKeeper. And the container's command of docker-compose.kraft.yml, run here on the same jars.
+ * KAFKA_MODE=kraft: the data folder is formatted once and keeps its records. Each mode refuses the data folder of the other. The commands
+ * work as with ZooKeeper. Also runs the container's command of docker-compose.kraft.yml on the same jars.
  */
 import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
@@ -46,7 +46,7 @@ embedded(
     await kafka.produce('kept', 5)
     await kafka.commit('reader', 'kept', 3)
     assert.equal(await stop(settings), [{ name: 'kafka', how: 'ended' }])
-    // The voter's address is configuration: the controller may move.
+    // The voter's address is configuration, so the controller may move.
     const [port] = [settings.KAFKA_CONTROLLER_PORT + 1]
     const moved = { ...settings, KAFKA_CONTROLLER_PORT: port }
     assert.equal(await start(moved, [...BROKER], kraft), { kafka: 'started' })
@@ -94,7 +94,7 @@ embedded('refuses data of the other mode in both directions, and changes nothing
     hint: `to use it, set KAFKA_MODE=zookeeper in .env; to begin without its records and keep it aside: npm stop; mv '${folder}' '${folder}-zookeeper'; npm start (docs/kraft.md)`,
   })
   assert.equal([pids(inKraft), metaOf(inKraft)], [{}, meta])
-  // What Kafka's own migration leaves (docs/kraft.md): neither mode starts it.
+  // What Kafka's own migration leaves behind (docs/kraft.md). Neither mode starts with it.
   const metadata = path.join(folder, '__cluster_metadata-0')
   mkdirSync(metadata)
   for (const [settings, installed] of [
@@ -115,7 +115,7 @@ embedded('refuses data of the other mode in both directions, and changes nothing
   const back = await failureOf(start({ ...settings, KAFKA_MODE: 'zookeeper' }, ALL, zookeeper))
   assert.equal([back.exitCode, back.code, pids(settings)], [2, 'KAFKA_MODE', {}])
   assert.is(back.found, 'data of Kafka in KRaft mode, which Kafka 3.9 with ZooKeeper cannot use')
-  // What the broker itself says, where nothing looks first, as in the container.
+  // The broker's own error, where nothing checks the folder first, as in the container.
   writeFileSync(path.join(folder, 'meta.properties'), metaOf(settings))
   await start(withZookeeper, ['zookeeper'], zookeeper)
   const said = spawnSync(
@@ -165,7 +165,7 @@ embedded.run()
 
 const compose = suite('docker-compose.kraft.yml')
 
-/** What the tag means to Compose: nothing of the file below stays. */
+/** Compose's meaning of the tag: nothing of the overridden file remains. */
 const RESET = { tag: '!reset', collection: 'map', resolve: () => null } as const
 const override = parse(readFileSync(path.join(ROOT, 'docker-compose.kraft.yml'), 'utf8'), { customTags: [RESET] })
 
@@ -211,7 +211,7 @@ withCompose(
   },
 )
 
-/** The container's command on a data folder of this machine, up to where the broker would start: its exit code and what it says. */
+/** Runs the container's command on a data folder of this machine, up to where the broker would start. Returns its exit code and output. */
 function runCommand(data: string): [exitCode: number | null, output: string] {
   const bin = projectFolder({
     'kafka-storage.sh': `#!/bin/sh\nexec '${kraft.java}' -Xmx64m -cp '${kraft.jars.join(':')}' kafka.tools.StorageTool "$@"\n`,
@@ -224,7 +224,7 @@ function runCommand(data: string): [exitCode: number | null, output: string] {
     .replaceAll('/tmp/server.properties', path.join(bin, 'server.properties'))
     .replaceAll('/opt/kafka/bin', bin)
     .replaceAll('/etc/kafka/l2', path.join(ROOT, 'kafka'))
-    // Of two equal keys the later one holds.
+    // If a key occurs twice, the later one applies.
     .replace('echo process.roles', `echo log.dirs=${data}; echo process.roles`)
   const { status, stdout, stderr } = spawnSync('bash', ['-ec', script], { encoding: 'utf8' })
   return [status, `${stdout}${stderr}`]

@@ -1,4 +1,4 @@
-/** health-check as a process: every finding on a real service that is bad in just that way, and its clean twin. */
+/** The command health-check: every finding on a real service with exactly that fault, and the same service without it. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -39,7 +39,7 @@ interface Health {
   findings: Finding[]
 }
 
-/** The object that `--json` prints, which must be all on stdout. */
+/** Returns the object that `--json` prints, which must be all that is on stdout. */
 async function health(args: string[], env: NodeJS.ProcessEnv = {}): Promise<Health> {
   const { exitCode, stdout, stderr } = await check([...args, '--json'], env)
   assert.is(stderr, '')
@@ -48,7 +48,7 @@ async function health(args: string[], env: NodeJS.ProcessEnv = {}): Promise<Heal
   return object
 }
 
-/** Exit code, and per finding `severity CODE subject: found[, expected …]`, of one service. */
+/** Returns the exit code, and `severity CODE subject: found[, expected …]` per finding, for one service. */
 async function told(service: string, env: NodeJS.ProcessEnv = {}, args: string[] = []): Promise<string[]> {
   const { exitCode, findings } = await health(['--only', service, ...args], env)
   for (const { hint } of findings) assert.ok(hint)
@@ -61,7 +61,7 @@ async function told(service: string, env: NodeJS.ProcessEnv = {}, args: string[]
 
 const GOOD = ['exit 0']
 
-/** ZooKeeper's state beside services in `state`: in KRaft mode it is no part of them. */
+/** Returns ZooKeeper's expected state beside services in `state`. In KRaft mode, it is not part of the stack. */
 const ofZookeeper = (state: string) => (KAFKA_MODE === 'kraft' ? 'skipped' : state)
 
 async function healthyStack(): Promise<void> {
@@ -74,7 +74,7 @@ async function healthyStack(): Promise<void> {
     username: 'l2_user',
     password: stack.settings.CLICKHOUSE_PASSWORD,
     database: 'l2_market_data',
-    // An open connection makes the server wait for it when it stops.
+    // The server waits for open connections when it stops.
     keep_alive: { enabled: false },
   })
   kafka = new KafkaHand(stack.settings)
@@ -103,7 +103,7 @@ probes('a good stack is healthy, and Kafka UI is not part of it', async () => {
     assert.match(services[1]?.summary ?? '', /^1 broker, KRaft quorum of 1, 5 topics/)
   } else {
     assert.equal([details.zookeeper?.mode, details.zookeeper?.version], ['standalone', '3.8.6'])
-    // Kafka's; the connections that ask are none.
+    // Kafka's session. The probe's own connections do not count.
     assert.is(details.zookeeper?.sessions, 1)
     assert.is(services[0]?.summary, 'standalone, 1 session')
     assert.is(details.kafka?.quorumVoters, undefined)
@@ -350,9 +350,9 @@ probes('records available to a group without commits count as lag', async () => 
   await kafka.admin((admin) => admin.createPartitions({ topicPartitions: [{ topic, count: 2 }] }))
   await kafka.produce(topic, 1000)
   assert.equal(await told('kafka'), ['exit 0', behind('warning', 'l2-partly', 2000, 1000, 1000)])
-  // Records that are deleted are before nobody.
+  // Deleted records do not count as lag.
   await kafka.admin(async (admin) => {
-    // kafkajs deletes records only of topics that it has asked about.
+    // kafkajs deletes records only of topics whose offsets it has fetched.
     await admin.fetchTopicOffsets(topic)
     await admin.deleteTopicRecords({ topic, partitions: [{ partition: 1, offset: '999' }] })
   })
@@ -395,7 +395,7 @@ probes('committed offsets above the end of a topic are not a lag of 0', async ()
   assert.equal(await told('kafka'), GOOD)
 })
 
-/** What a check could leave behind. */
+/** Everything that a check could leave behind. */
 const everything = async () => ({
   topics: await kafka.admin(async (admin) => (await admin.listTopics()).sort()),
   groups: await kafka.admin(async (admin) => (await admin.listGroups()).groups.map(({ groupId }) => groupId).sort()),
@@ -444,7 +444,7 @@ probes('--deep reports a failing write beside other findings', async () => {
         resources: [{ type: 4, name: '1', configEntries: [{ name: 'message.max.bytes', value }] }],
       }),
     )
-  // The broker hears of a change a moment after it was made.
+  // The broker applies a change a moment after it was made.
   const toldOnce = (exit: string) =>
     waitUntil(
       async () => {
@@ -480,7 +480,7 @@ probes('--deep removes what a killed check left, and nothing of a running one', 
   const groups = [old, now].map((ms) => `l2-canary-${ms}_0`)
   await kafka.admin((admin) => admin.createTopics({ topics: topics.map((topic) => ({ topic })), waitForLeaders: true }))
   for (const table of tables) await clickhouse.command({ query: `CREATE TABLE ${table} (a UInt8) ENGINE = Memory` })
-  // Their own topics are gone.
+  // The groups' own topics are gone.
   for (const group of groups) await kafka.commit(group, 'trading.signals', 0)
   assert.is((await health(['--deep'])).exitCode, 0)
   const left = await kafka.admin(async (admin) => [
@@ -566,7 +566,7 @@ probes('an ingest that ClickHouse does not report is neither off nor healthy', a
   const [exit, refusal] = await told('ingest', { CLICKHOUSE_PASSWORD: 'wr-ong' })
   assert.is(exit, 'exit 1')
   assert.match(refusal as string, /^error CLICKHOUSE_AUTH clickhouse: login as l2_user .* refused$/)
-  // Beside ClickHouse's own probe that says it already.
+  // In addition to ClickHouse's own probe, which already reports it.
   const { services, findings } = await health([], { CLICKHOUSE_PORT: '1' })
   assert.equal([services.map(({ service }) => service).includes('ingest'), findings.length], [false, 1])
 })
@@ -601,12 +601,12 @@ probes('no output contains a password', async () => {
 const alone = suite('health-check of services that are alone, gone or coming')
 const stacks: TestStack[] = []
 
-/** Ends all of them, after the last suite that uses them. */
+/** Stops all of them, after the last suite that uses them. */
 const end = async () => {
   for (const each of stacks) await each.stop()
 }
 
-/** Makes a stack of its own, of which only these services run, the one that is checked. */
+/** Starts only these services of a new stack, which is then checked. */
 async function use(only: EmbeddedName[], overrides: NodeJS.ProcessEnv = {}): Promise<void> {
   stack = await startStack(only, overrides)
   stacks.push(stack)
@@ -624,7 +624,7 @@ alone('a missing stack refuses connections', async () => {
 })
 
 alone('Kafka UI is healthy when it reports that it is up', async () => {
-  // A stand-in: Kafka UI has no build outside its image. These are the answers of its health endpoint.
+  // A fake, because Kafka UI is only available as an image. These are its health endpoint's answers.
   let answer = { status: 200, body: '{"status":"UP","groups":["liveness","readiness"]}' }
   const server = createServer((request, response) => {
     response.statusCode = request.url === '/actuator/health' ? answer.status : 404
@@ -665,7 +665,7 @@ alone('--wait keeps to its time despite a service that hangs', async () => {
   const { exitCode } = await check(['--only', 'redis', '--wait', '2'])
   const tookMs = performance.now() - startMs
   process.kill(pid, 'SIGCONT')
-  // Without a limit of its own each look would take the 5 s of --timeout, and there are two: that it ended before tells them apart.
+  // Without a limit, each of the two checks would take the 5 s of --timeout.
   assert.equal([exitCode, tookMs < 5_000], [1, true])
 })
 
@@ -727,7 +727,7 @@ alone('Redis that is still loading its append-only file is reported as such', as
   mkdirSync(folder)
   const resp = (...words: string[]) =>
     [`*${words.length}`, ...words.flatMap((word) => [`$${word.length}`, word]), ''].join('\r\n')
-  // It looks at its clients every 1,024 commands; the scripts make that a few times a second, for some seconds.
+  // Redis checks its clients every 1,024 commands. The scripts make it do so a few times a second, for several seconds.
   const pause = resp('EVAL', 'local i = 0 while i < 2e7 do i = i + 1 end', '0')
   const commands = `${resp('SET', 'l2:test', 'x').repeat(1024)}${pause}`.repeat(15)
   writeFileSync(path.join(folder, 'appendonly.aof'), `${resp('SELECT', '0')}${commands}`)
@@ -782,7 +782,7 @@ alone('Kafka whose advertised address does not answer is unhealthy', async () =>
 
 const contained = suite('health-check of containers')
 
-/** A fake `docker` that knows one container, of Redis: a real engine is needed for no more than these answers. */
+/** Creates a fake `docker` with one container, of Redis. The test needs no more of an engine than these answers. */
 function fakeDocker(state: Record<string, unknown>, percent: string): NodeJS.ProcessEnv {
   const folder = mkdtempSync(path.join(stack.settings.EMBEDDED_DATA_DIR, 'docker-'))
   const container = {
@@ -805,7 +805,7 @@ function fakeDocker(state: Record<string, unknown>, percent: string): NodeJS.Pro
     inspect: `printf '%s' '${JSON.stringify([container])}'`,
     events: 'true',
     stats: `printf 'l2_redis\\t%s\\t1.9GiB / 2GiB\\n' '${percent}'`,
-    // The last seven lines, of which the end of a wait shows as many as are asked for.
+    // The last seven lines, of which the finding shows as many as it requests.
     logs: 'seq -f "line %g" 1 7 | tail -n "$3"',
   }
   const cases = Object.entries(answers).map(([name, answer]) => `${name}) ${answer};;`)

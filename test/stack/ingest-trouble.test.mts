@@ -1,4 +1,4 @@
-/** What can get in the way of the built-in ingest on a real stack: that it is reported, repaired where it can be, and costs nobody's rows. */
+/** Problems of the built-in ingest on a real stack: each is reported, fixed where possible, and loses no rows. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { Kafka, logLevel } from 'kafkajs'
 import { suite } from 'uvu'
@@ -165,7 +165,7 @@ trouble('refuses a reader in its groups that is not ClickHouse', async () => {
   assert.is((await ingest.ingest(['on'])).exitCode, 0)
 })
 
-/** Makes the queue of the quotes one that gets no partition, with all the marks of a declared one: stands for consumers that are stuck. */
+/** Replaces the queue of quotes by one that gets no partition but looks like a declared one, which simulates stuck consumers. */
 async function stick(): Promise<void> {
   const made = ingestStatements(ingest.stack.settings).filter(({ name }) => /^ingest_quotes_(queue|parse)$/.test(name))
   for (const { name } of made.toReversed()) await run(`DROP TABLE ${name} SYNC`)
@@ -197,7 +197,7 @@ trouble('reports waiting messages, and the cause as long as it fails', async () 
   await run('DROP TABLE ingest_trades_reject SYNC')
   const trades = Array.from({ length: 1_001 }, (_, index) => trade({ symbol: 'WAITS', tick_id: index + 1 }))
   await ingest.send('iqfeed.trades.raw', trades)
-  // Twice as long as a complaint counts as one about the present.
+  // Twice as long as an error counts as a current one.
   for (const afterMs of [1_000, 20_000]) {
     await delay(afterMs)
     const { exitCode, findings } = await ingest.ingest(['status'])
@@ -221,7 +221,7 @@ trouble('waits for a member with the name of its own consumer', async () => {
   await consumer.run({ autoCommit: false, eachMessage: async () => {} })
   await joined
   let left = false
-  // Longer than a stranger gets.
+  // Longer than npm start waits for another reader.
   const leaving = delay(12_000).then(async () => {
     await consumer.disconnect()
     left = true
@@ -232,7 +232,7 @@ trouble('waits for a member with the name of its own consumer', async () => {
 })
 
 trouble('counts messages per second by topic, not by queue', async () => {
-  // The place of a partition is known once something was read of it.
+  // The position in a partition is known once something was read from it.
   const signals = Array.from({ length: 200 }, (_, index) => ({ index }))
   const send = () => ingest.send('trading.signals', signals, { key: null })
   await send()
@@ -261,7 +261,7 @@ trouble('is healthy again when Kafka is, despite earlier complaints', async () =
     ingest.count('system.kafka_consumers', "arrayExists(text -> text LIKE '%brokers are down%', exceptions.text)")
   assert.ok(await waitUntil(async () => (await complained()) > 0, { timeoutMs: 30_000, pollMs: 200 }))
   await ingest.startAgain()
-  // What the tests before sent may be a lag worth a warning until it is stored.
+  // Messages of earlier tests may cause a lag warning until they are stored.
   let told: string[] = []
   const healthy = await waitUntil(
     async () => {

@@ -1,4 +1,4 @@
-/** What openKafkajs does with a client that it gives up, and with large answers. */
+/** How openKafkajs closes a client that it abandons, and reads large answers. */
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { suite } from 'uvu'
@@ -12,7 +12,7 @@ const client = suite('openKafkajs')
 client('a client that connects after its deadline keeps no connection open', async () => {
   const stack = await sharedStack()
   const seen: Socket[] = []
-  // On the way to the broker, answers over the first connection come too late; if kafkajs tries again, they come at once.
+  // A proxy that delays answers on the first connection until it is too late. If kafkajs connects again, it delays nothing.
   const way = createServer((socket) => {
     const lateMs = seen.length === 0 ? 600 : 0
     seen.push(socket)
@@ -29,7 +29,7 @@ client('a client that connects after its deadline keeps no connection open', asy
     () => 'given up',
   )
   await clients.close()
-  // The time in which it would come about.
+  // Leaves enough time for it to happen.
   await delay(1_500)
   const open = () => seen.filter((socket) => !socket.destroyed).length
   const ended = await waitUntil(async () => open() === 0, { timeoutMs: 5_000, pollMs: 50 })

@@ -1,4 +1,7 @@
-/** Answers that a broker gives only for moments, by a proxy before a real one: the leader moves away, or the broker dies over a request. */
+/**
+ * Answers that a broker gives only briefly, simulated by a proxy in front of a real one: the leader moves, or the broker dies during a
+ * request.
+ */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import Decoder from 'kafkajs/src/protocol/decoder.js'
 import { suite } from 'uvu'
@@ -8,12 +11,12 @@ import { sharedStack, type TestStack } from '../support/stack.mts'
 
 const LIST_OFFSETS = 2
 const METADATA = 3
-/** Milliseconds after which a command has not ended at all: far beyond its deadline, and every pause of a busy machine. */
+/** Milliseconds after which a command counts as hung: far longer than its deadline and any pause of a busy machine. */
 const NO_END_MS = 120_000
 
 let stack: TestStack
 
-/** The offset of the first byte of each partition's error code in an answer to ListOffsets, version 7. */
+/** Returns the position of each partition's error code in a ListOffsets v7 answer. */
 function errorsIn(answer: Buffer): number[] {
   const from = new Decoder(answer)
   const at = () => (from as unknown as { offset: number }).offset
@@ -32,14 +35,17 @@ function errorsIn(answer: Buffer): number[] {
   return errors
 }
 
-/** A way to the broker that clients are led back to, and on which `spoil` changes answers to ListOffsets, or gives undefined to hang up. */
+/**
+ * Starts a proxy to the broker that advertises itself. `spoil` changes each ListOffsets answer, or returns undefined to close the
+ * connection.
+ */
 async function proxy(spoil: (answer: Buffer) => Buffer | undefined): Promise<Server> {
   const port = Buffer.alloc(4)
   const real = stack.settings.KAFKA_LISTENER_PORT
   const relay = (client: Socket) => {
     const broker = connect(real, '127.0.0.1')
     const keys = new Map<number, number>()
-    /** Calls back with each message of a stream, without its length. */
+    /** Calls `take` with each message of a stream, without its length. */
     const messages = (stream: Socket, take: (message: Buffer) => void) => {
       let received = Buffer.alloc(0)
       stream.on('data', (chunk) => {
@@ -85,7 +91,7 @@ async function proxy(spoil: (answer: Buffer) => Buffer | undefined): Promise<Ser
   return server
 }
 
-/** Exit code, and `severity CODE subject` of what a command finds, by such a way. */
+/** Runs a command through such a proxy. Returns its exit code, and `severity CODE subject` of its findings. */
 async function outcome(spoil: (answer: Buffer) => Buffer | undefined, script: string, ...args: string[]) {
   const server = await proxy(spoil)
   const { port } = server.address() as AddressInfo
@@ -100,7 +106,7 @@ async function outcome(spoil: (answer: Buffer) => Buffer | undefined, script: st
 }
 
 const movedAway = (answer: Buffer) => {
-  // 6 = NOT_LEADER_OR_FOLLOWER, and no timestamp or offset.
+  // 6 = NOT_LEADER_OR_FOLLOWER, without timestamp and offset.
   for (const at of errorsIn(answer)) {
     answer.writeInt16BE(6, at)
     answer.fill(0xff, at + 2, at + 18)

@@ -1,4 +1,4 @@
-/** `tail-topic --follow` while its broker, or its topic, goes and comes again. */
+/** `tail-topic --follow` while its broker or topic disappears and returns. */
 import type { ChildProcess } from 'node:child_process'
 import { truncateSync } from 'node:fs'
 import path from 'node:path'
@@ -17,7 +17,7 @@ const kafka = new KafkaHand(settings)
 
 const soon = (isDone: () => Promise<boolean>) => waitUntil(isDone, { timeoutMs: SEEN_MS, pollMs: 100 })
 
-/** Makes a topic, as soon as one of that name is gone, and waits for its leaders. */
+/** Creates a topic once an earlier one of that name is gone, and waits for its leaders. */
 async function make(topic: string, numPartitions = 1): Promise<void> {
   const create = { topics: [{ topic, numPartitions }], waitForLeaders: false }
   assert.ok(await soon(() => kafka.admin((admin) => admin.createTopics(create)).catch(() => false)))
@@ -29,7 +29,7 @@ async function remove(topic: string): Promise<void> {
   assert.ok(await soon(async () => !(await kafka.admin((admin) => admin.listTopics())).includes(topic)))
 }
 
-/** Sends values in turn to the partitions of a topic of two, or to the only one. */
+/** Sends values alternately to the partitions of a topic, or to the only one. */
 async function send(topic: string, values: string[], partitions = 1): Promise<void> {
   const clients = await openKafkajs(settings, { timeoutMs: 20_000 })
   try {
@@ -46,7 +46,7 @@ const startKafka = () => start(settings, ['zookeeper', 'kafka'])
 
 const children: ChildProcess[] = []
 
-/** Follows a topic, and has shown what was there. */
+/** Starts following a topic, and waits until existing messages are shown. */
 async function follower(topic: string) {
   const { child, output, ended } = startScript('tail-topic.mts', [topic, '--follow', '--json'], env)
   children.push(child)
@@ -59,12 +59,12 @@ async function follower(topic: string) {
   const follow = {
     ended,
     signal: (name: NodeJS.Signals) => child.kill(name),
-    /** Values by "partition/offset". */
+    /** Returns values by "partition/offset". */
     seen: () => lines().flatMap((line) => ('offset' in line ? [`${line.partition}/${line.offset} ${line.value}`] : [])),
     codes: () => lines().flatMap(({ findings }) => findings?.map(({ code }: { code: string }) => code) ?? []),
     shows: (value: string) => until(() => output.stdout.includes(`"value":"${value}"`)),
     says: (text: string) => until(() => output.stderr.includes(text)),
-    /** What it said, with the cause of the silence, which depends on the moment, left out. */
+    /** Returns the log lines without the cause of the silence, which depends on timing. */
     said: () => output.stderr.replace(/^(Kafka is away) \(.*?\)/gm, '$1 (…)').split('\n'),
   }
   await follow.shows('old')
@@ -148,7 +148,7 @@ restart('continues at the end of a partition that lost records, and ends well at
 })
 
 restart.after(async () => {
-  // Those of tests that failed, which may be stopped.
+  // Processes of failed tests, which may be stopped.
   for (const child of children) child.kill('SIGKILL')
   await stop()
 })

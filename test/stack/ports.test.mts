@@ -1,4 +1,4 @@
-/** check-ports as a process, with real sockets. Fake is, where the choice of Docker is tested, the docker command. */
+/** The command check-ports with real sockets. The docker command is a fake where the choice of Docker is tested. */
 import { spawn } from 'node:child_process'
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -20,13 +20,13 @@ interface Place {
   check: (...args: string[]) => Promise<Outcome & { report: { mode: string; ports: PortState[]; findings: Finding[] } }>
 }
 
-/** One copy for all tests: a new one would have to be compiled again. */
+/** One copy for all tests, because a new one would have to be compiled again. */
 const root = projectCopy()
 
-/** The line of .env that {@link place} writes the first of its `settings` in: after a comment and the ports. */
+/** Line of .env in which {@link place} writes the first of its `settings`, after a comment and the ports. */
 const SETTINGS_LINE = HOST_PORTS.length + 2
 
-/** The copy as new, with an .env that names free ports. `settings` are appended to it, `files` lie beside it. */
+/** Resets the copy, with an .env that contains free ports and `settings`, and with additional `files`. */
 async function place(settings = '', files: Record<string, string> = {}, env: NodeJS.ProcessEnv = {}): Promise<Place> {
   const free = await freePorts(HOST_PORTS.length)
   const ports = Object.fromEntries(HOST_PORTS.map((name, index) => [name, free[index]])) as Ports
@@ -49,7 +49,7 @@ interface Held {
   end: () => Promise<void>
 }
 
-/** A process that holds a port, as `node -e … holder`. */
+/** Starts a process that holds a port, as `node -e … holder`. */
 function hold(host: string, port: number, { udp = false, args = ['holder'] } = {}): Promise<Held> {
   const listen = udp
     ? `require('node:dgram').createSocket('udp4').bind(${port}, '${host}', ready)`
@@ -174,7 +174,7 @@ command('binds only where BIND_ADDRESS says', async () => {
 })
 
 command('refuses an address that this machine does not have', async () => {
-  // Reserved for documentation: RFC 5737.
+  // Reserved for documentation (RFC 5737).
   const { check } = await place('BIND_ADDRESS=192.0.2.1')
   const { exitCode, report } = await check('--docker', '--json')
   assert.is(exitCode, 1)
@@ -244,7 +244,7 @@ command('reports a taken loopback port if all addresses are to be published', as
 
 command('--write-env moves every taken port, and changes nothing else in .env', async () => {
   const { ports, check } = await place("OTHER='x' # theirs")
-  // The port above the taken one belongs to another service, although nothing holds it.
+  // The port after the taken one belongs to another service, although nothing holds it.
   const before = readFileSync(path.join(root, '.env'), 'utf8').replace(
     `KAFKA_UI_PORT=${ports.KAFKA_UI_PORT}`,
     `KAFKA_UI_PORT=${ports.REDIS_PORT + 1}`,
@@ -369,7 +369,7 @@ withCompose('checks what an override file adds: UDP, ranges, ports without a var
       'end that process, or edit the ports of extra in the compose file',
     )
     assert.is(state(report.ports, udp)?.owner?.pid, held[0]?.pid)
-    // The engine takes the next of the range.
+    // The engine uses the next port of the range.
     assert.is(report.ports.find(({ service, protocol }) => service === 'extra' && protocol === 'tcp')?.state, 'free')
   } finally {
     await Promise.all(held.map(({ end }) => end()))
@@ -485,7 +485,7 @@ embedded('checks the port of the controller instead of ZooKeeper’s in KRaft mo
 })
 
 embedded('is checked if an engine has no Compose v2, as npm start chooses', async () => {
-  // Fake commands: an engine with and without Compose cannot both be here.
+  // Fake commands: an engine with and without Compose cannot both exist here.
   const bin = path.join(root, 'bin')
   mkdirSync(bin, { recursive: true })
   const { check } = await place('', {}, { PATH: `${bin}:${process.env.PATH}` })
@@ -543,7 +543,7 @@ const asRoot = process.getuid?.() === 0 ? others : others.skip
 const checkAsNobody = (here: Place, values: NodeJS.ProcessEnv = {}, more = ['--docker']) =>
   runAsNobody('check-ports.mts', here, values, more)
 
-/** Runs a command without what root may do; a user id alone would keep it. */
+/** Runs a command without root's privileges. Another user id alone would keep them. */
 function runAsNobody(name: string, { env }: Place, values: NodeJS.ProcessEnv, more: string[]): Promise<Outcome> {
   chmodSync(root, 0o755)
   chmodSync(path.join(root, '.env'), 0o644)
@@ -582,7 +582,7 @@ asRoot('cannot tell whether a port is held by the running stack of another user,
       assert.equal([redis?.state, redis?.next], ['unknown', undefined])
     }
     assert.is(readFileSync(path.join(root, '.env'), 'utf8'), before)
-    // That it runs says nothing of a port of another service.
+    // That the service runs says nothing about the port of another service.
     const other = await hold('127.0.0.1', here.ports.KAFKA_LISTENER_PORT)
     const { exitCode, stdout } = await checkAsNobody(here)
     await other.end()

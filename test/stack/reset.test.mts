@@ -1,4 +1,4 @@
-/** reset-kafka as a process, against a Kafka of its own. */
+/** The command reset-kafka, on a dedicated Kafka. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -16,7 +16,7 @@ let stack: TestStack
 let kafka: KafkaHand
 const folder = mkdtempSync(path.join(tmpdir(), 'l2-reset-'))
 
-/** Fewer topics and partitions than those that ship, for speed. */
+/** Fewer topics and partitions than shipped, for speed. */
 const DECLARED = ['iqfeed.l2.raw', 'trading.signals', 'market.features']
 const file = path.join(folder, 'topics.yml')
 const config = { 'compression.type': 'lz4' }
@@ -28,7 +28,7 @@ writeFileSync(
 const run = (args: string[], options: CommandOptions = {}) =>
   runScript('reset-kafka.mts', ['--file', file, ...args], { env: stack.env, ...options })
 
-/** What has to survive a reset, whatever happens to it: a topic that is not declared, and what its reader has committed. */
+/** What must survive a reset in any case: an undeclared topic, and the committed offsets of its reader. */
 async function untouched() {
   const [ends, config, committed] = await Promise.all([
     kafka.highWatermarks('notes'),
@@ -39,7 +39,7 @@ async function untouched() {
 }
 const UNTOUCHED = { ends: [3, 3], config: { 'max.message.bytes': '4096' }, committed: [2, 2] }
 
-/** The declared topics, with 5 records in each partition of two of them, and 4 of those read by a group. */
+/** Creates the declared topics, with 5 records in each partition of two of them, 4 of which a group has read. */
 async function fill(): Promise<void> {
   const { exitCode, stderr } = await runScript('create-topics.mts', ['--file', file], { env: stack.env })
   assert.is(exitCode, 0, stderr)
@@ -60,7 +60,7 @@ async function signals() {
   return { ends, committed }
 }
 
-/** What the declared topics must be after a reset, seen by create-topics' comparison and by another client. */
+/** Checks the declared topics after a reset, with create-topics and with another client. */
 async function assertReset(): Promise<void> {
   const check = await runScript('create-topics.mts', ['--file', file, '--check'], { env: stack.env })
   assert.is(check.exitCode, 0, check.stdout)
@@ -165,7 +165,7 @@ asks('ignores answers typed before the loss is shown, whole or in part', async (
 })
 
 asks('treats an interrupt before the question as No', async () => {
-  // At the first request about offsets (2), the survey is under way.
+  // The first ListOffsets request (API key 2) is sent during the survey.
   const { exitCode, stderr } = await run(['--yes'], { env: signalAt(stack.env, '2:1:before:SIGINT') })
   assert.equal([exitCode, stderr.split('\n').at(-2)], [1, 'Declined: nothing was changed'])
   assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
@@ -262,7 +262,7 @@ resets('continues with --force while a group is reading, and warns', async () =>
   await assertReset()
 })
 
-/** Groups are listed (16) for the survey, then when the topics are new, before their offsets are cleared. */
+/** Groups are listed (API key 16) for the survey, and again between recreating the topics and clearing the groups' offsets. */
 const RECREATED = '16:2:before'
 
 resets('clears offsets that a group commits during the reset', async () => {
@@ -295,7 +295,7 @@ resets('keeps the offsets of a group that starts reading in the meantime, and su
     stack.env,
     RECREATED,
     async () => {
-      // At the end of what there is, the reader has nothing to fetch, and leaves its offsets as they are.
+      // At the end of the partition, the reader has nothing to fetch and does not commit.
       await kafka.produce('trading.signals', 5)
       await kafka.commit('market_data_consumer', 'trading.signals', 5)
       await new Promise<void>((joined, reject) => {
@@ -329,7 +329,10 @@ resets('warns of records written to the new topics before it ended', async () =>
   assert.match(stdout, /! market\.features: 2 records, written since it was created \[RESET_WRITTEN\]/)
 })
 
-/** Requests: 20 deletes topics, 19 creates them (the first only validates), 47 deletes offsets, 2 asks for ends (4th: the proof). */
+/**
+ * API keys: 20 deletes topics, 19 creates them (the first request only validates), 47 deletes offsets, 2 reads offsets (the fourth is the
+ * verification).
+ */
 const MOMENTS = ['20:1:before', '20:1:after', '19:2:before', '19:2:after', '2:4:before', '2:4:after']
 
 for (const moment of MOMENTS) {
@@ -419,7 +422,7 @@ const remote = suite('reset-kafka, on a broker that is not on this machine')
 let elsewhere: TestStack
 
 remote.before(async () => {
-  // An address kept for documentation (RFC 5737), which nothing answers at.
+  // An address reserved for documentation (RFC 5737), on which nothing answers.
   elsewhere = await startStack(['zookeeper', 'kafka'], { KAFKA_ADVERTISED_HOST: '203.0.113.1' })
 })
 
@@ -433,7 +436,7 @@ remote('refuses unless its cluster id is given', async () => {
       stderr,
     ) ?? []
   assert.match(clusterId, /^[\w-]{22}$/)
-  // With it the reset goes on, and gets as far as that address lets it.
+  // With it, the reset continues as far as possible with that address.
   const named = await reset('--cluster-id', clusterId)
   assert.is(named.exitCode, 3)
   assert.match(

@@ -1,4 +1,4 @@
-/** Archives and backups in a bucket, on a real server of the S3 API: as safe as in a folder, and the same files. */
+/** Archives and backups in a bucket, on a real S3 server: as safe as in a folder, and with the same files. */
 import { randomBytes } from 'node:crypto'
 import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -23,7 +23,7 @@ const client = await connectClickHouse(settings, 60_000)
 const server = await connectClickHouse({ ...settings, CLICKHOUSE_DATABASE: 'system' }, 60_000)
 
 let places = 0
-/** A prefix of its own, and the folder that has its objects as files. */
+/** Returns a new prefix, and the folder in which its objects are files. */
 function newPlace(): { address: string; folder: string } {
   const prefix = `tests/a b+c=é${places++}`
   return { address: `s3://${BUCKET}/${prefix}`, folder: path.join(s3.folder, prefix) }
@@ -53,7 +53,7 @@ const restore = (from: string, options: CommandOptions = {}) =>
 const restoreBackup = (from: string, more: string[] = [], options: CommandOptions = {}) =>
   command('restore', ['--backup', 'latest', '--from', from, ...more], options)
 
-/** Each in a partition of its own. */
+/** Each is in a separate partition. */
 const DAYS = ['2026-01-05', '2026-02-05', '2026-03-05']
 async function fill(): Promise<void> {
   await client.command({ query: 'TRUNCATE TABLE market_metrics' })
@@ -76,13 +76,13 @@ const filesIn = (folder: string) =>
 const leftHere = () => staged.flatMap(filesIn).map(({ name }) => name)
 const filesOf = (folder: string) =>
   filesIn(folder).map((file) => path.relative(folder, path.join(file.parentPath, file.name)))
-/** Kills a command when it says that. */
+/** Kills a command when it prints this line. */
 const killedAt = (line: string): CommandOptions => ({
   watch: (stderr, pid) => {
     try {
       if (stderr.includes(line)) process.kill(pid, 'SIGKILL')
     } catch {
-      // It has ended.
+      // The process has already exited.
     }
   },
 })
@@ -93,14 +93,14 @@ buckets('stores files of any size and name, and lists them all', async () => {
   const { address, folder } = newPlace()
   const bucket = await openBucket(settings, address, 60_000)
   const file = path.join(root, 'file')
-  // Begun by a run that was killed: the next one gives it up.
+  // An upload of a killed run. The next run aborts it.
   const ask = await connectS3(settings, BUCKET, 60_000)
   const prefix = address.slice(`s3://${BUCKET}/`.length)
   const begun = { method: 'POST', key: `${prefix}/in parts/odd%27name.bin`, query: { uploads: '' } } as const
   const uploads = () => ask({ method: 'GET', query: { uploads: '', prefix } }, (answer) => answer.text())
   await ask(begun, (answer) => answer.text())
   assert.match((await uploads()) ?? '', '<Upload>')
-  // The second is sent in two parts.
+  // The second one is sent in two parts.
   for (const [key, bytes] of [
     ['empty', 0],
     ['in parts/odd%27name.bin', 16 * 1024 ** 2 + 1],
@@ -222,11 +222,11 @@ backups('restores the database after a kill at any moment', async () => {
   assert.equal((await command('backup', [...to, '--dry-run'])).codes, [])
   assert.equal(filesOf(place.folder), [])
   assert.is((await command('backup', to, killedAt('Taking it'))).exitCode, null)
-  // On its way from another machine: nothing of ours.
+  // In transfer from another machine. It must not be touched.
   const other = `${settings.CLICKHOUSE_DB}-20260101T000000Z`
   const bucket = await openBucket(settings, place.address, 60_000)
   await bucket.write(`${other}/unfinished`, 'another machine\n')
-  // What a kill leaves while files are being sent.
+  // What a kill leaves behind while files are being sent.
   const own = `${settings.CLICKHOUSE_DB}-20260102T000000Z`
   await bucket.write(`${own}/unfinished`, `${hostname()} ${staged[1]}\n`)
   await bucket.write(`${own}/data/metadata/l2.sql`, 'half')

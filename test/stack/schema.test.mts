@@ -1,4 +1,4 @@
-/** apply-schema as a process, against a real ClickHouse: empty, as declared, changed by hand, and as installations of today have it. */
+/** The command apply-schema on a real ClickHouse: empty, as declared, changed manually, and as older installations have it. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -12,7 +12,7 @@ const stack = await sharedStack()
 const server = await connectClickHouse({ ...stack.settings, CLICKHOUSE_DATABASE: 'system' }, 60_000)
 const databases: string[] = []
 
-/** A database of its own, not created yet: its name, the command in it, and questions to it. */
+/** Prepares a dedicated database, without creating it: its name, the command on it, and queries. */
 function database(name: string) {
   const database = `l2_market_data_schema_${process.pid}_${name}`
   databases.push(database)
@@ -159,7 +159,7 @@ drift('continues past failures, and reports what was done and what was not', asy
   const { apply, rows, run } = changed
   await run('DROP TABLE DB.market_metrics')
   await run('DROP VIEW DB.market_bars')
-  // Log tables have no columns with codecs to add.
+  // Log tables have no columns to which codecs could be added.
   await run(
     'CREATE TABLE DB.market_metrics (symbol LowCardinality(String), timestamp DateTime64(6), value Float64) ENGINE = Log',
   )
@@ -194,7 +194,7 @@ retention('deletes rows only with consent, keeps all at 0 again', async () => {
   )
   const refused = await applyWith(days, '--json')
   assert.equal([refused.exitCode, codes(refused)], [1, ['SCHEMA_DELETES_ROWS']])
-  // The one that deletes nothing is done.
+  // The change that deletes nothing is made.
   assert.equal(JSON.parse(refused.stdout).done, [
     'change market_l1: retention: for ever → toDateTime(timestamp) + toIntervalDay(30)',
   ])
@@ -341,7 +341,7 @@ rebuilding('keeps the views of a table working for new rows', async () => {
   assert.equal(await rows("SELECT count(), sum(volume) FROM DB.market_bars WHERE symbol = 'VIEW'"), [[2, 6]])
 })
 
-/** Puts an older layout of market_metrics in place, with rows. */
+/** Creates an older layout of market_metrics, with rows. */
 async function olderMetrics(run: (query: string) => Promise<unknown>, engine: string, more = ''): Promise<void> {
   await run('DROP TABLE DB.market_metrics SYNC')
   await run(
@@ -381,7 +381,7 @@ rebuilding('keeps columns that only the live table has, and refuses if it cannot
   assert.is((await apply('--rebuild', 'market_metrics')).exitCode, 0)
   assert.equal(await rows('SELECT value, note, stamp, twice FROM DB.market_metrics'), [[3, 'kept', 7, 6]])
 
-  // Its expression has no meaning for the type that the column gets.
+  // Its expression is invalid for the column's new type.
   await run('DROP TABLE DB.market_metrics SYNC')
   await run(
     'CREATE TABLE DB.market_metrics (symbol String, timestamp DateTime64(6), metric String, value String, wide UInt64 ALIAS length(value)) ENGINE = MergeTree ORDER BY timestamp',
@@ -422,7 +422,7 @@ filling('are completed by the next run when filling failed', async () => {
   await run(
     "INSERT INTO DB.market_l1 (symbol, timestamp, bid, ask, bid_size, ask_size) VALUES ('F', now64(6), 1, 2, 3, 4)",
   )
-  // The target takes no rows, so the view is made and cannot be filled.
+  // The target accepts no rows, so the view is created but cannot be filled.
   await run('ALTER TABLE DB.market_l1_latest ADD CONSTRAINT none CHECK bid = 0')
   const failed = await apply('--json')
   assert.equal([failed.exitCode, codes(failed)], [1, ['SCHEMA_FAILED']])
@@ -497,7 +497,7 @@ filling('could not tell when a statement times out', async () => {
   await run('ALTER TABLE DB.market_l2 DROP PROJECTION activity')
   await run('ALTER TABLE DB.market_l2 ADD PROJECTION activity (SELECT symbol, count() GROUP BY symbol)')
   await run("INSERT INTO DB.market_l2 (symbol, timestamp, price) SELECT 'A', now64(6), 1 FROM numbers(5)")
-  // Dropping a projection waits for changes under way; this one cannot end.
+  // Dropping a projection waits for running mutations. This one cannot finish.
   await run('SYSTEM STOP MERGES DB.market_l2')
   await run('ALTER TABLE DB.market_l2 UPDATE size = 1 WHERE 1 SETTINGS mutations_sync = 0')
   const { exitCode, stdout } = await runScript('apply-schema.mts', ['--timeout', '2', '--json'], {

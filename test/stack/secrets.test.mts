@@ -1,4 +1,7 @@
-/** `npm run secrets` in a project of its own: what it writes, leaves and refuses. No output shows a password; certificates need openssl. */
+/**
+ * `npm run secrets` in a temporary project: what it writes, keeps and refuses. Its output never contains a password. Certificates require
+ * openssl.
+ */
 import { execFileSync } from 'node:child_process'
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -15,7 +18,7 @@ import { cleanEnv, projectCopy, projectFolder } from '../support/project.mts'
 
 const TEMPLATE = readFileSync(path.join(ROOT, '.env.template'), 'utf8')
 
-/** Runs it in `root`; no password that stands in .env afterwards is in what it printed. */
+/** Runs the command in `root`, and checks that its output contains no password of the resulting .env. */
 async function secrets(root: string, args: string[] = [], env = cleanEnv()) {
   const { exitCode, stdout, stderr } = await runFile(path.join(root, 'scripts/secrets.mts'), [...args, '--json'], {
     env,
@@ -155,7 +158,7 @@ withOpenssl(
         'DNS:localhost, IP Address:127.0.0.1, DNS:md.example, IP Address:192.0.2.7, IP Address:2001:DB8:0:0:0:0:0:7',
       )
     }
-    // Relative paths begin in the folder of the code, so it is the copy's own.
+    // Relative paths start at the code's folder, so this imports the copy's code.
     const { readSettings } = await import(path.join(root, 'scripts/lib/settings/settings.mts'))
     const settings = readSettings(cleanEnv())
     assert.equal(

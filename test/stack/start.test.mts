@@ -1,4 +1,6 @@
-/** `npm start` and `npm stop` as users run them, in a copy of the repository that has nothing installed and a blank and an ampersand in its path. */
+/**
+ * `npm start` and `npm stop` as users run them, in a fresh clone without installed packages, whose path contains a space and an ampersand.
+ */
 import {
   cpSync,
   existsSync,
@@ -29,7 +31,7 @@ const CLICKHOUSE_PASSWORD = 'c"l\'ick<&>$ö secret'
 const REDIS_PASSWORD = 'r"e\'dis<&>$ö_secret'
 
 const env: NodeJS.ProcessEnv = {
-  // An empty folder is not set: it is the copy's own.
+  // Empty means unset: the default is the clone's own folder.
   ...(await stackEnv({ CLICKHOUSE_PASSWORD, REDIS_PASSWORD, EMBEDDED_UI: 'on', EMBEDDED_DATA_DIR: '' })),
   // No engine answers there, whatever this machine has.
   DOCKER_HOST: 'unix:///nonexistent/docker.sock',
@@ -47,7 +49,7 @@ async function run(file: string, args: string[], options: CommandOptions = {}): 
 const script = (name: string, args: string[], options?: CommandOptions) =>
   run(path.join(copy, 'scripts', name), args, options)
 
-/** The object that a command printed on stdout, which must be all that it printed there, and its exit code. */
+/** Returns the exit code of a command, and the object that it printed on stdout, which must be all of its stdout. */
 async function json(name: string, args: string[], options?: CommandOptions) {
   const { exitCode, stdout } = await script(name, [...args, '--json'], options)
   const object = JSON.parse(stdout)
@@ -55,7 +57,7 @@ async function json(name: string, args: string[], options?: CommandOptions) {
   return object
 }
 
-/** A folder to use as the PATH: only these programs, and what the shell's own lines need. */
+/** Creates a folder to use as the PATH, with only these programs and what the shell scripts need. */
 function pathOf(...programs: string[]): string {
   const bin = mkdtempSync(path.join(folder, 'bin-'))
   const folders = (process.env.PATH ?? '').split(':')
@@ -111,7 +113,7 @@ bare('a command reports that there is no Node.js', async () => {
 const start = suite('npm start')
 
 start('installs, starts, creates tables and topics, and prints all addresses', async () => {
-  // The downloads of 650 MB are the repository's own.
+  // Shares the repository's downloads of 650 MB.
   symlinkSync(path.join(ROOT, '.embedded', 'cache'), path.join(copy, '.embedded', 'cache'))
   const { exitCode, stdout, stderr } = await run('npm', ['start'])
   assert.is(exitCode, 0, stderr)
@@ -234,7 +236,7 @@ start('names a taken port and leaves nothing running', async () => {
   assert.is(await openPorts(), 0)
 })
 
-/** The folder of that Node.js, from npm; undefined where npm cannot fetch it. */
+/** Returns the folder of that Node.js version, from npm, or undefined if npm cannot download it. */
 async function nodeFolder(version: number | string): Promise<string | undefined> {
   const { exitCode, stdout } = await runFile('npx', ['-y', `node@${version}`, '-p', 'process.execPath'], {
     cwd: folder,

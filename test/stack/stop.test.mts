@@ -1,4 +1,4 @@
-/** `npm stop` and Docker: a fake `docker` on the PATH, since no engine is needed to fail, and none fails on demand. */
+/** `npm stop` with Docker: a fake `docker` on the PATH, because a real engine does not fail on demand. */
 import { chmodSync, existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -15,7 +15,7 @@ const folder = mkdtempSync(path.join(tmpdir(), 'l2-stop-'))
 const calls = path.join(folder, 'calls')
 const env = await stackEnv({ PATH: `${folder}:${process.env.PATH}`, NO_COLOR: '1' })
 
-/** A `docker` that does what these lines of a shell script say for `ps`, and knows one container in `state`. */
+/** Creates a `docker` that runs these shell lines for `ps`, and has one container in `state`. */
 function fakeDocker({ ps = 'echo id1', state = 'running', inspect = '' }): void {
   const State = {
     Status: state,

@@ -1,4 +1,4 @@
-/** `npm run ui` over HTTP, against real services. */
+/** `npm run ui` over HTTP, with real services. */
 import { request } from 'node:http'
 import { createServer } from 'node:net'
 import { suite } from 'uvu'
@@ -30,7 +30,7 @@ interface Answer {
   body: string
 }
 
-/** Unlike fetch, with any Host and Origin. */
+/** Sends a request with any Host and Origin, which fetch does not allow. */
 function ask(path: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const asking = request({ host: '127.0.0.1', port, path, method, headers }, (response) => {
@@ -185,7 +185,7 @@ page('reports a symbol without a book, whatever its name', async () => {
   }
 })
 
-/** Names, types and samples of metrics, as a reader of the format has them. @throws {Error} for a line that is none */
+/** Parses names, types and samples of metrics according to the format. @throws {Error} for an invalid line */
 function parseMetrics(text: string): { types: Map<string, string>; samples: Map<string, number> } {
   const [types, samples] = [new Map<string, string>(), new Map<string, number>()]
   const helped = new Set<string>()
@@ -238,9 +238,9 @@ page('sends changes as they happen, to every viewer, and reads nothing without o
     const decoder = new TextDecoder()
     for await (const chunk of body ?? []) heard += decoder.decode(chunk, { stream: true })
   })().catch(() => {
-    // Stopped below.
+    // The connection is aborted below.
   })
-  // A rate takes two looks, of which the first has to come before what is written.
+  // A rate needs two polls, and the first must happen before the messages are sent.
   assert.ok(await waitUntil(async () => rates().length > 0, { timeoutMs: 30_000, pollMs: 50 }), heard)
   const moving = async () => {
     await kafka.produce(topic, 10)
