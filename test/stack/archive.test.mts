@@ -172,7 +172,7 @@ trips('restore all tables exactly, with the same view results', async () => {
   assert.equal(await scratchTables(), [])
 })
 
-/** Fills more than two row groups. */
+/** Number of rows that fill more than two row groups. */
 const MANY = 600_000
 
 trips('process a day in chunks, sorted by symbol and time', async () => {
@@ -344,7 +344,7 @@ guards('resumes after it was killed, while writing and while dropping', async ()
   assert.equal(await held('market_l2'), ALL)
   rmSync(pipe)
   writeFileSync(path.join(to, 'market_l2/manifest.jsonl'), '{"table":"market_l2","day":"2026-', { flag: 'a' })
-  // Kill this one at any moment.
+  // Completed by the next run, wherever this one is killed.
   await killed(/dropping 20260106/)
   const { exitCode, codes } = await archive('market_l2', '2026-01-07', to, '--yes')
   assert.equal([exitCode, codes], [0, []])

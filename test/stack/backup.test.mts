@@ -309,7 +309,7 @@ trips('recompute bars and latest quotes that do not match their rows', async () 
   const made = await backUp(to)
   const file = path.join(to, made.backup, 'manifest.json')
   const manifest = JSON.parse(readFileSync(file, 'utf8')) as Manifest
-  // Classified by what was changing, not by any time.
+  // Decided by which partitions were changing, not by time.
   manifest.startedAt = '2100-01-01T00:00:00Z'
   for (const { name, partitions } of manifest.tables)
     if (/^market_(ticks|l1)$/.test(name)) for (const part of partitions) part.moving = true

@@ -44,7 +44,7 @@ const grants = suite('grants of CLICKHOUSE_USER')
 
 grants.before(() => applyInitFiles(stack.settings))
 
-/** Privileges in its own database. */
+/** Privileges on its own database. */
 const OWN =
   'SHOW DATABASES, SHOW TABLES, SHOW COLUMNS, SHOW DICTIONARIES, CHECK, SELECT, INSERT, CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP DATABASE, ' +
   'DROP TABLE, DROP VIEW, UNDROP TABLE, TRUNCATE, OPTIMIZE, SYSTEM MERGES, SYSTEM TTL MERGES, SYSTEM VIEWS'
@@ -214,7 +214,7 @@ sources('every table function of the server is harmless or refused', async () =>
   const outcomes: [string, string][] = []
   for (const [name, [args, expected]] of Object.entries(FUNCTIONS)) {
     const answer = await ask(`SELECT * FROM ${name}(${args}) LIMIT 1`)
-    // A harmless function must not be denied. Other errors depend on its arguments.
+    // A harmless function must not be denied, but may fail otherwise because of its arguments.
     outcomes.push([name, expected === HARMLESS && answer !== ACCESS_DENIED ? HARMLESS : answer])
   }
   const expected = Object.entries(FUNCTIONS).map(([name, [, outcome]]) => [name, outcome])
@@ -386,7 +386,7 @@ pages('from other sites are refused, whatever they send', async () => {
   }
   // Requests for images, scripts and frames send no Origin.
   for (const site of ['cross-site', 'same-site']) assert.is(await get({ 'Sec-Fetch-Site': site }), 403, site)
-  // A name of another site that resolves to this address.
+  // A site's own host name that resolves to this address (DNS rebinding).
   for (const Host of ['evil.example', `evil.example:${port}`, `evil.example.:${port}`, `a.xn--p1ai:${port}`]) {
     assert.is(await post({ Host }), 403, Host)
     assert.is(await get({ Host }), 403, Host)

@@ -24,7 +24,7 @@ async function rows(query: string): Promise<unknown[][]> {
   return answer.json<unknown[]>()
 }
 
-/** Inserts rows with a different dedup token per call, so that no two inserts are equal by accident. */
+/** Inserts rows, with a deduplication token if given. */
 function insert(table: string, values: object[], token?: string): Promise<InsertResult> {
   const clickhouse_settings = token === undefined ? {} : { insert_deduplication_token: token }
   return client.insert({ table, values, format: 'JSONEachRow', clickhouse_settings })

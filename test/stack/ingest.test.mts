@@ -632,7 +632,7 @@ rejecting('an invalid time, unlike a missing one', async () => {
     '2026-11-23T10:00:00\t',
     '2026-11-23T10:00:00+05:60',
     12_345_678,
-    // The last day that tables with minutes can store.
+    // The range of the tables' minutes ends on this day.
     '2106-02-07',
     4_294_944_000,
   ]

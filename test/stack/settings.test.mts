@@ -276,7 +276,7 @@ const templateNames = parseEnvFile(TEMPLATE, '.env.template').map(({ name }) => 
 /** Returns the text of the compose files with variables filled in, and the names of the variables used. */
 function fillCompose(values: Record<string, string>): { text: string; asked: Set<string> } {
   const asked = new Set<string>()
-  // Variables required by docker-compose.prod.yml have no default, and the published value is not accepted.
+  // Variables required by docker-compose.prod.yml have no default, and their published values count as unset.
   const required = (_: string, name: string) => {
     asked.add(name)
     return values[name] === published.get(name) ? '' : (values[name] ?? '')
@@ -318,7 +318,7 @@ function other(value: string): string {
   return value.includes('127.0.0.1') ? value.replace('127.0.0.1', '127.0.0.2') : `${value}x`
 }
 
-/** Values that are valid only together with others. */
+/** Other values of variables for which {@link other} returns no valid one. */
 const OTHERS: Record<string, string> = {
   KAFKA_MODE: 'kraft',
   REDIS_MAX_MEMORY: '1gb',
