@@ -169,7 +169,7 @@ const WRONG: [string, Listener, NodeJS.ProcessEnv, string, string][] = [
   ],
 ]
 
-const wrong = suite('a wrong login')
+const wrong = suite('invalid credentials')
 for (const [what, listener, values, finding, hint] of WRONG) {
   wrong(`reports ${what}`, async () => {
     assert.equal(await health(listener, values), { exitCode: 1, findings: [finding], hints: [hint] })
@@ -178,13 +178,13 @@ for (const [what, listener, values, finding, hint] of WRONG) {
   })
 }
 
-wrong('is not reported if the broker is down', async () => {
+wrong('are not reported if the broker is down', async () => {
   const env = envOf('login', { ...SECURE, KAFKA_BOOTSTRAP_SERVERS: '127.0.0.1:1' })
   const { findings } = await told('health-check.mts', ['--only', 'kafka'], env)
   assert.equal(findings, ['NO_ANSWER kafka: no answer from HERE (connection refused)'])
 })
 
-wrong('is not reported if nothing listens at the advertised address', async () => {
+wrong('are not reported if nothing listens at the advertised address', async () => {
   const { findings } = await health('astray', SECURE)
   assert.is(findings[0], 'KAFKA_ADVERTISED kafka broker 1: advertised 127.0.0.1:1, where no broker answers')
 })
@@ -214,7 +214,7 @@ const REPLAY = ['--generate', '--count', '200', '--fast', '--timeout', '20']
 const RAW = ['iqfeed.trades.raw', 'iqfeed.quotes.raw', 'iqfeed.l2.raw']
 const env = envOf('login', SECURE)
 
-const rights = suite('a login without a right')
+const rights = suite('a user without permissions')
 rights('learns which ACL is missing, one after the other', async () => {
   const all = 'iqfeed.l2.raw iqfeed.trades.raw iqfeed.quotes.raw trading.signals market.features'
   const flags = all.split(' ').map((name) => `--topic ${name}`)
@@ -250,7 +250,7 @@ rights('learns which ACL is missing, one after the other', async () => {
 })
 rights.run()
 
-const right = suite('a right login')
+const right = suite('a user with valid credentials')
 right('can run every command with the permissions in docs/targets.md', async () => {
   for (const operation of ['Alter', 'AlterConfigs', 'Write', 'Delete', 'Read'] as const) await grant('topic', operation)
   for (const operation of ['Describe', 'Delete'] as const) await grant('group', operation)

@@ -116,7 +116,7 @@ interface Names {
 const OF_CLICKHOUSE = { ca: 'CLICKHOUSE_CA_CERT', host: 'CLICKHOUSE_HOST', tls: 'CLICKHOUSE_SECURE' }
 const OF_REDIS = { ca: 'REDIS_CA_CERT', host: 'REDIS_HOST', tls: 'REDIS_TLS' }
 
-const https = suite('ClickHouse over https')
+const https = suite('ClickHouse over HTTPS')
 for (const [what, end, tls, found, hint] of WRONG) {
   https(`reports ${what}`, async () => {
     const secure = tls === 'no' ? {} : tls === 'yes' ? SECURE : { CLICKHOUSE_SECURE: 'true' }

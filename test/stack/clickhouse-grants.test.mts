@@ -107,7 +107,7 @@ grants(
 )
 grants.run()
 
-const sources = suite('sources of CLICKHOUSE_USER')
+const sources = suite('data sources of CLICKHOUSE_USER')
 const web = "'http://127.0.0.1:1/bucket/key'"
 const azure = "'http://127.0.0.1:1/account', 'container', 'path', 'account', 'a2V5'"
 const [HARMLESS, NO_CLUSTER, NO_SUCH_SCRIPT] = ['yes', '701', '1']
@@ -310,7 +310,7 @@ sources('CLICKHOUSE_EXTRA_GRANTS opens what it names', async () => {
 })
 sources.run()
 
-const logins = suite('other logins')
+const logins = suite('other users')
 
 logins('CLICKHOUSE_READONLY_USER reads the database and system, and changes nothing', async () => {
   await ask(

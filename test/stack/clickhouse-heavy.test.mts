@@ -24,7 +24,7 @@ const insert = (rows: number, source: string) =>
      100 + number % 1000 / 100, 1 + number % 500, number, '${source}'
    FROM numbers(${rows})`
 
-const heavy = suite('queries larger than the memory')
+const heavy = suite('queries larger than memory')
 
 heavy.before(async () => {
   await client.command({ query: insert(ROWS, 'heavy') })

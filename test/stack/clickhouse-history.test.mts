@@ -39,7 +39,7 @@ const HISTORY: Record<string, { rows: number; columns: Record<string, string> }>
 }
 
 let stack: IngestStack
-const history = suite('history of 2,000 symbols beside the ingest')
+const history = suite('history of 2,000 symbols during ingest')
 
 history.before(async () => {
   stack = await IngestStack.start({ INGEST_FLUSH_MS: '1000' })

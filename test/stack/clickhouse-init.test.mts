@@ -39,7 +39,7 @@ const trade = (symbol: string, time: string, price: number, size: number, tick_i
   ...rest,
 })
 
-const writers = suite('existing inserts')
+const writers = suite('inserts')
 
 writers('of trades by column name, in JSONEachRow and Native, return the same rows', async () => {
   const row = {
@@ -193,7 +193,7 @@ writers('rows are compressed with LZ4 first, better after 12 hours, and none is 
   }
 })
 
-const once = suite('what is repeated counts once')
+const once = suite('counted once')
 
 once('a batch with the same token, in every table and in the views computed from it', async () => {
   const trades = [trade('TOKN', '30:01', 10, 100, 0), trade('TOKN', '30:01', 10, 100, 0, { conditions: '01' })]

@@ -254,7 +254,7 @@ known('of market_order_cost: the cost on each side of the book, and on a thin on
   assert.equal(await of('THIN', 'buy', 100), nothing)
 })
 
-const random = suite('a plain computation over random rows')
+const random = suite('a reference computation over random rows')
 const TRADES = 3_000
 /** Generates times on a grid over two days, so that trades and quotes share microseconds. */
 const time = fc

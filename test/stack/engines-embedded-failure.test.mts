@@ -25,7 +25,7 @@ import { ROOT } from '../../scripts/lib/settings/settings.mts'
 import { BROKER, endStacks, failureOf, installed, newStack, pids, redisKey, start, stop } from '../support/embedded.mts'
 import { freePorts, KAFKA_MODE } from '../support/stack.mts'
 
-const failing = suite('embedded start that fails')
+const failing = suite('failing embedded start')
 const holder = createServer((socket) => socket.end())
 let taken = ''
 

@@ -541,7 +541,7 @@ probes('unknown services and flags are refused', async () => {
   assert.match(help.stdout, '(default 10000)')
 })
 
-probes('an unknown host is "could not tell", unless something else is known to be bad', async () => {
+probes('an unknown host exits 3, unless something else is known to be bad', async () => {
   const unknown = (service: string, address: string) => [
     'exit 3',
     `unknown NO_ANSWER ${service}: no answer from ${address} (unknown host name)`,
@@ -598,7 +598,7 @@ probes('no output contains a password', async () => {
   }
 })
 
-const alone = suite('health-check of services that are alone, gone or coming')
+const alone = suite('health-check of single, missing and starting services')
 const stacks: TestStack[] = []
 
 /** Stops all of them, after the last suite that uses them. */

@@ -22,7 +22,7 @@ const lines: string[][] = [
   ['killed', 'sent', 'acknowledged', 'stored', 'rejected', 'duplicated', 'read again', 'all stored after'],
 ]
 
-const faults = suite('nothing lost, nothing doubled')
+const faults = suite('no message lost or duplicated')
 
 faults.before(async () => {
   ingest = await IngestStack.start({ INGEST: 'on', INGEST_FLUSH_MS: '500' })

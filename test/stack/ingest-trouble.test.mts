@@ -17,7 +17,7 @@ let ingest: IngestStack
 const codes = (findings: { code: string }[]) => findings.map(({ code }) => code)
 const run = (query: string) => ingest.clickhouse.command({ query })
 
-const report = suite('the report')
+const report = suite('ingest report')
 
 const topic = (more: Partial<TopicStatus>): TopicStatus => ({
   topic: 'iqfeed.l2.raw',
@@ -62,7 +62,7 @@ report('topics that are not read are reported in the first line too', () => {
 })
 report.run()
 
-const trouble = suite('ingest in trouble')
+const trouble = suite('ingest problems')
 
 trouble.before(async () => {
   ingest = await IngestStack.start()
@@ -221,7 +221,7 @@ trouble('waits for a member with the name of its own consumer', async () => {
   await consumer.run({ autoCommit: false, eachMessage: async () => {} })
   await joined
   let left = false
-  // Longer than npm start waits for another reader.
+  // Longer than `ingest on` tolerates a foreign member.
   const leaving = delay(12_000).then(async () => {
     await consumer.disconnect()
     left = true

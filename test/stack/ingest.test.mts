@@ -80,7 +80,7 @@ switching('refuses more consumers than a topic has partitions', async () => {
   assert.is((await runScript('create-topics.mts', [], { env: ingest.stack.env })).exitCode, 0)
 })
 
-switching('could not tell while Kafka or ClickHouse do not answer', async () => {
+switching('exits 3 while Kafka or ClickHouse does not answer', async () => {
   const clickhouse = await ingest.ingest(['status'], { CLICKHOUSE_PORT: '1' })
   assert.equal([clickhouse.exitCode, codes(clickhouse.findings)], [3, ['CLICKHOUSE_UNREACHABLE']])
   const kafka = await ingest.ingest(['on', '--timeout', '1'], { KAFKA_BOOTSTRAP_SERVERS: '127.0.0.1:1' })
@@ -199,7 +199,7 @@ switching('INGEST=on makes npm start switch it on, off does not touch it', async
 })
 switching.run()
 
-const storing = suite('messages become rows')
+const storing = suite('stored messages')
 
 storing('trades: words and numbers, every form of time, missing and extra fields', async () => {
   const symbol = symbols()
@@ -503,7 +503,7 @@ storing('a block with more days than one INSERT may write by default', async () 
 })
 storing.run()
 
-const rejecting = suite('what cannot be read')
+const rejecting = suite('rejected messages')
 
 /** Topic, error and message of each rejected message. */
 const POISON: [topic: string, error: string, message: unknown][] = [
@@ -568,7 +568,7 @@ const POISON: [topic: string, error: string, message: unknown][] = [
   [TOPICS.l2, 'cannot use: order_count', event({ order_count: 2 ** 32 })],
 ]
 
-rejecting('is in market_rejects byte for byte with the reason, and reading continues', async () => {
+rejecting('are in market_rejects unchanged, with the reason, and reading continues', async () => {
   await ingest.clickhouse.command({ query: 'TRUNCATE TABLE market_rejects' })
   const symbol = symbols()
   const bytes = (message: unknown) =>
@@ -591,7 +591,7 @@ rejecting('is in market_rejects byte for byte with the reason, and reading conti
   )
 })
 
-rejecting('is reported by status and health-check, as a warning with samples', async () => {
+rejecting('are reported by status and health-check, as a warning with samples', async () => {
   const { exitCode, topics, rejects, findings } = await ingest.ingest(['status'])
   assert.is(exitCode, 0)
   assert.equal(
@@ -608,7 +608,7 @@ rejecting('is reported by status and health-check, as a warning with samples', a
   )
 })
 
-rejecting('a message of the maximum size is kept whole; the topic refuses a larger one', async () => {
+rejecting('include a message of the maximum size completely; the topic refuses a larger one', async () => {
   const before = await ingest.count('market_rejects')
   const limit = 1_048_588
   const large = 'x'.repeat(limit - 200)
@@ -619,7 +619,7 @@ rejecting('a message of the maximum size is kept whole; the topic refuses a larg
   assert.match(String(refused), /larger than the max message size/)
   await ingest.clickhouse.command({ query: 'TRUNCATE TABLE market_rejects' })
 })
-rejecting('an invalid time, unlike a missing one', async () => {
+rejecting('include those with an invalid time, but not those without a time', async () => {
   const times = [
     '10:00:00.123456',
     '2026-11-23T25:00:00',
@@ -653,7 +653,7 @@ rejecting('an invalid time, unlike a missing one', async () => {
 })
 rejecting.run()
 
-const once = suite('each message once')
+const once = suite('messages stored once')
 
 /** Makes ingest read every topic from its first record again, and waits until it has. */
 async function readAgain(): Promise<void> {

@@ -115,13 +115,13 @@ const movedAway = (answer: Buffer) => {
 }
 const hangUp = () => undefined
 
-const faults = suite('commands, when Kafka')
+const faults = suite('Kafka faults')
 
 faults.before(async () => {
   stack = await sharedStack()
 })
 
-faults('moves the leaders away, cannot tell the lag', async () => {
+faults('leaders that moved away make the lag unknown', async () => {
   const topics = ['iqfeed.trades.raw', 'iqfeed.quotes.raw', 'iqfeed.l2.raw', 'trading.signals', 'market.features']
   assert.equal(await outcome(movedAway, 'ingest.mts', 'status', '--timeout', '3'), [
     3,
@@ -129,13 +129,13 @@ faults('moves the leaders away, cannot tell the lag', async () => {
   ])
 })
 
-faults('closes the connection when asked for offsets, end and report no answer', async () => {
+faults('a connection closed on a request for offsets is reported as no answer', async () => {
   const silent = [3, 'unknown KAFKA_UNREACHABLE kafka']
   assert.equal(await outcome(hangUp, 'ingest.mts', 'status', '--timeout', '3'), silent)
   assert.equal(await outcome(hangUp, 'reset-kafka.mts', '--dry-run', '--timeout', '3'), silent)
 })
 
-faults('answers as usual, find nothing', async () => {
+faults('normal answers cause no finding', async () => {
   assert.equal(await outcome((answer) => answer, 'ingest.mts', 'status', '--timeout', '20'), [0])
 })
 

@@ -402,7 +402,7 @@ wrong('lists the existing partitions', async () => {
   assert.match(stderr, `✗ --partition: found 2, expected 0 to 1, the partitions of ${topic} [USAGE]`)
 })
 
-wrong('could not tell without a broker', async () => {
+wrong('exits 3 without a broker', async () => {
   const env = { ...stack.env, KAFKA_BOOTSTRAP_SERVERS: '127.0.0.1:1' }
   const { exitCode, stdout, stderr } = await runScript('tail-topic.mts', ['any', '--timeout', '1'], { env })
   assert.equal([exitCode, stdout], [3, ''])

@@ -69,7 +69,7 @@ async function assertReset(): Promise<void> {
   assert.equal(await untouched(), UNTOUCHED)
 }
 
-const asks = suite('reset-kafka, before it is sure')
+const asks = suite('reset-kafka, until confirmed')
 
 asks.before(async () => {
   stack = await startStack(['zookeeper', 'kafka'])
@@ -210,7 +210,7 @@ asks('refuses, before it deletes anything, what could not be recreated', async (
 
 asks.run()
 
-const resets = suite('reset-kafka, when it is sure')
+const resets = suite('reset-kafka, once confirmed')
 
 resets('deletes, recreates, clears the offsets, and verifies the result', async () => {
   const before = JSON.parse((await run(['--dry-run', '--json'])).stdout).survey.topics

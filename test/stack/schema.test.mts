@@ -81,7 +81,7 @@ fresh('reports the same to programs as to people', async () => {
   assert.is(stderr, '')
 })
 
-fresh('distinguishes no server (could not tell), a wrong password (refused) and wrong use', async () => {
+fresh('distinguishes no server, a wrong password and wrong use by exit code', async () => {
   const { apply, applyWith } = database('refused')
   const down = await applyWith({ CLICKHOUSE_PORT: '1' }, '--json', '--timeout', '2')
   assert.equal([down.exitCode, codes(down)], [3, ['CLICKHOUSE_UNREACHABLE']])
@@ -97,7 +97,7 @@ fresh('distinguishes no server (could not tell), a wrong password (refused) and 
   assert.equal([help.exitCode, /--dry-run.*--rebuild.*Example:/s.test(help.stdout)], [0, true])
 })
 
-const drift = suite('apply-schema after changes by hand')
+const drift = suite('apply-schema after manual changes')
 const changed = database('drift')
 
 const drifts: [change: string, code: string, subject: RegExp][] = [
@@ -225,7 +225,7 @@ retention('is in the tables from the start', async () => {
   assert.equal(found, [['market_book_1m'], ['market_l2']])
 })
 
-const old = suite("a database of today's installations")
+const old = suite('database of an older installation')
 const today = database('today')
 const IBM = "toDateTime64('2026-01-05 14:30:00', 6, 'UTC') + number"
 
@@ -413,7 +413,7 @@ rebuilding('does not treat merges of repeated rows as loss, and keeps every row 
   assert.equal(await rows('SELECT uniqExact(timestamp) FROM DB.market_metrics'), [[500_000]])
 })
 
-const filling = suite('views that are filled from the rows that are there')
+const filling = suite('views filled from existing rows')
 
 filling('are completed by the next run when filling failed', async () => {
   const { apply, rows, run } = database('fill')
@@ -491,7 +491,7 @@ filling('recognizes only refusals to delete rows', async () => {
   assert.equal(await rows('SELECT count() FROM DB.market_ticks'), [[1]])
 })
 
-filling('could not tell when a statement times out', async () => {
+filling('exits 3 when a statement times out', async () => {
   const { apply, run, database: name } = database('silent')
   assert.is((await apply()).exitCode, 0)
   await run('ALTER TABLE DB.market_l2 DROP PROJECTION activity')

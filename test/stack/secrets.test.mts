@@ -194,7 +194,7 @@ withOpenssl(
   },
 )
 
-withOpenssl('names certificates that end, and those for another name', async () => {
+withOpenssl('names certificates that expire, and those for another name', async () => {
   const root = projectCopy()
   await secrets(root, ['--production'])
   const told = (names: string[], days: number) =>

@@ -130,7 +130,7 @@ start('installs, starts, creates tables and topics, and prints all addresses', a
   assert.is(await openPorts(), 5)
 })
 
-start('leaves five topics and four tables to any client', async () => {
+start('provides five topics and four tables to any client', async () => {
   const admin = new kafkajs.Kafka({ brokers: [`127.0.0.1:${env.KAFKA_LISTENER_PORT}`] }).admin()
   await admin.connect()
   const topics = (await admin.listTopics()).filter((name) => !name.startsWith('__')).sort()
@@ -247,7 +247,7 @@ async function nodeFolder(version: number | string): Promise<string | undefined>
 
 const old = await nodeFolder('20.11.1')
 const withOld = old ? start : start.skip
-withOld('says of a Node.js that is too old what is needed', async () => {
+withOld('reports the required version if Node.js is too old', async () => {
   const { exitCode, stderr } = await script('start.mts', [], { env: { PATH: `${old}:${process.env.PATH}` } })
   assert.is(exitCode, 3)
   assert.is(stderr, 'Cannot run start.mts: found Node.js 20.11.1, expected 20.12 or newer (https://nodejs.org)\n')
@@ -268,7 +268,7 @@ for (const version of [22, 24]) {
   })
 }
 
-const tools = suite('what npm start needs')
+const tools = suite('requirements of npm start')
 
 const missing = async (programs: string[], args: string[]) => {
   const { exitCode, findings } = await json('start.mts', args, { env: { PATH: pathOf('node', ...programs) } })

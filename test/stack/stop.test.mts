@@ -81,14 +81,14 @@ containers('has nothing to stop if all have ended, or no engine runs', async () 
 
 const DENIED = 'permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock'
 
-containers('could not tell when the engine refuses, and says why', async () => {
+containers('exits 3 when the engine refuses, and reports why', async () => {
   fakeDocker({ ps: `echo "${DENIED}" >&2; exit 1` })
   assert.equal(await stop(), { exitCode: 3, stopped: undefined, findings: [`DOCKER docker ps: ${DENIED}`] })
   fakeDocker({ inspect: 'echo "out of sorts" >&2; exit 1' })
   assert.equal(await stop(), { exitCode: 3, stopped: undefined, findings: ['DOCKER docker inspect: out of sorts'] })
 })
 
-containers('could not tell when the engine does not answer', async () => {
+containers('exits 3 when the engine does not answer', async () => {
   fakeDocker({ ps: 'exec sleep 60' })
   assert.equal(await stop(), { exitCode: 3, stopped: undefined, findings: ['DOCKER docker ps: no answer within 10 s'] })
 })

@@ -92,7 +92,7 @@ first('is usable immediately: every partition accepts a record', async () => {
   assert.equal(await kafka.highWatermarks('market.features'), [1, 1, 1, 1, 1])
 })
 
-first('rebalances one broker to what it is', async () => {
+first('has nothing to rebalance on a single broker', async () => {
   const before = await everything()
   for (const flags of [
     ['--rebalance', '--dry-run'],
