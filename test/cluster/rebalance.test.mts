@@ -6,7 +6,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Finding } from '../../scripts/lib/common/findings.mts'
-import { waitUntil } from '../../scripts/lib/common/wait.mts'
+import { readUntil, waitUntil } from '../../scripts/lib/common/wait.mts'
 import { openCluster } from '../../scripts/lib/kafka/cluster.mts'
 import { describeQuorum } from '../../scripts/lib/kafka/cluster-requests.mts'
 import { kafkaMode } from '../../scripts/lib/settings/readers.mts'
@@ -42,15 +42,12 @@ async function run(script: string, args: string[], values: NodeJS.ProcessEnv = {
 const topics = (args: string[], values: NodeJS.ProcessEnv = {}) => run('create-topics.mts', args, values)
 const health = (values: NodeJS.ProcessEnv = {}) => run('health-check.mts', ['--only', 'kafka'], values)
 /** Returns the health report once it has these findings, or the last one if it never does. */
-async function healthWith(...codes: string[]) {
-  let last = await health(THREE)
-  const has = async () => {
-    last = await health(THREE)
-    return last.codes.join() === codes.join()
-  }
-  await waitUntil(has, { timeoutMs: 60_000, pollMs: 500 })
-  return last
-}
+const healthWith = (...codes: string[]) =>
+  readUntil(
+    () => health(THREE),
+    (report) => report.codes.join() === codes.join(),
+    { timeoutMs: 60_000, pollMs: 500 },
+  )
 
 /** Returns the number of replicas and leaders per topic and broker, as kafkajs reports them. */
 async function placement() {

@@ -4,7 +4,7 @@ import path from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Finding } from '../../scripts/lib/common/findings.mts'
-import { waitUntil } from '../../scripts/lib/common/wait.mts'
+import { readUntil } from '../../scripts/lib/common/wait.mts'
 import { runScript } from '../support/command.mts'
 import { KAFKA_MODE, stackEnv } from '../support/stack.mts'
 import { brokersOf } from './brokers.mts'
@@ -26,15 +26,8 @@ async function run(script: string, args: string[], values: NodeJS.ProcessEnv = {
 }
 const health = (...args: string[]) => run('health-check.mts', ['--only', 'kafka', ...args])
 /** Returns the health report once it has these findings, or the last one if it never does. */
-async function healthWith(...codes: string[]) {
-  let last = await health()
-  const has = async () => {
-    last = await health()
-    return last.codes.join() === codes.join()
-  }
-  await waitUntil(has, { timeoutMs: 60_000, pollMs: 500 })
-  return last
-}
+const healthWith = (...codes: string[]) =>
+  readUntil(health, (report) => report.codes.join() === codes.join(), { timeoutMs: 60_000, pollMs: 500 })
 
 const QUORUM = KAFKA_MODE === 'kraft' ? ', KRaft quorum of 1' : ''
 

@@ -15,7 +15,7 @@ import { readRowGroups } from '../../scripts/lib/archive/row-groups.mts'
 import { TABLES, type TableName } from '../../scripts/lib/archive/table.mts'
 import { connectClickHouse, readRows } from '../../scripts/lib/clickhouse/client.mts'
 import { syncSchema } from '../../scripts/lib/schema/schema.mts'
-import { type CommandOptions, runScript } from '../support/command.mts'
+import { type CommandOptions, killOn, runScript } from '../support/command.mts'
 import { rollUp } from '../support/rollup.mts'
 import { sharedStack } from '../support/stack.mts'
 import { runOnTerminal } from '../support/terminal.mts'
@@ -325,15 +325,7 @@ guards('resumes after it was killed, while writing and while dropping', async ()
   const [before, to] = [await dump('market_l2'), newFolder()]
   const killed = async (at: RegExp) => {
     const args = ['--table', 'market_l2', '--before', '2026-01-07', '--to', to, '--yes']
-    const watch = (stderr: string, pid: number) => {
-      if (!at.test(stderr)) return
-      try {
-        process.kill(pid, 'SIGKILL')
-      } catch {
-        // The process has already exited.
-      }
-    }
-    return (await runScript('archive.mts', args, { env, watch })).exitCode
+    return (await runScript('archive.mts', args, { env, ...killOn(at) })).exitCode
   }
   // Nothing reads this pipe, so the run blocks when it opens the file.
   const pipe = path.join(to, 'market_l2/2026-01-06.parquet.tmp')

@@ -23,7 +23,7 @@ import type { Manifest } from '../../scripts/lib/backup/manifest.mts'
 import { compareParts } from '../../scripts/lib/backup/verification.mts'
 import { connectClickHouse, readRows } from '../../scripts/lib/clickhouse/client.mts'
 import { syncSchema } from '../../scripts/lib/schema/schema.mts'
-import { type CommandOptions, runScript } from '../support/command.mts'
+import { type CommandOptions, killOn, runScript } from '../support/command.mts'
 import { rollUp } from '../support/rollup.mts'
 import { applyInitFiles, startStack } from '../support/stack.mts'
 
@@ -192,17 +192,8 @@ trips('restore everything after the database was dropped, into empty tables, and
 
 trips('resume after a kill at any moment, and leave nothing behind', async () => {
   const to = newFolder()
-  const killedAt = (line: string): CommandOptions => ({
-    watch: (stderr, pid) => {
-      try {
-        if (stderr.includes(line)) process.kill(pid, 'SIGKILL')
-      } catch {
-        // The process has already exited.
-      }
-    },
-  })
   for (const line of ['Reading the tables', 'Writing', 'Reading it back', 'Taking it']) {
-    const { exitCode } = await backUp(to, killedAt(line))
+    const { exitCode } = await backUp(to, killOn(line))
     assert.is(exitCode, null, line)
   }
   // A server that still writes for a killed run, and an incomplete copy.
@@ -219,7 +210,7 @@ trips('resume after a kill at any moment, and leave nothing behind', async () =>
 
   await drop()
   for (const line of ['Handing', 'market_l1:', 'market_ticks:', 'market_bars_1m:', 'market_rollup_state:']) {
-    const { exitCode } = await restore(to, made.backup, killedAt(line))
+    const { exitCode } = await restore(to, made.backup, killOn(line))
     assert.is(exitCode, null, line)
   }
   const back = await restore(to, made.backup)

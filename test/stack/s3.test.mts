@@ -10,7 +10,7 @@ import { sha256Of } from '../../scripts/lib/archive/store.mts'
 import { connectClickHouse, readRows } from '../../scripts/lib/clickhouse/client.mts'
 import { openBucket } from '../../scripts/lib/s3/bucket.mts'
 import { connectS3 } from '../../scripts/lib/s3/requests.mts'
-import { type CommandOptions, runScript } from '../support/command.mts'
+import { type CommandOptions, killOn, runScript } from '../support/command.mts'
 import { BUCKET, startS3 } from '../support/s3.mts'
 import { applyInitFiles, freePorts, startStack } from '../support/stack.mts'
 
@@ -76,16 +76,6 @@ const filesIn = (folder: string) =>
 const leftHere = () => staged.flatMap(filesIn).map(({ name }) => name)
 const filesOf = (folder: string) =>
   filesIn(folder).map((file) => path.relative(folder, path.join(file.parentPath, file.name)))
-/** Kills a command when it prints this line. */
-const killedAt = (line: string): CommandOptions => ({
-  watch: (stderr, pid) => {
-    try {
-      if (stderr.includes(line)) process.kill(pid, 'SIGKILL')
-    } catch {
-      // The process has already exited.
-    }
-  },
-})
 
 const buckets = suite('a bucket')
 
@@ -159,11 +149,11 @@ archives('resumes after a kill at any moment', async () => {
   const { address } = newPlace()
   const before = await held()
   for (const line of [`${DAYS[2]}: writing`, 'dropping']) {
-    assert.is((await archive(address, ['--yes'], killedAt(line))).exitCode, null, line)
+    assert.is((await archive(address, ['--yes'], killOn(line))).exitCode, null, line)
   }
   const done = await archive(address)
   assert.equal([done.exitCode, done.codes], [0, []])
-  assert.is((await restore(address, killedAt('restoring'))).exitCode, null)
+  assert.is((await restore(address, killOn('restoring'))).exitCode, null)
   assert.equal((await restore(address)).codes, [])
   assert.equal(await held(), before)
   assert.equal(leftHere(), [])
@@ -221,7 +211,7 @@ backups('restores the database after a kill at any moment', async () => {
   const to = ['--to', place.address]
   assert.equal((await command('backup', [...to, '--dry-run'])).codes, [])
   assert.equal(filesOf(place.folder), [])
-  assert.is((await command('backup', to, killedAt('Taking it'))).exitCode, null)
+  assert.is((await command('backup', to, killOn('Taking it'))).exitCode, null)
   // In transfer from another machine. It must not be touched.
   const other = `${settings.CLICKHOUSE_DB}-20260101T000000Z`
   const bucket = await openBucket(settings, place.address, 60_000)
@@ -243,7 +233,7 @@ backups('restores the database after a kill at any moment', async () => {
   await server.command({ query: `DROP DATABASE ${settings.CLICKHOUSE_DB} SYNC` })
   const due = await restoreBackup(place.address, ['--dry-run'])
   assert.equal([due.exitCode, due.codes, due.tables], [0, [], ['due']])
-  assert.is((await restoreBackup(place.address, [], killedAt('Handing'))).exitCode, null)
+  assert.is((await restoreBackup(place.address, [], killOn('Handing'))).exitCode, null)
   const back = await restoreBackup(place.address)
   assert.equal([back.exitCode, back.codes], [0, []])
   assert.equal(await held(), before)

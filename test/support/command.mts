@@ -68,6 +68,18 @@ export function runFile(
   })
 }
 
+/** Kills a command with SIGKILL as soon as its standard error contains `text`. */
+export const killOn = (text: string | RegExp): CommandOptions => ({
+  watch: (stderr, pid) => {
+    if (typeof text === 'string' ? !stderr.includes(text) : !text.test(stderr)) return
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch {
+      // ESRCH: the process has already exited.
+    }
+  },
+})
+
 /** Starts a long-running script. Returns its process, its output so far, and a promise of its exit code. */
 export function startScript(script: string, args: string[], env: NodeJS.ProcessEnv) {
   const child = spawn(path.join(ROOT, 'scripts', script), args, { env, cwd: ROOT })
