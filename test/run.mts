@@ -78,8 +78,8 @@ const filesOf = (folder: 'unit' | 'faults' | 'cluster' | 'stack') =>
 async function runAll(files: string[], parallel: number, env: NodeJS.ProcessEnv): Promise<void> {
   const queue = [...files]
   const worker = async (_: unknown, index: number) => {
-    const own = { ...env, L2_TEST_SLOT: String(index + 1) }
-    for (let file = queue.shift(); file; file = queue.shift()) await runTests(file, own)
+    const slotEnv = { ...env, L2_TEST_SLOT: String(index + 1) }
+    for (let file = queue.shift(); file; file = queue.shift()) await runTests(file, slotEnv)
   }
   await Promise.all(Array.from({ length: parallel }, worker))
 }

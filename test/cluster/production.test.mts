@@ -81,7 +81,7 @@ async function stop(child: ChildProcess) {
  * those of this machine.
  */
 function kafkaCommand(file: string, jars: readonly string[]): string[] {
-  const own = folder(`kafka-${path.basename(file)}`)
+  const target = folder(`kafka-${path.basename(file)}`)
   const java = `exec '${zookeeper.java}' -Xmx320m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp '${jars.join(':')}'`
   const logging = `-Dlog4j.configuration=file:${path.join(ROOT, 'kafka/log4j.properties')} -Dlog4j2.configurationFile=${path.join(ROOT, 'kafka/log4j2.properties')}`
   const programs = {
@@ -89,33 +89,35 @@ function kafkaCommand(file: string, jars: readonly string[]): string[] {
     'kafka-storage.sh': `${java} kafka.tools.StorageTool "$@"`,
   }
   for (const [name, line] of Object.entries(programs)) {
-    writeFileSync(path.join(own, name), `#!/bin/sh\n${line}\n`)
-    chmodSync(path.join(own, name), 0o755)
+    writeFileSync(path.join(target, name), `#!/bin/sh\n${line}\n`)
+    chmodSync(path.join(target, name), 0o755)
   }
   // Replaces each of the container's paths.
-  copyFileSync(path.join(root, 'certs/kafka.pem'), path.join(own, 'kafka.pem'))
+  copyFileSync(path.join(root, 'certs/kafka.pem'), path.join(target, 'kafka.pem'))
   const rewrite = (text: string) =>
     text
-      .replaceAll('/etc/kafka/secrets', own)
-      .replaceAll('/etc/kafka/l2', own)
-      .replaceAll('/opt/kafka/bin', own)
-      .replaceAll('/var/lib/kafka/data', path.join(own, 'data'))
-      .replaceAll('/tmp/server.properties', path.join(own, 'kraft.properties'))
+      .replaceAll('/etc/kafka/secrets', target)
+      .replaceAll('/etc/kafka/l2', target)
+      .replaceAll('/opt/kafka/bin', target)
+      .replaceAll('/var/lib/kafka/data', path.join(target, 'data'))
+      .replaceAll('/tmp/server.properties', path.join(target, 'kraft.properties'))
       .replaceAll('zookeeper:2181', `127.0.0.1:${settings.ZOOKEEPER_CLIENT_PORT}`)
       .replaceAll('EXTERNAL://:9092', `EXTERNAL://127.0.0.1:${settings.KAFKA_LISTENER_PORT}`)
       .replaceAll(/INTERNAL:\/\/(kafka)?:/g, 'INTERNAL://127.0.0.1:')
-  mkdirSync(path.join(own, 'data'), { recursive: true })
+  mkdirSync(path.join(target, 'data'), { recursive: true })
   for (const name of ['server.properties', 'production.properties'])
-    writeFileSync(path.join(own, name), rewrite(read(`kafka/${name}`)))
+    writeFileSync(path.join(target, name), rewrite(read(`kafka/${name}`)))
   const { entrypoint } = compose('docker-compose.prod.yml').kafka
   // In the container, these are two different folders.
-  const script = (entrypoint as string[]).map((text) => rewrite(text).replace(`own=${own}/server`, `own=${own}/own`))
+  const script = (entrypoint as string[]).map((text) =>
+    rewrite(text).replace(`own=${target}/server`, `own=${target}/own`),
+  )
   return [...script.slice(1), ...(compose(file).kafka.command as string[]).map(rewrite)]
 }
 
 const login = { KAFKA_SASL_USERNAME: 'l2', KAFKA_SASL_PASSWORD }
 
-async function told(script: string, args: string[], values: NodeJS.ProcessEnv = {}) {
+async function outcomeOf(script: string, args: string[], values: NodeJS.ProcessEnv = {}) {
   const { exitCode, stdout } = await runScript(script, [...args, '--json'], { env: { ...env, ...values } })
   const findings: Finding[] = JSON.parse(stdout).findings
   return { exitCode, findings: findings.map(({ code, found }) => `${code} ${found}`) }
@@ -137,9 +139,12 @@ for (const [file, jars] of [
     const environment = readFileSync(`/proc/${broker.pid}/environ`, 'utf8')
     assert.match(commandLine, 'kafka.Kafka')
     assert.not.match(commandLine + environment, KAFKA_SASL_PASSWORD)
-    assert.equal(await told('create-topics.mts', ['--only', 'trading.signals'], values), GOOD)
-    assert.equal(await told('create-topics.mts', ['--only', 'trading.signals', '--dry-run'], values), GOOD)
-    const wrong = await told('health-check.mts', ['--only', 'kafka'], { ...values, KAFKA_SASL_PASSWORD: 'wrong-horse' })
+    assert.equal(await outcomeOf('create-topics.mts', ['--only', 'trading.signals'], values), GOOD)
+    assert.equal(await outcomeOf('create-topics.mts', ['--only', 'trading.signals', '--dry-run'], values), GOOD)
+    const wrong = await outcomeOf('health-check.mts', ['--only', 'kafka'], {
+      ...values,
+      KAFKA_SASL_PASSWORD: 'wrong-horse',
+    })
     assert.match(wrong.findings.join(), /^KAFKA_AUTH login as l2 with PLAIN refused/)
     const plain = {
       KAFKA_SECURITY_PROTOCOL: 'PLAINTEXT',
@@ -149,7 +154,7 @@ for (const [file, jars] of [
       KAFKA_SSL_CA_LOCATION: '',
     }
     assert.match(
-      (await told('health-check.mts', ['--only', 'kafka'], { ...values, ...plain })).findings.join(),
+      (await outcomeOf('health-check.mts', ['--only', 'kafka'], { ...values, ...plain })).findings.join(),
       /^KAFKA_TLS it speaks TLS/,
     )
     await stop(broker)
@@ -180,8 +185,8 @@ redis('accepts the password over TLS', async () => {
   writeFileSync(file, `${rewrite(read('redis/production.conf'))}\n${own}`)
   await start('Redis', /Ready to accept connections/, zookeeper.redisServer, [file])
   const values = { REDIS_PORT: String(redisTls) }
-  assert.equal(await told('health-check.mts', ['--only', 'redis', '--deep'], values), GOOD)
-  const wrong = await told('health-check.mts', ['--only', 'redis'], { ...values, REDIS_PASSWORD: 'wrong-horse' })
+  assert.equal(await outcomeOf('health-check.mts', ['--only', 'redis', '--deep'], values), GOOD)
+  const wrong = await outcomeOf('health-check.mts', ['--only', 'redis'], { ...values, REDIS_PASSWORD: 'wrong-horse' })
   assert.match(wrong.findings.join(), /^REDIS_AUTH login refused/)
 })
 redis.run()
@@ -204,9 +209,9 @@ clickhouse('accepts its configuration, and the password over HTTPS with its cert
   await new Promise<void>((resolve) => end.listen(https, '127.0.0.1', resolve))
   try {
     assert.is(settings.CLICKHOUSE_PORT, https)
-    assert.equal(await told('apply-schema.mts', []), GOOD)
-    assert.equal(await told('health-check.mts', ['--only', 'clickhouse', '--deep']), GOOD)
-    const wrong = await told('health-check.mts', ['--only', 'clickhouse'], { CLICKHOUSE_PASSWORD: 'wrong-horse' })
+    assert.equal(await outcomeOf('apply-schema.mts', []), GOOD)
+    assert.equal(await outcomeOf('health-check.mts', ['--only', 'clickhouse', '--deep']), GOOD)
+    const wrong = await outcomeOf('health-check.mts', ['--only', 'clickhouse'], { CLICKHOUSE_PASSWORD: 'wrong-horse' })
     assert.match(wrong.findings.join(), /^CLICKHOUSE_AUTH/)
   } finally {
     end.close()

@@ -12,7 +12,7 @@ import { describeQuorum } from '../../scripts/lib/kafka/cluster-requests.mts'
 import { kafkaMode } from '../../scripts/lib/settings/readers.mts'
 import { readSettings } from '../../scripts/lib/settings/settings.mts'
 import { runScript } from '../support/command.mts'
-import { KafkaHand, runAround, signalAt } from '../support/kafka.mts'
+import { KafkaHelper, runAround, signalAt } from '../support/kafka.mts'
 import { stackEnv } from '../support/stack.mts'
 import { brokersOf } from './brokers.mts'
 
@@ -31,7 +31,7 @@ const env = {
   DOCKER_HOST: 'unix:///nonexistent/docker.sock',
 }
 const settings = readSettings(env)
-const kafka = new KafkaHand(settings)
+const kafka = new KafkaHelper(settings)
 const THREE = { KAFKA_REPLICATION_FACTOR: '3', KAFKA_MIN_INSYNC_REPLICAS: '2' }
 
 async function run(script: string, args: string[], values: NodeJS.ProcessEnv = {}) {

@@ -45,7 +45,7 @@ type End = keyof typeof clickhouse
 const SECURE = { CLICKHOUSE_SECURE: 'true', CLICKHOUSE_CA_CERT: certificates.ca }
 const REDISS = { REDIS_TLS: 'true', REDIS_CA_CERT: certificates.ca }
 
-async function told(script: string, args: string[], values: NodeJS.ProcessEnv) {
+async function outcomeOf(script: string, args: string[], values: NodeJS.ProcessEnv) {
   const env = { ...stack.env, NO_COLOR: '1', DOCKER_HOST: 'unix:///nonexistent/docker.sock', ...values }
   const { exitCode, stdout } = await runScript(script, [...args, '--json'], { env })
   const findings: Finding[] = JSON.parse(stdout).findings
@@ -57,10 +57,10 @@ async function told(script: string, args: string[], values: NodeJS.ProcessEnv) {
 }
 
 const askClickHouse = (end: End, values: NodeJS.ProcessEnv) =>
-  told('health-check.mts', ['--only', 'clickhouse'], { CLICKHOUSE_PORT: String(clickhouse[end]), ...values })
+  outcomeOf('health-check.mts', ['--only', 'clickhouse'], { CLICKHOUSE_PORT: String(clickhouse[end]), ...values })
 const askRedis = (end: End, values: NodeJS.ProcessEnv) =>
   // REDIS_PORT is used by clients too; the embedded stack is not restarted.
-  told('health-check.mts', ['--only', 'redis'], { REDIS_PORT: String(redis[end]), ...values })
+  outcomeOf('health-check.mts', ['--only', 'redis'], { REDIS_PORT: String(redis[end]), ...values })
 
 /** Title, TLS proxy, whether TLS is on and with which authority, finding, and the names in the hint. */
 const WRONG: [string, End, 'no' | 'yes' | 'without authority', string, (names: Names) => string][] = [
@@ -124,7 +124,7 @@ for (const [what, end, tls, found, hint] of WRONG) {
     const values = end === 'plain' ? { ...secure, CLICKHOUSE_HTTP_PORT: '1' } : secure
     const findings = [`CLICKHOUSE_TLS ${found}`]
     assert.equal(await askClickHouse(end, values), { exitCode: 1, findings, hints: [hint(OF_CLICKHOUSE)] })
-    const schema = await told('apply-schema.mts', ['--dry-run'], {
+    const schema = await outcomeOf('apply-schema.mts', ['--dry-run'], {
       CLICKHOUSE_PORT: String(clickhouse[end]),
       ...values,
     })
@@ -145,7 +145,7 @@ https('serves every command', async () => {
     ['health-check.mts', ['--only', 'clickhouse', '--deep']],
     ['quality.mts', []],
   ] as const)
-    assert.equal(await told(script, [...args], values), { exitCode: 0, findings: [], hints: [] }, script)
+    assert.equal(await outcomeOf(script, [...args], values), { exitCode: 0, findings: [], hints: [] }, script)
 })
 https.run()
 

@@ -54,10 +54,10 @@ test('no container was killed for lack of memory', async () => {
 })
 
 test('ClickHouse limits itself to 85 % of the container limit', async (note) => {
-  const own = Number(await query("SELECT value FROM system.server_settings WHERE name = 'max_server_memory_usage'"))
+  const maximum = Number(await query("SELECT value FROM system.server_settings WHERE name = 'max_server_memory_usage'"))
   const limit = await limitOf('clickhouse')
-  assert.ok(Math.abs(own / limit - 0.85) < 0.01, `${own} of ${limit}`)
-  note(`max_server_memory_usage ${mib(own)} of ${mib(limit)}`)
+  assert.ok(Math.abs(maximum / limit - 0.85) < 0.01, `${maximum} of ${limit}`)
+  note(`max_server_memory_usage ${mib(maximum)} of ${mib(limit)}`)
 })
 
 for (const service of ['zookeeper', 'kafka'] as const) {

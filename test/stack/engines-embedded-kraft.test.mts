@@ -14,7 +14,7 @@ import { interpolate } from '../../scripts/lib/settings/interpolate.mts'
 import { ROOT, readSettings, type Settings } from '../../scripts/lib/settings/settings.mts'
 import { runScript } from '../support/command.mts'
 import { ALL, endStacks, failureOf, newStack, pids, start, stop } from '../support/embedded.mts'
-import { KafkaHand } from '../support/kafka.mts'
+import { KafkaHelper } from '../support/kafka.mts'
 import { cleanEnv, hasCompose, projectFolder } from '../support/project.mts'
 import { applyInitFiles, stackEnv } from '../support/stack.mts'
 
@@ -39,7 +39,7 @@ embedded(
     const meta = metaOf(settings)
     assert.match(meta, /^version=1$/m)
     assert.match(meta, /^cluster\.id=[A-Za-z0-9]{22}$/m)
-    const kafka = new KafkaHand(settings)
+    const kafka = new KafkaHelper(settings)
     await kafka.admin((admin) =>
       admin.createTopics({ topics: [{ topic: 'kept', numPartitions: 2 }], waitForLeaders: true }),
     )
@@ -118,7 +118,7 @@ embedded('refuses data of the other mode in both directions, and changes nothing
   // The broker's own error, where nothing checks the folder first, as in the container.
   writeFileSync(path.join(folder, 'meta.properties'), metaOf(settings))
   await start(withZookeeper, ['zookeeper'], zookeeper)
-  const said = spawnSync(
+  const broker = spawnSync(
     zookeeper.java,
     [
       ...['-Xmx64m', `-Dlog4j.configuration=file:${path.join(ROOT, 'kafka/log4j.properties')}`],
@@ -128,7 +128,7 @@ embedded('refuses data of the other mode in both directions, and changes nothing
     ],
     { encoding: 'utf8', timeout: 60_000 },
   )
-  assert.match(`${said.stdout}${said.stderr}`, /ZK-based brokers that are not migrating/)
+  assert.match(`${broker.stdout}${broker.stderr}`, /ZK-based brokers that are not migrating/)
 })
 
 embedded('creates topics, plays and stores messages, and resets', async () => {
@@ -154,7 +154,7 @@ embedded('creates topics, plays and stores messages, and resets', async () => {
   assert.ok(await waitUntil(stored, { timeoutMs: 60_000, pollMs: 500 }))
   await run('ingest.mts', 'off')
   assert.match(await run('health-check.mts'), /^zookeeper +skipped +not part of this target \(KAFKA_MODE=kraft\)$/m)
-  const kafka = new KafkaHand(settings)
+  const kafka = new KafkaHelper(settings)
   assert.ok((await kafka.highWatermarks('iqfeed.quotes.raw')).some((end) => end > 0))
   await run('reset-kafka.mts', '--yes')
   assert.equal(await kafka.highWatermarks('iqfeed.quotes.raw'), Array(10).fill(0))

@@ -6,12 +6,12 @@ import * as assert from 'uvu/assert'
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import { ROOT } from '../../scripts/lib/settings/settings.mts'
 import { runScript, startScript } from '../support/command.mts'
-import { KafkaHand } from '../support/kafka.mts'
+import { KafkaHelper } from '../support/kafka.mts'
 import { sharedStack } from '../support/stack.mts'
 import { runOnTerminal } from '../support/terminal.mts'
 
 const stack = await sharedStack()
-const kafka = new KafkaHand(stack.settings)
+const kafka = new KafkaHelper(stack.settings)
 const made: { topics: string[]; groups: string[] } = { topics: [], groups: [] }
 
 const run = (...args: string[]) => runScript('consumer-groups.mts', args, { env: stack.env })

@@ -38,15 +38,17 @@ const status = (...topics: TopicStatus[]) =>
   ({ state: 'on', differing: [], topics, rejects: [], failures: [] }) as Parameters<typeof statusFindings>[0]
 
 report('lag is a warning above 1,000 and an error above 10,000, or as configured', () => {
-  const judged = (messages: number, limits?: Parameters<typeof statusFindings>[1]) =>
+  const lagFindings = (messages: number, limits?: Parameters<typeof statusFindings>[1]) =>
     statusFindings(status(topic({ lag: messages })), limits).map(
       ({ severity, code, found, expected }) => `${severity} ${code} ${found} ${expected}`,
     )
-  assert.equal(judged(1_000), [])
-  assert.equal(judged(1_001), ['warning INGEST_LAG 1001 messages not stored yet at most 1000'])
-  assert.equal(judged(10_001), ['error INGEST_LAG 10001 messages not stored yet at most 10000'])
-  assert.equal(judged(6, { lagWarning: 4, lagCritical: 5 }), ['error INGEST_LAG 6 messages not stored yet at most 5'])
-  assert.equal(judged(1e9, NO_LAG_LIMITS), [])
+  assert.equal(lagFindings(1_000), [])
+  assert.equal(lagFindings(1_001), ['warning INGEST_LAG 1001 messages not stored yet at most 1000'])
+  assert.equal(lagFindings(10_001), ['error INGEST_LAG 10001 messages not stored yet at most 10000'])
+  assert.equal(lagFindings(6, { lagWarning: 4, lagCritical: 5 }), [
+    'error INGEST_LAG 6 messages not stored yet at most 5',
+  ])
+  assert.equal(lagFindings(1e9, NO_LAG_LIMITS), [])
 })
 
 report('lag that is read within seconds does not count', () => {
@@ -110,9 +112,9 @@ trouble('leaves tables of others alone, even with names like its own', async () 
   )
   await run('CREATE TABLE ingest_fork (message String) ENGINE = Null')
   for (const [word, state] of [['on', 'on'] as const, ['off', 'off'] as const, ['on', 'on'] as const]) {
-    const told = await ingest.ingest([word])
-    assert.equal([told.exitCode, told.state, told.findings], [0, state, []])
-    assert.not.ok(told.changed.some((name) => name === 'ingest_errors' || name === 'ingest_fork'))
+    const report = await ingest.ingest([word])
+    assert.equal([report.exitCode, report.state, report.findings], [0, state, []])
+    assert.not.ok(report.changed.some((name) => name === 'ingest_errors' || name === 'ingest_fork'))
     assert.equal(await ingest.rows('SELECT text FROM ingest_errors'), [['precious']])
     assert.equal(await ingest.rows('EXISTS TABLE ingest_fork'), [[1]])
   }
@@ -175,9 +177,9 @@ async function stick(): Promise<void> {
 trouble('reports a queue that reads nothing, and on repairs it', async () => {
   await stick()
   await ingest.send('iqfeed.quotes.raw', [quote({ symbol: 'STUCK' })])
-  const told = await ingest.ingest(['status'])
-  assert.equal([told.exitCode, told.state], [1, 'on'])
-  const idle = told.findings.filter(({ code }) => code === 'INGEST_NOT_READING')
+  const report = await ingest.ingest(['status'])
+  assert.equal([report.exitCode, report.state], [1, 'on'])
+  const idle = report.findings.filter(({ code }) => code === 'INGEST_NOT_READING')
   assert.equal(
     idle.map(({ severity, subject, found, hint }) => [severity, subject, found, hint]),
     [['error', 'iqfeed.quotes.raw', '0 of 10 partitions read', './scripts/ingest.mts off && ./scripts/ingest.mts on']],
@@ -239,13 +241,13 @@ trouble('counts messages per second by topic, not by queue', async () => {
   const before = await ingest.count('market_messages')
   assert.is(await ingest.settles('market_messages', '1', before), before)
   const rates = async () => {
-    const told = ingest.ingest(['status'])
+    const reading = ingest.ingest(['status'])
     let done = false
-    told.finally(() => {
+    reading.finally(() => {
       done = true
     })
     while (!done) await send()
-    const { topics } = await told
+    const { topics } = await reading
     return topics.slice(3).map(({ messagesPerSecond }) => messagesPerSecond > 0)
   }
   assert.equal(await waitUntil(async () => (await rates())[0] && rates(), { timeoutMs: 20_000, pollMs: 100 }), [
@@ -262,16 +264,16 @@ trouble('is healthy again when Kafka is, despite earlier complaints', async () =
   assert.ok(await waitUntil(async () => (await complained()) > 0, { timeoutMs: 30_000, pollMs: 200 }))
   await ingest.startAgain()
   // Messages of earlier tests may cause a lag warning until they are stored.
-  let told: string[] = []
+  let left: string[] = []
   const healthy = await waitUntil(
     async () => {
       const { exitCode, findings } = await ingest.ingest(['status'])
-      told = codes(findings)
-      return exitCode === 0 && told.length === 0
+      left = codes(findings)
+      return exitCode === 0 && left.length === 0
     },
     { timeoutMs: 120_000, pollMs: 500 },
   )
-  assert.ok(healthy, told.join())
+  assert.ok(healthy, left.join())
   await ingest.send('iqfeed.quotes.raw', [quote({ symbol: 'AGAIN' })])
   assert.is(await ingest.settles('market_l1', "symbol = 'AGAIN'", 1), 1)
 })

@@ -167,16 +167,16 @@ switching('a missing view stops reading from its topic, and nothing is lost', as
 })
 
 switching('reports another reader of the same topics', async () => {
-  const told = async () => {
+  const warnings = async () => {
     const { exitCode, findings } = await ingest.ingest(['status'])
     assert.is(exitCode, 0)
     const beside = findings.filter(({ code }) => code === 'INGEST_OTHER_READER')
     return beside.map(({ severity, subject, found }) => `${severity} ${subject}: ${found}`)
   }
-  assert.equal(await told(), [])
+  assert.equal(await warnings(), [])
   await ingest.kafka.whileReading('market_data_consumer', TOPICS.quotes, async () => {
     // Kafka reports a group's topics only while the group is stable.
-    const lines = await waitUntil(async () => ((await told()).length > 0 ? told() : undefined), {
+    const lines = await waitUntil(async () => ((await warnings()).length > 0 ? warnings() : undefined), {
       timeoutMs: 20_000,
       pollMs: 200,
     })

@@ -8,12 +8,12 @@ import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import { openKafkajs } from '../../scripts/lib/kafka/clients.mts'
 import { startScript } from '../support/command.mts'
 import { pids, start } from '../support/embedded.mts'
-import { KafkaHand } from '../support/kafka.mts'
+import { KafkaHelper } from '../support/kafka.mts'
 import { startStack } from '../support/stack.mts'
 
 const SEEN_MS = 60_000
 const { env, settings, stop } = await startStack(['zookeeper', 'kafka'])
-const kafka = new KafkaHand(settings)
+const kafka = new KafkaHelper(settings)
 
 const soon = (isDone: () => Promise<boolean>) => waitUntil(isDone, { timeoutMs: SEEN_MS, pollMs: 100 })
 
@@ -65,7 +65,7 @@ async function follower(topic: string) {
     shows: (value: string) => until(() => output.stdout.includes(`"value":"${value}"`)),
     says: (text: string) => until(() => output.stderr.includes(text)),
     /** Returns the log lines without the cause of the silence, which depends on timing. */
-    said: () => output.stderr.replace(/^(Kafka is away) \(.*?\)/gm, '$1 (…)').split('\n'),
+    logged: () => output.stderr.replace(/^(Kafka is away) \(.*?\)/gm, '$1 (…)').split('\n'),
   }
   await follow.shows('old')
   return follow
@@ -89,7 +89,7 @@ restart('shows each message once when the broker is killed and comes back', asyn
   await follow.shows('f')
   follow.signal('SIGINT')
   assert.equal(
-    [await follow.ended, follow.seen(), follow.said(), follow.codes()],
+    [await follow.ended, follow.seen(), follow.logged(), follow.codes()],
     [0, ['0/0 old', '0/1 a', '1/0 b', '0/2 c', '0/3 d', '1/1 e', '0/4 f'], [AWAY, BACK, ''], []],
   )
 })
@@ -108,7 +108,7 @@ restart('continues at the start of a topic that was recreated in the meantime', 
   await follow.shows('new 2')
   follow.signal('SIGINT')
   assert.equal(
-    [await follow.ended, follow.seen(), follow.said()],
+    [await follow.ended, follow.seen(), follow.logged()],
     [
       0,
       ['0/0 old', '0/0 new 0', '0/1 new 1', '0/2 new 2'],
@@ -126,7 +126,7 @@ restart('ends if the topic was deleted in the meantime', async () => {
   await startKafka()
   await remove('gone')
   follow.signal('SIGCONT')
-  assert.equal([await follow.ended, follow.said(), follow.codes()], [1, [AWAY, ''], ['TOPIC_GONE']])
+  assert.equal([await follow.ended, follow.logged(), follow.codes()], [1, [AWAY, ''], ['TOPIC_GONE']])
 })
 
 restart('continues at the end of a partition that lost records, and ends well at Ctrl-C without a broker', async () => {

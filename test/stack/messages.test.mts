@@ -12,12 +12,12 @@ import { openCluster } from '../../scripts/lib/kafka/cluster.mts'
 import { readGroups } from '../../scripts/lib/kafka/groups.mts'
 import { ROOT } from '../../scripts/lib/settings/settings.mts'
 import { runScript, startScript } from '../support/command.mts'
-import { KafkaHand } from '../support/kafka.mts'
+import { KafkaHelper } from '../support/kafka.mts'
 import { sharedStack } from '../support/stack.mts'
 import { typeOnTerminal, withColumns } from '../support/terminal.mts'
 
 const stack = await sharedStack()
-const kafka = new KafkaHand(stack.settings)
+const kafka = new KafkaHelper(stack.settings)
 const made: string[] = []
 
 const tail = (...args: string[]) => runScript('tail-topic.mts', args, { env: stack.env })

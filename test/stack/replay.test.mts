@@ -18,14 +18,14 @@ import { ROOT } from '../../scripts/lib/settings/settings.mts'
 import { syncTopics } from '../../scripts/lib/topics/topics.mts'
 import { runFile, runScript, startScript } from '../support/command.mts'
 import { event, IngestStack, quote, trade } from '../support/ingest.mts'
-import type { KafkaHand } from '../support/kafka.mts'
+import type { KafkaHelper } from '../support/kafka.mts'
 import type { TestStack } from '../support/stack.mts'
 
 const command = suite('npm run replay')
 
 let ingest: IngestStack
 let stack: TestStack
-let kafka: KafkaHand
+let kafka: KafkaHelper
 const folder = mkdtempSync(path.join(tmpdir(), 'l2-replay-'))
 
 const replay = (args: string[]) => runScript('replay.mts', args, { env: { ...stack.env, NO_COLOR: '1' } })

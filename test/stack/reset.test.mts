@@ -8,12 +8,12 @@ import { install } from '../../scripts/lib/engines/embedded/install.mts'
 import { runningEmbedded } from '../../scripts/lib/engines/embedded/processes.mts'
 import { startEmbedded } from '../../scripts/lib/engines/embedded/stack.mts'
 import { type CommandOptions, runScript } from '../support/command.mts'
-import { KafkaHand, runAround, signalAt } from '../support/kafka.mts'
+import { KafkaHelper, runAround, signalAt } from '../support/kafka.mts'
 import { startStack, type TestStack } from '../support/stack.mts'
 import { runOnTerminal } from '../support/terminal.mts'
 
 let stack: TestStack
-let kafka: KafkaHand
+let kafka: KafkaHelper
 const folder = mkdtempSync(path.join(tmpdir(), 'l2-reset-'))
 
 /** Fewer topics and partitions than shipped, for speed. */
@@ -73,7 +73,7 @@ const asks = suite('reset-kafka, until confirmed')
 
 asks.before(async () => {
   stack = await startStack(['zookeeper', 'kafka'])
-  kafka = new KafkaHand(stack.settings)
+  kafka = new KafkaHelper(stack.settings)
   const configEntries = [{ name: 'max.message.bytes', value: '4096' }]
   const topics = [{ topic: 'notes', numPartitions: 2, configEntries }]
   await kafka.admin((admin) => admin.createTopics({ topics }))
@@ -311,9 +311,11 @@ resets('keeps the offsets of a group that starts reading in the meantime, and su
   const { findings } = JSON.parse(stdout)
   const hint = `stop its programs, then: ./scripts/reset-kafka.mts --only trading.signals --file ${file}`
   assert.is(exitCode, 1)
-  const told = findings.map(({ code, subject, hint: next }: Record<string, unknown>) => `${code} ${subject} ${next}`)
+  const reported = findings.map(
+    ({ code, subject, hint: next }: Record<string, unknown>) => `${code} ${subject} ${next}`,
+  )
   const again = `./scripts/reset-kafka.mts --only trading.signals --file ${file}`
-  assert.equal(told.sort(), [
+  assert.equal(reported.sort(), [
     `RESET_OFFSETS group market_data_consumer ${hint}`,
     `RESET_WRITTEN trading.signals ${again}`,
   ])

@@ -217,9 +217,9 @@ backups('restores the database after a kill at any moment', async () => {
   const bucket = await openBucket(settings, place.address, 60_000)
   await bucket.write(`${other}/unfinished`, 'another machine\n')
   // What a kill leaves behind while files are being sent.
-  const own = `${settings.CLICKHOUSE_DB}-20260102T000000Z`
-  await bucket.write(`${own}/unfinished`, `${hostname()} ${staged[1]}\n`)
-  await bucket.write(`${own}/data/metadata/l2.sql`, 'half')
+  const unfinished = `${settings.CLICKHOUSE_DB}-20260102T000000Z`
+  await bucket.write(`${unfinished}/unfinished`, `${hostname()} ${staged[1]}\n`)
+  await bucket.write(`${unfinished}/data/metadata/l2.sql`, 'half')
   assert.equal((await restoreBackup(place.address)).codes, ['BACKUP_NOTHING'])
   const done = await command('backup', to)
   assert.equal([done.exitCode, done.codes], [0, []])

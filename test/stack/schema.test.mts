@@ -68,13 +68,13 @@ fresh('shows the plan, asks before changes, creates all, and then has nothing to
 fresh('reports the same to programs as to people', async () => {
   const { apply, database: name } = database('json')
   const { stdout, stderr, exitCode } = await apply('--check', '--json')
-  const told = JSON.parse(stdout)
+  const report = JSON.parse(stdout)
   assert.equal(
-    [exitCode, told.version, told.command, told.exitCode, told.mode, told.database],
+    [exitCode, report.version, report.command, report.exitCode, report.mode, report.database],
     [1, 1, './scripts/apply-schema.mts', 1, 'check', name],
   )
-  assert.ok(told.findings.length > 10)
-  for (const { code, found, expected, hint, subject, severity } of told.findings) {
+  assert.ok(report.findings.length > 10)
+  for (const { code, found, expected, hint, subject, severity } of report.findings) {
     assert.equal([severity, code, hint], ['error', 'SCHEMA_MISSING', 'npm run schema'])
     assert.ok(subject && found && expected)
   }
@@ -372,8 +372,8 @@ rebuilding('keeps the existing retention of the table, and asks before a shorter
 rebuilding('keeps columns that only the live table has, and refuses if it cannot', async () => {
   const { apply, rows, run } = database('rebuild_own')
   assert.is((await apply()).exitCode, 0)
-  const own = ', note String CODEC(ZSTD(3)), stamp UInt32 MATERIALIZED 7, twice Float64 ALIAS value * 2'
-  await olderMetrics(run, 'MergeTree ORDER BY timestamp', own)
+  const extra = ', note String CODEC(ZSTD(3)), stamp UInt32 MATERIALIZED 7, twice Float64 ALIAS value * 2'
+  await olderMetrics(run, 'MergeTree ORDER BY timestamp', extra)
   await run(
     "INSERT INTO DB.market_metrics (symbol, timestamp, metric, value, note) VALUES ('A', now64(6), 'm', 3, 'kept')",
   )

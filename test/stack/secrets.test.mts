@@ -150,11 +150,14 @@ withOpenssl(
     const ca = certificateOf(root, 'ca.crt')
     assert.ok(ca.ca)
     for (const service of SERVICES) {
-      const own = certificateOf(root, `${service}.pem`)
-      assert.ok(own.checkIssued(ca) && own.verify(ca.publicKey) && !own.ca, service)
-      assert.ok(own.checkPrivateKey(createPrivateKey(readFileSync(path.join(certs, `${service}.pem`)))), service)
+      const certificate = certificateOf(root, `${service}.pem`)
+      assert.ok(certificate.checkIssued(ca) && certificate.verify(ca.publicKey) && !certificate.ca, service)
+      assert.ok(
+        certificate.checkPrivateKey(createPrivateKey(readFileSync(path.join(certs, `${service}.pem`)))),
+        service,
+      )
       assert.is(
-        own.subjectAltName,
+        certificate.subjectAltName,
         'DNS:localhost, IP Address:127.0.0.1, DNS:md.example, IP Address:192.0.2.7, IP Address:2001:DB8:0:0:0:0:0:7',
       )
     }
@@ -197,21 +200,21 @@ withOpenssl(
 withOpenssl('names certificates that expire, and those for another name', async () => {
   const root = projectCopy()
   await secrets(root, ['--production'])
-  const told = (names: string[], days: number) =>
+  const warnings = (names: string[], days: number) =>
     planAuthority(root, names, false, Date.now() + days * DAY_MS).findings.map(
       ({ code, subject }) => `${code} ${subject}`,
     )
-  assert.equal(told(['localhost'], 0), [])
+  assert.equal(warnings(['localhost'], 0), [])
   const pems = SERVICES.map((service) => `certs/${service}.pem`)
   assert.equal(
-    told(['localhost'], 800),
+    warnings(['localhost'], 800),
     pems.map((file) => `CERTIFICATE_ENDS ${file}`),
   )
   assert.equal(
-    told(['md.example'], 0),
+    warnings(['md.example'], 0),
     pems.map((file) => `CERTIFICATE_NAMES ${file}`),
   )
-  assert.equal(told(['localhost'], 4000)[0], 'CERTIFICATE_ENDS certs/ca.crt')
+  assert.equal(warnings(['localhost'], 4000)[0], 'CERTIFICATE_ENDS certs/ca.crt')
 })
 
 withOpenssl('makes what is missing, and refuses without the authority’s key', async () => {

@@ -224,9 +224,9 @@ for (const [dotEnv, variable, found, least, right] of PAIRS) {
 }
 
 reading('refuses a read-only user without a password or with the name of the other', () => {
-  const told = (dotEnv: string) => refusal({}, dotEnv).map(({ subject, found }) => [subject.split(' ')[1], found])
-  assert.equal(told('CLICKHOUSE_READONLY_USER=reader\n'), [['CLICKHOUSE_READONLY_PASSWORD', 'none']])
-  assert.equal(told('CLICKHOUSE_READONLY_USER=l2_user\nCLICKHOUSE_READONLY_PASSWORD=x\n'), [
+  const refused = (dotEnv: string) => refusal({}, dotEnv).map(({ subject, found }) => [subject.split(' ')[1], found])
+  assert.equal(refused('CLICKHOUSE_READONLY_USER=reader\n'), [['CLICKHOUSE_READONLY_PASSWORD', 'none']])
+  assert.equal(refused('CLICKHOUSE_READONLY_USER=l2_user\nCLICKHOUSE_READONLY_PASSWORD=x\n'), [
     ['CLICKHOUSE_READONLY_USER', '"l2_user", which CLICKHOUSE_USER is too'],
   ])
 })

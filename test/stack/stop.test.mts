@@ -108,9 +108,9 @@ containers('health-check works without an engine that refuses', async () => {
   assert.equal([exitCode, JSON.parse(stdout).findings[0].code], [1, 'NO_ANSWER'])
 })
 
-const own = suite("a test's stack")
+const isolation = suite("a test's stack")
 
-own('is not redirected by the shell or .env', async () => {
+isolation('is not redirected by the shell or .env', async () => {
   const foreign = {
     ...{ KAFKA_BOOTSTRAP_SERVERS: 'db.example:9092', CLICKHOUSE_HOST: 'db.example', CLICKHOUSE_PORT: '1' },
     ...{ CLICKHOUSE_DATABASE: 'theirs', REDIS_HOST: 'db.example', CLICKHOUSE_PASSWORD: 'theirs', INGEST: 'on' },
@@ -130,7 +130,7 @@ own('is not redirected by the shell or .env', async () => {
   assert.equal([CLICKHOUSE_PORT, CLICKHOUSE_DATABASE], [settings.CLICKHOUSE_HTTP_PORT, settings.CLICKHOUSE_DB])
   assert.equal([CLICKHOUSE_PASSWORD, INGEST], ['l2_secure_pass', 'off'])
 })
-own.run()
+isolation.run()
 
 containers.after(() => {
   for (const each of [folder, env.EMBEDDED_DATA_DIR ?? folder]) rmSync(each, { recursive: true, force: true })

@@ -11,13 +11,13 @@ import { startEmbedded, stopEmbedded } from '../../scripts/lib/engines/embedded/
 import { readSettings } from '../../scripts/lib/settings/settings.mts'
 import { syncTopics } from '../../scripts/lib/topics/topics.mts'
 import { type CommandOptions, runScript } from '../support/command.mts'
-import { KafkaHand, runAround, signalAt } from '../support/kafka.mts'
+import { KafkaHelper, runAround, signalAt } from '../support/kafka.mts'
 import { KAFKA_MODE, stackEnv } from '../support/stack.mts'
 
 const env = await stackEnv()
 const settings = readSettings(env)
 const folder = mkdtempSync(path.join(tmpdir(), 'l2-topics-'))
-const kafka = new KafkaHand(settings)
+const kafka = new KafkaHelper(settings)
 
 const run = (args: string[], options: CommandOptions = {}) => runScript('create-topics.mts', args, { env, ...options })
 
@@ -342,8 +342,8 @@ exported('declares a manually created cluster, so that nothing is left to do', a
   assert.equal(plan.plan, { create: [], grow: [], configure: [], impossible: [], undeclared: [] })
   assert.is((await run(['--file', file, '--check'])).exitCode, 0)
   // The repository's own declared topics survive a round trip.
-  const own = await run(['--export', '--json', '--only', 'iqfeed.l2.raw'])
-  assert.equal(JSON.parse(own.stdout).topics, [
+  const shipped = await run(['--export', '--json', '--only', 'iqfeed.l2.raw'])
+  assert.equal(JSON.parse(shipped.stdout).topics, [
     {
       name: 'iqfeed.l2.raw',
       partitions: 10,

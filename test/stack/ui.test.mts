@@ -6,12 +6,12 @@ import * as assert from 'uvu/assert'
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import { openKafkajs } from '../../scripts/lib/kafka/clients.mts'
 import { runScript } from '../support/command.mts'
-import { KafkaHand } from '../support/kafka.mts'
+import { KafkaHelper } from '../support/kafka.mts'
 import { freePorts, sharedStack } from '../support/stack.mts'
 import { startUi } from '../support/ui.mts'
 
 const stack = await sharedStack()
-const kafka = new KafkaHand(stack.settings)
+const kafka = new KafkaHelper(stack.settings)
 const [port = 0, other = 0] = await freePorts(2)
 const ui = await startUi(stack.env, ['--port', String(port)])
 const made: string[] = []
@@ -122,9 +122,9 @@ page('reports health, topics, groups and tables', async () => {
     topics: { topic: string; bytes: number }[]
     groups: { group: string }[]
   }
-  const own = topics.find((each) => each.topic === topic)
-  assert.ok((own?.bytes ?? 0) > 0)
-  assert.equal(own, {
+  const entry = topics.find((each) => each.topic === topic)
+  assert.ok((entry?.bytes ?? 0) > 0)
+  assert.equal(entry, {
     topic,
     ...{
       partitions: 2,
@@ -132,7 +132,7 @@ page('reports health, topics, groups and tables', async () => {
       messages: 20,
       written: 20,
       writtenPerSecond: null,
-      bytes: own?.bytes,
+      bytes: entry?.bytes,
       config: [],
     },
   })

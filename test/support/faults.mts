@@ -8,10 +8,13 @@ import type { Outcome } from './command.mts'
 
 /** Returns an environment with these settings, and without a Docker engine. */
 export function envOf(settings: Settings, more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
-  const own = Object.keys(VARIABLES).map((name): [string, string] => [name, String(settings[name as keyof Settings])])
+  const values = Object.keys(VARIABLES).map((name): [string, string] => [
+    name,
+    String(settings[name as keyof Settings]),
+  ])
   return {
     ...process.env,
-    ...Object.fromEntries(own),
+    ...Object.fromEntries(values),
     NO_COLOR: '1',
     DOCKER_HOST: 'unix:///nonexistent/docker.sock',
     ...more,

@@ -8,10 +8,10 @@ import { openKafkajs } from '../../scripts/lib/kafka/clients.mts'
 import { syncTopics } from '../../scripts/lib/topics/topics.mts'
 import { runScript } from './command.mts'
 import { start } from './embedded.mts'
-import { KafkaHand } from './kafka.mts'
+import { KafkaHelper } from './kafka.mts'
 import { applyInitFiles, startStack, type TestStack } from './stack.mts'
 
-export interface Told {
+export interface IngestReport {
   exitCode: number
   state: string
   changed: string[]
@@ -30,11 +30,11 @@ export const TABLES = {
 export class IngestStack {
   readonly stack: TestStack
   readonly clickhouse: ClickHouseClient
-  readonly kafka: KafkaHand
+  readonly kafka: KafkaHelper
 
   private constructor(stack: TestStack) {
     this.stack = stack
-    this.kafka = new KafkaHand(stack.settings)
+    this.kafka = new KafkaHelper(stack.settings)
     this.clickhouse = createClient({
       url: `http://127.0.0.1:${stack.settings.CLICKHOUSE_HTTP_PORT}`,
       username: stack.settings.CLICKHOUSE_USER,
@@ -63,21 +63,21 @@ export class IngestStack {
    * @returns whether queues had to be recreated
    */
   async startAgain(): Promise<boolean> {
-    const again = async () => {
+    const switchOn = async () => {
       await start(this.stack.settings)
       return this.ingest(['on'])
     }
-    let told = await again()
+    let report = await switchOn()
     // A broker whose disk was full may exit after the start found it running.
-    if (told.findings.some(({ hint }) => hint === 'npm start')) told = await again()
-    assert.is(told.state, 'on', JSON.stringify(told.findings))
-    return told.changed.length > 0
+    if (report.findings.some(({ hint }) => hint === 'npm start')) report = await switchOn()
+    assert.is(report.state, 'on', JSON.stringify(report.findings))
+    return report.changed.length > 0
   }
 
   /** Runs `ingest.mts … --json` and returns the object it prints. */
-  async ingest(args: string[], env: NodeJS.ProcessEnv = {}): Promise<Told> {
+  async ingest(args: string[], env: NodeJS.ProcessEnv = {}): Promise<IngestReport> {
     const { stdout } = await runScript('ingest.mts', [...args, '--json'], { env: { ...this.stack.env, ...env } })
-    return JSON.parse(stdout) as Told
+    return JSON.parse(stdout) as IngestReport
   }
 
   /** Sends values to a topic and waits for their acknowledgement. Values other than strings, buffers and null are sent as JSON. */

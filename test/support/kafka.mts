@@ -13,7 +13,7 @@ const TOPIC_CONFIG = 1
 const TIMEOUT_MS = 20_000
 
 /** Opens a new connection for every call: once a kafkajs client has used a topic, all its requests fail after that topic is deleted. */
-export class KafkaHand {
+export class KafkaHelper {
   readonly #settings: Settings
 
   constructor(settings: Settings) {
@@ -87,8 +87,10 @@ export class KafkaHand {
     return this.admin(async (admin) => {
       const resources = [{ type: 2, name: topic }]
       const [described] = (await admin.describeConfigs({ resources, includeSynonyms: false })).resources
-      const own = (described?.configEntries ?? []).filter(({ configSource }) => Number(configSource) === TOPIC_CONFIG)
-      return Object.fromEntries(own.map(({ configName, configValue }) => [configName, configValue]))
+      const entries = (described?.configEntries ?? []).filter(
+        ({ configSource }) => Number(configSource) === TOPIC_CONFIG,
+      )
+      return Object.fromEntries(entries.map(({ configName, configValue }) => [configName, configValue]))
     })
   }
 
@@ -142,15 +144,15 @@ export async function runAround(
   })
   const pid = await Promise.race([stoppedAt, ended])
   if (typeof pid !== 'number') throw new Error(`Cannot stop at ${moment}: it ended before\n${pid.stderr}`)
-  const goOn = () => {
+  const resume = () => {
     try {
       process.kill(pid, 'SIGCONT')
     } catch {
       // ESRCH: the process has already exited.
     }
   }
-  await meanwhile().finally(goOn)
+  await meanwhile().finally(resume)
   // Repeats SIGCONT, because the command may stop only after it has reported the moment.
-  const timer = setInterval(goOn, 20)
+  const timer = setInterval(resume, 20)
   return ended.finally(() => clearInterval(timer))
 }

@@ -36,10 +36,10 @@ export function projectCopy(files: Record<string, string> = {}): string {
 
 /** Returns this process's environment without settings, Compose variables and a Docker engine, and with `values` added. */
 export function cleanEnv(values: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
-  const own = Object.entries(process.env).filter(
+  const kept = Object.entries(process.env).filter(
     ([name]) => !Object.hasOwn(VARIABLES, name) && !/^(COMPOSE|DOCKER)_/.test(name),
   )
-  return { ...Object.fromEntries(own), NO_COLOR: '1', DOCKER_HOST: 'unix:///nonexistent/docker.sock', ...values }
+  return { ...Object.fromEntries(kept), NO_COLOR: '1', DOCKER_HOST: 'unix:///nonexistent/docker.sock', ...values }
 }
 
 /** Returns whether tests may use `docker compose` and it is Compose v2, which needs no engine to read a project. */

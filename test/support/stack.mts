@@ -62,7 +62,7 @@ export async function freePorts(count: number): Promise<number[]> {
  */
 export async function stackEnv(overrides: NodeJS.ProcessEnv = {}): Promise<NodeJS.ProcessEnv> {
   const ports = await freePorts(HOST_PORTS.length)
-  const own: NodeJS.ProcessEnv = {
+  const values: NodeJS.ProcessEnv = {
     ...Object.fromEntries(HOST_PORTS.map((name, index) => [name, String(ports[index])])),
     KAFKA_MODE,
     // The page costs memory and a port. Tests that need it switch it on.
@@ -71,11 +71,11 @@ export async function stackEnv(overrides: NodeJS.ProcessEnv = {}): Promise<NodeJ
     EMBEDDED_DATA_DIR: overrides.EMBEDDED_DATA_DIR ?? mkdtempSync(path.join(tmpdir(), 'l2-test-')),
   }
   for (const { name, text, literal } of template) {
-    own[name] ??= literal ? text : interpolate(text, (other) => own[other])
+    values[name] ??= literal ? text : interpolate(text, (other) => values[other])
   }
-  const unset = Object.keys(VARIABLES).filter((name) => own[name] === undefined)
+  const unset = Object.keys(VARIABLES).filter((name) => values[name] === undefined)
   if (unset.length > 0) throw new Error(`Cannot keep the user's settings out: .env.template lacks ${unset.join(', ')}`)
-  return { ...process.env, ...own }
+  return { ...process.env, ...values }
 }
 
 /** Starts a new stack with all services, or `only` some of them, without tables and topics. */

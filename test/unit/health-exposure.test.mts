@@ -14,7 +14,7 @@ import { cleanEnv, projectCopy, projectFolder } from '../support/project.mts'
 const TEMPLATE = readFileSync(path.join(ROOT, '.env.template'), 'utf8')
 
 const env = suite('.env readable by others')
-function told(dotEnv: string, mode: number) {
+function warnings(dotEnv: string, mode: number) {
   const root = projectFolder({ '.env.template': TEMPLATE, '.env': dotEnv })
   chmodSync(path.join(root, '.env'), mode)
   return readableEnv(root, cleanEnv()).map(({ severity, code, found, hint }) => [severity, code, found, hint])
@@ -23,13 +23,15 @@ function told(dotEnv: string, mode: number) {
 env('is a warning once it contains a custom password', () => {
   const found = 'other users of this machine can read it, with CLICKHOUSE_PASSWORD in it'
   for (const mode of [0o644, 0o640, 0o604])
-    assert.equal(told('CLICKHOUSE_PASSWORD=own-word\n', mode), [['warning', 'ENV_READABLE', found, 'chmod 600 .env']])
+    assert.equal(warnings('CLICKHOUSE_PASSWORD=own-word\n', mode), [
+      ['warning', 'ENV_READABLE', found, 'chmod 600 .env'],
+    ])
 })
 
 env('is fine with the published passwords, without passwords, for its owner only, and if missing', () => {
-  assert.equal(told(TEMPLATE, 0o644), [])
-  assert.equal(told("REDIS_PASSWORD=''\nBIND_ADDRESS=0.0.0.0\n", 0o644), [])
-  assert.equal(told('CLICKHOUSE_PASSWORD=own-word\n', 0o600), [])
+  assert.equal(warnings(TEMPLATE, 0o644), [])
+  assert.equal(warnings("REDIS_PASSWORD=''\nBIND_ADDRESS=0.0.0.0\n", 0o644), [])
+  assert.equal(warnings('CLICKHOUSE_PASSWORD=own-word\n', 0o600), [])
   assert.equal(readableEnv(projectFolder({ '.env.template': TEMPLATE }), cleanEnv()), [])
 })
 env.run()

@@ -82,7 +82,7 @@ const declared: DeclaredTopic = {
   config: {},
   at: { 'retention.ms': 'file:1:1' },
 }
-const told = (findings: { severity: string; code: string; subject: string; found: string }[]) =>
+const linesOf = (findings: { severity: string; code: string; subject: string; found: string }[]) =>
   findings.map(({ severity, code, subject, found }) => `${severity} ${code} ${subject}: ${found}`)
 
 const proof = suite('proveReset')
@@ -101,14 +101,14 @@ proof('fails for a partition that never reports its high watermark', async () =>
   const committed = [{ topic: 't', partition: 1, offset: 5 }]
   const group = { id: 'g', state: 'Empty', members: [], subscribed: [], committed }
   const findings = await proveReset(fake({ offsets }), [declared], [], [group], 120)
-  assert.equal(told(findings), ['unknown RESET_UNPROVEN t: no high watermark of partitions 1 in 0.12 s'])
+  assert.equal(linesOf(findings), ['unknown RESET_UNPROVEN t: no high watermark of partitions 1 in 0.12 s'])
 })
 
 proof('fails for a partition without a leader', async () => {
   const leaderless = { ...seen, topics: [{ ...topic, partitions: [partition(0), partition(1, -1)] }] }
   const cluster = fake({ metadata: () => leaderless, offsets: () => [end(0, 'NONE', 0)] })
   assert.equal(
-    told(await proveReset(cluster, [declared], [], [], 60)).at(-1),
+    linesOf(await proveReset(cluster, [declared], [], [], 60)).at(-1),
     'unknown RESET_UNPROVEN t: no high watermark of partitions 1 in 0.06 s',
   )
 })
@@ -244,7 +244,7 @@ lag('reads assignments only of a stable group of consumers', () => {
 
 const mistakes = suite('clusterMistakes')
 const short = { ...declared, config: { 'retention.ms': 'soon' } }
-const judge = (answers: Answers, timeoutMs: number) =>
+const check = (answers: Answers, timeoutMs: number) =>
   clusterMistakes(
     fake({ metadata: () => ({ ...seen, controllerId: 2 }), ...answers }),
     [short],
@@ -259,16 +259,16 @@ mistakes('asks the new controller when the old one has resigned', async () => {
     asked.push(broker)
     return says(nth === 0 ? 'NOT_CONTROLLER' : nth === 1 ? 'REQUEST_TIMED_OUT' : 'INVALID_CONFIG')
   }
-  const found = await judge({ create }, 5_000)
+  const found = await check({ create }, 5_000)
   assert.equal([found.map(({ code }) => code), asked], [['TOPIC_CONFIG'], [2, 2, 2]])
 })
 
 mistakes('could not be checked if no controller answers in time, or without permission', async () => {
   for (const error of ['NOT_CONTROLLER', 'CLUSTER_AUTHORIZATION_FAILED', 'UNKNOWN_SERVER_ERROR']) {
-    const failure = await judge({ create: () => says(error) }, 50).catch((thrown: unknown) => thrown)
+    const failure = await check({ create: () => says(error) }, 50).catch((thrown: unknown) => thrown)
     assert.ok(failure instanceof OpsError)
     assert.equal(
-      [failure.exitCode, told(failure.findings)],
+      [failure.exitCode, linesOf(failure.findings)],
       [
         3,
         [`unknown KAFKA_CONTROLLER kafka: no controller judges the configuration of topics within 0.05 s (${error})`],

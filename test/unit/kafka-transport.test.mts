@@ -146,14 +146,14 @@ reaches('reports one that closes the connection, and one that never answers', as
 
 reaches('names each address and its cause if there are several', async () => {
   const servers = ['127.0.0.1:1', 'no-such-host.invalid:9092']
-  const told: string[] = []
+  const logged: string[] = []
   try {
-    await openCluster({ KAFKA_BOOTSTRAP_SERVERS: servers }, { timeoutMs: 300, log: (line) => void told.push(line) })
+    await openCluster({ KAFKA_BOOTSTRAP_SERVERS: servers }, { timeoutMs: 300, log: (line) => void logged.push(line) })
     assert.unreachable()
   } catch (error) {
     const causes = '127.0.0.1:1: connection refused; no-such-host.invalid:9092: unknown host name'
     assert.ok(String(error).includes(`(${causes})`), String(error))
-    assert.equal(told, [`Waiting for Kafka at ${servers.join(', ')}: ${causes}`])
+    assert.equal(logged, [`Waiting for Kafka at ${servers.join(', ')}: ${causes}`])
   }
 })
 
