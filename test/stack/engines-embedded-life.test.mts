@@ -46,7 +46,7 @@ function forge(settings: Settings, record: Omit<ProcessRecord, 'log'>): void {
   writeFileSync(recordFile(settings, record.name), JSON.stringify({ ...record, log: '/dev/null' }))
 }
 
-function stranger(): { pid: number; end: () => void } {
+function otherProcess(): { pid: number; end: () => void } {
   const child = spawn('sleep', ['300'])
   return { pid: child.pid as number, end: () => child.kill('SIGKILL') }
 }
@@ -114,7 +114,7 @@ life('keeps two stacks separate, and stop stops only its own', async () => {
 
 life('spares another process that has the PID of a record', async () => {
   const settings = await newStack()
-  const other = stranger()
+  const other = otherProcess()
   forge(settings, { name: 'redis', pid: other.pid, born: `${bornAt(other.pid)}0` })
   assert.equal(await stop(settings), [{ name: 'redis', how: 'was not running' }])
   forge(settings, { name: 'redis', pid: other.pid, born: 'never' })
@@ -158,7 +158,7 @@ life('reports a data folder that it cannot write to', async () => {
 
 life('takes over the lock of a killed start, even if another process has its PID', async () => {
   const settings = await newStack()
-  const other = stranger()
+  const other = otherProcess()
   const lock = path.join(settings.EMBEDDED_DATA_DIR, 'run', 'lock')
   mkdirSync(path.dirname(lock))
   for (const holder of ['4194303 never', `${other.pid} never`]) {

@@ -1,6 +1,6 @@
 /**
- * Causes recognized in log lines. The lines are copied from the services' logs. embedded-failure.test.mts has lines of services that really
- * fail: a taken port, the heap, a damaged append-only file, Kafka's folder and ZooKeeper.
+ * Causes recognized in log lines. The lines are copied from the services' logs. engines-embedded-failure.test.mts has lines of services
+ * that really fail: a taken port, the heap, a damaged append-only file, Kafka's folder and ZooKeeper.
  */
 import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'

@@ -168,14 +168,14 @@ trouble('refuses a reader in its groups that is not ClickHouse', async () => {
 })
 
 /** Replaces the queue of quotes by one that gets no partition but looks like a declared one, which simulates stuck consumers. */
-async function stick(): Promise<void> {
+async function blockQuotesQueue(): Promise<void> {
   const made = ingestStatements(ingest.stack.settings).filter(({ name }) => /^ingest_quotes_(queue|parse)$/.test(name))
   for (const { name } of made.toReversed()) await run(`DROP TABLE ${name} SYNC`)
   for (const { sql } of made) await run(sql.replace("'iqfeed.quotes.raw'", "'no.such.topic'"))
 }
 
 trouble('reports a queue that reads nothing, and on repairs it', async () => {
-  await stick()
+  await blockQuotesQueue()
   await ingest.send('iqfeed.quotes.raw', [quote({ symbol: 'STUCK' })])
   const report = await ingest.ingest(['status'])
   assert.equal([report.exitCode, report.state], [1, 'on'])
