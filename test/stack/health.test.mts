@@ -827,7 +827,7 @@ contained('warns of a container with little memory left, with --deep', async () 
 
 contained('a stopped container is unhealthy, whatever answers on its port', async () => {
   const Health = { Status: 'unhealthy', Log: [{ Output: 'old' }] }
-  for (const [Status, mend] of [
+  for (const [Status, fix] of [
     ['exited', 'docker-compose up -d'],
     ['paused', 'docker-compose unpause redis'],
   ]) {
@@ -841,7 +841,7 @@ contained('a stopped container is unhealthy, whatever answers on its port', asyn
           'redis container',
           `${Status}, though its port answers`,
           'running',
-          `npm run ports, then: ${mend}`,
+          `npm run ports, then: ${fix}`,
         ],
       ],
     )
