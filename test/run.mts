@@ -1,10 +1,14 @@
 #!/bin/sh
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/../scripts/lib/run" "$f" "$@"
 /**
- * `npm test [-- NAME…]`: types, lint and format, then every file of test/unit and test/stack (or those whose name holds a NAME) as a process
- * of its own. The files of test/stack run against one embedded stack that this run starts on free ports and stops again. `npm run
- * test:unit` runs test/unit alone, `npm run test:faults` test/faults, whose files start the services that they break, and `npm run
- * test:cluster` test/cluster, whose services ask for TLS and logins. The last line counts the tests.
+ * `npm test [-- NAME…]` checks types, lint and format, then runs every file of test/unit and test/stack whose name contains a NAME
+ * (default: all), each as a separate process. The files of test/stack share one embedded stack, which this run starts on free ports and
+ * stops at the end.
+ *
+ * `npm run test:unit` runs test/unit only, `npm run test:faults` test/faults, whose files start the services that they break, and `npm
+ * run test:cluster` test/cluster, whose services require TLS and authentication.
+ *
+ * The last line counts the tests.
  */
 import { readdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
@@ -16,14 +20,20 @@ import { syncTopics } from '../scripts/lib/topics/topics.mts'
 import { runFile } from './support/command.mts'
 import { applyInitFiles, stackEnv } from './support/stack.mts'
 
-/** Files that run side by side: as many as the smallest supported machine has cores, and of test/unit, many of whose files wait, three times that. */
+/**
+ * Number of files that run in parallel: 2, the number of cores of the smallest supported machine. Three times that for test/unit, where
+ * many files wait.
+ */
 const PARALLEL = { unit: 6, faults: 2, cluster: 1, stack: 2 }
 
-/** A test file that takes so long hangs: the slowest takes three minutes on a busy machine, the long forms of test/faults hours. */
+/**
+ * Milliseconds after which a test file is considered hung. The slowest takes three minutes on a busy machine, the long forms of test/faults
+ * take hours.
+ */
 const FILE_TIMEOUT_MS = process.env.FAULTS === 'long' ? 14_400_000 : 900_000
 
 const print = (line: string) => process.stdout.write(`${line}\n`)
-/** The one folder that was asked for. */
+/** The selected folder, if any. */
 const only = (['unit', 'faults', 'cluster'] as const).find((folder) => process.argv.includes(`--${folder}`))
 const names = process.argv.slice(2).filter((argument) => argument !== `--${only}`)
 const total = { passed: 0, failed: 0 }
@@ -42,7 +52,7 @@ async function check(title: string, command: string, args: string[]): Promise<vo
   count(title, exitCode === 0 ? 1 : 0, exitCode === 0 ? 0 : 1)
 }
 
-/** uvu's own totals. A file without any, or of no tests, forgot to run them: that is a failure. */
+/** Runs a test file and counts its tests by uvu's totals. A file without totals or without tests counts as a failure. */
 async function runTests(file: string, env: NodeJS.ProcessEnv): Promise<void> {
   const startMs = performance.now()
   const { exitCode, stdout, stderr } = await runFile(path.join(ROOT, 'scripts/lib/run'), [file], {
@@ -59,7 +69,7 @@ async function runTests(file: string, env: NodeJS.ProcessEnv): Promise<void> {
   count(path.relative(ROOT, file), passed, failed)
 }
 
-/** The test files of a folder that were asked for. */
+/** Returns the test files of a folder that match the NAMEs. */
 const filesOf = (folder: 'unit' | 'faults' | 'cluster' | 'stack') =>
   readdirSync(path.join(ROOT, 'test', folder))
     .filter((file) => file.endsWith('.test.mts') && (names.length === 0 || names.some((name) => file.includes(name))))
@@ -68,8 +78,8 @@ const filesOf = (folder: 'unit' | 'faults' | 'cluster' | 'stack') =>
 async function runAll(files: string[], parallel: number, env: NodeJS.ProcessEnv): Promise<void> {
   const queue = [...files]
   const worker = async (_: unknown, index: number) => {
-    const own = { ...env, L2_TEST_SLOT: String(index + 1) }
-    for (let file = queue.shift(); file; file = queue.shift()) await runTests(file, own)
+    const slotEnv = { ...env, L2_TEST_SLOT: String(index + 1) }
+    for (let file = queue.shift(); file; file = queue.shift()) await runTests(file, slotEnv)
   }
   await Promise.all(Array.from({ length: parallel }, worker))
 }
@@ -81,7 +91,7 @@ if (names.length === 0 && !only) {
   await check('types', 'tsc', ['--noEmit'])
   await check('lint and format', 'biome', ['check', '--error-on-warnings', '.'])
 }
-// By itself, test/unit is for machines without Docker too, and quick: what it compares with Docker Compose is left to `npm test`.
+// `npm run test:unit` must be quick and work without Docker. `npm test` also compares results with Docker Compose.
 const without = only === 'unit' ? { L2_WITHOUT_COMPOSE: 'yes' } : {}
 await runAll(alone, PARALLEL[only ?? 'unit'], { ...process.env, NO_COLOR: '1', ...without })
 if (stack.length > 0) await onServices((env) => runAll(stack, PARALLEL.stack, env))
@@ -90,17 +100,17 @@ for (const file of failedFiles) print(`✗ ${file}`)
 print(`${total.passed} passed, ${total.failed} failed`)
 process.exitCode = total.failed === 0 ? 0 : 1
 
-/** Runs `work` in the environment of an embedded stack with tables and topics, which is stopped and deleted after it. */
+/** Calls `work` with the environment of an embedded stack with tables and topics. Stops the stack and deletes its data afterwards. */
 async function onServices(work: (env: NodeJS.ProcessEnv) => Promise<void>): Promise<void> {
   const env: NodeJS.ProcessEnv = { ...(await stackEnv()), NO_COLOR: '1' }
   env.L2_TEST_DATA_DIR = env.EMBEDDED_DATA_DIR
   const settings = readSettings(env)
   let starting: Promise<unknown> = Promise.resolve()
   let ending: Promise<void> | undefined
-  /** Stops the services and deletes their data, once; those that still start, when they have. */
+  /** Stops the services and deletes their data, once. Waits for services that are still starting. */
   const end = () => {
     ending ??= (async () => {
-      // A start that fails stops what it began, and says why where it is awaited.
+      // A failed start stops what it started, and is reported where `starting` is awaited.
       await starting.catch(() => {})
       await stopEmbedded(settings.EMBEDDED_DATA_DIR)
       rmSync(settings.EMBEDDED_DATA_DIR, { recursive: true, force: true })

@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs'
 import { ROOT, readSettings } from '../../scripts/lib/settings/settings.mts'
 import { runScript } from '../../test/support/command.mts'
 import { pids } from '../../test/support/embedded.mts'
-import { KafkaHand } from '../../test/support/kafka.mts'
+import { KafkaHelper } from '../../test/support/kafka.mts'
 import { cleanEnv } from '../../test/support/project.mts'
 import { typeOnTerminal, withColumns } from '../../test/support/terminal.mts'
 import { COLUMNS, renderSvg } from './svg.mts'
@@ -22,7 +22,7 @@ export async function takePictures(stackEnv: NodeJS.ProcessEnv): Promise<Record<
   const env: NodeJS.ProcessEnv = { ...stackEnv, ...NPM, DOCKER_HOST: cleanEnv().DOCKER_HOST, TERM: 'xterm-256color' }
   delete env.NO_COLOR
   const settings = readSettings(env)
-  const kafka = new KafkaHand(settings)
+  const kafka = new KafkaHelper(settings)
   const take = async (title: string, command: string) => {
     const { screen } = await typeOnTerminal(withColumns(COLUMNS, command), env, [])
     // Replaces the data folder with the default one, and removes the path of the project.

@@ -1,4 +1,4 @@
-/** A real Kafka broker without ZooKeeper (KRaft) that asks for logins and checks rights, a listener for each way to connect. */
+/** A real KRaft broker that requires authentication and checks ACLs, with one listener per way to connect. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -10,7 +10,7 @@ import { freePorts } from '../support/stack.mts'
 import { javaOptions, STARTED } from './brokers.mts'
 import type { Certificates } from './certificates.mts'
 
-/** `admin` takes no login, and everyone who comes by it may do everything. */
+/** `admin` needs no credentials, and its clients may do everything. */
 export type Listener =
   | 'admin'
   | 'tls'
@@ -21,7 +21,7 @@ export type Listener =
   | 'login'
   | 'plainLogin'
   | 'token'
-  /** Advertises a port where nothing listens. */
+  /** Advertises a port on which nothing listens. */
   | 'astray'
 
 export interface TestBroker {
@@ -29,7 +29,7 @@ export interface TestBroker {
   stop: () => Promise<void>
 }
 
-/** Password of the users `l2`, who has no rights of its own, and `other`. */
+/** Password of the users `l2`, which has no ACLs, and `other`. */
 export const PASSWORD = 'correct-horse'
 
 const PROTOCOLS: Record<Listener, string> = {
@@ -45,7 +45,7 @@ const PROTOCOLS: Record<Listener, string> = {
   astray: 'SASL_SSL',
 }
 
-/** Starts it in `folder`, and waits until it serves. */
+/** Starts the broker in `folder` and waits until it accepts requests. */
 export async function startBroker(folder: string, certificates: Certificates): Promise<TestBroker> {
   const names = Object.keys(PROTOCOLS) as Listener[]
   const free = await freePorts(names.length + 1)
@@ -117,7 +117,7 @@ export async function startBroker(folder: string, certificates: Certificates): P
   const ended = once(child, 'exit')
   const isUp = async () => child.exitCode === null && STARTED.test(readLog(log))
   if (!(await waitUntil(isUp, { timeoutMs: 60_000, pollMs: 100 }))) {
-    // Its output would keep the test from ending.
+    // Its open output pipes would keep the test process alive.
     child.kill('SIGKILL')
     throw new Error(`Cannot start the broker:\n${readLog(log).slice(-5000)}`)
   }
@@ -134,7 +134,7 @@ function readLog(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch {
-    // Not written yet.
+    // The file is not written yet.
     return ''
   }
 }

@@ -1,4 +1,4 @@
-/** Real Kafka brokers of one cluster, with ZooKeeper or without, that tests start and kill. Clients log in by SCRAM, over TLS. */
+/** A cluster of real Kafka brokers, with or without ZooKeeper, that tests start and kill. Clients authenticate with SCRAM over TLS. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -16,36 +16,36 @@ import { freePorts } from '../support/stack.mts'
 import { makeCertificates } from './certificates.mts'
 
 export interface Brokers {
-  /** Settings of a client of theirs. */
+  /** Environment of a client of this cluster. */
   env: NodeJS.ProcessEnv
-  /** Starts these, and waits until they serve. */
+  /** Starts these brokers and waits until they accept requests. */
   start: (...ids: number[]) => Promise<void>
-  /** Ends one as kill -9 does. */
+  /** Kills a broker with SIGKILL. */
   kill: (id: number) => Promise<void>
-  /** Gives one that does not run further properties. */
+  /** Adds properties to a broker that is not running. */
   configure: (id: number, properties: Record<string, string | number>) => void
   folderOf: (id: number) => string
-  /** Ends all and deletes their data. */
+  /** Stops all brokers and deletes their data. */
   end: () => Promise<void>
 }
 
-/** Options of Java for a broker and its tools, with so much heap. */
+/** Java options of a broker and its tools, with this heap size. */
 export const javaOptions = (jars: readonly string[], heapMb: number): string[] => [
   ...[`-Xmx${heapMb}m`, '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', jars.join(':')],
-  // Kafka 3, and Kafka 4: without it, neither says that it has started.
+  // One property for Kafka 3, one for Kafka 4. Without it, the broker does not log that it has started.
   `-Dlog4j.configuration=file:${path.join(ROOT, 'kafka/log4j.properties')}`,
   `-Dlog4j2.configurationFile=file:${path.join(ROOT, 'kafka/log4j2.properties')}`,
 ]
 
-/** What a broker's log says once it serves. */
+/** Matches a broker's log once it accepts requests. */
 export const STARTED = /Kafka Server started|Transition from STARTING to STARTED|\[KafkaServer id=\d+\] started/
 
 const [USER, PASSWORD] = ['l2', 'correct-horse']
 const SCRAM = 'SCRAM-SHA-512'
 
 /**
- * Makes what brokers with these ids need; none runs yet. With ZooKeeper, that runs.
- * @param voters ids of those that are controllers too, without ZooKeeper
+ * Prepares the folders of brokers with these ids, without starting them. Starts ZooKeeper in ZooKeeper mode.
+ * @param voters ids of the brokers that are also controllers, in KRaft mode
  */
 export async function brokersOf(mode: KafkaMode, ids: readonly number[], voters: readonly number[]): Promise<Brokers> {
   const installed = await install(mode, () => {})
@@ -56,7 +56,7 @@ export async function brokersOf(mode: KafkaMode, ids: readonly number[], voters:
   const portOf = (id: number, use: 'login' | 'internal' | 'controller') =>
     free[3 * ids.indexOf(id) + ['login', 'internal', 'controller'].indexOf(use)]
   const running = new Map<number, ChildProcess>()
-  // A file that fails before its first test ends without them otherwise, and who runs it waits for their output.
+  // Stops the brokers of a test file that fails before its first test. Otherwise the test runner would wait for their output.
   process.on('exit', () => {
     for (const child of running.values()) child.kill('SIGKILL')
   })
@@ -102,7 +102,7 @@ export async function brokersOf(mode: KafkaMode, ids: readonly number[], voters:
       'ssl.keystore.type': 'PEM',
       'ssl.keystore.location': certificates.server.both,
       'log.dirs': path.join(folderOf(id), 'log'),
-      // As services of others have it.
+      // As on a typical external cluster.
       'default.replication.factor': ids.length,
       'min.insync.replicas': 2,
       'offsets.topic.replication.factor': ids.length,
@@ -110,7 +110,7 @@ export async function brokersOf(mode: KafkaMode, ids: readonly number[], voters:
       'transaction.state.log.replication.factor': 2,
       'transaction.state.log.num.partitions': 1,
       'auto.create.topics.enable': 'false',
-      // So that who leads is what the test made of it.
+      // Leaders stay where the test moved them.
       'auto.leader.rebalance.enable': 'false',
       'group.initial.rebalance.delay.ms': 0,
     }
@@ -136,7 +136,7 @@ export async function brokersOf(mode: KafkaMode, ids: readonly number[], voters:
     const text = () => readFileSync(log, 'utf8')
     const isUp = async () => {
       if (child.exitCode === null) return STARTED.test(text())
-      // ZooKeeper has not ended the session of the one that was killed.
+      // ZooKeeper has not yet expired the session of the killed broker.
       assert.is(knownCause(text())?.code, 'KAFKA_NODE_EXISTS', `broker ${id}: ${text().slice(-3000)}`)
       child = await launch()
       return false

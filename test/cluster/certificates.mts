@@ -1,12 +1,12 @@
-/** Certificates of an authority of the tests' own, made by openssl. */
+/** Certificates signed by a test authority, made with openssl. */
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 
-/** PEM files by what is the matter with them; `server` and `client` are right. */
+/** PEM files, named after their defect; `server` and `client` are valid. */
 export interface Certificates {
   ca: string
-  /** An authority that signed none of these. */
+  /** An authority that signed none of the certificates below, except `foreign`. */
   otherCa: string
   server: Pair
   client: Pair
@@ -19,13 +19,13 @@ export interface Certificates {
 export interface Pair {
   certificate: string
   key: string
-  /** Both in one file, as Kafka reads its PEM key stores. */
+  /** Certificate and key in one file, as Kafka expects in a PEM key store. */
   both: string
 }
 
 const HERE = 'IP:127.0.0.1,DNS:localhost'
 
-/** Makes them all in `folder`. */
+/** Creates all of them in `folder`. */
 export function makeCertificates(folder: string): Certificates {
   const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' })
   const authority = (name: string) => {

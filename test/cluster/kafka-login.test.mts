@@ -1,4 +1,4 @@
-/** Every way to log in to a real broker with TLS, SASL and ACLs, and what each wrong one is told. */
+/** Every way to authenticate to a real broker with TLS, SASL and ACLs, and the finding for each wrong configuration. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -41,14 +41,14 @@ const envOf = (listener: Listener, values: NodeJS.ProcessEnv): NodeJS.ProcessEnv
   ...values,
 })
 
-interface Told {
+interface Reported {
   exitCode: number | null
   /** `CODE subject: found`, without addresses. */
   findings: string[]
   hints: string[]
 }
 
-async function told(script: string, args: string[], env: NodeJS.ProcessEnv): Promise<Told> {
+async function outcomeOf(script: string, args: string[], env: NodeJS.ProcessEnv): Promise<Reported> {
   const { exitCode, stdout } = await runScript(script, [...args, '--json'], { env })
   const findings: Finding[] = JSON.parse(stdout).findings
   const here = env.KAFKA_BOOTSTRAP_SERVERS ?? ''
@@ -60,14 +60,14 @@ async function told(script: string, args: string[], env: NodeJS.ProcessEnv): Pro
 }
 
 const health = (listener: Listener, values: NodeJS.ProcessEnv) =>
-  told('health-check.mts', ['--only', 'kafka'], envOf(listener, values))
+  outcomeOf('health-check.mts', ['--only', 'kafka'], envOf(listener, values))
 
 const checkSasl = 'check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM in .env'
 const setCa = 'set KAFKA_SSL_CA_LOCATION in .env to the file with the certificate of that authority'
 const addLogin = (protocol: string) =>
   `edit .env: KAFKA_SECURITY_PROTOCOL=${protocol}, with KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD`
 
-/** What is wrong, listener, settings, finding, hint. */
+/** Title, listener, settings, finding, hint. */
 const WRONG: [string, Listener, NodeJS.ProcessEnv, string, string][] = [
   [
     'no authority',
@@ -169,28 +169,28 @@ const WRONG: [string, Listener, NodeJS.ProcessEnv, string, string][] = [
   ],
 ]
 
-const wrong = suite('a wrong login')
+const wrong = suite('invalid credentials')
 for (const [what, listener, values, finding, hint] of WRONG) {
   wrong(`reports ${what}`, async () => {
     assert.equal(await health(listener, values), { exitCode: 1, findings: [finding], hints: [hint] })
-    const plan = await told('create-topics.mts', ['--dry-run', '--timeout', '20'], envOf(listener, values))
+    const plan = await outcomeOf('create-topics.mts', ['--dry-run', '--timeout', '20'], envOf(listener, values))
     assert.equal(plan, { exitCode: 2, findings: [finding], hints: [hint] })
   })
 }
 
-wrong('is not reported if the broker is down', async () => {
+wrong('are not reported if the broker is down', async () => {
   const env = envOf('login', { ...SECURE, KAFKA_BOOTSTRAP_SERVERS: '127.0.0.1:1' })
-  const { findings } = await told('health-check.mts', ['--only', 'kafka'], env)
+  const { findings } = await outcomeOf('health-check.mts', ['--only', 'kafka'], env)
   assert.equal(findings, ['NO_ANSWER kafka: no answer from HERE (connection refused)'])
 })
 
-wrong('is not reported if nothing listens at the advertised address', async () => {
+wrong('are not reported if nothing listens at the advertised address', async () => {
   const { findings } = await health('astray', SECURE)
   assert.is(findings[0], 'KAFKA_ADVERTISED kafka broker 1: advertised as 127.0.0.1:1, where no broker answers')
 })
 wrong.run()
 
-/** AclResourceTypes and AclOperationTypes of kafkajs. */
+/** Values of kafkajs's AclResourceTypes and AclOperationTypes. */
 const ON = { topic: 2, group: 3 }
 const MAY = { Read: 3, Write: 4, Create: 5, Delete: 6, Alter: 7, Describe: 8, DescribeConfigs: 10, AlterConfigs: 11 }
 
@@ -214,7 +214,7 @@ const REPLAY = ['--generate', '--count', '200', '--fast', '--timeout', '20']
 const RAW = ['iqfeed.trades.raw', 'iqfeed.quotes.raw', 'iqfeed.l2.raw']
 const env = envOf('login', SECURE)
 
-const rights = suite('a login without a right')
+const rights = suite('a user without permissions')
 rights('learns which ACL is missing, one after the other', async () => {
   const all = 'iqfeed.l2.raw iqfeed.trades.raw iqfeed.quotes.raw trading.signals market.features'
   const flags = all.split(' ').map((name) => `--topic ${name}`)
@@ -225,29 +225,33 @@ rights('learns which ACL is missing, one after the other', async () => {
       `kafka-acls.sh --bootstrap-server HERE --add --allow-principal User:l2 --operation Create ${flags.join(' ')}`,
     ],
   }
-  assert.equal(await told('create-topics.mts', ['--timeout', '10'], env), create)
-  assert.equal(await told('reset-kafka.mts', ['--yes', '--timeout', '10'], env), create)
+  assert.equal(await outcomeOf('create-topics.mts', ['--timeout', '10'], env), create)
+  assert.equal(await outcomeOf('reset-kafka.mts', ['--yes', '--timeout', '10'], env), create)
   await grant('topic', 'Create')
   await grant('topic', 'Describe')
-  const configs = await told('replay.mts', REPLAY, env)
+  const configs = await outcomeOf('replay.mts', REPLAY, env)
   const names = RAW.join(' ')
   assert.equal(configs.findings, [`KAFKA_RIGHTS kafka topic ${names}: l2 has no ACL for DescribeConfigs`])
   await grant('topic', 'DescribeConfigs')
-  const made = await told('create-topics.mts', ['--timeout', '30'], env)
+  const made = await outcomeOf('create-topics.mts', ['--timeout', '30'], env)
   assert.equal([made.exitCode, made.findings], [0, []])
-  const moved = await told('create-topics.mts', ['--rebalance', '--timeout', '30'], env)
+  const moved = await outcomeOf('create-topics.mts', ['--rebalance', '--timeout', '30'], env)
   assert.equal([moved.exitCode, moved.findings], [2, ['KAFKA_RIGHTS kafka cluster: l2 has no ACL for Describe']])
-  const sent = await told('replay.mts', REPLAY, env)
+  const sent = await outcomeOf('replay.mts', REPLAY, env)
   assert.is(sent.exitCode, 2)
   assert.match(sent.findings.join(), /^KAFKA_RIGHTS kafka (cluster: l2 has no ACL for IdempotentWrite|topic .*Write)$/)
-  const { findings } = await told('reset-kafka.mts', ['--yes', '--only', 'market.features', '--timeout', '10'], env)
+  const { findings } = await outcomeOf(
+    'reset-kafka.mts',
+    ['--yes', '--only', 'market.features', '--timeout', '10'],
+    env,
+  )
   assert.equal(findings, [
     'RESET_NOT_DELETED market.features: Kafka refused to delete it: TOPIC_AUTHORIZATION_FAILED: no ACL for Delete on topic market.features',
   ])
 })
 rights.run()
 
-const right = suite('a right login')
+const right = suite('a user with valid credentials')
 right('can run every command with the permissions in docs/targets.md', async () => {
   for (const operation of ['Alter', 'AlterConfigs', 'Write', 'Delete', 'Read'] as const) await grant('topic', operation)
   for (const operation of ['Describe', 'Delete'] as const) await grant('group', operation)
@@ -256,7 +260,7 @@ right('can run every command with the permissions in docs/targets.md', async () 
   writeFileSync(file, lines.map(([name, value]) => `${name}='${value}'\n`).join(''), { mode: 0o600 })
   const bare = Object.fromEntries(Object.entries(own).filter(([name]) => !/^KAFKA_(SASL|SSL|SEC|BOOT)/.test(name)))
   const run = (script: string, ...args: string[]) =>
-    told(script, [...args, '--env-file', file], { ...bare, DOCKER_HOST: 'unix:///nonexistent/docker.sock' })
+    outcomeOf(script, [...args, '--env-file', file], { ...bare, DOCKER_HOST: 'unix:///nonexistent/docker.sock' })
   const good = { exitCode: 0, findings: [], hints: [] }
   assert.equal(await run('create-topics.mts'), good)
   assert.equal(await run('replay.mts', ...REPLAY), good)
@@ -276,7 +280,7 @@ for (const [what, listener, values] of [
 ] as const) {
   right(`works with ${what}`, async () => {
     const { findings } = await health(listener, values)
-    // Who comes without SASL may see no topics.
+    // Clients without SASL may not see any topics.
     assert.equal(
       findings.filter((finding) => !finding.startsWith('TOPIC_MISSING')),
       [],
@@ -301,10 +305,10 @@ right('that loses a permission during a replay: the finding names it, and nothin
   assert.match(findings.map(({ code, found }) => `${code} ${found}`).join(), /^KAFKA_RIGHTS .*Write/)
   const acknowledged = Object.values(topics).reduce((total, topic) => total + topic.acknowledged, 0)
   assert.ok(acknowledged > 0)
-  // What was refused in a batch may have left others of it stored.
+  // A batch with a refused message may still have stored some of its other messages.
   assert.ok((await stored()) >= before + acknowledged)
   await grant('topic', 'Write')
-  assert.equal((await told('replay.mts', REPLAY, env)).exitCode, 0)
+  assert.equal((await outcomeOf('replay.mts', REPLAY, env)).exitCode, 0)
 })
 
 right('works with a token from an endpoint, and reports an endpoint that refuses', async () => {

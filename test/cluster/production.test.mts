@@ -1,6 +1,6 @@
 /**
- * What docker-compose.prod.yml makes of the services, with the certificates and .env of `npm run secrets -- --production`: the entrypoint, commands
- * and configuration of the files, run here on the embedded stack's Kafka (both modes), Redis and ClickHouse.
+ * Tests docker-compose.prod.yml with the certificates and .env of `npm run secrets -- --production`. Runs the entrypoints, commands and
+ * configuration of the compose files on the embedded stack's Kafka (both modes), Redis and ClickHouse.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -59,7 +59,7 @@ const compose = (file: string) =>
   }).services
 
 const children: ChildProcess[] = []
-/** Starts a program and waits until it says `ready`; its output so far. */
+/** Starts a program and waits until its output matches `ready`. The result's output keeps growing. */
 async function start(name: string, ready: RegExp, command: string, args: string[], values: NodeJS.ProcessEnv = {}) {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...values } })
   children.push(child)
@@ -76,9 +76,12 @@ async function stop(child: ChildProcess) {
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
 }
 
-/** The arguments of bash for Kafka's container: the entrypoint of docker-compose.prod.yml with the command of `file`, led to files of this machine. */
+/**
+ * Arguments of bash for Kafka's container: the entrypoint of docker-compose.prod.yml with the command of `file`, with paths replaced by
+ * those of this machine.
+ */
 function kafkaCommand(file: string, jars: readonly string[]): string[] {
-  const own = folder(`kafka-${path.basename(file)}`)
+  const target = folder(`kafka-${path.basename(file)}`)
   const java = `exec '${zookeeper.java}' -Xmx320m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp '${jars.join(':')}'`
   const logging = `-Dlog4j.configuration=file:${path.join(ROOT, 'kafka/log4j.properties')} -Dlog4j2.configurationFile=${path.join(ROOT, 'kafka/log4j2.properties')}`
   const programs = {
@@ -86,33 +89,35 @@ function kafkaCommand(file: string, jars: readonly string[]): string[] {
     'kafka-storage.sh': `${java} kafka.tools.StorageTool "$@"`,
   }
   for (const [name, line] of Object.entries(programs)) {
-    writeFileSync(path.join(own, name), `#!/bin/sh\n${line}\n`)
-    chmodSync(path.join(own, name), 0o755)
+    writeFileSync(path.join(target, name), `#!/bin/sh\n${line}\n`)
+    chmodSync(path.join(target, name), 0o755)
   }
-  // The paths of the container, in one place each.
-  copyFileSync(path.join(root, 'certs/kafka.pem'), path.join(own, 'kafka.pem'))
+  // Replaces each of the container's paths.
+  copyFileSync(path.join(root, 'certs/kafka.pem'), path.join(target, 'kafka.pem'))
   const rewrite = (text: string) =>
     text
-      .replaceAll('/etc/kafka/secrets', own)
-      .replaceAll('/etc/kafka/l2', own)
-      .replaceAll('/opt/kafka/bin', own)
-      .replaceAll('/var/lib/kafka/data', path.join(own, 'data'))
-      .replaceAll('/tmp/server.properties', path.join(own, 'kraft.properties'))
+      .replaceAll('/etc/kafka/secrets', target)
+      .replaceAll('/etc/kafka/l2', target)
+      .replaceAll('/opt/kafka/bin', target)
+      .replaceAll('/var/lib/kafka/data', path.join(target, 'data'))
+      .replaceAll('/tmp/server.properties', path.join(target, 'kraft.properties'))
       .replaceAll('zookeeper:2181', `127.0.0.1:${settings.ZOOKEEPER_CLIENT_PORT}`)
       .replaceAll('EXTERNAL://:9092', `EXTERNAL://127.0.0.1:${settings.KAFKA_LISTENER_PORT}`)
       .replaceAll(/INTERNAL:\/\/(kafka)?:/g, 'INTERNAL://127.0.0.1:')
-  mkdirSync(path.join(own, 'data'), { recursive: true })
+  mkdirSync(path.join(target, 'data'), { recursive: true })
   for (const name of ['server.properties', 'production.properties'])
-    writeFileSync(path.join(own, name), rewrite(read(`kafka/${name}`)))
+    writeFileSync(path.join(target, name), rewrite(read(`kafka/${name}`)))
   const { entrypoint } = compose('docker-compose.prod.yml').kafka
-  // The container has two folders of these.
-  const script = (entrypoint as string[]).map((text) => rewrite(text).replace(`own=${own}/server`, `own=${own}/own`))
+  // In the container, these are two different folders.
+  const script = (entrypoint as string[]).map((text) =>
+    rewrite(text).replace(`own=${target}/server`, `own=${target}/own`),
+  )
   return [...script.slice(1), ...(compose(file).kafka.command as string[]).map(rewrite)]
 }
 
 const login = { KAFKA_SASL_USERNAME: 'l2', KAFKA_SASL_PASSWORD }
 
-async function told(script: string, args: string[], values: NodeJS.ProcessEnv = {}) {
+async function outcomeOf(script: string, args: string[], values: NodeJS.ProcessEnv = {}) {
   const { exitCode, stdout } = await runScript(script, [...args, '--json'], { env: { ...env, ...values } })
   const findings: Finding[] = JSON.parse(stdout).findings
   return { exitCode, findings: findings.map(({ code, found }) => `${code} ${found}`) }
@@ -129,14 +134,17 @@ for (const [file, jars] of [
       await startEmbedded({ ...settings, KAFKA_MODE: 'zookeeper' }, zookeeper, () => {}, ['zookeeper'])
     const values = { KAFKA_MODE: file === 'docker-compose.yml' ? 'zookeeper' : 'kraft' }
     const broker = await start('Kafka', STARTED, 'bash', kafkaCommand(file, jars), login)
-    // What others on the machine can see of the process.
+    // The command line, which other users of the machine can read.
     const commandLine = readFileSync(`/proc/${broker.pid}/cmdline`, 'utf8')
     const environment = readFileSync(`/proc/${broker.pid}/environ`, 'utf8')
     assert.match(commandLine, 'kafka.Kafka')
     assert.not.match(commandLine + environment, KAFKA_SASL_PASSWORD)
-    assert.equal(await told('create-topics.mts', ['--only', 'trading.signals'], values), GOOD)
-    assert.equal(await told('create-topics.mts', ['--only', 'trading.signals', '--dry-run'], values), GOOD)
-    const wrong = await told('health-check.mts', ['--only', 'kafka'], { ...values, KAFKA_SASL_PASSWORD: 'wrong-horse' })
+    assert.equal(await outcomeOf('create-topics.mts', ['--only', 'trading.signals'], values), GOOD)
+    assert.equal(await outcomeOf('create-topics.mts', ['--only', 'trading.signals', '--dry-run'], values), GOOD)
+    const wrong = await outcomeOf('health-check.mts', ['--only', 'kafka'], {
+      ...values,
+      KAFKA_SASL_PASSWORD: 'wrong-horse',
+    })
     assert.match(wrong.findings.join(), /^KAFKA_AUTH login as l2 with PLAIN refused/)
     const plain = {
       KAFKA_SECURITY_PROTOCOL: 'PLAINTEXT',
@@ -146,7 +154,7 @@ for (const [file, jars] of [
       KAFKA_SSL_CA_LOCATION: '',
     }
     assert.match(
-      (await told('health-check.mts', ['--only', 'kafka'], { ...values, ...plain })).findings.join(),
+      (await outcomeOf('health-check.mts', ['--only', 'kafka'], { ...values, ...plain })).findings.join(),
       /^KAFKA_TLS the server uses TLS/,
     )
     await stop(broker)
@@ -177,15 +185,15 @@ redis('accepts the password over TLS', async () => {
   writeFileSync(file, `${rewrite(read('redis/production.conf'))}\n${own}`)
   await start('Redis', /Ready to accept connections/, zookeeper.redisServer, [file])
   const values = { REDIS_PORT: String(redisTls) }
-  assert.equal(await told('health-check.mts', ['--only', 'redis', '--deep'], values), GOOD)
-  const wrong = await told('health-check.mts', ['--only', 'redis'], { ...values, REDIS_PASSWORD: 'wrong-horse' })
+  assert.equal(await outcomeOf('health-check.mts', ['--only', 'redis', '--deep'], values), GOOD)
+  const wrong = await outcomeOf('health-check.mts', ['--only', 'redis'], { ...values, REDIS_PASSWORD: 'wrong-horse' })
   assert.match(wrong.findings.join(), /^REDIS_AUTH login refused/)
 })
 redis.run()
 
 const clickhouse = suite('ClickHouse of docker-compose.prod.yml')
 clickhouse('accepts its configuration, and the password over HTTPS with its certificate', async () => {
-  // The library reads it, but opens no TLS port: a TLS end before its plain one has the certificate here.
+  // The embedded library reads the TLS settings but opens no TLS port, so a TLS proxy in front of its plain port presents the certificate.
   const own = path.join(settings.EMBEDDED_DATA_DIR, 'run/clickhouse/config.d')
   mkdirSync(own, { recursive: true })
   copyFileSync(path.join(root, 'certs/clickhouse.pem'), path.join(own, 'l2.pem'))
@@ -201,9 +209,9 @@ clickhouse('accepts its configuration, and the password over HTTPS with its cert
   await new Promise<void>((resolve) => end.listen(https, '127.0.0.1', resolve))
   try {
     assert.is(settings.CLICKHOUSE_PORT, https)
-    assert.equal(await told('apply-schema.mts', []), GOOD)
-    assert.equal(await told('health-check.mts', ['--only', 'clickhouse', '--deep']), GOOD)
-    const wrong = await told('health-check.mts', ['--only', 'clickhouse'], { CLICKHOUSE_PASSWORD: 'wrong-horse' })
+    assert.equal(await outcomeOf('apply-schema.mts', []), GOOD)
+    assert.equal(await outcomeOf('health-check.mts', ['--only', 'clickhouse', '--deep']), GOOD)
+    const wrong = await outcomeOf('health-check.mts', ['--only', 'clickhouse'], { CLICKHOUSE_PASSWORD: 'wrong-horse' })
     assert.match(wrong.findings.join(), /^CLICKHOUSE_AUTH/)
   } finally {
     end.close()

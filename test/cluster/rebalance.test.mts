@@ -1,24 +1,25 @@
 /**
- * Three real brokers, without ZooKeeper unless KAFKA_MODE asks for it, under a running replay: a broker joins, topics grow from one copy to three, a broker dies in a rebalance, which is
- * interrupted and killed too, and the controller's machine fails. Nothing that was acknowledged is lost.
+ * Three real brokers (KRaft unless KAFKA_MODE says otherwise) during a replay: a broker joins, topics grow from one replica to three, a
+ * broker dies during a rebalance, the rebalance itself is interrupted and killed, and the machine of the controller fails. No acknowledged
+ * message may be lost.
  */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Finding } from '../../scripts/lib/common/findings.mts'
-import { waitUntil } from '../../scripts/lib/common/wait.mts'
+import { readUntil, waitUntil } from '../../scripts/lib/common/wait.mts'
 import { openCluster } from '../../scripts/lib/kafka/cluster.mts'
 import { describeQuorum } from '../../scripts/lib/kafka/cluster-requests.mts'
 import { kafkaMode } from '../../scripts/lib/settings/readers.mts'
 import { readSettings } from '../../scripts/lib/settings/settings.mts'
 import { runScript } from '../support/command.mts'
-import { KafkaHand, runAround, signalAt } from '../support/kafka.mts'
+import { KafkaHelper, runAround, signalAt } from '../support/kafka.mts'
 import { stackEnv } from '../support/stack.mts'
 import { brokersOf } from './brokers.mts'
 
 const IDS = [1, 2, 3]
 const TOPICS = ['iqfeed.l2.raw', 'iqfeed.trades.raw', 'iqfeed.quotes.raw', 'trading.signals', 'market.features']
 const RAW = TOPICS.slice(0, 3)
-/** API keys: AlterPartitionReassignments. */
+/** After the answer to the first AlterPartitionReassignments (API key 45). */
 const SUBMITTED = '45:1:after'
 
 const mode = kafkaMode(process.env.KAFKA_MODE || 'kraft')
@@ -30,7 +31,7 @@ const env = {
   DOCKER_HOST: 'unix:///nonexistent/docker.sock',
 }
 const settings = readSettings(env)
-const kafka = new KafkaHand(settings)
+const kafka = new KafkaHelper(settings)
 const THREE = { KAFKA_REPLICATION_FACTOR: '3', KAFKA_MIN_INSYNC_REPLICAS: '2' }
 
 async function run(script: string, args: string[], values: NodeJS.ProcessEnv = {}) {
@@ -40,18 +41,15 @@ async function run(script: string, args: string[], values: NodeJS.ProcessEnv = {
 }
 const topics = (args: string[], values: NodeJS.ProcessEnv = {}) => run('create-topics.mts', args, values)
 const health = (values: NodeJS.ProcessEnv = {}) => run('health-check.mts', ['--only', 'kafka'], values)
-/** The health as soon as it has these findings; its last state where it never has. */
-async function healthWith(...codes: string[]) {
-  let last = await health(THREE)
-  const has = async () => {
-    last = await health(THREE)
-    return last.codes.join() === codes.join()
-  }
-  await waitUntil(has, { timeoutMs: 60_000, pollMs: 500 })
-  return last
-}
+/** Returns the health report once it has these findings, or the last one if it never does. */
+const healthWith = (...codes: string[]) =>
+  readUntil(
+    () => health(THREE),
+    (report) => report.codes.join() === codes.join(),
+    { timeoutMs: 60_000, pollMs: 500 },
+  )
 
-/** How many copies and leaders of each topic the brokers have, as kafkajs sees them. */
+/** Returns the number of replicas and leaders per topic and broker, as kafkajs reports them. */
 async function placement() {
   const metadata = await kafka.admin((admin) => admin.fetchTopicMetadata({ topics: TOPICS }))
   const partitionsOf = (topic: string) => metadata.topics.find(({ name }) => name === topic)?.partitions ?? []
@@ -63,7 +61,7 @@ async function placement() {
 const even = (ofTen: number[], ofFive: number[]) => [ofTen, ofTen, ofTen, ofFive, ofFive]
 const EVEN_LEADERS = even([3, 3, 4], [1, 2, 2])
 const WHOLE = even([10, 10, 10], [5, 5, 5]).map((copies, topic) => ({ copies, leaders: EVEN_LEADERS[topic] ?? [] }))
-/** Waits until the placement is this: every broker hears of a change in its own time. */
+/** Waits until the placement is as expected, because brokers learn of a change at different times. */
 async function placed(expected: Awaited<ReturnType<typeof placement>>): Promise<void> {
   let last: typeof expected = []
   const isThere = async () => {
@@ -74,7 +72,7 @@ async function placed(expected: Awaited<ReturnType<typeof placement>>): Promise<
   assert.equal(last, expected)
 }
 
-/** What still bounds replication: `topic` or broker, and the key. */
+/** Lists the remaining replication throttles: topic or broker, and the configuration key. */
 async function throttles(): Promise<string[]> {
   const resources = [...TOPICS.map((name) => ({ type: 2, name })), ...IDS.map((id) => ({ type: 4, name: String(id) }))]
   const described = await kafka.admin((admin) => admin.describeConfigs({ resources, includeSynonyms: false }))
@@ -85,7 +83,7 @@ async function throttles(): Promise<string[]> {
   )
 }
 
-/** Waits until no broker says that replication is throttled. */
+/** Waits until no broker reports a replication throttle. */
 async function unthrottled(): Promise<void> {
   let last: string[] = []
   const isFree = async () => {
@@ -96,7 +94,7 @@ async function unthrottled(): Promise<void> {
   assert.equal(last, [])
 }
 
-/** The broker that is the active controller. */
+/** Returns the id of the active controller. */
 async function controller(): Promise<number> {
   const cluster = await openCluster(settings, { timeoutMs: 20_000 })
   try {
@@ -120,7 +118,7 @@ const replay = runScript('replay.mts', ['--generate', '--rate', '300', '--count'
 
 rebalance('moves a share to a new broker only when asked', async () => {
   await brokers.start(3)
-  // All brokers hear of it in their own time.
+  // Brokers learn of the new one at different times.
   const known = async () => (await topics(['--dry-run'])).report.brokers === 3
   assert.ok(await waitUntil(known, { timeoutMs: 30_000, pollMs: 250 }))
   const shown = await topics(['--dry-run'])
@@ -137,7 +135,7 @@ rebalance('moves a share to a new broker only when asked', async () => {
   assert.ok(moves.length >= 11 && moves.length <= 15, `${moves.length} moves`)
   assert.ok(moves.every(({ from, to }) => from.length === 1 && to.join() === '3'))
   assert.ok(moves.some(({ bytes }) => bytes > 0))
-  // So slow that no copy with records arrives before the broker that gets them is killed.
+  // Slow enough that no replica with records is complete before its target broker is killed.
   const slow = ['--rebalance', '--throttle-mb', '0.001', '--timeout', '10', '--json']
   const dies = await runAround('create-topics.mts', slow, env, SUBMITTED, () => brokers.kill(3))
   const [under]: Finding[] = JSON.parse(dies.stdout).findings
@@ -236,7 +234,7 @@ rebalance.after(async () => {
   try {
     if (replayPid > 0) process.kill(replayPid, 'SIGKILL')
   } catch {
-    // ESRCH: it has ended.
+    // ESRCH: the process has already exited.
   }
   await brokers.end()
 })

@@ -1,16 +1,16 @@
-/** Three real brokers: topics with three copies, and what health-check says while brokers go and come back. */
+/** Three real brokers: topics with three replicas, and what health-check reports while brokers stop and return. */
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Finding } from '../../scripts/lib/common/findings.mts'
-import { waitUntil } from '../../scripts/lib/common/wait.mts'
+import { readUntil } from '../../scripts/lib/common/wait.mts'
 import { runScript } from '../support/command.mts'
 import { KAFKA_MODE, stackEnv } from '../support/stack.mts'
 import { brokersOf } from './brokers.mts'
 
 const IDS = [1, 2, 3]
-// Without ZooKeeper the first is the controller, and stays.
+// In KRaft mode, broker 1 is the controller and is not stopped.
 const { start, kill, configure, folderOf, end, env: client } = await brokersOf(KAFKA_MODE, IDS, [1])
 await start(...IDS)
 
@@ -25,16 +25,9 @@ async function run(script: string, args: string[], values: NodeJS.ProcessEnv = {
   return { exitCode, report, codes: report.findings.map(({ severity, code }: Finding) => `${severity} ${code}`) }
 }
 const health = (...args: string[]) => run('health-check.mts', ['--only', 'kafka', ...args])
-/** The health as soon as it has these findings; its last state where it never has. */
-async function healthWith(...codes: string[]) {
-  let last = await health()
-  const has = async () => {
-    last = await health()
-    return last.codes.join() === codes.join()
-  }
-  await waitUntil(has, { timeoutMs: 60_000, pollMs: 500 })
-  return last
-}
+/** Returns the health report once it has these findings, or the last one if it never does. */
+const healthWith = (...codes: string[]) =>
+  readUntil(health, (report) => report.codes.join() === codes.join(), { timeoutMs: 60_000, pollMs: 500 })
 
 const QUORUM = KAFKA_MODE === 'kraft' ? ', KRaft quorum of 1' : ''
 
@@ -81,7 +74,7 @@ brokers('are reported while leaders are not the preferred ones', async () => {
 brokers('are reported when a disk fails', async () => {
   await kill(3)
   const folder = folderOf(3)
-  // A file where a directory should be is a disk that cannot be read, to root too.
+  // A file in place of a directory is a disk that nobody can read, not even root.
   writeFileSync(path.join(folder, 'broken'), '')
   configure(3, { 'log.dirs': ['log', 'broken'].map((name) => path.join(folder, name)).join() })
   await start(3)

@@ -1,4 +1,4 @@
-/** ClickHouse over https and Redis over TLS: real servers behind a TLS end, and what each wrong connection is told. */
+/** ClickHouse over HTTPS and Redis over TLS: real servers behind a TLS proxy, and the finding for each wrong connection. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { type AddressInfo, connect } from 'node:net'
@@ -19,12 +19,12 @@ const stack = await startStack(['clickhouse', 'redis'])
 const { CLICKHOUSE_HTTP_PORT, REDIS_PORT } = stack.settings
 const ends: Server[] = []
 
-/** The port of a TLS end with this certificate, in front of a plain server. */
+/** Starts a TLS proxy with this certificate in front of a plain server, and returns its port. */
 async function tlsEnd(port: number, { certificate, key }: Pair): Promise<number> {
   const [cert, secret] = await Promise.all([readFile(certificate), readFile(key)])
   const end = createServer({ cert, key: secret }, (socket) => {
     const inner = connect(port, '127.0.0.1')
-    // Either side may go away first.
+    // Either side may disconnect first.
     for (const each of [socket, inner]) each.on('error', () => {})
     socket.pipe(inner).pipe(socket)
   })
@@ -45,7 +45,7 @@ type End = keyof typeof clickhouse
 const SECURE = { CLICKHOUSE_SECURE: 'true', CLICKHOUSE_CA_CERT: certificates.ca }
 const REDISS = { REDIS_TLS: 'true', REDIS_CA_CERT: certificates.ca }
 
-async function told(script: string, args: string[], values: NodeJS.ProcessEnv) {
+async function outcomeOf(script: string, args: string[], values: NodeJS.ProcessEnv) {
   const env = { ...stack.env, NO_COLOR: '1', DOCKER_HOST: 'unix:///nonexistent/docker.sock', ...values }
   const { exitCode, stdout } = await runScript(script, [...args, '--json'], { env })
   const findings: Finding[] = JSON.parse(stdout).findings
@@ -57,12 +57,12 @@ async function told(script: string, args: string[], values: NodeJS.ProcessEnv) {
 }
 
 const askClickHouse = (end: End, values: NodeJS.ProcessEnv) =>
-  told('health-check.mts', ['--only', 'clickhouse'], { CLICKHOUSE_PORT: String(clickhouse[end]), ...values })
+  outcomeOf('health-check.mts', ['--only', 'clickhouse'], { CLICKHOUSE_PORT: String(clickhouse[end]), ...values })
 const askRedis = (end: End, values: NodeJS.ProcessEnv) =>
-  // Its own port is the clients' too; the embedded stack is not restarted.
-  told('health-check.mts', ['--only', 'redis'], { REDIS_PORT: String(redis[end]), ...values })
+  // REDIS_PORT is used by clients too; the embedded stack is not restarted.
+  outcomeOf('health-check.mts', ['--only', 'redis'], { REDIS_PORT: String(redis[end]), ...values })
 
-/** What is wrong, the end, whether TLS is asked for and with which authority, what is found, and the hint's names. */
+/** Title, TLS proxy, whether TLS is on and with which authority, finding, and the names in the hint. */
 const WRONG: [string, End, 'no' | 'yes' | 'without authority', string, (names: Names) => string][] = [
   [
     'no authority',
@@ -116,15 +116,15 @@ interface Names {
 const OF_CLICKHOUSE = { ca: 'CLICKHOUSE_CA_CERT', host: 'CLICKHOUSE_HOST', tls: 'CLICKHOUSE_SECURE' }
 const OF_REDIS = { ca: 'REDIS_CA_CERT', host: 'REDIS_HOST', tls: 'REDIS_TLS' }
 
-const https = suite('ClickHouse over https')
+const https = suite('ClickHouse over HTTPS')
 for (const [what, end, tls, found, hint] of WRONG) {
   https(`reports ${what}`, async () => {
     const secure = tls === 'no' ? {} : tls === 'yes' ? SECURE : { CLICKHOUSE_SECURE: 'true' }
-    // CLICKHOUSE_PORT equal to the stack's own port would mean 8443.
+    // With the stack's own port in CLICKHOUSE_PORT, clients would use 8443 instead.
     const values = end === 'plain' ? { ...secure, CLICKHOUSE_HTTP_PORT: '1' } : secure
     const findings = [`CLICKHOUSE_TLS ${found}`]
     assert.equal(await askClickHouse(end, values), { exitCode: 1, findings, hints: [hint(OF_CLICKHOUSE)] })
-    const schema = await told('apply-schema.mts', ['--dry-run'], {
+    const schema = await outcomeOf('apply-schema.mts', ['--dry-run'], {
       CLICKHOUSE_PORT: String(clickhouse[end]),
       ...values,
     })
@@ -145,7 +145,7 @@ https('serves every command', async () => {
     ['health-check.mts', ['--only', 'clickhouse', '--deep']],
     ['quality.mts', []],
   ] as const)
-    assert.equal(await told(script, [...args], values), { exitCode: 0, findings: [], hints: [] }, script)
+    assert.equal(await outcomeOf(script, [...args], values), { exitCode: 0, findings: [], hints: [] }, script)
 })
 https.run()
 

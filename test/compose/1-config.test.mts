@@ -3,16 +3,16 @@ import path from 'node:path'
 import { parse } from 'dotenv'
 import * as assert from 'uvu/assert'
 import { run, TREE } from './engine.mts'
-import { proof } from './proof.mts'
+import { reportedSuite } from './suite.mts'
 
-const { test, run: runSuite } = proof('docker compose config')
+const { test, run: runSuite } = reportedSuite('docker compose config')
 
 const ENV_FILE = path.join(TREE, '.env')
 const DEFAULTS = parse(readFileSync(path.join(TREE, '.env.template'), 'utf8'))
 const COMPOSE_FILE = readFileSync(path.join(TREE, 'docker-compose.yml'), 'utf8')
 const VARIABLES = [...new Set([...COMPOSE_FILE.matchAll(/\$\{(\w+)/g)].map((match) => match[1] ?? ''))]
 
-/** Another valid value for a variable, unlike any default. */
+/** Returns another valid value for a variable, different from any default. */
 function changed(variable: string): string {
   const value = DEFAULTS[variable] ?? ''
   if (variable.endsWith('_IMAGE')) return `example.org/${variable.toLowerCase()}:1`
@@ -25,26 +25,26 @@ function changed(variable: string): string {
 
 async function config(spelling: string[]): Promise<string> {
   const { exitCode, stdout, stderr } = await run([...spelling, 'config'])
-  assert.is(stderr, '', 'a warning is a defect')
+  assert.is(stderr, '', 'no warnings')
   assert.is(exitCode, 0)
   return stdout
 }
 const SPELLINGS = [['docker', 'compose'], ['docker-compose']]
 
-test('is clean with no .env, by both spellings', async () => {
+test('succeeds without .env and without warnings, in both spellings', async () => {
   rmSync(ENV_FILE, { force: true })
   const [plugin, standalone] = await Promise.all(SPELLINGS.map(config))
   assert.is(plugin, standalone)
 })
 
-test('is clean with the template as .env, and its values are the file’s own defaults', async () => {
+test('accepts the template as .env, whose values equal the defaults of docker-compose.yml', async () => {
   rmSync(ENV_FILE, { force: true })
   const without = await config(['docker', 'compose'])
   copyFileSync(path.join(TREE, '.env.template'), ENV_FILE)
   assert.is(await config(['docker', 'compose']), without)
 })
 
-test('is clean with every port, credential, image and size changed, and every change arrives', async (note) => {
+test('accepts other values for every port, credential, image and size, and uses them all', async (note) => {
   writeFileSync(ENV_FILE, VARIABLES.map((variable) => `${variable}=${changed(variable)}\n`).join(''))
   const text = await config(['docker-compose'])
   const BYTES: Record<string, number> = { m: 1024 ** 2, gb: 1024 ** 3 }
@@ -60,7 +60,7 @@ test('is clean with every port, credential, image and size changed, and every ch
   note(`${VARIABLES.length} variables`)
 })
 
-test('each variable alone changes something', async () => {
+test('every variable has an effect on its own', async () => {
   rmSync(ENV_FILE, { force: true })
   const before = await config(['docker', 'compose'])
   for (const variable of VARIABLES) {

@@ -14,19 +14,19 @@ import {
   VOLUMES,
   writeEnv,
 } from './engine.mts'
-import { proof } from './proof.mts'
+import { reportedSuite } from './suite.mts'
 
-const { test, run } = proof('first start, with default settings')
+const { test, run } = reportedSuite('first start, with default settings')
 let history: EngineEvent[] = []
 
-/** Moment of a service's first such event, ms since the epoch. */
+/** Returns the time of a service's first event of this kind, in ms since the epoch. */
 function moment(service: Service, action: string): number {
   const event = history.find(({ name, action: found }) => name === containerOf(service) && found === action)
   if (!event) throw new Error(`No event "${action}" of ${service}`)
   return event.time
 }
 
-test('`up -d --wait` becomes healthy', async (note) => {
+test('`up -d --wait` starts a healthy stack', async (note) => {
   writeEnv()
   await removeStack()
   const sinceMs = Date.now()
@@ -38,14 +38,14 @@ test('`up -d --wait` becomes healthy', async (note) => {
   }
 })
 
-test('starts ZooKeeper, then Kafka, then Kafka UI, each when the one before is healthy; ClickHouse and Redis at once', async () => {
+test('starts ZooKeeper, Kafka and Kafka UI, each once the previous one is healthy, and ClickHouse and Redis at once', async () => {
   assert.ok(moment('zookeeper', 'health_status: healthy') <= moment('kafka', 'start'))
   assert.ok(moment('kafka', 'health_status: healthy') <= moment('kafka-ui', 'start'))
   assert.ok(moment('clickhouse', 'start') < moment('zookeeper', 'health_status: healthy'))
   assert.ok(moment('redis', 'start') < moment('zookeeper', 'health_status: healthy'))
 })
 
-test('nothing restarted on the way', async () => {
+test('no container restarted during the start', async () => {
   for (const service of SERVICES) assert.is((await inspect(service)).RestartCount, 0, service)
 })
 
@@ -64,7 +64,7 @@ test('containers, volumes and network have the documented names', async () => {
   assert.is(networks, 'l2_l2')
 })
 
-test('every declared volume of the images is covered: no container has an anonymous one', async () => {
+test('every volume that an image declares is a named one: no container has an anonymous volume', async () => {
   for (const service of SERVICES) {
     const names = (await inspect(service)).Mounts.filter(({ Type }) => Type === 'volume').map(({ Name }) => Name ?? '')
     assert.equal(
@@ -90,7 +90,7 @@ test('no service writes log files inside its container', async (note) => {
       .filter((line) => /\.(log|out)(\.\d+)?$/.test(line))
     assert.equal(added, [], service)
   }
-  note('by `docker diff`')
+  note('according to `docker diff`')
 })
 
 run()

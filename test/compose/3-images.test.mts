@@ -1,10 +1,10 @@
-/** What docker-compose.yml relies on in each image, real or stand-in, with the source that promises it of the real one. */
+/** What docker-compose.yml relies on in each image, real or stand-in, with the source that documents it for the real image. */
 import * as assert from 'uvu/assert'
 import { containerOf, docker, HELPER, output, run, type Service, up, writeEnv } from './engine.mts'
 import type { Image } from './images.mts'
-import { proof } from './proof.mts'
+import { reportedSuite } from './suite.mts'
 
-const { test, run: runSuite } = proof('promises of the images')
+const { test, run: runSuite } = reportedSuite('what the images provide')
 const IMAGES: Image[] = JSON.parse(process.env.L2_COMPOSE_IMAGES ?? '[]')
 
 interface Configured {
@@ -21,16 +21,16 @@ async function configured(service: Service): Promise<Configured> {
   return JSON.parse(await docker('image', 'inspect', nameOf(service), '--format', '{{json .Config}}'))
 }
 
-/** Standard output of a line of sh in a new container of the image, its entrypoint left out. */
+/** Runs a line of sh in a new container of the image, without its entrypoint, and returns standard output. */
 async function inside(service: Service, line: string, ...options: string[]): Promise<string> {
   return (await docker('run', '--rm', ...options, '--entrypoint', 'sh', nameOf(service), '-c', line)).trim()
 }
 
-/** Of the given commands, those that the image has on its PATH. */
+/** Returns those of the commands that the image has on its PATH. */
 const onPath = (service: Service, ...commands: string[]) =>
   inside(service, `for tool in ${commands.join(' ')}; do command -v $tool > /dev/null && echo $tool; done; true`)
 
-/** Numeric user of the process that serves: the container's first one, or its child where the first is a shell. */
+/** Returns the numeric user id of the server process: the container's first process, or its child if the first is a shell. */
 const userOf = async (container: string) =>
   (
     await output([
@@ -45,13 +45,13 @@ const userOf = async (container: string) =>
     ])
   ).trim()
 
-test('the stack is up', async () => {
+test('the stack starts', async () => {
   writeEnv()
   await up()
 })
 
 // Source: https://github.com/31z4/zookeeper-docker/tree/master/3.8.6 (Dockerfile, docker-entrypoint.sh)
-test('ZooKeeper: three volumes, root that becomes user 1000, bash and nc', async () => {
+test('ZooKeeper: three volumes, starts as root and switches to user 1000, bash and nc', async () => {
   const { Volumes, Entrypoint, Cmd, User } = await configured('zookeeper')
   assert.equal(Object.keys(Volumes ?? {}).sort(), ['/data', '/datalog', '/logs'])
   assert.equal(Entrypoint, ['/docker-entrypoint.sh'])
@@ -62,7 +62,7 @@ test('ZooKeeper: three volumes, root that becomes user 1000, bash and nc', async
 })
 
 // Source: the same entrypoint, and https://zookeeper.apache.org/doc/r3.8.6/zookeeperAdmin.html#sc_4lw
-test('ZooKeeper: the 4-letter words are closed, srvr aside, unless a configuration opens them', async () => {
+test('ZooKeeper: four-letter-word commands except srvr are disabled, unless a configuration enables them', async () => {
   const id = (
     await docker(
       'run',
@@ -87,7 +87,7 @@ test('ZooKeeper: the 4-letter words are closed, srvr aside, unless a configurati
         id,
         'bash',
         '-c',
-        // Before it serves, it answers otherwise or not at all.
+        // Until it is ready, it gives other answers or none.
         `for i in $(seq 60); do answer=$(echo ${word} | nc -w 20 127.0.0.1 2181)
          [[ $answer = *version:* || $answer = *whitelist* ]] && break; sleep 0.5; done; echo "$answer"`,
       ])
@@ -103,7 +103,7 @@ test('ZooKeeper: the 4-letter words are closed, srvr aside, unless a configurati
 })
 
 // Source: https://github.com/apache/kafka/blob/3.9/docker/jvm/Dockerfile
-test('Kafka: three volumes, user appuser (1000), tools in /opt/kafka/bin and not on the PATH, bash, od', async () => {
+test('Kafka: three volumes, user appuser (1000), tools in /opt/kafka/bin but not on the PATH, bash, od', async () => {
   const { Volumes, Cmd, User } = await configured('kafka')
   assert.equal(Object.keys(Volumes ?? {}).sort(), ['/etc/kafka/secrets', '/mnt/shared/config', '/var/lib/kafka/data'])
   assert.equal(Cmd, ['/etc/kafka/docker/run'])
@@ -120,7 +120,7 @@ test('Kafka: three volumes, user appuser (1000), tools in /opt/kafka/bin and not
 })
 
 // Source: https://github.com/apache/kafka/blob/3.9/docker/resources/common-scripts/run and bash-config
-test('Kafka: the default command is not for ZooKeeper mode', async () => {
+test('Kafka: the default command does not support ZooKeeper mode', async () => {
   const { exitCode } = await run([
     'docker',
     'run',
@@ -133,7 +133,7 @@ test('Kafka: the default command is not for ZooKeeper mode', async () => {
 })
 
 // Source: https://github.com/ClickHouse/ClickHouse/tree/26.3/docker/server (Dockerfile.ubuntu, entrypoint.sh)
-test('ClickHouse: one volume, root that becomes user 101, bash and wget, neither curl nor nc', async () => {
+test('ClickHouse: one volume, starts as root and switches to user 101, bash and wget, neither curl nor nc', async () => {
   const { Volumes, Entrypoint } = await configured('clickhouse')
   assert.equal(Object.keys(Volumes ?? {}), ['/var/lib/clickhouse'])
   assert.equal(Entrypoint, ['/entrypoint.sh'])
@@ -145,12 +145,12 @@ test('ClickHouse: one volume, root that becomes user 101, bash and wget, neither
 })
 
 // Source: the same entrypoint.sh, manage_clickhouse_user
-test('ClickHouse: with CLICKHOUSE_USER set, nobody logs in as `default`', async () => {
+test('ClickHouse: with CLICKHOUSE_USER set, nobody can log in as `default`', async () => {
   const login = async (headers: Record<string, string>) => {
     const response = await fetch('http://127.0.0.1:8123/?query=SELECT%20currentUser()', { headers })
     return `${response.ok} ${(await response.text()).trim()}`
   }
-  // 516 AUTHENTICATION_FAILED; 194 REQUIRED_PASSWORD is what HTTP makes of it when no password was sent.
+  // 516 is AUTHENTICATION_FAILED. Over HTTP without a password, the server returns 194, REQUIRED_PASSWORD, instead.
   const refused = /^false Code: (194|516)\./
   assert.is(await login({ 'X-ClickHouse-User': 'l2_user', 'X-ClickHouse-Key': 'l2_secure_pass' }), 'true l2_user')
   assert.match(await login({ 'X-ClickHouse-User': 'default', 'X-ClickHouse-Key': '' }), refused)
@@ -158,7 +158,7 @@ test('ClickHouse: with CLICKHOUSE_USER set, nobody logs in as `default`', async 
 })
 
 // Source: the same entrypoint.sh, init_clickhouse_db
-test('ClickHouse: init files run on an empty data folder and never again', async () => {
+test('ClickHouse: init files run on an empty data folder only', async () => {
   const count = async () =>
     (await docker('logs', containerOf('clickhouse'))).split('running /docker-entrypoint-initdb.d/').length - 1
   const first = await count()
@@ -170,7 +170,7 @@ test('ClickHouse: init files run on an empty data folder and never again', async
 })
 
 // Source: https://github.com/redis/docker-library-redis/tree/release/8.10/alpine (Dockerfile, docker-entrypoint.sh)
-test('Redis: user 999 through the entrypoint only, folder /data, no bash', async () => {
+test('Redis: user 999 if the entrypoint is used, folder /data, no bash', async () => {
   const { Entrypoint, WorkingDir } = await configured('redis')
   assert.equal(Entrypoint, ['docker-entrypoint.sh'])
   assert.is(WorkingDir, '/data')
@@ -198,7 +198,7 @@ test('Redis: user 999 through the entrypoint only, folder /data, no bash', async
 })
 
 // Source: https://github.com/kafbat/kafka-ui/blob/main/api/Dockerfile
-test('Kafka UI: a user of its own, wget, neither bash nor curl', async () => {
+test('Kafka UI: a dedicated user, wget, neither bash nor curl', async () => {
   const { User } = await configured('kafka-ui')
   assert.is(User, 'kafkaui')
   assert.is.not(await userOf(containerOf('kafka-ui')), '0')

@@ -1,4 +1,4 @@
-/** Every docker command that the README documents, word for word, and clients from both sides of the network. */
+/** Runs every docker command that the README documents, verbatim, and connects clients from both sides of the network. */
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import * as assert from 'uvu/assert'
@@ -20,10 +20,10 @@ import {
   writeEnv,
 } from './engine.mts'
 import type { Image } from './images.mts'
-import { proof } from './proof.mts'
+import { reportedSuite } from './suite.mts'
 import { DEFAULT_ACCESS, prepare, readAll, STORES, writeSome } from './writer.mts'
 
-const { test, run: runSuite } = proof('documented operations')
+const { test, run: runSuite } = reportedSuite('documented operations')
 const KAFKA =
   (JSON.parse(process.env.L2_COMPOSE_IMAGES ?? '[]') as Image[]).find(({ service }) => service === 'kafka')?.name ?? ''
 
@@ -34,7 +34,7 @@ const upAndRunning = async (outcome: Outcome) => {
     assert.is((await docker('inspect', containerOf(service), '--format', '{{.State.Status}}')).trim(), 'running')
 }
 
-/** What each documented command must do. A command of the README that is not here fails the first test. */
+/** The expected outcome of each documented command. A README command that is missing here fails the first test. */
 const OPERATIONS: Record<string, (outcome: Outcome) => unknown> = {
   'docker-compose up -d': upAndRunning,
   'docker-compose up -d clickhouse': upAndRunning,
@@ -48,12 +48,12 @@ const OPERATIONS: Record<string, (outcome: Outcome) => unknown> = {
   'docker-compose down': async (outcome) => {
     succeeded(outcome)
     assert.is(await docker('ps', '-aq', '--filter', 'label=com.docker.compose.project=l2'), '')
-    assert.equal(await volumes(), VOLUMES, 'data stays')
+    assert.equal(await volumes(), VOLUMES, 'volumes remain')
   },
 }
-/** Proved where the data may go: see 5-durability. */
+/** Verified where the data may be deleted: 5-durability. */
 const ELSEWHERE = ['docker-compose down -v']
-/** The name of a program or file, not a command. */
+/** Names of programs or files, not commands. */
 const NO_COMMANDS = [
   'docker-compose.yml',
   'docker-compose.kraft.yml',
@@ -72,13 +72,13 @@ function documented(): string[] {
   return [...new Set(commands.filter((command) => /^docker\b/.test(command) && !NO_COMMANDS.includes(command)))]
 }
 
-/** The README writes docker-compose; who has only the plugin types docker compose. */
+/** Returns both spellings of a command: the README writes docker-compose; users with only the plugin type docker compose. */
 const spellings = (line: string) =>
   line.includes('docker-compose') ? [line, line.replace('docker-compose', 'docker compose')] : [line]
 
 async function perform(line: string): Promise<Outcome> {
   if (!line.includes(' -it ')) return shell(line)
-  // `-it` wants a terminal. What is typed before the prompt may be lost, as a person's keys would.
+  // `-it` requires a terminal. Input typed before the prompt appears may be lost, as in an interactive session.
   const { exitCode, screen } = await typeOnTerminal([line], CLEAN_ENV, [
     { question: /:\) /, keys: "SELECT concat(currentUser(), '@', currentDatabase());\r" },
     { question: /l2_user@/, keys: 'exit\r' },
@@ -86,13 +86,13 @@ async function perform(line: string): Promise<Outcome> {
   return { exitCode, stdout: screen, stderr: '' }
 }
 
-test('every docker command in the README is proved here', async (note) => {
+test('every docker command in the README is tested here', async (note) => {
   const unknown = documented().filter((command) => !(command in OPERATIONS) && !ELSEWHERE.includes(command))
   assert.equal(unknown, [])
   note(documented().join(' · '))
 })
 
-test('the stack is up', async () => {
+test('the stack starts', async () => {
   writeEnv()
   await up()
 })
@@ -105,13 +105,13 @@ for (const [line, check] of Object.entries(OPERATIONS)) {
     })
 }
 
-test('ruok is answered each time, not only mostly', async () => {
+test('ruok is answered every time', async () => {
   const line = 'for i in $(seq 200); do echo ruok | nc localhost 2181; echo; done | sort | uniq -c'
   const { stdout } = await run(['docker', 'exec', containerOf('zookeeper'), 'bash', '-c', line])
   assert.is(stdout.trim(), '200 imok')
 })
 
-test('docker-compose logs, by both spellings', async () => {
+test('docker-compose logs, in both spellings', async () => {
   for (const line of spellings('docker-compose logs --no-color redis')) {
     const { exitCode, stdout } = await shell(line)
     assert.is(exitCode, 0)
@@ -134,7 +134,7 @@ test('programs on the host reach Kafka through 9092, ClickHouse and Redis', asyn
 test('a program inside the network reaches Kafka through kafka:29092', async () => {
   const inNetwork = ['docker', 'run', '--rm', '-i', '--network', 'l2_l2', '--entrypoint', 'bash', KAFKA, '-c']
   const tools = '/opt/kafka/bin'
-  const topic = 'compose.proof.network'
+  const topic = 'compose.test.network'
   const client = '--bootstrap-server kafka:29092 --topic'
   await output([...inNetwork, `${tools}/kafka-topics.sh ${client} ${topic} --create`])
   await output([...inNetwork, `${tools}/kafka-console-producer.sh ${client} ${topic}`], { stdin: 'from inside\n' })
@@ -148,11 +148,11 @@ test('a program inside the network reaches Kafka through kafka:29092', async () 
 test('Kafka UI lists the topics of the broker', async (note) => {
   const listed = async () => {
     const response = await fetch('http://127.0.0.1:8080/api/clusters/l2/topics')
-    return (await response.text()).includes('compose.proof.network')
+    return (await response.text()).includes('compose.test.network')
   }
-  // The real one looks at the broker every 30 s.
+  // The real Kafka UI polls the broker every 30 s.
   assert.ok(await waitUntil(listed, { timeoutMs: 90_000, pollMs: 500 }))
-  note('of the stub, where the image is one')
+  note('the topics of the stub, if the image is the stub')
 })
 
 for (const spelling of spellings('docker-compose down')) {

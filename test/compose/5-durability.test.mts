@@ -1,4 +1,4 @@
-/** Nothing that a store acknowledged is lost, whatever happens to the containers, and every one of them comes back by itself. */
+/** Nothing that a store acknowledged is lost, whatever happens to the containers, and all of them recover without help. */
 import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
@@ -15,17 +15,17 @@ import {
   volumes,
   writeEnv,
 } from './engine.mts'
-import { type Note, proof } from './proof.mts'
+import { type Note, reportedSuite } from './suite.mts'
 import { prepare, readAll, STORES, startWriter, type Writer, writeSome } from './writer.mts'
 
-const { test, run } = proof('data survives')
+const { test, run } = reportedSuite('durability')
 const everything: Writer['acknowledged'] = { kafka: [], clickhouse: [], redis: [] }
 
 function remember(acknowledged: Writer['acknowledged']): void {
   for (const store of STORES) everything[store].push(...acknowledged[store])
 }
 
-/** Every number that was ever acknowledged is still there. */
+/** Checks that every number ever acknowledged is still stored. */
 async function nothingLost(note: Note): Promise<void> {
   const found = await readAll()
   for (const store of STORES) {
@@ -33,26 +33,26 @@ async function nothingLost(note: Note): Promise<void> {
     assert.equal(lost, [], `${store} lost ${lost.length} of ${everything[store].length}`)
   }
   note(
-    `acknowledged and still there: ${everything.kafka.length} records, ${everything.clickhouse.length} rows, ${everything.redis.length} keys`,
+    `acknowledged and still stored: ${everything.kafka.length} records, ${everything.clickhouse.length} rows, ${everything.redis.length} keys`,
   )
 }
 
-/** Runs `disturb` in the middle of a light load and checks that the stack heals by itself. */
+/** Calls `disturb` during a light load, and checks that the stack recovers without help. */
 async function survives(note: Note, disturb: () => Promise<Partial<Record<Service, string>>>): Promise<void> {
   const writer = startWriter()
   await delay(1_000)
   const before = await disturb()
-  note(`healthy again by itself after ${(await healthyAgain(before)).toFixed(1)} s`)
+  note(`recovered without help after ${(await healthyAgain(before)).toFixed(1)} s`)
   const counts = STORES.map((store) => writer.acknowledged[store].length)
   const silent = () => STORES.filter((store, index) => writer.acknowledged[store].length <= (counts[index] ?? 0))
   await waitUntil(async () => silent().length === 0, { timeoutMs: 30_000, pollMs: 50 })
   await writer.stop()
-  assert.equal(silent(), [], 'each takes writes again')
+  assert.equal(silent(), [], 'stores that accept no writes')
   remember(writer.acknowledged)
   await nothingLost(note)
 }
 
-test('a `down` and an `up`', async (note) => {
+test('no data is lost by a `down` and an `up`', async (note) => {
   writeEnv()
   await up()
   await prepare()
@@ -63,7 +63,7 @@ test('a `down` and an `up`', async (note) => {
 })
 
 for (const service of SERVICES) {
-  test(`a restart of ${service}`, (note) =>
+  test(`no data is lost by a restart of ${service}`, (note) =>
     survives(note, async () => {
       const { StartedAt } = (await inspect(service)).State
       await compose('restart', service)
@@ -72,12 +72,13 @@ for (const service of SERVICES) {
 }
 
 for (const service of SERVICES) {
-  test(`kill -9 of ${service}`, (note) => survives(note, () => crash(service)))
+  test(`no data is lost by kill -9 of ${service}`, (note) => survives(note, () => crash(service)))
 }
 
-test('kill -9 of ZooKeeper and Kafka together', (note) => survives(note, () => crash('zookeeper', 'kafka')))
+test('no data is lost by kill -9 of ZooKeeper and Kafka together', (note) =>
+  survives(note, () => crash('zookeeper', 'kafka')))
 
-test('kill -9 of Kafka twice within its session time-out', (note) =>
+test('no data is lost by two kill -9 of Kafka within its session timeout', (note) =>
   survives(note, async () => {
     const first = await crash('kafka')
     const startMs = Date.now()

@@ -5,31 +5,34 @@ import { Kafka, logLevel } from 'kafkajs'
 import * as assert from 'uvu/assert'
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import { containerOf, inspect, output, type Service, up, writeEnv } from './engine.mts'
-import { type Note, proof } from './proof.mts'
+import { type Note, reportedSuite } from './suite.mts'
 import { DEFAULT_ACCESS } from './writer.mts'
 
-const { test, run } = proof('limits under load')
+const { test, run } = reportedSuite('limits under load')
 const MIB = 1024 ** 2
-/** The default of 2 GB and 2880 MB at a quarter of the size, or with LOAD=full as it is. */
+/** The default is 2 GB and 2880 MB scaled down to a quarter; LOAD=full uses the full sizes. */
 const FULL = process.env.LOAD === 'full'
 const REDIS: Record<string, string> = FULL ? {} : { REDIS_MAX_MEMORY: '512mb', REDIS_MEMORY_LIMIT: '720m' }
 const KEYS = FULL ? 2_800_000 : 700_000
 
-/** Bytes that a container's processes hold, its page cache aside: what the kernel kills for. Both versions of cgroups. */
-async function heldBytes(service: Service): Promise<number> {
+/**
+ * Returns the bytes of memory in use by a container's processes, excluding page cache: what the kernel's OOM killer counts. Supports cgroup
+ * v1 and v2.
+ */
+async function usedBytes(service: Service): Promise<number> {
   const file = 'cat /sys/fs/cgroup/memory.stat 2>/dev/null || cat /sys/fs/cgroup/memory/memory.stat'
   const stat = await output(['docker', 'exec', containerOf(service), 'sh', '-c', file])
   return Number(/^(?:anon|total_rss) (\d+)$/m.exec(stat)?.[1])
 }
 
-/** What `work` resolves to; notes the most memory that the service held meanwhile. Nothing of it may have been killed. */
+/** Returns the result of `work`, and notes the service's peak memory in the meantime. Fails if any of its processes was killed. */
 async function underWatch<T>(service: Service, note: Note, work: () => Promise<T>): Promise<T> {
   const before = await inspect(service)
   let [peak, watching] = [0, true]
   const watch = (async () => {
-    for (; watching; await delay(200)) peak = Math.max(peak, await heldBytes(service))
+    for (; watching; await delay(200)) peak = Math.max(peak, await usedBytes(service))
   })().catch(() => {
-    // The container is gone; what follows says so.
+    // The container is gone. The checks below report it.
   })
   try {
     return await work()
@@ -37,7 +40,7 @@ async function underWatch<T>(service: Service, note: Note, work: () => Promise<T
     watching = false
     await watch
     const { State, RestartCount, HostConfig } = await inspect(service)
-    note(`${service}: ${Math.round(peak / MIB)} MB at most, of ${HostConfig.Memory / MIB} MB`)
+    note(`${service}: ${Math.round(peak / MIB)} MB peak, limit ${HostConfig.Memory / MIB} MB`)
     assert.equal([State.OOMKilled, RestartCount, State.StartedAt], [false, 0, before.State.StartedAt], service)
   }
 }
@@ -50,7 +53,7 @@ async function query(sql: string): Promise<string> {
   return response.ok ? text.trim() : (/Code: \d+/.exec(text)?.[0] ?? text)
 }
 
-test('Redis, full, rewrites its append-only file under 1,000 writes a second', async (note) => {
+test('Redis at its memory limit rewrites its append-only file during 1,000 writes per second', async (note) => {
   writeEnv(REDIS)
   await up()
   const redis = new Redis({ port: DEFAULT_ACCESS.redis.port })
@@ -63,7 +66,7 @@ test('Redis, full, rewrites its append-only file under 1,000 writes a second', a
     await pipeline.exec()
   }
   await underWatch('redis', note, async () => {
-    // Filled as fast as it goes, which is more than the limit promises to take while it rewrites.
+    // Filled at full speed, which exceeds the write rate that the limit allows during a rewrite.
     await redis.config('SET', 'auto-aof-rewrite-percentage', '0')
     while (Number(await info('evicted_keys')) === 0) await write(2_000)
     await redis.bgrewriteaof()
@@ -83,7 +86,7 @@ test('Redis, full, rewrites its append-only file under 1,000 writes a second', a
   redis.disconnect()
 })
 
-test('ClickHouse merges, ingests and sorts, groups and windows more than its memory at once', async (note) => {
+test('ClickHouse merges, ingests, and runs sorts, groupings and window functions larger than its memory, all at once', async (note) => {
   const rows = (table: string, count: number) =>
     `INSERT INTO ${table} (symbol, timestamp, price, size, tick_id, source) SELECT concat('S', toString(number % 2000)), ` +
     "toDateTime64('2026-11-23 14:30:00', 6, 'UTC') + toIntervalMicrosecond(number * 2000), 100 + number % 1000 / 100, " +
@@ -105,7 +108,8 @@ test('ClickHouse merges, ingests and sorts, groups and windows more than its mem
     const answers: string[] = []
     for (const sql of heavy) answers.push(await query(sql))
     sorting = false
-    // Refused when all at once is too much, never killed. That each ends alone, while parts merge: test/stack/clickhouse-heavy.test.mts
+    // With inserts and a merge at the same time, queries may be refused for memory, but the server must not be killed. That each query
+    // succeeds during merges is tested in test/stack/clickhouse-heavy.test.mts.
     for (const answer of answers) assert.match(answer, /^(Code: 241)?$/)
     note(
       `${answers.filter(Boolean).length} of ${answers.length} queries and ${await ingest} inserts refused for memory`,
@@ -115,7 +119,7 @@ test('ClickHouse merges, ingests and sorts, groups and windows more than its mem
   })
 })
 
-test('Kafka takes 300 MB as fast as it comes and gives it to a reader of all of it', async (note) => {
+test('Kafka accepts 300 MB at full speed and serves all of it to a reader', async (note) => {
   const kafka = new Kafka({ brokers: [DEFAULT_ACCESS.kafka], logLevel: logLevel.NOTHING })
   const [admin, producer] = [kafka.admin(), kafka.producer()]
   await Promise.all([admin.connect(), producer.connect()])

@@ -2,10 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
 import { parseBytes } from '../../scripts/lib/settings/readers.mts'
 import { containerOf, docker, inspect, output, SERVICES, type Service, up, writeEnv } from './engine.mts'
-import { proof } from './proof.mts'
+import { reportedSuite } from './suite.mts'
 import { prepare, startWriter } from './writer.mts'
 
-const { test, run } = proof('memory and logs')
+const { test, run } = reportedSuite('memory and logs')
 const MIB = 1024 ** 2
 const GIB = 1024 ** 3
 const mib = (bytes: number) => `${Math.round(bytes / MIB)} MB`
@@ -14,17 +14,17 @@ const limitOf = async (service: Service) => (await inspect(service)).HostConfig.
 const exec = (service: Service, ...command: string[]) => output(['docker', 'exec', containerOf(service), ...command])
 const query = async (sql: string) => (await exec('clickhouse', 'clickhouse-client', '--query', sql)).trim()
 
-test('every container has a limit, and together they are what .env.template says', async (note) => {
+test('every container has a memory limit, and the sum is the one stated in .env.template', async (note) => {
   writeEnv()
   await up()
   const limits = await Promise.all(SERVICES.map(limitOf))
   for (const limit of limits) assert.ok(limit > 0, 'every container has a limit')
   const sum = limits.reduce((total, limit) => total + limit, 0)
   assert.is(sum, 4896 * MIB)
-  note(`${SERVICES.map((service, index) => `${service} ${mib(limits[index] ?? 0)}`).join(', ')}; together ${mib(sum)}`)
+  note(`${SERVICES.map((service, index) => `${service} ${mib(limits[index] ?? 0)}`).join(', ')}; total ${mib(sum)}`)
 })
 
-test('under a light load every service stays well below its limit', async (note) => {
+test('every service stays well below its limit under a light load', async (note) => {
   await prepare()
   const writers = Array.from({ length: 4 }, () => startWriter())
   await delay(15_000)
@@ -46,22 +46,22 @@ test('under a light load every service stays well below its limit', async (note)
   }
   assert.is(lines.length, SERVICES.length)
   assert.ok(total < 4 * GIB * 0.75, `${mib(total)} in all: 4 GB leave the machine the rest`)
-  note(`${mib(total)} in all, after ${written} records and as many inserts and keys in 15 s`)
+  note(`${mib(total)} in total, after ${written} records and as many inserts and keys in 15 s`)
 })
 
-test('no container was killed for want of memory', async () => {
+test('no container was killed for lack of memory', async () => {
   for (const service of SERVICES) assert.is((await inspect(service)).State.OOMKilled, false, service)
 })
 
-test('ClickHouse keeps itself to 85 % of its limit', async (note) => {
-  const own = Number(await query("SELECT value FROM system.server_settings WHERE name = 'max_server_memory_usage'"))
+test('ClickHouse limits itself to 85 % of the container limit', async (note) => {
+  const maximum = Number(await query("SELECT value FROM system.server_settings WHERE name = 'max_server_memory_usage'"))
   const limit = await limitOf('clickhouse')
-  assert.ok(Math.abs(own / limit - 0.85) < 0.01, `${own} of ${limit}`)
-  note(`max_server_memory_usage ${mib(own)} of ${mib(limit)}`)
+  assert.ok(Math.abs(maximum / limit - 0.85) < 0.01, `${maximum} of ${limit}`)
+  note(`max_server_memory_usage ${mib(maximum)} of ${mib(limit)}`)
 })
 
 for (const service of ['zookeeper', 'kafka'] as const) {
-  test(`the JVM of ${service} sees its limit, and its heap leaves room below it`, async (note) => {
+  test(`the JVM of ${service} detects the limit, and its heap is well below it`, async (note) => {
     const settings = await exec(service, 'sh', '-c', 'java -Xmx16m -XshowSettings:system -version 2>&1')
     const seen = /Memory Limit: ([\d.]+)M/.exec(settings)?.[1]
     const limit = await limitOf(service)
@@ -74,8 +74,8 @@ for (const service of ['zookeeper', 'kafka'] as const) {
   })
 }
 
-test('ClickHouse’s system logs have a TTL, every one', async (note) => {
-  // The login may not flush the logs, which come by themselves every 7.5 s.
+test('all system log tables of ClickHouse have a TTL', async (note) => {
+  // The user may not flush the logs. They are flushed every 7.5 s.
   await delay(8_000)
   const tables = (
     await query(
@@ -90,7 +90,7 @@ test('ClickHouse’s system logs have a TTL, every one', async (note) => {
   note(tables.map((line) => line.split('\t')[0]).join(', '))
 })
 
-test('container logs are bounded', async () => {
+test('the size of container logs is limited', async () => {
   for (const service of SERVICES) {
     const config = await docker('inspect', containerOf(service), '--format', '{{json .HostConfig.LogConfig}}')
     assert.equal(JSON.parse(config), { Type: 'json-file', Config: { 'max-file': '3', 'max-size': '10m' } }, service)

@@ -2,10 +2,10 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
 import { compose, containerOf, DEFAULT_PORTS, docker, inspect, output, SERVICES, up, writeEnv } from './engine.mts'
-import { proof } from './proof.mts'
+import { reportedSuite } from './suite.mts'
 import { type Access, prepare, readAll, STORES, writeSome } from './writer.mts'
 
-const { test, run } = proof('exposure, and everything changed')
+const { test, run } = reportedSuite('exposure, and non-default settings')
 
 const CHANGED = {
   BIND_ADDRESS: '0.0.0.0',
@@ -32,7 +32,7 @@ const ACCESS: Access = {
   redis: { port: 16380, password: 'xyzzy-"Re\\dis"' },
 }
 
-/** Addresses of the host's listening TCP sockets by port, from the kernel's own tables. */
+/** Returns the addresses of the host's listening TCP sockets by port, from the kernel's tables. */
 function listening(): Map<number, string[]> {
   const sockets = new Map<number, string[]>()
   for (const [file, loopback] of [
@@ -50,7 +50,7 @@ function listening(): Map<number, string[]> {
   return sockets
 }
 
-/** Ports that the containers publish, by the engine's word. */
+/** Returns the ports that the containers publish, as the engine reports them. */
 async function published(): Promise<string[]> {
   const lines = await Promise.all(SERVICES.map((service) => docker('port', containerOf(service))))
   return lines
@@ -61,7 +61,7 @@ async function published(): Promise<string[]> {
     .sort()
 }
 
-test('by default nothing listens beyond 127.0.0.1', async (note) => {
+test('nothing listens on other addresses than 127.0.0.1 by default', async (note) => {
   writeEnv()
   await up()
   const expected = DEFAULT_PORTS.map((port) => `127.0.0.1:${port}`).sort()
@@ -71,12 +71,12 @@ test('by default nothing listens beyond 127.0.0.1', async (note) => {
   note(expected.join(' '))
 })
 
-test('no process of the stack runs as root, and none can gain rights', async () => {
+test('no process of the stack runs as root or can gain privileges', async () => {
   for (const service of SERVICES) {
     const container = containerOf(service)
     const look = async () => (await docker('top', container, '-eo', 'pid,uid,args')).trim().split('\n').slice(1)
     const first = await look()
-    // What a health check runs, as root where the image says no other user, is gone a second later.
+    // Processes of a health check, which run as root if the image sets no other user, have exited within a second.
     await delay(1_000)
     const serving = (await look()).filter((line) => first.includes(line))
     assert.ok(serving.length > 0, service)
@@ -87,7 +87,7 @@ test('no process of the stack runs as root, and none can gain rights', async () 
   }
 })
 
-test('with every port, credential and size changed, the stack becomes healthy and serves', async (note) => {
+test('the stack works with every port, credential and size changed', async (note) => {
   await compose('down', '-v')
   writeEnv(CHANGED)
   note(`healthy after ${(await up()).toFixed(1)} s`)
@@ -101,7 +101,7 @@ test('with every port, credential and size changed, the stack becomes healthy an
     )
 })
 
-test('ClickHouse’s logins have the rights of clickhouse/users.d/grants.xml, and pages of other sites none', async () => {
+test('ClickHouse users have the privileges of clickhouse/users.d/grants.xml, and web pages of other sites have none', async () => {
   const ask = async (sql: string, user: string, password: string, headers: Record<string, string> = {}) => {
     const login = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
     const options = { method: 'POST', headers: { Authorization: login, ...headers }, body: sql }
@@ -134,7 +134,7 @@ test('ClickHouse’s logins have the rights of clickhouse/users.d/grants.xml, an
   assert.is(await owner('SELECT 1', { Origin: 'http://127.0.0.1:18123' }), '1')
 })
 
-test('BIND_ADDRESS changes what the ports are published on', async () => {
+test('BIND_ADDRESS changes the address on which ports are published', async () => {
   assert.equal(await published(), [
     '0.0.0.0:12181',
     '0.0.0.0:16380',
@@ -148,20 +148,20 @@ test('BIND_ADDRESS changes what the ports are published on', async () => {
   for (const port of [12181, 19092, 18123]) assert.equal(sockets.get(port), ['beyond'])
 })
 
-test('no password stands in a command line: not in `docker inspect`, not in `ps`, not while health is checked', async (note) => {
+test('no command line contains a password, in `docker inspect` or `ps`, even during health checks', async (note) => {
   for (const service of SERVICES) {
     const { Path, Args, Config } = await inspect(service)
     assert.not.match(JSON.stringify([Path, Args, Config.Cmd, Config.Entrypoint, Config.Healthcheck]), SECRET, service)
   }
   let seen = 0
-  // Several rounds of every health check, which come every 3 to 5 s.
+  // Covers several rounds of every health check, which run every 3 to 5 s.
   for (const end = Date.now() + 11_000; Date.now() < end; await delay(20)) {
     for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
       let commandLine = ''
       try {
         commandLine = readFileSync(`/proc/${pid}/cmdline`, 'utf8')
       } catch {
-        // The process ended between the look and the read.
+        // The process exited between listing and reading.
       }
       seen++
       assert.not.match(commandLine, SECRET)
@@ -171,11 +171,11 @@ test('no password stands in a command line: not in `docker inspect`, not in `ps`
   note(`${seen} command lines read in 11 s`)
 })
 
-test('no password stands in a log', async () => {
+test('no log contains a password', async () => {
   for (const service of SERVICES) assert.not.match(await docker('logs', containerOf(service)), SECRET, service)
 })
 
-test('Redis refuses who has no password, and health knows the password', async () => {
+test('Redis refuses clients without a password, and the health check sends it', async () => {
   const answer = await output(['docker', 'exec', containerOf('redis'), 'redis-cli', '-h', '127.0.0.1', 'ping'])
   assert.match(answer, 'NOAUTH')
   assert.match(

@@ -4,9 +4,9 @@ import { parse } from 'dotenv'
 import * as assert from 'uvu/assert'
 import { compose, docker, run, SERVICES, script, TREE, up, writeEnv } from './engine.mts'
 import type { Image } from './images.mts'
-import { proof } from './proof.mts'
+import { reportedSuite } from './suite.mts'
 
-const { test, run: runSuite } = proof('docker-compose.prod.yml')
+const { test, run: runSuite } = reportedSuite('docker-compose.prod.yml')
 
 const images: Image[] = JSON.parse(process.env.L2_COMPOSE_IMAGES ?? '[]')
 /** The stand-in for ClickHouse is a library that opens no TLS port. */
@@ -16,8 +16,9 @@ const secrets = () =>
     ([name, text]) => (name.endsWith('_PASSWORD') && text) || [],
   )
 
-test('starts with the certificates and passwords of npm run secrets, and is healthy from outside', async (note) => {
-  // Stopped first, as docs/production.md says: replaced together with ZooKeeper, Kafka would be refused while its session of before lasts.
+test('starts with the certificates and passwords of npm run secrets, and health-check succeeds', async (note) => {
+  // Stopped first, as docs/production.md says: if Kafka and ZooKeeper were replaced together, the new Kafka would be refused until the old
+  // one's session expires.
   await compose('down', '-v')
   writeEnv({ BIND_ADDRESS: '0.0.0.0' })
   const made = await script('secrets.mts', '--production')
@@ -31,12 +32,12 @@ test('starts with the certificates and passwords of npm run secrets, and is heal
   assert.not.match(health.stdout, 'PORT_')
 })
 
-test('publishes only what has TLS and a login, and leaves the rest to this machine', async () => {
+test('publishes only ports with TLS and authentication, and the others on 127.0.0.1', async () => {
   const published = (
     await docker('ps', '--filter', 'label=com.docker.compose.project=l2', '--format', '{{.Ports}}')
   ).split(/[\n,]/)
-  const places = published.flatMap((text) => (text.includes('->') ? text.trim().replace(/\/tcp$/, '') : []))
-  assert.equal(places.filter((place) => !place.startsWith('[')).sort(), [
+  const addresses = published.flatMap((text) => (text.includes('->') ? text.trim().replace(/\/tcp$/, '') : []))
+  assert.equal(addresses.filter((address) => !address.startsWith('[')).sort(), [
     '0.0.0.0:6380->6380',
     '0.0.0.0:8443->8443',
     '0.0.0.0:9092->9092',
@@ -46,7 +47,7 @@ test('publishes only what has TLS and a login, and leaves the rest to this machi
   ])
 })
 
-test('shows no password on a command line of any container, and restarts always', async () => {
+test('no command line of a container contains a password, and every restart policy is always', async () => {
   const known = secrets()
   assert.is(known.length, 4)
   for (const service of SERVICES) {
@@ -57,7 +58,7 @@ test('shows no password on a command line of any container, and restarts always'
   }
 })
 
-test('takes new certificates at a restart', async () => {
+test('loads new certificates at a restart', async () => {
   const file = path.join(TREE, 'certs/kafka.pem')
   const before = readFileSync(file, 'utf8')
   assert.is((await script('secrets.mts', '--production', '--renew')).exitCode, 0)

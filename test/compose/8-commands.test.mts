@@ -1,4 +1,4 @@
-/** The project's commands against containers: what they do, and what they know of a container's state. */
+/** The project's commands against containers: what they do, and what they report about a container's state. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
@@ -22,12 +22,12 @@ import {
   up,
   writeEnv,
 } from './engine.mts'
-import { proof } from './proof.mts'
+import { reportedSuite } from './suite.mts'
 
-const { test, run } = proof('commands against containers')
+const { test, run } = reportedSuite('commands against containers')
 const REDIS = BASE_ENV.REDIS_IMAGE ?? 'redis:8.10.1-alpine'
 
-test('npm start starts the containers, creates tables and topics, and the next one does nothing', async (note) => {
+test('npm start starts the containers and creates tables and topics, and changes nothing when run again', async (note) => {
   writeEnv()
   await removeStack()
   const first = await reported('start.mts')
@@ -40,7 +40,7 @@ test('npm start starts the containers, creates tables and topics, and the next o
   assert.is(second.data.wasRunning, true)
 })
 
-test('npm start refuses files that the containers’ users may not read, and its hint opens them', async () => {
+test('npm start refuses files that the containers’ users cannot read, and its hint fixes their permissions', async () => {
   await shell('chmod -R o-rwx clickhouse kafka redis zookeeper')
   const { exitCode, findings } = await reported('start.mts')
   assert.equal(
@@ -51,11 +51,11 @@ test('npm start refuses files that the containers’ users may not read, and its
   assert.is((await reported('start.mts')).exitCode, 0)
 })
 
-test('create-topics finds what npm start created, and creates what is missing', async () => {
+test('create-topics keeps the topics that npm start created, and creates missing ones', async () => {
   assert.match((await script('create-topics.mts', '--check')).stdout, 'Nothing to do')
   await docker(
     'exec',
-    // Its own, not the broker's heap: both would not fit the container.
+    // Its own heap size, not the broker's: two such heaps do not fit into the container.
     '--env',
     'KAFKA_HEAP_OPTS=-Xmx64m',
     'l2_kafka',
@@ -72,7 +72,7 @@ test('create-topics finds what npm start created, and creates what is missing', 
   assert.match(stdout, 'market.features created')
 })
 
-test('health-check finds the service of every container healthy, with --deep', async (note) => {
+test('health-check --deep reports every service healthy', async (note) => {
   const { exitCode, findings, data } = await reported('health-check.mts', '--deep', '--timeout', '30')
   assert.equal(findings, [])
   assert.is(exitCode, 0)
@@ -82,7 +82,7 @@ test('health-check finds the service of every container healthy, with --deep', a
   note(data.services?.map(({ service, summary }) => `${service}: ${summary}`).join(' · ') ?? '')
 })
 
-test('npm run ui serves its page beside Kafka UI, on a port of its own', async () => {
+test('npm run ui serves its page beside Kafka UI, on another port', async () => {
   const ui = spawn(path.join(TREE, 'scripts/ui.mts'), ['--no-open'], {
     env: CLEAN_ENV,
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -106,7 +106,7 @@ test('reset-kafka deletes and recreates the declared topics', async () => {
   assert.match(stdout, 'Reset and verified')
 })
 
-test('check-ports calls the published ports ours and names the containers', async () => {
+test('check-ports reports the published ports as ours and names the containers', async () => {
   const { exitCode, stdout } = await script('check-ports.mts')
   assert.is(exitCode, 0)
   for (const [port, container] of [
@@ -119,7 +119,7 @@ test('check-ports calls the published ports ours and names the containers', asyn
   }
 })
 
-test('health-check names a stopped container, and what starts it repairs it', async () => {
+test('health-check names a stopped container, and its hint starts it', async () => {
   await docker('stop', 'l2_redis')
   const { exitCode, findings } = await reported('health-check.mts')
   assert.is(exitCode, 1)
@@ -133,7 +133,7 @@ test('health-check names a stopped container, and what starts it repairs it', as
   assert.is((await reported('health-check.mts')).exitCode, 0)
 })
 
-test('create-topics and reset-kafka name the stopped container of Kafka, and change nothing', async () => {
+test('create-topics and reset-kafka name the stopped Kafka container, and change nothing', async () => {
   await docker('stop', 'l2_kafka')
   for (const [name, ...args] of [['create-topics.mts'], ['reset-kafka.mts', '--yes']] as [string, ...string[]][]) {
     const { exitCode, findings } = await reported(name, ...args, '--timeout', '2')
@@ -146,13 +146,13 @@ test('create-topics and reset-kafka name the stopped container of Kafka, and cha
   await up()
 })
 
-test('npm stop stops the containers and keeps them and their data', async () => {
+test('npm stop stops the containers, but deletes neither them nor their data', async () => {
   assert.is((await script('stop.mts')).exitCode, 0)
   for (const service of SERVICES) assert.is((await inspect(service)).State.Status, 'exited', service)
   assert.is((await reported('start.mts')).exitCode, 0)
 })
 
-test('health-check names a paused container, and what unpauses it repairs it', async () => {
+test('health-check names a paused container, and its hint resumes it', async () => {
   await docker('pause', 'l2_redis')
   const { exitCode, findings } = await reported('health-check.mts', '--only', 'redis', '--timeout', '2')
   await compose('unpause', 'redis')
@@ -164,10 +164,10 @@ test('health-check names a paused container, and what unpauses it repairs it', a
   await healthyAgain({})
 })
 
-test('health-check names a container that is killed for want of memory', async (note) => {
+test('health-check names a container that was killed for lack of memory', async (note) => {
   writeEnv({ CLICKHOUSE_MEMORY_LIMIT: '48m' })
   await compose('up', '-d')
-  // The first kill comes within seconds; the container is then restarted and killed again.
+  // The first kill follows within seconds. The container is then restarted and killed repeatedly.
   let codes: string[] = []
   for (let tries = 0; tries < 30 && !codes.includes('CONTAINER_OOM'); tries++) {
     await delay(1_000)
@@ -185,7 +185,7 @@ test('health-check names a container that is killed for want of memory', async (
   assert.is((await reported('health-check.mts')).exitCode, 0)
 })
 
-test('health-check --deep reports what memory a container uses, and names one that is near its limit', async (note) => {
+test('health-check --deep reports the memory use of containers, and warns of one near its limit', async (note) => {
   const LIMIT_MIB = 256
   writeEnv({ REDIS_MEMORY_LIMIT: `${LIMIT_MIB}m`, REDIS_MAX_MEMORY: '16mb' })
   await up()
@@ -196,7 +196,7 @@ test('health-check --deep reports what memory a container uses, and names one th
   const idle = await deep()
   assert.equal(idle.findings, [])
   assert.ok(idle.percent > 0 && idle.percent < 50, `${idle.percent} %`)
-  // A file in a memory file system belongs to the container, as its processes do.
+  // Files in a memory file system count towards the container's memory, as its processes do.
   const fill = Math.round(((95 - idle.percent) / 100) * LIMIT_MIB)
   await docker('exec', 'l2_redis', 'sh', '-c', `head -c ${fill}m /dev/zero > /run/redis/fill`)
   const { findings, percent } = await deep()
@@ -218,7 +218,7 @@ test('health-check --deep reports what memory a container uses, and names one th
   assert.equal((await deep()).findings, [])
 })
 
-test('backup takes the database out of the container, and restore brings it back', async (note) => {
+test('backup copies the database out of the container, and restore recovers it', async (note) => {
   const ask = async (query: string) =>
     (await docker('exec', 'l2_clickhouse', 'clickhouse-client', '--query', query)).trim()
   const rows = "SELECT count(), sum(cityHash64(*)) FROM l2_market_data.market_l2 WHERE symbol = 'BACKUP'"
@@ -243,7 +243,7 @@ test('backup takes the database out of the container, and restore brings it back
   note(before.replace('\t', ' rows, checksum '))
 })
 
-test('npm start without a Kafka UI that works: exit 1, and all the rest is there', async () => {
+test('npm start with a broken Kafka UI exits with 1, and everything else works', async () => {
   await removeStack()
   writeEnv({ KAFKA_UI_MEMORY_LIMIT: '6m' })
   const { exitCode, findings } = await reported('start.mts')
@@ -253,24 +253,24 @@ test('npm start without a Kafka UI that works: exit 1, and all the rest is there
   assert.is((await reported('start.mts')).exitCode, 0)
 })
 
-test('check-ports names who holds a taken port: a process, and a container', async () => {
+test('check-ports names the holder of a taken port: a process, and a container', async () => {
   await compose('down')
   const holder = spawn(process.execPath, [
     '-e',
     'require("net").createServer().listen(8123, "127.0.0.1", () => console.log())',
   ])
   await once(holder.stdout, 'data')
-  await docker('run', '-d', '--name', 'l2-proof-holder', '--label', HELPER, '-p', '127.0.0.1:6380:6379', REDIS)
+  await docker('run', '-d', '--name', 'l2-test-holder', '--label', HELPER, '-p', '127.0.0.1:6380:6379', REDIS)
   try {
     const { exitCode, findings } = await reported('check-ports.mts')
     assert.is(exitCode, 1)
     const of = (port: string) =>
       JSON.stringify(findings.filter(({ subject, found }) => `${subject} ${found}`.includes(port)))
     assert.match(of('8123'), String(holder.pid))
-    assert.match(of('6380'), 'l2-proof-holder')
+    assert.match(of('6380'), 'l2-test-holder')
   } finally {
     holder.kill()
-    await docker('rm', '--force', 'l2-proof-holder')
+    await docker('rm', '--force', 'l2-test-holder')
   }
 })
 

@@ -1,4 +1,4 @@
-/** What goes wrong with containers and volumes: the command that reports it names the cause, and its hint, followed, repairs it without loss. */
+/** Faults of containers and volumes: health-check or the failing command names the cause, and following its hint fixes it without loss. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -23,13 +23,13 @@ import {
   volumes,
   writeEnv,
 } from './engine.mts'
-import { type Note, proof } from './proof.mts'
+import { type Note, reportedSuite } from './suite.mts'
 import { DEFAULT_ACCESS, prepare, readAll, STORES, startWriter, type Writer, writeSome } from './writer.mts'
 
-const { test, run: runSuite } = proof('faults')
+const { test, run: runSuite } = reportedSuite('faults')
 const REDIS = BASE_ENV.REDIS_IMAGE ?? 'redis:8.10.1-alpine'
 
-/** The finding of that code about that service, as soon as health-check reports it. */
+/** Returns the finding with this code about this service, once health-check reports it. */
 async function finding(code: string, service: Service, timeoutMs = 60_000): Promise<{ found: string; hint: string }> {
   let codes: string[] = []
   for (const end = Date.now() + timeoutMs; Date.now() < end; await delay(500)) {
@@ -43,7 +43,7 @@ async function finding(code: string, service: Service, timeoutMs = 60_000): Prom
   throw new Error(`No finding ${service} ${code} within ${timeoutMs / 1000} s, but: ${codes.join(', ') || 'none'}`)
 }
 
-/** Runs the command that a hint ends with, word for word. */
+/** Runs the command at the end of a hint, verbatim. */
 async function follow(hint: string, from = 0): Promise<void> {
   const { exitCode, stderr, stdout } = await shell(
     `set -e; ${hint.slice(from).replaceAll('docker-compose run', 'docker-compose run -T')}`,
@@ -62,7 +62,7 @@ async function allThere(acknowledged: Writer['acknowledged'], note: Note, access
   note(`nothing lost: ${STORES.map((store) => `${acknowledged[store].length} in ${store}`).join(', ')}`)
 }
 
-test('another password in .env than the containers were started with', async (note) => {
+test('a password in .env that differs from the containers’ password', async (note) => {
   writeEnv()
   await removeStack()
   await up()
@@ -82,7 +82,7 @@ test('another password in .env than the containers were started with', async (no
   await allThere(acknowledged, note, access)
   writeEnv()
   const back = await finding('REDIS_AUTH', 'redis')
-  note(`Redis, the other way round: ${back.found} → ${back.hint}`)
+  note(`Redis, with the passwords swapped: ${back.found} → ${back.hint}`)
   await up()
 })
 
@@ -99,7 +99,7 @@ test('ZooKeeper volumes of another cluster', async (note) => {
   const { found, hint } = await finding('KAFKA_CLUSTER_ID', 'kafka')
   note(`${found} → ${hint}`)
   await follow(hint, hint.indexOf('docker-compose stop kafka'))
-  // The proof's topic is not a declared one: made again, it finds its log too.
+  // The test topic is not a declared one. When it is recreated, it finds its old log.
   await prepare()
   await allThere(acknowledged, note)
   assert.is((await script('create-topics.mts', '--check')).exitCode, 0)
@@ -114,7 +114,7 @@ test('a taken port', async (note) => {
   await once(holder.stdout, 'data')
   try {
     assert.is((await run(['docker', 'compose', 'up', '-d'])).exitCode, 1)
-    // health-check asks who answers on the port: the holder, which is no Redis.
+    // health-check connects to the process that holds the port, which is not Redis.
     const { exitCode, findings } = await reported('check-ports.mts')
     assert.is(exitCode, 1)
     const taken = findings.find(({ subject, found }) => `${subject} ${found}`.includes('6380'))
@@ -136,7 +136,7 @@ test('a taken port', async (note) => {
   writeEnv()
 })
 
-/** A named volume of the stack as a small disk in memory. */
+/** Backs a named volume of the stack with a small in-memory disk. */
 const smallDisk = (volume: string, size: string) =>
   docker(
     ...[
@@ -154,15 +154,16 @@ test('a full disk under Kafka, ClickHouse and Redis', async (note) => {
   writeEnv()
   await removeStack()
   const volumes = ['kafka_data', 'clickhouse_data', 'redis_data']
-  // ClickHouse keeps 512 MB free.
+  // ClickHouse reserves 512 MB.
   for (const volume of volumes) await smallDisk(volume, volume === 'clickhouse_data' ? '640m' : '96m')
-  // A disk in memory is gone as soon as no container holds it, so one does for the whole test; it fills and empties it too.
+  // An in-memory disk disappears as soon as no container uses it. One container therefore keeps all of them during the test, and fills and
+  // empties them too.
   const mounts = volumes.flatMap((volume) => ['-v', `l2_${volume}:/disks/${volume}`])
   await docker(
     'run',
     '-d',
     '--name',
-    'l2-proof-disks',
+    'l2-test-disks',
     '--label',
     HELPER,
     '--user',
@@ -174,7 +175,7 @@ test('a full disk under Kafka, ClickHouse and Redis', async (note) => {
     '900',
   )
   const inDisks = (line: string) =>
-    run(['docker', 'exec', 'l2-proof-disks', 'sh', '-c', `for disk in /disks/*; do ${line}; done`])
+    run(['docker', 'exec', 'l2-test-disks', 'sh', '-c', `for disk in /disks/*; do ${line}; done`])
   let writer: Writer | undefined
   try {
     await up()
@@ -182,7 +183,7 @@ test('a full disk under Kafka, ClickHouse and Redis', async (note) => {
     await prepare()
     const acknowledged = await writeSome(20)
     await inDisks('dd if=/dev/zero of=$disk/filler bs=64k')
-    // A full disk is met by writing: what is acknowledged now counts as little as a write into a page that never reaches it.
+    // Only a write detects a full disk. Writes acknowledged now do not count, because their pages may never reach the disk.
     writer = startWriter()
     for (const [code, service] of [
       ['DISK_FULL', 'kafka'],
@@ -194,7 +195,7 @@ test('a full disk under Kafka, ClickHouse and Redis', async (note) => {
     }
     await writer.stop()
     await inDisks('rm $disk/filler')
-    // Space is all that it takes: Docker starts Kafka again, the others never stopped.
+    // Free space is enough: Docker restarts Kafka, and the others never stopped.
     await healthyAgain({})
     const { findings } = await reported('health-check.mts', '--wait', '30')
     assert.equal(
@@ -204,7 +205,7 @@ test('a full disk under Kafka, ClickHouse and Redis', async (note) => {
     await allThere(acknowledged, note)
   } finally {
     await writer?.stop()
-    await docker('rm', '--force', 'l2-proof-disks')
+    await docker('rm', '--force', 'l2-test-disks')
   }
 })
 
@@ -228,7 +229,7 @@ test('a broken init file', async (note) => {
   assert.is((await reported('health-check.mts', '--only', 'clickhouse')).exitCode, 0)
 })
 
-test('the end: nothing of the stack is left', async () => {
+test('removal leaves nothing of the stack behind', async () => {
   await removeStack()
   assert.is(await output(['docker', 'ps', '-aq', '--filter', 'label=com.docker.compose.project=l2']), '')
   assert.equal(await volumes(), [])

@@ -1,4 +1,4 @@
-/** What the project's commands say with --json. */
+/** Runs the project's commands with --json. */
 import type { Finding } from '../../scripts/lib/common/findings.mts'
 import { script } from './engine.mts'
 
@@ -13,13 +13,15 @@ export interface Reported {
   }
 }
 
-/** A command of the working copy, run with --json. */
+/** Runs a command of the working copy with --json. */
 export async function reported(name: string, ...args: string[]): Promise<Reported> {
   const { exitCode, stdout, stderr } = await script(name, ...args, '--json')
   try {
     const { findings, ...data } = JSON.parse(stdout)
     return { exitCode, findings, data }
   } catch {
-    throw new Error(`${name} --json: no object on standard output\n${stdout.slice(0, 500)}\n${stderr.slice(-2000)}`)
+    throw new Error(
+      `${name} --json: found no JSON object on standard output\n${stdout.slice(0, 500)}\n${stderr.slice(-2000)}`,
+    )
   }
 }

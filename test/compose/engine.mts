@@ -1,22 +1,22 @@
-/** The Docker engine and the working copy of the stack that the proofs run in. */
+/** The Docker engine, and the working copy of the stack that the compose tests use. */
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import { type Outcome, runFile } from '../support/command.mts'
 
-/** The compose project's name, as docker-compose.yml declares it. */
+/** The compose project's name, as declared in docker-compose.yml. */
 export const PROJECT = 'l2'
 
 export const SERVICES = ['zookeeper', 'kafka', 'clickhouse', 'redis', 'kafka-ui'] as const
 export type Service = (typeof SERVICES)[number]
 
-/** What docker-compose.yml publishes where no setting says otherwise. */
+/** The ports that docker-compose.yml publishes by default. */
 export const DEFAULT_PORTS = [2181, 6380, 8080, 8123, 9000, 9092]
 
-/** Label of the containers that a test starts beside the stack. */
+/** Label of the helper containers that tests start beside the stack. */
 export const HELPER = 'l2.compose-test'
 
-/** The documented container name of a service. */
+/** Returns the documented container name of a service. */
 export const containerOf = (service: Service) => `l2_${service.replace('-', '_')}`
 
 export const VOLUMES = ['clickhouse_data', 'kafka_data', 'redis_data', 'zookeeper_data', 'zookeeper_logs'].map(
@@ -25,30 +25,30 @@ export const VOLUMES = ['clickhouse_data', 'kafka_data', 'redis_data', 'zookeepe
 
 const FOREIGN_VOLUMES: readonly string[] = JSON.parse(process.env.L2_COMPOSE_FOREIGN_VOLUMES ?? '[]')
 
-/** The engine's volumes, named or anonymous, but for those that were there before the runner began. */
+/** Lists the engine's volumes, named and anonymous, except those that existed before the run. */
 export async function volumes(): Promise<string[]> {
   const all = (await docker('volume', 'ls', '-q')).split('\n')
   return all.filter((name) => name && !FOREIGN_VOLUMES.includes(name)).sort()
 }
 
-/** Folder of the copy of the shipped files that the runner made: nothing in the user's own folder is touched. */
+/** Folder of the runner's copy of the shipped files. Tests change nothing in the user's own folder. */
 export const TREE = process.env.L2_COMPOSE_TREE ?? ''
 
-/** What the image variables and the machine's limits are, for every .env that a proof writes. */
+/** Variables that every .env of a test contains: the image variables and the machine's limits. */
 export const BASE_ENV: Record<string, string> = JSON.parse(process.env.L2_COMPOSE_ENV ?? '{}')
 
-/** The environment without the stack's variables, which would win over .env. */
+/** The environment without the stack's variables, which would override .env. */
 export const CLEAN_ENV: NodeJS.ProcessEnv = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => /^(PATH|HOME|LANG|TMPDIR|DOCKER_.*|XDG_RUNTIME_DIR)$/.test(name)),
 )
 
-/** Writes the working copy's .env: the images in use and what the proof changes. */
+/** Writes the working copy's .env: the images in use, and `changes`. */
 export function writeEnv(changes: Record<string, string> = {}): void {
   const lines = Object.entries({ ...BASE_ENV, ...changes }).map(([name, value]) => `${name}=${value}\n`)
   writeFileSync(path.join(TREE, '.env'), lines.join(''))
 }
 
-/** Longest time of one command, in ms: a little more than a pull gets. */
+/** Maximum duration of one command in ms, slightly longer than that of a pull. */
 const COMMAND_TIMEOUT_MS = 960_000
 
 export function run(command: string[], options: { stdin?: string; cwd?: string } = {}): Promise<Outcome> {
@@ -61,7 +61,7 @@ export function run(command: string[], options: { stdin?: string; cwd?: string }
   })
 }
 
-/** Standard output of a command that must succeed. */
+/** Returns the standard output of a command. @throws {Error} if it fails */
 export async function output(command: string[], options: { stdin?: string; cwd?: string } = {}): Promise<string> {
   const { exitCode, stdout, stderr } = await run(command, options)
   if (exitCode !== 0)
@@ -72,13 +72,13 @@ export async function output(command: string[], options: { stdin?: string; cwd?:
 export const docker = (...args: string[]) => output(['docker', ...args])
 export const compose = (...args: string[]) => output(['docker', 'compose', ...args])
 
-/** A line of a document, as a reader would paste it into a shell in the stack's folder. */
+/** Runs a line of a document as a reader would, pasted into a shell in the stack's folder. */
 export const shell = (line: string) => run(['bash', '-c', line])
 
-/** A script of the working copy. */
+/** Runs a script of the working copy. */
 export const script = (name: string, ...args: string[]) => run([path.join(TREE, 'scripts', name), ...args])
 
-/** The part of `docker inspect` that the proofs read. @see https://docs.docker.com/reference/api/engine/ */
+/** The part of `docker inspect` that the tests read. @see https://docs.docker.com/reference/api/engine/ */
 export interface Inspected {
   Name: string
   Path: string
@@ -101,7 +101,7 @@ export async function inspect(service: Service): Promise<Inspected> {
   return (JSON.parse(await docker('inspect', containerOf(service))) as [Inspected])[0]
 }
 
-/** Starts what is not running and waits for health, as the README says; seconds that it took. */
+/** Starts services that are not running and waits until all are healthy, as the README says. Returns the seconds it took. */
 export async function up(): Promise<number> {
   const startMs = performance.now()
   try {
@@ -112,7 +112,7 @@ export async function up(): Promise<number> {
   return (performance.now() - startMs) / 1000
 }
 
-/** State, last health answer and last log lines of every container that is not healthy. */
+/** Describes every container that is not healthy: state, last health check output and last log lines. */
 async function symptoms(): Promise<string> {
   const parts: string[] = []
   for (const service of SERVICES) {
@@ -124,7 +124,7 @@ async function symptoms(): Promise<string> {
   return parts.join('\n')
 }
 
-/** Seconds until every service is healthy in a process begun after `since` (by service; State.StartedAt). */
+/** Returns the seconds until every service is healthy again, in a process started after `since` (State.StartedAt by service). */
 export async function healthyAgain(since: Partial<Record<Service, string>>, timeoutMs = 120_000): Promise<number> {
   const startMs = performance.now()
   let last = ''
@@ -146,8 +146,8 @@ export async function healthyAgain(since: Partial<Record<Service, string>>, time
 }
 
 /**
- * Kills the first process of each container from outside, as a crash or the kernel would: `docker kill` would count as the
- * user's wish and keep the restart policy from acting. By a helper container, so that no root is needed on the host.
+ * Kills the first process of each container from outside, as a crash or the kernel would. `docker kill` would count as the user's decision,
+ * to which the restart policy does not apply. Uses a helper container, so that no root is needed on the host.
  */
 export async function crash(...services: Service[]): Promise<Partial<Record<Service, string>>> {
   const states = await Promise.all(services.map(async (service) => [service, (await inspect(service)).State] as const))
@@ -163,7 +163,7 @@ export interface EngineEvent {
   name: string
 }
 
-/** Container events of the stack between two moments (ms since the epoch), health probes aside; time in ms. */
+/** Returns the stack's container events between two moments (ms since the epoch), without health probes. Times are in ms. */
 export async function events(sinceMs: number): Promise<EngineEvent[]> {
   const text = await docker(
     'events',
@@ -185,7 +185,7 @@ export async function events(sinceMs: number): Promise<EngineEvent[]> {
     .filter(({ action }) => !action.startsWith('exec_'))
 }
 
-/** Removes the stack with its volumes, whatever state it is in. */
+/** Removes the stack with its volumes, whatever its state. */
 export async function removeStack(): Promise<void> {
   await compose('down', '-v', '--remove-orphans', '--timeout', '10')
 }

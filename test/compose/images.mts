@@ -1,4 +1,4 @@
-/** The images of the proof: the pinned ones where they can be pulled, else stand-ins built here under names of their own. */
+/** The images under test: the pinned ones if they can be pulled, else stand-ins built here under separate names. */
 import { createHash } from 'node:crypto'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,7 +10,7 @@ import { output, run, SERVICES, type Service } from './engine.mts'
 
 export interface Image {
   service: Service
-  /** The variable of .env that names it. */
+  /** The .env variable that selects the image. */
   variable: string
   name: string
   kind: 'real' | 'stand-in' | 'stub'
@@ -18,11 +18,11 @@ export interface Image {
 
 const SOURCES = path.join(ROOT, 'test', 'compose', 'images')
 
-/** One base for every stand-in. The release is fixed: what the proof says must not change with the machine it runs on. */
+/** The base of every stand-in. The release is fixed, so that results do not depend on the machine. */
 const RELEASE = 'bookworm'
 const PACKAGES = 'busybox,gosu,netcat-openbsd,openjdk-17-jre-headless,redis-server,wget'
 
-/** The command-line tools, which the embedded stack does not need. The checksum is the one that its jars are pinned by. */
+/** Kafka's command-line tools, which the embedded stack does not need. The checksum is the same pin as for its jars. */
 const TOOLS = {
   artifact: 'org.apache.kafka:kafka-tools:3.9.2',
   sha256: '3e6844711c3f5c9148f76ac96dfbf1de0aeeba11249e142e084b6de68e0ed05e',
@@ -31,8 +31,8 @@ const TOOLS = {
 type Log = (line: string) => void
 
 /**
- * One image per service. A real one is used when it is on this machine or can be pulled; after the first that cannot, no
- * further pull is tried. With `standInsOnly` none is tried at all.
+ * Returns one image per service. Uses a real image if it is present or can be pulled. After the first failed pull, tries no other. With
+ * `standInsOnly`, tries none at all.
  */
 export async function chooseImages(standInsOnly: boolean, log: Log): Promise<Image[]> {
   const pinned = parse(readFileSync(path.join(ROOT, '.env.template'), 'utf8'))
@@ -61,7 +61,7 @@ async function present(name: string, reachable: boolean, log: Log): Promise<bool
   if (!reachable) return false
   log(`Pulling ${name}`)
   const { exitCode, stderr } = await run(['timeout', '900', 'docker', 'pull', '-q', name])
-  if (exitCode !== 0) log(`  cannot be pulled: ${stderr.trim().split('\n').at(-1)}; using stand-ins`)
+  if (exitCode !== 0) log(`  pull failed: ${stderr.trim().split('\n').at(-1)}; using stand-ins`)
   return exitCode === 0
 }
 
@@ -84,7 +84,7 @@ async function build(images: Image[], log: Log): Promise<void> {
   }
   try {
     for (const { service, name, kind } of images) {
-      log(`Building the ${kind} for ${service}`)
+      log(`Building the ${kind} of ${service}`)
       await output([
         ...['docker', 'build', '--quiet', '--tag', name, '--build-arg', `BASE=${base}`],
         ...['--file', path.join(SOURCES, `${service}.Dockerfile`)],
@@ -97,12 +97,14 @@ async function build(images: Image[], log: Log): Promise<void> {
   }
 }
 
-/** The base image's name, after making it by debootstrap if the engine does not have it yet (about a minute; needs root). */
+/**
+ * Returns the base image's name. Builds the image with debootstrap if the engine does not have it (takes about a minute, requires root).
+ */
 async function buildBase(log: Log): Promise<string> {
   const recipe = createHash('sha256').update(`${RELEASE} ${PACKAGES}`).digest('hex').slice(0, 12)
   const base = `l2-stand-in/base:${RELEASE}-${recipe}`
   if ((await run(['docker', 'image', 'inspect', base])).exitCode === 0) return base
-  log(`Making the base image: debootstrap ${RELEASE} with ${PACKAGES}`)
+  log(`Building the base image: debootstrap ${RELEASE} with ${PACKAGES}`)
   const folder = mkdtempSync(path.join(tmpdir(), 'l2-base-'))
   try {
     await output(['debootstrap', '--variant=minbase', `--include=${PACKAGES}`, RELEASE, folder])
@@ -115,7 +117,7 @@ async function buildBase(log: Log): Promise<string> {
   return base
 }
 
-/** Folder that holds the jar of Kafka's command-line tools, after fetching it once. */
+/** Returns the folder with the jar of Kafka's command-line tools. Downloads it once. */
 async function fetchTools(): Promise<string> {
   const folder = path.join(ROOT, '.embedded', 'cache', TOOLS.artifact.split(':').slice(1).join('-'))
   const jar = path.join(folder, 'kafka-tools-3.9.2.jar')

@@ -1,12 +1,13 @@
 #!/bin/bash
-# Gives a machine without Docker a real engine with Compose v2, for `npm run test:compose`: Debian 12 or newer, as root.
+# Installs a real engine with Compose v2 on a machine without Docker, for `npm run test:compose`. Needs Debian 12 or newer and
+# root.
 #
-#   eval "$(test/compose/install-engine.sh start)"   installs what is missing, starts an engine of its own and names it in
-#                                                    DOCKER_HOST; leaves an engine that already answers as it is. Sets
-#                                                    L2_ENGINE_STARTED only if it started one, which stays only if it answers
+#   eval "$(test/compose/install-engine.sh start)"   installs missing packages, starts a dedicated engine and sets DOCKER_HOST
+#                                                    to it. Does nothing if an engine is already running. Sets
+#                                                    L2_ENGINE_STARTED only if it started an engine
 #   test/compose/install-engine.sh stop              stops the engine that `start` started and deletes its images and data
 #
-# The engine listens on a socket of its own, so that only who evaluated the line above finds it. Progress goes to stderr.
+# The engine listens on a dedicated socket, so only shells that evaluated the line above use it. Progress goes to stderr.
 # Exit codes: 0 done, 2 wrong use, 3 the engine cannot be installed or started here.
 set -euo pipefail
 folder=${L2_ENGINE_FOLDER:-/var/lib/l2-test-engine}
@@ -27,9 +28,9 @@ install_missing() {
   local files apt
   files=$(mktemp -d)
   apt=(apt-get -qq -o Acquire::Retries=3)
-  "${apt[@]}" update >&2 || log 'Some package lists could not be read; trying with the rest'
-  # Debian 12 has Compose 1 and Engine 20.10. These packages of Debian 13 need nothing else of it, so their files are fetched
-  # by an apt that reads only its list, and the system's own sources serve their dependencies: nothing else is upgraded.
+  "${apt[@]}" update >&2 || log 'Some package lists could not be downloaded; continuing without them'
+  # Debian 12 has Compose 1 and Engine 20.10. These packages of Debian 13 depend on nothing else of Debian 13, so an apt that
+  # reads only its list downloads their files, and the system's own sources provide their dependencies. Nothing else is upgraded.
   if [ "$(apt-cache policy docker-compose | sed -n 's/ *Candidate: \([0-9]*\).*/\1/p')" = 1 ]; then
     local mirror
     mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/debian.sources 2> /dev/null |
@@ -54,7 +55,7 @@ install_missing() {
   rm -r "$files"
 }
 
-# The process of the engine that `start` started; fails when it is gone. Another may have its number in the file since.
+# Prints the process id of the engine that `start` started. Fails if it has exited, even if another process now has its id.
 engine_pid() {
   local pid
   pid=$(cat "$folder/dockerd.pid" 2> /dev/null) && [ -r "/proc/$pid/cmdline" ] || return 1
@@ -74,10 +75,10 @@ end_engine() { # PID
 
 clear_away() {
   if [ -e "$folder/made-bridge" ] && [ -e /sys/class/net/docker0 ]; then
-    ip link delete docker0 2> /dev/null || log 'The bridge docker0 stays'
+    ip link delete docker0 2> /dev/null || log 'Cannot delete the bridge docker0'
   fi
-  # An engine that was killed leaves its mounts.
-  cut -d ' ' -f 2 /proc/mounts | { grep -F -- "$folder/" || true; } | tac | xargs -r umount || log "Mounts in $folder stay"
+  # A killed engine leaves its mounts behind.
+  cut -d ' ' -f 2 /proc/mounts | { grep -F -- "$folder/" || true; } | tac | xargs -r umount || log "Cannot unmount all mounts in $folder"
   rm -rf "$folder"
 }
 
@@ -86,20 +87,20 @@ answers() { DOCKER_HOST=$socket timeout 20 docker info > /dev/null 2>&1; }
 case ${1:-} in
   start)
     if timeout 20 docker info > /dev/null 2>&1 && docker compose version > /dev/null 2>&1; then
-      log "A Docker Engine already answers: $(docker version --format '{{.Server.Version}}')"
+      log "A Docker Engine is already running: $(docker version --format '{{.Server.Version}}')"
       exit 0
     fi
     install_missing
     [ "$(id -u)" = 0 ] || fail 'not root'
     started=
     if ! answers; then
-      ! pid=$(engine_pid) || fail "that of an earlier start (process $pid) does not answer; end it by: $0 stop"
-      # What is there will be deleted.
-      [ -e "$folder/dockerd.log" ] || [ -z "$(ls -A "$folder" 2> /dev/null)" ] || fail "$folder holds other files"
+      ! pid=$(engine_pid) || fail "the one of an earlier start (process $pid) does not answer; stop it with: $0 stop"
+      # `stop` deletes the folder with everything in it.
+      [ -e "$folder/dockerd.log" ] || [ -z "$(ls -A "$folder" 2> /dev/null)" ] || fail "$folder contains other files"
       mkdir -p "$folder"
-      # What an engine that was killed left; a process that has its number now would keep the new one from starting.
+      # Left behind by a killed engine. The new engine would not start if another process now has this id.
       rm -f "$folder/dockerd.pid"
-      # Its bridge is the one trace that it would leave behind.
+      # The bridge is all that an engine leaves behind outside the folder.
       [ -e /sys/class/net/docker0 ] || touch "$folder/made-bridge"
       dockerd --host "$socket" --data-root "$folder/data" --exec-root "$folder/run" --pidfile "$folder/dockerd.pid" \
         > "$folder/dockerd.log" 2>&1 < /dev/null &

@@ -1,4 +1,4 @@
-/** What the engine already holds under the project's name, and what the machine allows. */
+/** What the engine already contains under the project's name, and what the machine allows. */
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import { HELPER, PROJECT, run } from './engine.mts'
 import type { Image } from './images.mts'
@@ -8,7 +8,10 @@ export interface Present {
   name: string
 }
 
-/** Containers, volumes and networks of the compose project, and the tests' helper containers, in the order to delete them. */
+/**
+ * Lists containers, volumes and networks of the compose project, and the tests' helper containers, in the order in which they can be
+ * deleted.
+ */
 export async function present(): Promise<Present[]> {
   const found: Present[] = []
   const list = async (kind: Present['kind'], ...command: string[]) => {
@@ -24,7 +27,7 @@ export async function present(): Promise<Present[]> {
   return found.filter(({ kind, name }, index) => found.findIndex((o) => o.kind === kind && o.name === name) === index)
 }
 
-/** Deletes all that {@link present} finds, and what a Compose that was interrupted still adds meanwhile. */
+/** Deletes everything that {@link present} lists, and what an interrupted Compose still creates in the meantime. */
 export async function removeAll(): Promise<void> {
   let failure = ''
   const none = async () => {
@@ -39,14 +42,14 @@ export async function removeAll(): Promise<void> {
 }
 
 /**
- * What CLICKHOUSE_MAX_OPEN_FILES must be set to here: undefined when the default can be had, else the engine's own limit,
- * which it may not raise (rootless, sandboxed).
+ * Returns the CLICKHOUSE_MAX_OPEN_FILES that this machine requires: undefined if the default is allowed, else the engine's own limit, if it
+ * may not raise it (rootless, sandboxed).
  */
 export async function openFilesLimit(images: Image[]): Promise<number | undefined> {
   const image = images.find(({ service }) => service === 'redis')?.name ?? ''
   const raised = await run(['docker', 'run', '--rm', '--ulimit', 'nofile=262144', '--entrypoint', 'true', image])
   if (raised.exitCode === 0) return undefined
   if (!raised.stderr.includes('rlimit')) throw new Error(raised.stderr)
-  const own = await run(['docker', 'run', '--rm', '--entrypoint', 'sh', image, '-c', 'ulimit -Hn'])
-  return Number(own.stdout)
+  const limit = await run(['docker', 'run', '--rm', '--entrypoint', 'sh', image, '-c', 'ulimit -Hn'])
+  return Number(limit.stdout)
 }

@@ -1,12 +1,13 @@
 #!/bin/sh
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/../../scripts/lib/run" "$f" "$@"
 /**
- * `npm run test:compose [-- --stand-ins] [-- --clean] [-- NAME…]`: takes the shipped docker-compose.yml through its whole life
- * on a real Docker Engine, in a copy of the shipped files, and reports what it proved with which images. Test files named
- * NAME only; --stand-ins never tries to pull an image; --clean first deletes the containers and volumes of the compose
- * project l2, which an interrupted run leaves and without which this refuses to run beside them.
+ * `npm run test:compose [-- --stand-ins] [-- --clean] [-- NAME…]` tests the shipped docker-compose.yml on a real Docker Engine, in a copy
+ * of the shipped files, from the first start to removal. Reports which images were used and what was verified.
  *
- * Exit codes: 0 all proved, 1 not, 2 wrong use, 3 no engine, a stack of that name is there already, or its ports are taken.
+ * NAME runs only the test files whose name contains it. --stand-ins never pulls an image. --clean first deletes the containers and volumes
+ * of the compose project l2, which an interrupted run leaves behind; without it, such leftovers are refused.
+ *
+ * Exit codes: 0 all tests passed, 1 a test failed, 2 wrong use, 3 no engine, the project already exists, or its ports are taken.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -17,19 +18,19 @@ import { ROOT } from '../../scripts/lib/settings/settings.mts'
 import { DEFAULT_PORTS, PROJECT, run, volumes } from './engine.mts'
 import { chooseImages, type Image } from './images.mts'
 import { openFilesLimit, present, removeAll } from './machine.mts'
-import type { Proved } from './proof.mts'
 import { renderReport } from './report.mts'
+import type { Result } from './suite.mts'
 
-/** What a user gets, as far as the stack and its commands need it. */
+/** What users get, as far as the stack and its commands need it. */
 const SHIPPED = [
   ...['docker-compose.yml', 'docker-compose.prod.yml', '.env.template', 'README.md', 'package.json'],
   ...['clickhouse', 'kafka', 'redis', 'zookeeper', 'scripts', 'embedded'],
 ]
 const FOLDER = path.join(ROOT, 'test', 'compose')
-/** A test file that takes so long hangs: the slowest takes three minutes. */
+/** Milliseconds after which a test file is considered hung. The slowest takes three minutes. */
 const FILE_TIMEOUT_MS = 1_800_000
 
-/** The test file that runs now. */
+/** The test file that is running. */
 let running: ChildProcess | undefined
 
 const print = (line: string) => process.stdout.write(`${line}\n`)
@@ -47,32 +48,32 @@ async function main(args: string[]): Promise<void> {
     .filter((file) => file.endsWith('.test.mts') && (names.length === 0 || names.some((name) => file.includes(name))))
     .sort()
   if (unknown.length > 0 || files.length === 0) {
-    const found = unknown.length > 0 ? `unknown flag ${unknown.join(', ')}` : `no test file named ${names.join(', ')}`
-    return refuse(2, found, 'npm run test:compose -- [--stand-ins] [--clean] [NAME…]')
+    const problem = unknown.length > 0 ? `unknown flag ${unknown.join(', ')}` : `no test file named ${names.join(', ')}`
+    return refuse(2, problem, 'npm run test:compose -- [--stand-ins] [--clean] [NAME…]')
   }
   if ((await run(['docker', 'info'])).exitCode !== 0) {
-    return refuse(3, 'no Docker Engine answers', 'start Docker, or: eval "$(test/compose/install-engine.sh start)"')
+    return refuse(3, 'no running Docker Engine', 'start Docker, or: eval "$(test/compose/install-engine.sh start)"')
   }
   if (flags.includes('--clean')) await removeAll()
-  const there = await present()
-  if (there.length > 0) {
-    const hint = `if none of it is yours to keep: npm run test:compose -- --clean`
+  const found = await present()
+  if (found.length > 0) {
+    const hint = `if you need none of it: npm run test:compose -- --clean`
     return refuse(
       3,
-      `a compose project ${PROJECT} is there already (${there.map(({ name }) => name).join(', ')})`,
+      `the compose project ${PROJECT} already exists (${found.map(({ name }) => name).join(', ')})`,
       hint,
     )
   }
   const taken: number[] = []
   for (const port of DEFAULT_PORTS) if ((await probe('tcp', '127.0.0.1', port)) === 'taken') taken.push(port)
   if (taken.length > 0) {
-    // Not only in the way: what answers there may be a stack of the user, whose topics a proof would reset.
-    return refuse(3, `ports that are taken: ${taken.join(', ')}`, 'npm run ports (says by whom); npm stop')
+    // Also a safety check: if a stack of the user is listening there, a test would reset its topics.
+    return refuse(3, `ports ${taken.join(', ')} are taken`, 'npm run ports (reports by which program); npm stop')
   }
-  await prove(await chooseImages(flags.includes('--stand-ins'), print), files)
+  await runAll(await chooseImages(flags.includes('--stand-ins'), print), files)
 }
 
-async function prove(images: Image[], files: string[]): Promise<void> {
+async function runAll(images: Image[], files: string[]): Promise<void> {
   const startMs = performance.now()
   const tree = mkdtempSync(path.join(tmpdir(), 'l2-compose-'))
   const reportFile = path.join(tree, 'report.jsonl')
@@ -104,24 +105,24 @@ async function prove(images: Image[], files: string[]): Promise<void> {
     for (const file of files) {
       if (interrupted) break
       const { exitCode, stdout } = await runTests(path.join(FOLDER, file), env)
-      // uvu exits 0 without having run a test, so its own total is asked.
+      // uvu exits with 0 even if no test ran, so its total is checked.
       if (exitCode !== 0 || !/^\s*Total:\s+[1-9]/m.test(stdout)) {
         incomplete.push(file)
         print(stdout)
       }
     }
   } finally {
-    const proved = readFileSync(reportFile, 'utf8').split('\n').filter(Boolean)
+    const lines = readFileSync(reportFile, 'utf8').split('\n').filter(Boolean)
     await removeAll()
     rmSync(tree, { recursive: true, force: true })
-    const results = proved.map((line) => JSON.parse(line) as Proved)
+    const results = lines.map((line) => JSON.parse(line) as Result)
     const tookMs = performance.now() - startMs
     print(await renderReport({ images, results, incomplete, limit, tookMs, interrupted }))
     process.exitCode = incomplete.length === 0 && !interrupted && results.length > 0 ? 0 : 1
   }
 }
 
-/** A test file as a process of its own: progress on stderr, uvu's words returned. */
+/** Runs a test file as a separate process: progress goes to stderr, uvu's output is returned. */
 function runTests(file: string, env: NodeJS.ProcessEnv): Promise<{ exitCode: number | null; stdout: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(path.join(ROOT, 'scripts/lib/run'), [file], {

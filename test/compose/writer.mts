@@ -1,11 +1,11 @@
-/** A light load on the three stores that remembers what each acknowledged, and what is still there of it. */
+/** A light load on the three stores that records what each acknowledged, and reads back what is still stored. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { Kafka, logLevel, type Producer } from 'kafkajs'
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
 
-const TOPIC = 'compose.proof'
-const TABLE = 'compose_proof'
+const TOPIC = 'compose.test'
+const TABLE = 'compose_test'
 
 export interface Access {
   kafka: string
@@ -24,7 +24,7 @@ export type Store = (typeof STORES)[number]
 
 export interface Writer {
   acknowledged: Record<Store, number[]>
-  /** Ends the load; resolves when the last write is answered or given up. */
+  /** Stops the load. Resolves when the last write is acknowledged or abandoned. */
   stop: () => Promise<void>
 }
 
@@ -50,7 +50,7 @@ async function query(access: Access, sql: string): Promise<string> {
   return response.text()
 }
 
-/** Makes the proof's topic and table, where they are missing. */
+/** Creates the test topic and table if they are missing. */
 export async function prepare(access = DEFAULT_ACCESS): Promise<void> {
   const admin = kafkaOf(access, 10).admin()
   await admin.connect()
@@ -59,7 +59,7 @@ export async function prepare(access = DEFAULT_ACCESS): Promise<void> {
   await query(access, `CREATE TABLE IF NOT EXISTS ${TABLE} (id UInt64) ENGINE = MergeTree ORDER BY id`)
 }
 
-/** Writes numbered records, rows and keys, about 50 a second to each store, until stopped. Failed writes are not repeated. */
+/** Writes numbered records, rows and keys, about 50 per second to each store, until stopped. Failed writes are not retried. */
 export function startWriter(access = DEFAULT_ACCESS): Writer {
   const acknowledged: Writer['acknowledged'] = { kafka: [], clickhouse: [], redis: [] }
   let stopped = false
@@ -72,7 +72,7 @@ export function startWriter(access = DEFAULT_ACCESS): Writer {
     commandTimeout: 2_000,
     retryStrategy: () => 200,
   })
-  // Every command's own failure is seen where it is awaited.
+  // Each command's failure is handled where it is awaited.
   redis.on('error', () => {})
   const write: Record<Store, (id: number) => Promise<unknown>> = {
     kafka: async (id) => {
@@ -89,14 +89,14 @@ export function startWriter(access = DEFAULT_ACCESS): Writer {
           messages: [{ key: String(id), value: String(id) }],
         })
       } catch (error) {
-        // A connection of a broker that is gone is not used again.
+        // A connection to a broker that is gone must not be reused.
         await producer?.disconnect()
         producer = undefined
         throw error
       }
     },
     clickhouse: (id) => query(access, `INSERT INTO ${TABLE} VALUES (${id})`),
-    redis: (id) => redis.set(`compose-proof:${id}`, id),
+    redis: (id) => redis.set(`compose-test:${id}`, id),
   }
   const loops = STORES.map(async (store) => {
     for (let id = Date.now() * 1000; !stopped; id++) {
@@ -104,7 +104,7 @@ export function startWriter(access = DEFAULT_ACCESS): Writer {
         await write[store](id)
         acknowledged[store].push(id)
       } catch {
-        // A store that was just killed: this id was not acknowledged.
+        // The store was just killed. This id was not acknowledged.
       }
       await delay(20)
     }
@@ -118,21 +118,21 @@ export function startWriter(access = DEFAULT_ACCESS): Writer {
   return { acknowledged, stop }
 }
 
-/** Writes `count` numbers to each store, all acknowledged. */
+/** Writes `count` numbers to each store and waits for their acknowledgements. */
 export async function writeSome(count: number, access = DEFAULT_ACCESS): Promise<Writer['acknowledged']> {
   const writer = startWriter(access)
   const enough = async () => STORES.every((store) => writer.acknowledged[store].length >= count)
   const written = await waitUntil(enough, { timeoutMs: 30_000, pollMs: 100 })
   await writer.stop()
-  if (!written) throw new Error(`Not ${count} acknowledged writes to each store in 30 s`)
+  if (!written) throw new Error(`Fewer than ${count} acknowledged writes to a store within 30 s`)
   return writer.acknowledged
 }
 
-/** Everything that the stores hold of the proof's numbers. */
+/** Returns all test numbers in each store. */
 export async function readAll(access = DEFAULT_ACCESS): Promise<Record<Store, Set<number>>> {
   const rows = await query(access, `SELECT id FROM ${TABLE}`)
   const redis = new Redis({ port: access.redis.port, password: access.redis.password })
-  const keys = await redis.keys('compose-proof:*')
+  const keys = await redis.keys('compose-test:*')
   redis.disconnect()
   return {
     kafka: await consumeAll(access),
@@ -142,19 +142,22 @@ export async function readAll(access = DEFAULT_ACCESS): Promise<Record<Store, Se
 }
 
 async function consumeAll(access: Access): Promise<Set<number>> {
-  // The first consumer of all waits until the broker has made its topic of offsets.
+  // The first consumer ever waits until the broker has created the topic for committed offsets.
   const kafka = kafkaOf(access, 10)
   const admin = kafka.admin()
   await admin.connect()
   const ends = new Map((await admin.fetchTopicOffsets(TOPIC)).map(({ partition, high }) => [partition, Number(high)]))
   const numbers = new Set<number>()
-  const groupId = `compose-proof-${Date.now()}`
+  const groupId = `compose-test-${Date.now()}`
   const consumer = kafka.consumer({ groupId })
   await consumer.connect()
   await consumer.subscribe({ topics: [TOPIC], fromBeginning: true })
   const open = new Set([...ends].filter(([, high]) => high > 0).map(([partition]) => partition))
   await new Promise<void>((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`Not read to the end in 60 s: partitions ${[...open]}`)), 60_000)
+    const timer = setTimeout(
+      () => reject(new Error(`Partitions not read to their end within 60 s: ${[...open]}`)),
+      60_000,
+    )
     const finish = () => {
       clearTimeout(timer)
       resolve()

@@ -1,9 +1,12 @@
-/** A docker that lies or hangs: a fake program on the PATH, since no engine breaks in just the way that is wanted. */
+/**
+ * A `docker` with malformed answers, or one that hangs: a fake program on the PATH, because no engine fails in exactly the way a test
+ * needs.
+ */
 import { chmodSync } from 'node:fs'
 import path from 'node:path'
 import { suite } from 'uvu'
 import { runScript } from '../support/command.mts'
-import { judge } from '../support/faults.mts'
+import { expectExit } from '../support/faults.mts'
 import { cleanEnv, projectFolder } from '../support/project.mts'
 import { freePorts, stackEnv } from '../support/stack.mts'
 
@@ -17,7 +20,7 @@ const container = (more: object, state: object = {}) => ({
 })
 
 const GOOD = JSON.stringify([container({})])
-/** What `docker inspect` prints; every other question has a good answer. */
+/** Output of `docker inspect`. All other requests get a valid answer. */
 const INSPECTED: Record<string, string> = {
   nothing: '',
   'random bytes': '\u0001\u0002[{]]}',
@@ -37,7 +40,10 @@ const INSPECTED: Record<string, string> = {
   'half an answer': GOOD.slice(0, 100),
 }
 
-/** A folder with a `docker` of these answers, by their first words; `*` for all others. */
+/**
+ * Creates a folder with a `docker` that gives these answers, by its first arguments; `*` for all others. Returns an environment that uses
+ * it.
+ */
 function dockerOf(answers: Record<string, string>): NodeJS.ProcessEnv {
   const cases = Object.entries(answers).map(([words, script]) => `${words === '*' ? '*' : `"${words}"*`}) ${script};;`)
   const folder = projectFolder({ docker: `#!/bin/sh\ncase "$*" in\n${cases.join('\n')}\nesac\n` })
@@ -50,7 +56,7 @@ const VERSION = { 'version --format': 'echo 27.0.0', 'compose version': 'echo 2.
 const env = { ...(await stackEnv()), ...cleanEnv({ DOCKER_HOST: '' }) }
 const [port = 0] = await freePorts(1)
 const values = { ...(await stackEnv()), NO_COLOR: '1', KAFKA_BOOTSTRAP_SERVERS: `127.0.0.1:${port}` }
-/** Longer than `--timeout 2`, with Docker's part of it and the start of the command on a busy machine; shorter than Docker's own deadline. */
+/** Kills a command after 60 s: longer than any `--timeout` here on a busy machine, shorter than the `sleep` of a hanging docker. */
 const run = (script: string, args: string[], docker: NodeJS.ProcessEnv) =>
   runScript(script, args, { env: { ...env, ...values, ...docker }, timeoutMs: 60_000 })
 
@@ -61,12 +67,13 @@ const COMMANDS: [script: string, args: string[], codes: number[]][] = [
   ['stop.mts', [], [0, 1, 3]],
 ]
 
-const test = suite('Docker that lies')
+const test = suite('Docker with malformed answers')
 
 for (const [what, text] of Object.entries(INSPECTED)) {
   test(`docker inspect returns ${what}`, async () => {
     const docker = dockerOf({ ...VERSION, 'ps -aq': 'echo abc', inspect: says(text), '*': 'echo text' })
-    for (const [script, args, codes] of COMMANDS) judge(`${script} ${args}`, await run(script, args, docker), codes)
+    for (const [script, args, codes] of COMMANDS)
+      expectExit(`${script} ${args}`, await run(script, args, docker), codes)
   })
 }
 
@@ -77,25 +84,25 @@ for (const [what, text] of Object.entries({
 })) {
   test(`docker compose config returns ${what}`, async () => {
     const docker = dockerOf({ ...VERSION, 'compose config': says(text), 'ps -aq': 'true', '*': 'echo text' })
-    judge('check-ports', await run('check-ports.mts', ['--docker'], docker), [0, 1, 2, 3])
+    expectExit('check-ports', await run('check-ports.mts', ['--docker'], docker), [0, 1, 2, 3])
   })
 }
 
 test('docker prints nothing, fails silently, or prints text for everything', async () => {
   for (const script of ['true', 'false', 'echo text', 'yes', 'kill -9 $$', 'echo "$*"; exit 1']) {
     const docker = dockerOf({ '*': script })
-    for (const [name, args, codes] of COMMANDS) judge(`${script}: ${name}`, await run(name, args, docker), codes)
-    judge(`${script}: check-ports`, await run('check-ports.mts', ['--docker'], docker), [0, 1, 2, 3])
-    judge(`${script}: start`, await run('start.mts', ['--docker'], docker), [1, 2, 3])
+    for (const [name, args, codes] of COMMANDS) expectExit(`${script}: ${name}`, await run(name, args, docker), codes)
+    expectExit(`${script}: check-ports`, await run('check-ports.mts', ['--docker'], docker), [0, 1, 2, 3])
+    expectExit(`${script}: start`, await run('start.mts', ['--docker'], docker), [1, 2, 3])
   }
 })
 
 test('a hanging docker delays no command beyond its deadline', async () => {
   const asked = projectFolder()
   const docker = dockerOf({ '*': `echo "$*" >> ${asked}/log; exec sleep 300` })
-  for (const [script, args, codes] of COMMANDS) judge(`${script} ${args}`, await run(script, args, docker), codes)
-  judge('check-ports', await run('check-ports.mts', ['--docker'], docker), [0, 1, 3])
-  judge('start', await run('start.mts', ['--docker'], docker), [3])
+  for (const [script, args, codes] of COMMANDS) expectExit(`${script} ${args}`, await run(script, args, docker), codes)
+  expectExit('check-ports', await run('check-ports.mts', ['--docker'], docker), [0, 1, 3])
+  expectExit('start', await run('start.mts', ['--docker'], docker), [3])
 })
 
 test.run()

@@ -1,4 +1,4 @@
-/** Bad input, as data: each case of cases/*.yml has its exact messages and exit code. */
+/** Invalid input as data: each case in cases/*.yml lists its exact messages and exit code. */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -15,7 +15,7 @@ import { cleanEnv, projectFolder } from '../support/project.mts'
 
 interface Case {
   input: string
-  /** Findings as `subject: found … [CODE]`, or what is wrong with a line. */
+  /** Findings as `subject: found … [CODE]`, or the error of a line. */
   says: string[]
   exitCode: number
 }
@@ -28,7 +28,7 @@ interface Outcome {
 const TEMPLATE = readFileSync(path.join(ROOT, '.env.template'), 'utf8')
 const SETTINGS = readSettings({})
 
-/** The findings that `read` ends with; none when the input is accepted. */
+/** Returns the findings with which `read` fails, or none if it accepts the input. */
 async function outcomeOf(read: () => unknown): Promise<Outcome> {
   try {
     await read()
@@ -39,7 +39,7 @@ async function outcomeOf(read: () => unknown): Promise<Outcome> {
   return { says: [], exitCode: 0 }
 }
 
-/** The mistakes of the lines of a recording: `replay --strict` ends at the first of them with exit code 1. */
+/** Returns the errors of a recording's lines. `replay --strict` stops at the first of them with exit code 1. */
 async function recordingOf(content: string): Promise<Outcome> {
   const file = path.join(projectFolder({ 'x.csv': content }), 'x.csv')
   const mistakes: string[] = []
@@ -62,7 +62,7 @@ function timeOf(text: string): Outcome {
   return { says: [], exitCode: 0 }
 }
 
-/** Puts what is no readable text in the place of a file. */
+/** Puts something other than readable text at the path of a file. */
 const PLACED: Record<string, (file: string) => void> = {
   folder: (file) => mkdirSync(file),
   pipe: (file) => execFileSync('mkfifo', [file]),
@@ -74,7 +74,7 @@ const PLACED: Record<string, (file: string) => void> = {
   'UTF-16': (file) => writeFileSync(file, Buffer.from('\uFEFFREDIS_PORT=1\n', 'utf16le')),
 }
 
-/** `KIND as FILE`. */
+/** Reads a file of a kind, given as `KIND as FILE`. */
 function placedOutcome(input: string): Promise<Outcome> {
   const [kind = '', name = ''] = input.split(' as ')
   const folder = projectFolder(name === '.env' ? { '.env.template': TEMPLATE } : {})
@@ -85,7 +85,7 @@ function placedOutcome(input: string): Promise<Outcome> {
   )
 }
 
-/** A command as it is typed, without quotes. */
+/** Runs a command as typed, without quotes. */
 async function commandOutcome(input: string): Promise<Outcome> {
   const [script = '', ...args] = input.split(' ')
   const { exitCode, stdout } = await runScript(script, [...args, '--json'], { env: cleanEnv(), timeoutMs: 60_000 })
@@ -98,7 +98,7 @@ async function settingsOutcome(input: string): Promise<Outcome> {
   const { says, exitCode } = await outcomeOf(() =>
     readSettings({}, projectFolder({ '.env': input, '.env.template': TEMPLATE })),
   )
-  // A line of the template is none of the input's.
+  // Line numbers of the template do not depend on the input.
   return { says: says.map((text) => text.replace(/\.env\.template:\d+/, '.env.template:N')), exitCode }
 }
 

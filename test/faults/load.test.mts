@@ -1,7 +1,7 @@
 /**
- * Faults at random moments of a replay with the ingest on: every acknowledged message is in its table once, or in market_rejects. 30,000
- * messages and 6 faults; `FAULTS=long` takes 1,000,000 and 40. FAULTS_SEED repeats them. Prints the fault table. As root it also fills a disk,
- * and cuts the network of a service.
+ * Random faults during a replay with ingest on: every acknowledged message must be exactly once in its table or in market_rejects. Runs
+ * 30,000 messages and 6 faults, or 1,000,000 and 40 with `FAULTS=long`. FAULTS_SEED repeats them. Prints the fault table. As root, it also
+ * fills a disk and cuts the network of a service.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, statfsSync } from 'node:fs'
@@ -18,14 +18,14 @@ import { isLong, randomNumbers, sampled } from '../support/faults.mts'
 import { IngestStack } from '../support/ingest.mts'
 
 const [MESSAGES, FAULTS] = isLong ? [1_000_000, 40] : [30_000, 6]
-/** Seconds of the replay for each fault: a halt of 10 s, a start, and some undisturbed. */
+/** Seconds of the replay per fault: a halt of 10 s, a restart, and some undisturbed time. */
 const FAULT_S = 18
 const HALT_MS = 10_000
 const POISON = 20
 const random = randomNumbers()
 const pick = <T,>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T
 
-/** A disk of its own for the data, of which `leave` leaves so many bytes free; undefined where this user may not mount one. */
+/** Mounts a separate disk for the data, on which `leave` leaves this many bytes free. Returns undefined if this user may not mount one. */
 function mountDisk():
   | { folder: string; leave: (bytes: number) => void; free: () => void; unmount: () => void }
   | undefined {
@@ -35,7 +35,7 @@ function mountDisk():
   try {
     mount('-t', 'tmpfs', '-o', size, 'tmpfs')
   } catch {
-    // Not root, or a container that may not mount.
+    // Not root, or a container without permission to mount.
     rmSync(folder, { recursive: true })
     return undefined
   }
@@ -68,7 +68,7 @@ const PORTS = {
   redis: ['REDIS_PORT'],
 } as const
 
-/** Each returns what it did. What it ended is started again after it. */
+/** Each fault returns a description. Services that it stopped are started again afterwards. */
 const KINDS: Record<string, () => Promise<string>> = {
   kill: async () => {
     const name = pick(ALL)
@@ -102,7 +102,7 @@ const KINDS: Record<string, () => Promise<string>> = {
   },
   disk: async () => {
     if (!disk) return 'disk full: not tried, mounting takes root'
-    // As a disk fills up: in an instant, the merges of the embedded ClickHouse lose rows (clickhouse/config.d/l2.xml).
+    // A disk fills up gradually. If it fills up in an instant, merges of the embedded ClickHouse lose rows (clickhouse/config.d/l2.xml).
     disk.leave(256 * 1024 ** 2)
     await delay(5_000)
     disk.leave(65_536)
@@ -146,18 +146,18 @@ load(`${FAULTS} faults neither lose nor duplicate any of ${MESSAGES} messages`, 
   })
   const poison = Array.from({ length: POISON }, (_, index) => `poison ${index}`)
   await ingest.send('iqfeed.l2.raw', poison)
-  // Each kind at least once, then whatever comes.
+  // Each kind at least once, then random ones.
   const first = sampled(['kill', 'kill', 'halt', 'cut', 'disk', 'reset'], FAULTS, random)
   const kinds = [...first, ...Array.from({ length: FAULTS - first.length }, () => pick(Object.keys(KINDS)))]
   const print = (rows: string[][]) => process.stdout.write(table(rows).replace(/^/gm, '\n· '))
   for (const [index, kind] of kinds.entries()) {
     await delay(random() * 4_000)
-    // A reset is refused by those that read, so they must do so.
+    // The reset is refused because of active readers, so they must be reading.
     if (kind === 'reset')
       await waitUntil(async () => (await ingest.ingest(['status'])).exitCode === 0, { timeoutMs: 60_000, pollMs: 500 })
     const what = await KINDS[kind]?.()
     const ended = ALL.filter((name) => pids(ingest.stack.settings)[name] === undefined)
-    print([[String(index + 1), what ?? '', ended.length > 0 ? `${ended.join(', ')} to start again` : '']])
+    print([[String(index + 1), what ?? '', ended.length > 0 ? `${ended.join(', ')} started again` : '']])
     await ingest.startAgain()
   }
   const { exitCode, stdout, stderr } = await replaying
@@ -165,7 +165,7 @@ load(`${FAULTS} faults neither lose nor duplicate any of ${MESSAGES} messages`, 
   const topics: Record<string, { sent: number; acknowledged: number }> = JSON.parse(stdout).topics
   const all = async () => (await ingest.stored()) >= MESSAGES && (await ingest.count('market_rejects')) >= POISON
   await waitUntil(all, { timeoutMs: 180_000, pollMs: 200 })
-  // Time for a block that was read again to come, should it come.
+  // Leaves time for a block that is read twice to be stored.
   await delay(2_000)
   const sum = (which: 'sent' | 'acknowledged') => Object.values(topics).reduce((total, each) => total + each[which], 0)
   const counts = {

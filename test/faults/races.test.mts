@@ -1,13 +1,13 @@
 /**
- * Commands side by side, and killed: one waits or refuses, and the next run finishes what was begun. Kills are 2 a command; `FAULTS=long` takes
- * 40, and every pair. FAULTS_SEED repeats the moments.
+ * Concurrent commands, and killed commands: one waits or is refused, and the next run completes what was started. Kills each command 2
+ * times, or 40 times with `FAULTS=long`, which also tests every pair. FAULTS_SEED repeats the moments.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { runScript } from '../support/command.mts'
 import { endStacks, newStack } from '../support/embedded.mts'
-import { envOf, isLong, judge, randomNumbers } from '../support/faults.mts'
+import { envOf, expectExit, isLong, randomNumbers } from '../support/faults.mts'
 
 const KILLS = isLong ? 40 : 2
 const settings = await newStack()
@@ -33,16 +33,16 @@ const run = (name: Name, timeoutMs = 300_000) => {
   return runScript(script, args, { env, timeoutMs })
 }
 
-/** Each ends well, without help, after whatever went before: the stack runs, topics, tables and ingest are as declared. */
+/** Checks that each command succeeds without help, whatever ran before: the stack runs, and topics, tables and ingest are as declared. */
 async function finishes(what: string): Promise<void> {
   for (const name of ['start', 'topics', 'schema', 'on', 'off'] as const)
-    judge(`${name} after ${what}`, await run(name), [0])
+    expectExit(`${name} after ${what}`, await run(name), [0])
   const health = await runScript('health-check.mts', ['--lag-warning', '100000', '--lag-critical', '100000'], { env })
-  judge(`health after ${what}`, health, [0])
+  expectExit(`health after ${what}`, health, [0])
 }
 
-const races = suite('commands side by side')
-races.before(async () => judge('start', await run('start'), [0]))
+const races = suite('concurrent commands')
+races.before(async () => expectExit('start', await run('start'), [0]))
 
 const PAIRS: [Name, Name][] = [
   ['topics', 'reset'],
@@ -56,12 +56,16 @@ const all = names.flatMap((first, index) => names.slice(index).map((second): [Na
 
 for (const pair of isLong ? all : PAIRS) {
   races(`${pair.join(' and ')} at the same time: one waits or refuses, and the final state is right`, async () => {
-    judge('start', await run('start'), [0])
+    expectExit('start', await run('start'), [0])
     const lagMs = Math.floor(random() * 400)
     const outcomes = await Promise.all(pair.map((name, index) => delay(index * lagMs).then(() => run(name))))
-    // Beside a stop or a reset, others may find nothing that answers, or something that changes; a replay, no topic (2).
+    // During a stop or reset, other commands may find services stopped or state changing; replay may find no topic (exit code 2).
     for (const [index, outcome] of outcomes.entries())
-      judge(`${pair[index]} beside ${pair[1 - index]}`, outcome, pair[index] === 'replay' ? [0, 1, 2, 3] : [0, 1, 3])
+      expectExit(
+        `${pair[index]} beside ${pair[1 - index]}`,
+        outcome,
+        pair[index] === 'replay' ? [0, 1, 2, 3] : [0, 1, 3],
+      )
     if (pair[0] === pair[1] && pair[0] !== 'reset')
       assert.ok(
         outcomes.some(({ exitCode }) => exitCode === 0),
@@ -71,24 +75,24 @@ for (const pair of isLong ? all : PAIRS) {
   })
 }
 
-const kills = suite('commands killed')
+const kills = suite('killed commands')
 
 for (const name of names) {
   kills(`${name} killed at random moments completes when run again`, async () => {
-    // As long as it takes by itself: what is begun in the last moments is killed too.
+    // The undisturbed duration, so that kills can hit the last moments too.
     const startMs = performance.now()
-    if (name === 'start') judge('stop', await run('stop'), [0])
-    else judge('start', await run('start'), [0])
+    if (name === 'start') expectExit('stop', await run('stop'), [0])
+    else expectExit('start', await run('start'), [0])
     const beginMs = performance.now() - startMs
-    judge(name, await run(name), [0])
+    expectExit(name, await run(name), [0])
     const wholeMs = performance.now() - startMs - beginMs
     for (let kill = 0; kill < KILLS; kill++) {
-      if (name === 'start') judge('stop', await run('stop'), [0])
-      if (name === 'stop') judge('start', await run('start'), [0])
+      if (name === 'start') expectExit('stop', await run('stop'), [0])
+      if (name === 'stop') expectExit('start', await run('start'), [0])
       const afterMs = Math.ceil(random() * wholeMs)
       await run(name, afterMs)
-      if (name !== 'start' && name !== 'stop') judge('start', await run('start'), [0])
-      judge(`${name} after a kill at ${afterMs} ms`, await run(name), [0])
+      if (name !== 'start' && name !== 'stop') expectExit('start', await run('start'), [0])
+      expectExit(`${name} after a kill at ${afterMs} ms`, await run(name), [0])
     }
     await finishes(`kills of ${name}`)
   })

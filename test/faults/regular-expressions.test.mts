@@ -7,20 +7,20 @@ import * as assert from 'uvu/assert'
 import { ROOT } from '../../scripts/lib/settings/settings.mts'
 
 interface Literal {
-  /** `file:line /pattern/flags` */
-  place: string
+  /** As `file:line /pattern/flags`. */
+  location: string
   pattern: string
   flags: string
 }
 
-/** The regular expressions of a TypeScript file. */
+/** Returns the regular expressions of a TypeScript file. */
 function literalsOf(file: string): Literal[] {
   const text = readFileSync(path.join(ROOT, file), 'utf8')
   const { tokens } = parse(text, { sourceType: 'module', plugins: ['typescript'], tokens: true })
   return (tokens ?? [])
     .filter(({ type }) => type.label === 'regexp')
     .map(({ value: { pattern, flags }, loc }) => ({
-      place: `${file}:${loc.start.line} /${pattern}/${flags}`,
+      location: `${file}:${loc.start.line} /${pattern}/${flags}`,
       pattern,
       flags,
     }))
@@ -36,10 +36,10 @@ expressions('take time proportional to their input, whatever it is', async () =>
   const literals = FILES.flatMap(literalsOf)
   assert.ok(literals.length > 100)
   const slow: string[] = []
-  for (const { place, pattern, flags } of literals) {
+  for (const { location, pattern, flags } of literals) {
     const found = await check(pattern, flags, { timeout: 60_000 })
     if (found.status !== 'safe')
-      slow.push(`${place}: ${found.status === 'vulnerable' ? found.complexity.summary : 'not known'}`)
+      slow.push(`${location}: ${found.status === 'vulnerable' ? found.complexity.summary : 'not known'}`)
   }
   assert.equal(slow, [])
 })

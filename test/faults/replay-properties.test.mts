@@ -6,7 +6,7 @@ import { parseCsvLine } from '../../scripts/lib/replay/csv.mts'
 import { messageOfLine } from '../../scripts/lib/replay/message.mts'
 import { holds, textOf } from '../support/property.mts'
 
-/** What `read` gives, or undefined where it refuses as it should. */
+/** Returns the result of `read`, or undefined if it rejects the input correctly. */
 function unlessRefused<T>(read: () => T): T | undefined {
   try {
     return read()

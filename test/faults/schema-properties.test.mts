@@ -15,7 +15,7 @@ splitting('loses nothing of any text', () => {
   )
 })
 
-/** Text that holds the separator inside quotes and brackets alone. */
+/** Text in which the separator occurs only inside quotes and brackets. */
 const whole = fc.letrec<{ text: string; piece: string }>((tie) => ({
   text: fc.array(tie('piece'), { maxLength: 3 }).map((pieces) => pieces.join('')),
   piece: fc.oneof(

@@ -11,7 +11,7 @@ import { readSettings, VARIABLES } from '../../scripts/lib/settings/settings.mts
 import { projectFolder } from '../support/project.mts'
 import { holds, textOf } from '../support/property.mts'
 
-/** The entries of a .env file, or undefined when it is refused as it should be. */
+/** Returns the entries of a .env file, or undefined if it is rejected correctly. */
 function entriesOf(content: string): EnvEntry[] | undefined {
   try {
     return parseEnvFile(content, '.env')
@@ -22,7 +22,7 @@ function entriesOf(content: string): EnvEntry[] | undefined {
   }
 }
 
-/** Lines, most of them assignments that can be read. */
+/** Generates lines, most of them valid assignments. */
 const value = textOf(['a', 'b1', ' ', '\t', '=', ':', '#', ' # ', '\\', '`', '${A}', '$', 'é', "'", '"', '\u2028'], 5)
 const quoted = (quote: string) =>
   textOf(['a', ' ', '\n', '\r\n', '#', '=', '\\', '${A}', quote === '"' ? "'" : '"'], 5).map(
@@ -59,7 +59,7 @@ envFiles('is read as by dotenv where programs agree', () => {
     fc.property(content, (text) => {
       const entries = entriesOf(text)
       fc.pre(entries?.every(({ ambiguity }) => ambiguity === undefined) === true)
-      // It takes no variable of this name, which means something else in its object.
+      // An object cannot have an ordinary key of this name.
       const named = (entries ?? []).filter(({ name }) => name !== '__proto__')
       assert.equal(Object.fromEntries(named.map(({ name, text }) => [name, text])), parse(text))
     }),
@@ -127,7 +127,7 @@ const lookup = (name: string) => (Object.hasOwn(VALUES, name) ? VALUES[name] : u
 
 interface Reference {
   written: string
-  /** What it means; undefined where it must be refused. */
+  /** The value, or undefined if it must be rejected. */
   value: string | undefined
 }
 
@@ -268,7 +268,7 @@ settings('read sizes with their unit', () => {
   )
 })
 
-/** An IPv6 address in brackets, as URLs have it. */
+/** Puts an IPv6 address in brackets, as in URLs. */
 const bracketed = (host: string) => (host.includes(':') && !host.startsWith('[') ? `[${host}]` : host)
 
 settings('accept every host and address, and nothing that cannot be part of a URL', () => {
@@ -315,7 +315,7 @@ settings('come from the shell, then .env, then the template', () => {
         shell === undefined ? {} : { A: shell },
         projectFolder({ '.env': file(own), '.env.template': file(template) }),
       )('A')
-      // A shell variable that is set to nothing hides .env's, as in Compose.
+      // As in Compose, a shell variable with an empty value overrides .env.
       const chosen = shell === undefined ? own : shell
       assert.is(found?.text, chosen || template)
     }),

@@ -1,4 +1,4 @@
-/** ZooKeeper's data older than Kafka's, as after a restored backup: no topic is usable, and every command says so. */
+/** ZooKeeper data older than Kafka's, as after restoring a backup: no topic is usable, and every command reports it. */
 import { cpSync, readdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -14,8 +14,8 @@ const settings = await newStack()
 const env = envOf(settings)
 const folder = (name: string) => path.join(settings.EMBEDDED_DATA_DIR, name)
 
-/** Exit code and `severity CODE` of each finding. */
-async function told(
+/** Returns the exit code, and `severity CODE` of each finding. */
+async function report(
   script: string,
   args: string[],
 ): Promise<{ exitCode: number | null; codes: string[]; list: Finding[] }> {
@@ -29,20 +29,20 @@ test.after(endStacks)
 
 test('no command reports topics as good that no broker serves, and the fix keeps the records', async () => {
   await start(settings)
-  assert.is((await told('create-topics.mts', [])).exitCode, 0)
+  assert.is((await report('create-topics.mts', [])).exitCode, 0)
   assert.is((await runScript('replay.mts', ['--generate', '--fast', '--count', '500'], { env })).exitCode, 0)
   await stop(settings)
   cpSync(folder('zookeeper'), folder('zookeeper-older'), { recursive: true })
   await start(settings)
-  assert.is((await told('reset-kafka.mts', ['--yes'])).exitCode, 0)
+  assert.is((await report('reset-kafka.mts', ['--yes'])).exitCode, 0)
   assert.is((await runScript('replay.mts', ['--generate', '--fast', '--count', '500'], { env })).exitCode, 0)
   await stop(settings)
   rmSync(folder('zookeeper'), { recursive: true })
   cpSync(folder('zookeeper-older'), folder('zookeeper'), { recursive: true })
 
-  const started = await told('start.mts', ['--embedded'])
+  const started = await report('start.mts', ['--embedded'])
   assert.equal([started.exitCode, started.codes], [1, ['error KAFKA_OLDER_ZOOKEEPER']])
-  const health = await told('health-check.mts', ['--only', 'kafka'])
+  const health = await report('health-check.mts', ['--only', 'kafka'])
   assert.equal([health.exitCode, health.codes], [1, ['error KAFKA_OLDER_ZOOKEEPER']])
   const [finding] = health.list
   assert.match(
@@ -51,21 +51,21 @@ test('no command reports topics as good that no broker serves, and the fix keeps
   )
   assert.match(finding?.hint ?? '', /rm \*\/partition\.metadata/)
   for (const mode of ['--dry-run', '--check']) {
-    const topics = await told('create-topics.mts', [mode])
+    const topics = await report('create-topics.mts', [mode])
     assert.equal([topics.exitCode, topics.codes], [1, ['error KAFKA_NOT_SERVED']])
   }
-  const ingest = await told('ingest.mts', ['status', '--timeout', '3'])
+  const ingest = await report('ingest.mts', ['status', '--timeout', '3'])
   assert.equal([ingest.exitCode, ingest.codes], [3, Array(5).fill('unknown INGEST_LAG')])
   assert.match(ingest.list[0]?.found ?? '', /NOT_LEADER_OR_FOLLOWER/)
-  const replay = await told('replay.mts', ['--generate', '--fast', '--count', '10', '--timeout', '3'])
+  const replay = await report('replay.mts', ['--generate', '--fast', '--count', '10', '--timeout', '3'])
   assert.equal([replay.exitCode, replay.codes], [3, ['unknown KAFKA_UNREACHABLE']])
   assert.is(replay.list[0]?.hint, './scripts/health-check.mts --only kafka')
 
-  // What the hint says.
+  // Follows the hint.
   await stop(settings)
   for (const name of readdirSync(folder('kafka')).filter((each) => /-\d+$/.test(each)))
     rmSync(path.join(folder('kafka'), name, 'partition.metadata'), { force: true })
-  const again = await told('start.mts', ['--embedded'])
+  const again = await report('start.mts', ['--embedded'])
   assert.equal([again.exitCode, again.codes], [0, []])
   const status = JSON.parse((await runScript('ingest.mts', ['status', '--json'], { env })).stdout)
   assert.is(
@@ -75,23 +75,23 @@ test('no command reports topics as good that no broker serves, and the fix keeps
 })
 
 test('a broker without topics gets time to learn of them, however long the wait was before', async () => {
-  const own = await newStack()
-  const zookeeper = path.join(own.EMBEDDED_DATA_DIR, 'zookeeper')
-  await start(own, BROKER)
-  await stop(own)
+  const empty = await newStack()
+  const zookeeper = path.join(empty.EMBEDDED_DATA_DIR, 'zookeeper')
+  await start(empty, BROKER)
+  await stop(empty)
   cpSync(zookeeper, `${zookeeper}-older`, { recursive: true })
-  await start(own, BROKER)
-  const { exitCode } = await runScript('create-topics.mts', [], { env: envOf(own) })
+  await start(empty, BROKER)
+  const { exitCode } = await runScript('create-topics.mts', [], { env: envOf(empty) })
   assert.is(exitCode, 0)
-  await stop(own)
+  await stop(empty)
   rmSync(zookeeper, { recursive: true })
   cpSync(`${zookeeper}-older`, zookeeper, { recursive: true })
 
   const said: string[] = []
-  const opening = openCluster(own, { timeoutMs: 10_000, waitMs: 120_000, log: (line) => said.push(line) })
-  // Longer than it gets.
+  const opening = openCluster(empty, { timeoutMs: 10_000, waitMs: 120_000, log: (line) => said.push(line) })
+  // Longer than the command waits.
   await delay(16_000)
-  await start(own, BROKER)
+  await start(empty, BROKER)
   const cluster = await opening
   cluster.close()
   assert.equal(cluster.metadata.topics, [])

@@ -1,4 +1,7 @@
-/** The commands archive and restore, on a real ClickHouse: what leaves a table comes back to the bit, and nothing leaves it unproven. */
+/**
+ * The commands archive and restore on a real ClickHouse: restored rows are identical to the archived ones, and no row is deleted before its
+ * archive is verified.
+ */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,7 +15,7 @@ import { readRowGroups } from '../../scripts/lib/archive/row-groups.mts'
 import { TABLES, type TableName } from '../../scripts/lib/archive/table.mts'
 import { connectClickHouse, readRows } from '../../scripts/lib/clickhouse/client.mts'
 import { syncSchema } from '../../scripts/lib/schema/schema.mts'
-import { type CommandOptions, runScript } from '../support/command.mts'
+import { type CommandOptions, killOn, runScript } from '../support/command.mts'
 import { rollUp } from '../support/rollup.mts'
 import { sharedStack } from '../support/stack.mts'
 import { runOnTerminal } from '../support/terminal.mts'
@@ -26,7 +29,7 @@ await syncSchema(settings, { mode: 'apply', timeoutMs: 60_000, mayDelete: async 
 const client = await connectClickHouse(settings, 60_000)
 
 let folders = 0
-/** The folder of an archive of its own. */
+/** Returns a new archive folder. */
 const newFolder = () => path.join(root, String(folders++))
 
 async function command(script: 'archive' | 'restore', args: string[], options: CommandOptions = {}) {
@@ -55,13 +58,13 @@ const event = (timestamp: string, sequence: number, more: object = {}) => ({
   ...{ ingestion_time: timestamp, source: 'test', ...more },
 })
 
-/** All rows of a table as text, in an order that does not depend on how they are stored. */
+/** Returns all rows of a table as text, in an order that does not depend on how they are stored. */
 const dump = async (table: string, where = '1') => {
   const query = `SELECT toString(tuple(*)) AS text FROM ${table} WHERE ${where} ORDER BY text`
   return (await readRows<{ text: string }>(client, query)).map(({ text }) => text)
 }
-/** Rows by day. */
-const held = async (table: string) => {
+/** Returns the number of rows per day. */
+const rowsByDay = async (table: string) => {
   const query = `SELECT toString(toDate(timestamp)) AS day, toFloat64(count()) AS rows FROM ${table} GROUP BY day ORDER BY day`
   return Object.fromEntries(
     (await readRows<{ day: string; rows: number }>(client, query)).map((row) => [row.day, row.rows]),
@@ -99,7 +102,7 @@ trips('restore all tables exactly, with the same view results', async () => {
     { ...trade(1, '450.1', 100), correction: 'delete' },
     { ...trade(4, '450.3', 1), timestamp: `${next} 23:59:59.999999` },
   ])
-  // Repeated: counts once.
+  // Duplicates count once.
   await insert('market_ticks', [trade(0, '450.12345678', 0.001)])
   const quote = (second: number, bid: number, more: object = {}) => ({
     ...{ ...common, timestamp: `${day} 14:30:0${second}.000001`, bid, ask: bid + 0.01, bid_size: 0.5, ask_size: 300 },
@@ -120,7 +123,7 @@ trips('restore all tables exactly, with the same view results', async () => {
     event(`${day} 14:30:02`, 5, { operation: 'clear', symbol: 'QQQ' }),
     event(`${next} 14:30:02`, 6),
   ])
-  // Equal events are both real.
+  // Two equal events are both real.
   await insert('market_l2', [event(`${day} 14:30:00.000001`, 1)])
   const metric = (value: number, timestamp: string) => ({ ...common, timestamp, metric: 'vpin', value })
   await insert('market_metrics', [
@@ -147,7 +150,7 @@ trips('restore all tables exactly, with the same view results', async () => {
     const { exitCode, states, dropped, codes } = await archive(table, '2026-02-01', to, '--yes')
     assert.equal([exitCode, codes, states], [0, [], { [day]: 'written', [next]: 'written' }], table)
     assert.equal(dropped, table === 'market_l2' ? ['20260105', '20260106'] : ['202601'])
-    assert.equal(await held(table), {}, table)
+    assert.equal(await rowsByDay(table), {}, table)
   }
   const without = await all()
   assert.equal(without.market_bars, before.market_bars, 'bars stay')
@@ -169,7 +172,7 @@ trips('restore all tables exactly, with the same view results', async () => {
   assert.equal(await scratchTables(), [])
 })
 
-/** More than two row groups. */
+/** Number of rows that fill more than two row groups. */
 const MANY = 600_000
 
 trips('process a day in chunks, sorted by symbol and time', async () => {
@@ -229,10 +232,10 @@ guards('drops nothing on No, and drops what it named on the confirmation word', 
     /20260105 {2}2 rows {2}2026-01-05\s+20260106 {2}1 rows {2}2026-01-06\s+This drops 3 archived rows of market_l2\./,
   )
   assert.match(no.screen, /Declined: nothing was dropped, and the archived files are kept/)
-  assert.equal(await held('market_l2'), ALL)
+  assert.equal(await rowsByDay('market_l2'), ALL)
   const yes = await runOnTerminal('archive.mts', args, env, { question: /Type "drop"/, keys: 'drop\r' })
   assert.is(yes.exitCode, 0, yes.screen)
-  assert.equal(await held('market_l2'), { '2026-01-07': 1 })
+  assert.equal(await rowsByDay('market_l2'), { '2026-01-07': 1 })
 })
 
 guards('refuses without a terminal and --yes, and writes nothing', async () => {
@@ -240,7 +243,7 @@ guards('refuses without a terminal and --yes, and writes nothing', async () => {
   const { exitCode, stderr, codes } = await archive('market_l2', '2026-01-07', to)
   assert.equal([exitCode, codes], [2, ['CONFIRM']], stderr)
   assert.is(existsSync(to), false)
-  assert.equal(await held('market_l2'), ALL)
+  assert.equal(await rowsByDay('market_l2'), ALL)
 })
 
 guards('reports with --dry-run, writes with --keep, and drops nothing with either', async () => {
@@ -255,7 +258,7 @@ guards('reports with --dry-run, writes with --keep, and drops nothing with eithe
     '2026-01-06.parquet',
     'manifest.jsonl',
   ])
-  assert.equal(await held('market_l2'), ALL)
+  assert.equal(await rowsByDay('market_l2'), ALL)
 })
 
 guards('drops a month only when all of its days are archived', async () => {
@@ -263,7 +266,7 @@ guards('drops a month only when all of its days are archived', async () => {
   await insert('market_metrics', ['2025-12-31 10:00:00', '2026-01-01 10:00:00', '2026-01-02 10:00:00'].map(metric))
   const { states, dropped } = await archive('market_metrics', '2026-01-02', newFolder(), '--yes')
   assert.equal([states, dropped], [{ '2025-12-31': 'written', '2026-01-01': 'written' }, ['202512']])
-  assert.equal(await held('market_metrics'), { '2026-01-01': 1, '2026-01-02': 1 })
+  assert.equal(await rowsByDay('market_metrics'), { '2026-01-01': 1, '2026-01-02': 1 })
 })
 
 guards(
@@ -285,12 +288,12 @@ guards(
       ['ARCHIVE_ROWS_ARRIVED'],
     )
     assert.is(partitions[0]?.state, 'kept')
-    assert.equal(await held('market_l2'), { ...ALL, '2026-01-05': 3 })
+    assert.equal(await rowsByDay('market_l2'), { ...ALL, '2026-01-05': 3 })
     assert.equal(await scratchTables(), [])
     const again = await archive('market_l2', '2026-01-06', to, '--yes')
     assert.equal([again.exitCode, again.states, again.dropped], [0, { '2026-01-05': 'written' }, ['20260105']])
     await restore('market_l2', to)
-    assert.equal(await held('market_l2'), { ...ALL, '2026-01-05': 3 })
+    assert.equal(await rowsByDay('market_l2'), { ...ALL, '2026-01-05': 3 })
   },
 )
 
@@ -300,11 +303,11 @@ guards('does not overwrite archived days that the table no longer has', async ()
   await insert('market_l2', [event('2026-01-05 09:00:00', 9)])
   const { exitCode, codes, dropped } = await archive('market_l2', '2026-01-06', to, '--yes')
   assert.equal([exitCode, codes, dropped], [1, ['ARCHIVE_DIFFERS'], []])
-  assert.equal(await held('market_l2'), { ...ALL, '2026-01-05': 1 })
+  assert.equal(await rowsByDay('market_l2'), { ...ALL, '2026-01-05': 1 })
   assert.equal((await restore('market_l2', to)).states, { '2026-01-05': 'restored' }, 'beside the late row')
-  assert.equal(await held('market_l2'), { ...ALL, '2026-01-05': 3 })
+  assert.equal(await rowsByDay('market_l2'), { ...ALL, '2026-01-05': 3 })
   assert.equal((await restore('market_l2', to)).states, { '2026-01-05': 'present' })
-  assert.equal(await held('market_l2'), { ...ALL, '2026-01-05': 3 })
+  assert.equal(await rowsByDay('market_l2'), { ...ALL, '2026-01-05': 3 })
   assert.equal((await archive('market_l2', '2026-01-06', to, '--yes')).states, { '2026-01-05': 'written' }, 'with it')
   assert.equal((await restore('market_l2', to)).days[0]?.rows, 3)
 })
@@ -315,37 +318,29 @@ guards('does not restore a day that has only some of its archived rows', async (
   await insert('market_l2', [event('2026-01-05 10:00:00', 1), event('2026-01-05 09:00:00', 9)])
   const { exitCode, codes } = await restore('market_l2', to)
   assert.equal([exitCode, codes], [1, ['RESTORE_PARTLY']])
-  assert.equal(await held('market_l2'), ALL)
+  assert.equal(await rowsByDay('market_l2'), ALL)
 })
 
 guards('resumes after it was killed, while writing and while dropping', async () => {
   const [before, to] = [await dump('market_l2'), newFolder()]
   const killed = async (at: RegExp) => {
     const args = ['--table', 'market_l2', '--before', '2026-01-07', '--to', to, '--yes']
-    const watch = (stderr: string, pid: number) => {
-      if (!at.test(stderr)) return
-      try {
-        process.kill(pid, 'SIGKILL')
-      } catch {
-        // It ended before.
-      }
-    }
-    return (await runScript('archive.mts', args, { env, watch })).exitCode
+    return (await runScript('archive.mts', args, { env, ...killOn(at) })).exitCode
   }
-  // Nobody reads this pipe: the run stands still where it opens its file.
+  // Nothing reads this pipe, so the run blocks when it opens the file.
   const pipe = path.join(to, 'market_l2/2026-01-06.parquet.tmp')
   mkdirSync(path.dirname(pipe), { recursive: true })
   execFileSync('mkfifo', [pipe])
   assert.is(await killed(/2026-01-06: writing/), null)
   assert.equal(readdirSync(path.dirname(pipe)).sort(), ['2026-01-05.parquet', path.basename(pipe), 'manifest.jsonl'])
-  assert.equal(await held('market_l2'), ALL)
+  assert.equal(await rowsByDay('market_l2'), ALL)
   rmSync(pipe)
   writeFileSync(path.join(to, 'market_l2/manifest.jsonl'), '{"table":"market_l2","day":"2026-', { flag: 'a' })
-  // Wherever this one stops.
+  // Completed by the next run, wherever this one is killed.
   await killed(/dropping 20260106/)
   const { exitCode, codes } = await archive('market_l2', '2026-01-07', to, '--yes')
   assert.equal([exitCode, codes], [0, []])
-  assert.equal(await held('market_l2'), { '2026-01-07': 1 })
+  assert.equal(await rowsByDay('market_l2'), { '2026-01-07': 1 })
   assert.equal(await scratchTables(), [])
   await restore('market_l2', to)
   assert.equal(await dump('market_l2'), before)
@@ -377,11 +372,11 @@ guards('treats a damaged file as not archived, and does not restore it', async (
   writeFileSync(file, bytes)
   const again = await archive('market_l2', '2026-01-06', to, '--yes')
   assert.equal([again.exitCode, again.codes, again.dropped], [1, ['ARCHIVE_DAMAGED'], []])
-  assert.equal(await held('market_l2'), ALL)
+  assert.equal(await rowsByDay('market_l2'), ALL)
   await client.command({ query: "ALTER TABLE market_l2 DROP PARTITION ID '20260105'" })
   const { exitCode, codes } = await restore('market_l2', to)
   assert.equal([exitCode, codes], [1, ['RESTORE_DAMAGED']])
-  assert.equal(await held('market_l2'), { '2026-01-06': 1, '2026-01-07': 1 })
+  assert.equal(await rowsByDay('market_l2'), { '2026-01-06': 1, '2026-01-07': 1 })
 })
 
 guards('keeps the bars of trades that were not rolled up yet', async () => {
@@ -392,7 +387,7 @@ guards('keeps the bars of trades that were not rolled up yet', async () => {
   const before = await dump('market_bars')
   assert.is(before.length, 1)
   assert.equal((await archive('market_ticks', '2026-02-01', newFolder(), '--yes')).dropped, ['202601'])
-  assert.equal(await held('market_ticks'), {})
+  assert.equal(await rowsByDay('market_ticks'), {})
   assert.equal(await dump('market_bars'), before)
 })
 
@@ -404,7 +399,7 @@ guards('includes custom columns, and refuses a table without them', async () => 
   await client.command({ query: 'ALTER TABLE market_l2 DROP COLUMN note' })
   const { exitCode, codes } = await restore('market_l2', to)
   assert.equal([exitCode, codes], [1, ['RESTORE_COLUMNS']])
-  assert.equal(await held('market_l2'), { '2026-01-06': 1, '2026-01-07': 1 })
+  assert.equal(await rowsByDay('market_l2'), { '2026-01-06': 1, '2026-01-07': 1 })
   await client.command({ query: 'ALTER TABLE market_l2 ADD COLUMN note String, ADD COLUMN newer UInt8 DEFAULT 7' })
   await restore('market_l2', to)
   await client.command({ query: 'ALTER TABLE market_l2 DROP COLUMN newer' })

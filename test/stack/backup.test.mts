@@ -1,4 +1,7 @@
-/** The command backup and the restore of a whole database, on a real ClickHouse: what comes back is what was there, whatever happens meanwhile. */
+/**
+ * The command backup, and restoring a whole database, on a real ClickHouse: restored data equals the original, whatever happens in the
+ * meantime.
+ */
 import {
   cpSync,
   existsSync,
@@ -20,7 +23,7 @@ import type { Manifest } from '../../scripts/lib/backup/manifest.mts'
 import { compareParts } from '../../scripts/lib/backup/verification.mts'
 import { connectClickHouse, readRows } from '../../scripts/lib/clickhouse/client.mts'
 import { syncSchema } from '../../scripts/lib/schema/schema.mts'
-import { type CommandOptions, runScript } from '../support/command.mts'
+import { type CommandOptions, killOn, runScript } from '../support/command.mts'
 import { rollUp } from '../support/rollup.mts'
 import { applyInitFiles, startStack } from '../support/stack.mts'
 
@@ -30,7 +33,7 @@ const root = mkdtempSync(path.join(tmpdir(), 'l2-backup-'))
 const server = await connectClickHouse({ ...stack.settings, CLICKHOUSE_DATABASE: 'system' }, 60_000)
 
 let folders = 0
-/** A folder of backups of its own. */
+/** Returns a new folder for backups. */
 const newFolder = () => path.join(root, String(folders++))
 const environment = (name: string) => ({ ...stack.env, CLICKHOUSE_DB: name, CLICKHOUSE_DATABASE: name })
 
@@ -49,7 +52,7 @@ async function command(script: 'backup' | 'restore', args: string[], options: Co
 const backUp = (to: string, options?: CommandOptions) => command('backup', ['--to', to], options)
 const restore = (from: string, name = 'latest', options?: CommandOptions) =>
   command('restore', ['--backup', name, '--from', from], options)
-/** Into another database than the backup's. */
+/** Restores into another database than the backup's. */
 const restoreAs = (target: string, from: string, name: string) => restore(from, name, { env: environment(target) })
 
 const run = (query: string, name = database) =>
@@ -60,7 +63,7 @@ const schema = () =>
   syncSchema(settings, { mode: 'apply', timeoutMs: 60_000, mayDelete: async () => false, log: () => {} })
 const drop = (name = database) => run(`DROP DATABASE IF EXISTS ${name} SYNC`)
 const served = path.join(stack.settings.EMBEDDED_DATA_DIR, 'clickhouse', 'backups')
-/** What is left of runs: in the server's folder, as databases of copies, and in the folder of backups beside whole ones. */
+/** Lists what runs left behind: in the server's folder, as databases of copies, and in the backup folder beside complete backups. */
 const leftovers = async (folder: string) => [
   ...(existsSync(served) ? readdirSync(served) : []),
   ...(await rows<{ name: string }>("SELECT name FROM databases WHERE name LIKE '{db}%\\_backup\\_%'")).map(
@@ -79,7 +82,7 @@ const QUESTIONS = [
   'market_trades',
   'market_quotes',
   'market_bars',
-  // But when it was rolled up, which may be done again.
+  // Without the time of the roll-up, which may be repeated.
   "(SELECT * EXCEPT computed_at FROM market_bars_1m FINAL WHERE symbol != '')",
   "(SELECT * EXCEPT computed_at FROM market_book_1m FINAL WHERE symbol != '')",
   'market_l1_latest FINAL',
@@ -91,7 +94,7 @@ const QUESTIONS = [
   'own_log',
   'seen',
 ]
-/** What each answers, as text in an order of its own. A view of another database carries that name nowhere. */
+/** Returns the answer to each query as text, in a fixed order. Database names are removed from view definitions. */
 async function answers(name = database): Promise<Record<string, string>> {
   const client = await connectClickHouse({ ...settings, CLICKHOUSE_DATABASE: name }, 60_000)
   try {
@@ -107,7 +110,7 @@ async function answers(name = database): Promise<Record<string, string>> {
   }
 }
 
-/** A database with rows in every table, rolled up, with a view, a table of another engine, and a view that counts inserts of the user's own. */
+/** Creates a database with rolled-up rows in every table, a view, a table of another engine, and a user's view that counts inserts. */
 async function fill(): Promise<void> {
   await drop()
   await schema()
@@ -121,7 +124,7 @@ async function fill(): Promise<void> {
   )
   await run(`INSERT INTO {db}.market_ticks (symbol, timestamp, price, size, sequence, source)
              SELECT if(number % 3 = 0, 'SPY', 'QQQ'), ${at('number * 7.5')}, 450 + number % 17 / 100, 1 + number % 5, number, 'test' FROM numbers(20000)`)
-  // Repeated: counts once.
+  // Duplicates count once.
   await run(`INSERT INTO {db}.market_ticks SELECT * FROM {db}.market_ticks WHERE sequence < 1000`)
   await run(`INSERT INTO {db}.market_l1 (symbol, timestamp, bid, ask, bid_size, ask_size, sequence)
              SELECT 'SPY', ${at('number')}, 450, 450.01, number % 9, 3, number FROM numbers(5000)`)
@@ -149,7 +152,7 @@ trips('restore everything after the database was dropped, into empty tables, and
   assert.equal([made.exitCode, made.codes], [0, []])
   assert.match(made.backup, new RegExp(`^${database}-\\d{8}T\\d{6}Z$`))
   assert.is(made.tables.find(({ name }) => name === 'market_l2')?.rows, 30_000)
-  // Repeated ones count once.
+  // Duplicates count once.
   assert.is(made.tables.find(({ name }) => name === 'market_ticks')?.rows, 20_000)
   assert.equal(await leftovers(to), [])
   assert.equal(await answers(), before)
@@ -161,7 +164,7 @@ trips('restore everything after the database was dropped, into empty tables, and
   const back = await restore(to)
   assert.equal([back.exitCode, back.codes, back.states, back.backup], [0, [], ['restored'], made.backup])
   assert.equal(await answers(), before)
-  // Again: nothing comes twice.
+  // Restoring again duplicates nothing.
   const again = await restore(to)
   assert.equal([again.exitCode, again.codes], [0, []])
   assert.equal(await answers(), before)
@@ -170,7 +173,7 @@ trips('restore everything after the database was dropped, into empty tables, and
   await run('SYSTEM REFRESH VIEW {db}.market_bars_refresh')
   await run('SYSTEM WAIT VIEW {db}.market_bars_refresh')
 
-  // As npm start leaves a new stack, and with a view that sees every insert.
+  // As `npm start` leaves a new stack, plus a view that sees every insert.
   await drop()
   await schema()
   await run('CREATE TABLE {db}.seen (rows UInt64, partition UInt8) ENGINE = MergeTree ORDER BY rows')
@@ -189,20 +192,11 @@ trips('restore everything after the database was dropped, into empty tables, and
 
 trips('resume after a kill at any moment, and leave nothing behind', async () => {
   const to = newFolder()
-  const killedAt = (line: string): CommandOptions => ({
-    watch: (stderr, pid) => {
-      try {
-        if (stderr.includes(line)) process.kill(pid, 'SIGKILL')
-      } catch {
-        // It has ended.
-      }
-    },
-  })
   for (const line of ['Reading the tables', 'Writing', 'Verifying', 'Storing it']) {
-    const { exitCode } = await backUp(to, killedAt(line))
+    const { exitCode } = await backUp(to, killOn(line))
     assert.is(exitCode, null, line)
   }
-  // A server that still writes for a killed run, and half of a copy.
+  // A server that still writes for a killed run, and an incomplete copy.
   await server.command({
     query: `BACKUP TABLE ${database}.market_l2 TO File('${database}-20260101T000000Z') ASYNC`,
     clickhouse_settings: { max_backup_bandwidth: '20000' },
@@ -216,7 +210,7 @@ trips('resume after a kill at any moment, and leave nothing behind', async () =>
 
   await drop()
   for (const line of ['Copying it', 'market_l1:', 'market_ticks:', 'market_bars_1m:', 'market_rollup_state:']) {
-    const { exitCode } = await restore(to, made.backup, killedAt(line))
+    const { exitCode } = await restore(to, made.backup, killOn(line))
     assert.is(exitCode, null, line)
   }
   const back = await restore(to, made.backup)
@@ -273,14 +267,14 @@ trips('capture a moment of every table while rows arrive, and all unchanged data
   going = false
   await writer
   assert.equal([made.exitCode, made.codes], [0, []])
-  // What stood still is never called moving.
+  // Tables without writes are never reported as changing.
   for (const { name, moving } of made.tables)
     if (/^market_(l2|metrics)$|^own_log$|^seen$/.test(name)) assert.not.ok(moving, name)
   const other = `${database}_live`
   assert.equal((await restoreAs(other, to, made.backup)).codes, [])
   const held = await count(other)
   assert.ok(held >= least && held <= most, `${held} of ${least} to ${most}`)
-  // Each table is of a moment of its own, and what follows from them fits all the same.
+  // Each table is copied at another moment, but derived rows match their sources.
   const [bars] = await rows<{ n: number }>(
     "SELECT toFloat64(sum(trades)) AS n FROM {db}.market_bars WHERE symbol = 'LIVE'",
     other,
@@ -306,7 +300,7 @@ trips('recompute bars and latest quotes that do not match their rows', async () 
   const made = await backUp(to)
   const file = path.join(to, made.backup, 'manifest.json')
   const manifest = JSON.parse(readFileSync(file, 'utf8')) as Manifest
-  // By no time, but by what was moving.
+  // Decided by which partitions were changing, not by time.
   manifest.startedAt = '2100-01-01T00:00:00Z'
   for (const { name, partitions } of manifest.tables)
     if (/^market_(ticks|l1)$/.test(name)) for (const part of partitions) part.moving = true
@@ -325,7 +319,7 @@ let name = ''
 refusals.before(async () => {
   name = (await backUp(kept)).backup
 })
-/** A copy of the backup with a change. */
+/** Copies the backup and applies a change to the copy. */
 function changed(change: (folder: string) => void): string {
   const copy = newFolder()
   cpSync(kept, copy, { recursive: true })

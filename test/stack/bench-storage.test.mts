@@ -1,4 +1,4 @@
-/** bench-storage as a process: what it prints, and what it leaves behind. */
+/** The command bench-storage: its output, and what it leaves behind. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -40,21 +40,21 @@ bench('measures all three schemas, which return the same, and leaves nothing', a
     { env: stack.env },
   )
   assert.is(exitCode, 0, stdout + stderr)
-  const told = JSON.parse(stdout)
-  assert.equal(told.findings, [])
+  const report = JSON.parse(stdout)
+  assert.equal(report.findings, [])
   assert.equal(
-    told.sizes.map(({ table, by }: { table: string; by: object }) => [table, Object.keys(by)]),
+    report.sizes.map(({ table, by }: { table: string; by: object }) => [table, Object.keys(by)]),
     ['market_ticks', 'market_l1', 'market_l2'].map((table) => [table, ['shipped', 'naive', 'today']]),
   )
-  assert.is(told.inserts.length, 18)
-  for (const { by } of told.inserts) {
+  assert.is(report.inserts.length, 18)
+  for (const { by } of report.inserts) {
     for (const { perSecond, cpuMs } of Object.values<InsertSpeed>(by)) assert.ok(perSecond > 0 && cpuMs > 0)
   }
-  const [hot, merged] = told.states as BenchResult['states']
+  const [hot, merged] = report.states as BenchResult['states']
   assert.equal([hot?.state, merged?.state, hot?.rows === merged?.rows], ['hot', 'merged', true])
   for (const schema of ['shipped', 'naive', 'today'] as const)
     assert.ok((hot?.parts[schema] ?? 0) > (merged?.parts[schema] ?? 0))
-  for (const { answers } of told.states as BenchResult['states'])
+  for (const { answers } of report.states as BenchResult['states'])
     assert.equal(
       answers.map(({ name, differs }) => [name, differs]),
       [

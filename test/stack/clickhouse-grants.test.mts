@@ -1,4 +1,4 @@
-/** What the logins of ClickHouse may do: every grant, every source and every way to a file or an address, yes or no for each. */
+/** What the users of ClickHouse may do: every privilege, every source, and every way to access a file or an address. */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -18,7 +18,7 @@ const stack = await startStack(['clickhouse'], {
   CLICKHOUSE_READONLY_PASSWORD: READER_PASSWORD,
 })
 
-/** The answer to a query over HTTP: `done` or what it read, else the server's error code. */
+/** Runs a query over HTTP. Returns `done` or the result, or the server's error code. */
 async function ask(
   query: string,
   {
@@ -44,11 +44,11 @@ const grants = suite('grants of CLICKHOUSE_USER')
 
 grants.before(() => applyInitFiles(stack.settings))
 
-/** Privileges in its own database. */
+/** Privileges on its own database. */
 const OWN =
   'SHOW DATABASES, SHOW TABLES, SHOW COLUMNS, SHOW DICTIONARIES, CHECK, SELECT, INSERT, CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP DATABASE, ' +
   'DROP TABLE, DROP VIEW, UNDROP TABLE, TRUNCATE, OPTIMIZE, SYSTEM MERGES, SYSTEM TTL MERGES, SYSTEM VIEWS'
-/** Privileges that no database confines. */
+/** Privileges that are not limited to a database. */
 const GLOBAL = 'CREATE TEMPORARY TABLE, CREATE TEMPORARY VIEW, CREATE ARBITRARY TEMPORARY TABLE, KAFKA'
 
 grants('are exactly these, by every privilege that the server knows', async () => {
@@ -107,14 +107,14 @@ grants(
 )
 grants.run()
 
-const sources = suite('sources of CLICKHOUSE_USER')
+const sources = suite('data sources of CLICKHOUSE_USER')
 const web = "'http://127.0.0.1:1/bucket/key'"
 const azure = "'http://127.0.0.1:1/account', 'container', 'path', 'account', 'a2V5'"
 const [HARMLESS, NO_CLUSTER, NO_SUCH_SCRIPT] = ['yes', '701', '1']
 
-/** Each table function with arguments that it takes, and what comes of it. */
+/** Each table function with valid arguments, and the outcome. */
 const FUNCTIONS: Record<string, [args: string, outcome: string]> = {
-  // Make rows of nothing, or read what the grants allow.
+  // Generate rows, or read only what the grants allow.
   dictionary: ["'none'", HARMLESS],
   eval: ["'SELECT 1'", HARMLESS],
   format: ["TSV, 'a Int8', '1'", HARMLESS],
@@ -149,7 +149,7 @@ const FUNCTIONS: Record<string, [args: string, outcome: string]> = {
   viewIfPermitted: ["SELECT 1 AS a ELSE null('a UInt8')", HARMLESS],
   zeros: ['1', HARMLESS],
   zeros_mt: ['1', HARMLESS],
-  // Files, addresses and programs.
+  // Access to files, addresses and programs.
   file: [`'${secret}', 'LineAsString'`, ACCESS_DENIED],
   filesystem: [`'${folder}'`, ACCESS_DENIED],
   url: ["'http://127.0.0.1:1/', 'LineAsString', 'a String'", ACCESS_DENIED],
@@ -185,7 +185,7 @@ const FUNCTIONS: Record<string, [args: string, outcome: string]> = {
   odbc: ["'DSN=x', 'd', 't'", ACCESS_DENIED],
   jdbc: ["'x', 'd', 't'", ACCESS_DENIED],
   ytsaurus: ["'http://127.0.0.1:1', '//t', 'token', 'a Int8'", ACCESS_DENIED],
-  // Through a cluster, and there is none.
+  // Through a cluster, which does not exist.
   cluster: ["'default', system.one", NO_CLUSTER],
   clusterAllReplicas: ["'default', system.one", NO_CLUSTER],
   azureBlobStorageCluster: [`'default', ${azure}, 'TSV', 'auto', 'a Int8'`, NO_CLUSTER],
@@ -210,11 +210,11 @@ const FUNCTIONS: Record<string, [args: string, outcome: string]> = {
 
 sources('every table function of the server is harmless or refused', async () => {
   assert.equal(Object.keys(FUNCTIONS).sort(), (await lines('SELECT name FROM system.table_functions')).sort())
-  // In turn: on a busy machine all at once are more than max_concurrent_queries.
+  // One at a time: on a busy machine, all at once would exceed max_concurrent_queries.
   const outcomes: [string, string][] = []
   for (const [name, [args, expected]] of Object.entries(FUNCTIONS)) {
     const answer = await ask(`SELECT * FROM ${name}(${args}) LIMIT 1`)
-    // A harmless one is never denied, whatever it makes of such arguments.
+    // A harmless function must not be denied, but may fail otherwise because of its arguments.
     outcomes.push([name, expected === HARMLESS && answer !== ACCESS_DENIED ? HARMLESS : answer])
   }
   const expected = Object.entries(FUNCTIONS).map(([name, [, outcome]]) => [name, outcome])
@@ -286,7 +286,7 @@ sources(
     assert.is(await ask('SELECT count() FROM line'), '0')
     assert.is(readFileSync(secret, 'utf8'), 'not yours\n')
     assert.not.ok(existsSync(path.join(folder, 'out.txt')) || existsSync(path.join(folder, 'disk')))
-    // Its own environment it can read, so no password and no hash of one may stand in it.
+    // The server can read its own environment, so that must not contain a password or the hash of one.
     assert.is(await ask("SELECT match(file('/proc/self/environ'), '(?i)pass|sha256|secure')"), '0')
   },
 )
@@ -310,7 +310,7 @@ sources('CLICKHOUSE_EXTRA_GRANTS opens what it names', async () => {
 })
 sources.run()
 
-const logins = suite('other logins')
+const logins = suite('other users')
 
 logins('CLICKHOUSE_READONLY_USER reads the database and system, and changes nothing', async () => {
   await ask(
@@ -360,7 +360,7 @@ const pages = suite('requests of web pages')
 const port = stack.settings.CLICKHOUSE_HTTP_PORT
 const LOGIN = 'user=l2_user&password=l2_secure_pass'
 
-/** The status that a request with these headers gets. Not by fetch, which sets Host and Origin itself. */
+/** Returns the status of a request with these headers. Does not use fetch, which sets Host and Origin itself. */
 function status(method: string, target: string, headers: Record<string, string>): Promise<number> {
   return new Promise((resolve, reject) => {
     const sent = request({ port, host: '127.0.0.1', method, path: target, headers, agent: false }, (response) => {
@@ -384,9 +384,9 @@ pages('from other sites are refused, whatever they send', async () => {
     assert.is(await get({ Origin }), 403, Origin)
     assert.is(await status('OPTIONS', `/?${LOGIN}`, { Origin, 'Access-Control-Request-Method': 'POST' }), 403, Origin)
   }
-  // An image, script or frame names no origin.
+  // Requests for images, scripts and frames send no Origin.
   for (const site of ['cross-site', 'same-site']) assert.is(await get({ 'Sec-Fetch-Site': site }), 403, site)
-  // Its own name, made to lead here.
+  // A site's own host name that resolves to this address (DNS rebinding).
   for (const Host of ['evil.example', `evil.example:${port}`, `evil.example.:${port}`, `a.xn--p1ai:${port}`]) {
     assert.is(await post({ Host }), 403, Host)
     assert.is(await get({ Host }), 403, Host)

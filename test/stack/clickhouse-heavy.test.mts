@@ -1,4 +1,4 @@
-/** Queries larger than the server's memory: each ends, on disk, while parts merge. The same at full size: docs/storage.md. */
+/** Queries larger than the server's memory: each succeeds by spilling to disk, while parts merge. Results at full size: docs/storage.md. */
 import { createClient } from '@clickhouse/client'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -6,7 +6,7 @@ import type { Finding } from '../../scripts/lib/common/findings.mts'
 import { runScript } from '../support/command.mts'
 import { applyInitFiles, startStack } from '../support/stack.mts'
 
-/** Less than the shipped limit, and rows whose sorting takes more than that in memory. */
+/** Less than the shipped limit, and rows that need more memory than that to sort. */
 const stack = await startStack(['clickhouse'], { CLICKHOUSE_MEMORY_LIMIT: '600m' })
 await applyInitFiles(stack.settings)
 const client = createClient({
@@ -24,7 +24,7 @@ const insert = (rows: number, source: string) =>
      100 + number % 1000 / 100, 1 + number % 500, number, '${source}'
    FROM numbers(${rows})`
 
-const heavy = suite('queries larger than the memory')
+const heavy = suite('queries larger than memory')
 
 heavy.before(async () => {
   await client.command({ query: insert(ROWS, 'heavy') })
@@ -62,7 +62,7 @@ for (const [name, query] of QUERIES) {
 heavy('nothing was lost or duplicated', async () => {
   const query = 'SELECT toUInt32(count()) AS n FROM market_ticks FINAL'
   const [row] = await (await client.query({ query, format: 'JSONEachRow' })).json<{ n: number }>()
-  // Rows of one tick id are one trade, but for tick id 0, which is none: one row of each of the inserts.
+  // Rows with the same tick id are one trade, except for id 0, which means no id: one row per insert.
   assert.is(row?.n, ROWS - 1 + 2 + QUERIES.length * 3)
 })
 

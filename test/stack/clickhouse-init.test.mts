@@ -1,4 +1,4 @@
-/** The tables and views of clickhouse/init: what writers put in comes out, once, and every answer is a known one. */
+/** The tables and views of clickhouse/init: inserted rows are returned once, and every view returns the expected rows. */
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { Readable } from 'node:stream'
@@ -24,7 +24,7 @@ async function rows(query: string): Promise<unknown[][]> {
   return answer.json<unknown[]>()
 }
 
-/** Inserts in an order of its own, so that no two inserts are equal by accident. */
+/** Inserts rows, with a deduplication token if given. */
 function insert(table: string, values: object[], token?: string): Promise<InsertResult> {
   const clickhouse_settings = token === undefined ? {} : { insert_deduplication_token: token }
   return client.insert({ table, values, format: 'JSONEachRow', clickhouse_settings })
@@ -39,7 +39,7 @@ const trade = (symbol: string, time: string, price: number, size: number, tick_i
   ...rest,
 })
 
-const writers = suite('existing inserts')
+const writers = suite('inserts')
 
 writers('of trades by column name, in JSONEachRow and Native, return the same rows', async () => {
   const row = {
@@ -55,7 +55,7 @@ writers('of trades by column name, in JSONEachRow and Native, return the same ro
   await native('market_ticks', Object.entries({ ...row, symbol: 'NATV' }))
   const columns = Object.keys(row).join(', ')
   const found = await rows(`SELECT ${columns} FROM market_ticks WHERE symbol IN ('AAPL', 'NATV') ORDER BY symbol`)
-  // The receive time is kept to the millisecond.
+  // The receive time is stored in milliseconds.
   const values = [row.timestamp, 189.12345678, row.size, row.conditions, '2026-01-05 14:30:00.125', row.source]
   assert.equal(found, [
     ['AAPL', ...values],
@@ -63,7 +63,7 @@ writers('of trades by column name, in JSONEachRow and Native, return the same ro
   ])
 })
 
-/** One row of strings, in the binary form that the server itself writes. */
+/** Inserts one row of strings in the server's binary Native format. */
 async function native(table: string, columns: [string, unknown][]): Promise<void> {
   const select = columns.map(([name, value]) => `${typeof value === 'number' ? value : `'${value}'`} AS ${name}`)
   const bytes = await client.exec({ query: `SELECT ${select.join(', ')} FORMAT Native` })
@@ -193,7 +193,7 @@ writers('rows are compressed with LZ4 first, better after 12 hours, and none is 
   }
 })
 
-const once = suite('what is repeated counts once')
+const once = suite('counted once')
 
 once('a batch with the same token, in every table and in the views computed from it', async () => {
   const trades = [trade('TOKN', '30:01', 10, 100, 0), trade('TOKN', '30:01', 10, 100, 0, { conditions: '01' })]
@@ -252,7 +252,7 @@ once('but similar trades are kept: another tick id, sequence or receive time', a
     alike({ sequence: 1 }),
     alike({ ingestion_time: '2026-01-05T14:30:00.002Z' }),
     alike({ price: 11 }),
-    // Without a tick id it cannot say which trade it takes back.
+    // Without a tick id, it cannot identify the deleted trade.
     alike({ correction: 'delete' }),
   ])
   assert.equal(await rows("SELECT count() FROM market_ticks FINAL WHERE symbol = 'LIKE'"), [[6]])
@@ -266,7 +266,7 @@ const BARS = (symbol: string) =>
 
 bars('are right immediately, after corrections, and after the roll-up', async () => {
   await insert('market_ticks', [
-    // Out of order: the first and the last trade are those of the exchange's time.
+    // Out of order: the first and last trade are determined by exchange time.
     trade('BARS', '30:03', 9, 50, 3),
     trade('BARS', '30:01', 10, 100, 1),
     trade('BARS', '30:59.999999', 11, 50, 4),
@@ -282,15 +282,15 @@ bars('are right immediately, after corrections, and after the roll-up', async ()
   assert.equal(await rows("SELECT sum(trades) FROM market_bars_1m FINAL WHERE symbol = 'BARS'"), [[5]])
   assert.equal(await rows(BARS('BARS')), first)
 
-  // Taken back: the low; corrected: the high, to another price; and the only trade of a minute.
+  // Deletes the low, corrects the high to another price, and deletes the only trade of a minute.
   await insert('market_ticks', [
     trade('BARS', '30:03', 9, 50, 3, { correction: 'delete' }),
     trade('BARS', '30:02', 12, 100, 2, { correction: 'delete' }),
     trade('BARS', '30:02', 11.8, 100, 2, { correction: 'insert' }),
-    // Inserted later by the exchange, and equal to one that was there: still one trade.
+    // Inserted later by the exchange and equal to an existing trade, but still a separate trade.
     trade('BARS', '30:59.999999', 11, 50, 4, { correction: 'insert' }),
     trade('BARS', '31:00', 11.5, 10, 5, { correction: 'delete' }),
-    // Of none in particular: takes nothing back, and is no trade.
+    // Without an id, so it deletes nothing, and is not a trade.
     trade('BARS', '30:01', 10, 100, 0, { correction: 'delete' }),
   ])
   const corrected = [['14:30', 10, 11.8, 10, 11, 250, '10.92', 3]]
@@ -313,7 +313,7 @@ bars('are right immediately, after corrections, and after the roll-up', async ()
   assert.equal([await last(2), await last(9)], [latestFirst.slice(0, 2), latestFirst])
   await rollUp(client, 'bars')
   assert.equal(await rows(BARS('BARS')), corrected)
-  // Nothing was deleted: the audit trail is whole.
+  // No row was deleted: the audit trail is complete.
   assert.equal(await rows("SELECT count() FROM market_ticks WHERE symbol = 'BARS'"), [[11]])
 })
 
@@ -321,7 +321,7 @@ bars('and the last trades order trades of one microsecond as in the feed', async
   const inOrder = (symbol: string, prices: number[], tickIds: number[]) =>
     prices.map((price, index) => trade(symbol, '30:00', price, 1, tickIds[index] ?? 0, { sequence: index + 1 }))
   await insert('market_ticks', inOrder('FEED', [11, 10, 12, 11.5], []))
-  // Tick ids are not monotonic; without a place in the feed they are all there is.
+  // Tick ids are not monotonic. Without a feed position, they are the only order available.
   await insert('market_ticks', inOrder('IDS', [11, 10, 12, 11.5], [9, 5, 7, 6]))
   await insert('market_ticks', [trade('ONLY', '30:00', 11.5, 1, 4), trade('ONLY', '30:00', 11, 1, 3)])
   const lastOf = async (symbol: string, trades: number) =>
@@ -353,7 +353,7 @@ bars('and the last trades are found without reading all rows of a symbol', async
   const latest = Array.from({ length: 10 }, (_, index) => [150_000 - index])
   assert.equal(await answer.json<unknown[]>(), latest)
   const { read_rows } = JSON.parse(String(answer.response_headers['x-clickhouse-summary']))
-  // A few thousand of each part.
+  // A few thousand rows of each part.
   assert.ok(Number(read_rows) < 300_000, read_rows)
 })
 
@@ -388,7 +388,7 @@ bars('include rows of a failed INSERT, and have no VWAP where nothing was traded
   assert.ok(Number(stored) > 0)
   const total = "SELECT sum(trades), countIf(vwap IS NULL) = count() FROM market_bars WHERE symbol = 'BRKN'"
   assert.equal(await rows(total), [[stored, 1]])
-  // Buckets without any row do not keep the others from being rolled up.
+  // Buckets without rows do not prevent the others from being rolled up.
   for (const rollup of ['bars', 'book'])
     await client.command({
       query: `INSERT INTO market_rollup_state (rollup, bucket, inserted_at) SELECT '${rollup}', toDateTime('2020-01-01 00:00:00', 'UTC') + 300 * number, now64(6, 'UTC') FROM numbers(400)`,
@@ -405,7 +405,7 @@ bars('agree with the trades while writers and the roll-up race', async () => {
   const write = async (writer: number) => {
     while (Date.now() < end) {
       const at = () => `3${tick % 9}:${String((tick * 7) % 60).padStart(2, '0')}`
-      // Every other batch repeats a trade of the one before.
+      // Every other batch repeats a trade of the previous one.
       const batch = [tick, ++tick, ++tick].map((id) => trade('RACE', at(), 10 + (id % 5), id + 1, id + 1))
       await insert('market_ticks', batch)
       await delay(300 * writer)
@@ -415,7 +415,7 @@ bars('agree with the trades while writers and the roll-up race', async () => {
     const raw = `SELECT toStartOfMinute(timestamp) AS minute, sum(size) AS volume, count() AS trades FROM market_trades WHERE symbol = 'RACE' GROUP BY minute`
     const cached = `SELECT minute, volume, trades FROM market_bars WHERE symbol = 'RACE'`
     while (Date.now() < end) {
-      // Trades only grow: bars asked between two looks at the trades lie between them, in every minute.
+      // Trades only grow, so the bars queried between two counts of the trades must lie between these counts, in every minute.
       const total = async (query: string) => Number((await rows(`SELECT sum(trades) FROM (${query})`))[0]?.[0])
       const [before, between, after] = [await total(raw), await total(cached), await total(raw)]
       assert.ok(before <= between && between <= after, `${before} <= ${between} <= ${after}`)
@@ -481,7 +481,7 @@ latest('is that of each symbol, even if another symbol has an older quote at the
     ['PAIR_A', 11],
     ['PAIR_B', 22],
   ])
-  // The rows once as they come and twice for the view: an INSERT never reads what the table has.
+  // Reads each row once as inserted and twice for the view: an INSERT never reads the table's existing rows.
   assert.is(summary?.read_rows, '6')
 })
 
@@ -512,7 +512,7 @@ async function ask(symbol: string, moments: Known): Promise<void> {
   }
 }
 
-/** Inserts the events and asks for the book at every moment; the last test asks again, after the roll-up. */
+/** Inserts the events and queries the book at every moment. The last test queries again, after the roll-up. */
 async function moments(symbol: string, events: ReturnType<typeof event>[], expected: Known): Promise<void> {
   await insert(
     'market_l2',
@@ -635,14 +635,14 @@ book('by level: a delete removes what the last event of that side and level adde
       event(1, 'bid', 15.2, 0.5, 'insert', { level: 1 }),
       event(2, 'ask', 15.4, 100, 'insert', { level: 0 }),
       gone(70, 'bid', 0),
-      // Put in front of another: the last one that was put there goes, the one before it stays.
+      // Inserted in front of another. The last one inserted there is removed, the earlier one stays.
       event(400, 'bid', 15.25, 10, 'insert', { level: 1 }),
       gone(401, 'bid', 1),
-      // Moved on since: by its price and not by the level that it had.
+      // Moved since then: identified by its price, not by its former level.
       event(402, 'ask', 15.4, 60, 'update', { level: 1 }),
       event(403, 'ask', 15.35, 20, 'insert', { level: 0 }),
       gone(700, 'ask', 1),
-      // There is nothing, and it comes again.
+      // Nothing is there, and it is inserted again.
       gone(701, 'ask', 7),
       event(702, 'ask', 15.4, 5, 'insert', { level: 1 }),
     ],
@@ -689,7 +689,7 @@ book('the same after the roll-up, and exact again after a late event', async () 
   }
   await insert('market_l2', [{ symbol: 'PRCE', ...event(71, 'bid', 9.5, 20, 'insert') }])
   assert.equal((await levels('PRCE', 130))[1], ['bid', 1, 9.5, 20, 1])
-  // From the session's start on, and no earlier.
+  // From the start of the session, not earlier.
   assert.equal(await levels('PRCE', 3600, 70), [
     ['bid', 0, 9.5, 20, 1],
     ['ask', 0, 10.5, 5, 1],

@@ -1,4 +1,7 @@
-/** The views of clickhouse/init that take an interval, a quote or an order: known answers, and those of a plain computation over random rows. */
+/**
+ * The views of clickhouse/init that take an interval, a quote or an order: known answers, and comparison with a simple computation over
+ * random rows.
+ */
 import type { ClickHouseClient } from '@clickhouse/client'
 import fc from 'fast-check'
 import { suite } from 'uvu'
@@ -22,7 +25,7 @@ async function rows(query: string): Promise<unknown[][]> {
 }
 const insert = (table: string, values: object[]) => client.insert({ table, values, format: 'JSONEachRow' })
 
-/** A time as ClickHouse shows it, of microseconds since 1970. */
+/** Formats microseconds since 1970 as ClickHouse does. */
 function shown(micros: number, decimals: 0 | 6): string {
   const second = Math.floor(micros / 1e6)
   const text = new Date(second * 1000).toISOString().slice(0, 19).replace('T', ' ')
@@ -52,7 +55,7 @@ const DAY = "since = '2026-01-05 00:00:00', until = '2026-01-06 00:00:00'"
 
 known.before(async () => {
   await insert('market_l1', [
-    // Of one microsecond: the last in the feed.
+    // In the same microsecond: the last one in the feed.
     quote('TBBO', '30:00', 10.01, 10.02, [100, 300], 2),
     quote('TBBO', '30:00', 10, 10.02, [100, 300], 1),
     quote('TBBO', '30:05', -1, -0.5, [0.1, 0.2], 3),
@@ -95,12 +98,12 @@ known('of market_tbbo: the quote of each trade, its spread in basis points, and 
     [at('30:00'), '10.02', at('30:00'), '10.01', '9.985022466', 'buy'],
     [at('30:02'), '10.015', at('30:00'), '10.01', '9.985022466', 'unknown'],
     [at('30:05.5'), '-0.9', at('30:05'), '-1', '6666.666666666', 'sell'],
-    // One side, and a mid of 0.
+    // One side only, and a mid of 0.
     [at('30:07'), '-0.9', at('30:06'), '-1', null, 'unknown'],
     [at('30:08'), '0.25', at('30:08'), '-0.5', null, 'buy'],
   ]
   assert.equal(await of(DAY), expected)
-  // The quote in force at the start came before it; the end is excluded.
+  // The quote in effect at the start came earlier. The end is excluded.
   assert.equal(await of("since = '2026-01-05 14:30:02', until = '2026-01-05 14:30:08'"), expected.slice(2, 5))
   assert.equal(await of("since = '2026-01-06 00:00:00', until = '2026-01-05 00:00:00'"), [])
   assert.equal(await rows(`SELECT price FROM market_tbbo(symbol = 'NONE', ${DAY})`), [])
@@ -113,7 +116,7 @@ known('of market_bbo: the last quote before the end of each interval, carried fo
     )
   const first = ['14:30:00', '10.01', '10.015']
   assert.equal(await of('29:58', '30:09', 1), [
-    // A quote at 14:30:00 is none before it.
+    // A quote at 14:30:00 is not before 14:30:00.
     ['14:30:01', ...first],
     ['14:30:02', ...first],
     ['14:30:03', ...first],
@@ -124,7 +127,7 @@ known('of market_bbo: the last quote before the end of each interval, carried fo
     ['14:30:08', '14:30:06', '-1', null],
     ['14:30:09', '14:30:08', '-0.5', '0'],
   ])
-  // Intervals that begin in the range: those of 02 and 03 s.
+  // Intervals that start in the range: those of 02 and 03 s.
   assert.equal(await of('30:01.5', '30:03.5', 1), [
     ['14:30:03', ...first],
     ['14:30:04', ...first],
@@ -164,7 +167,7 @@ known('of market_interval_bars: complete bars that begin in the range', async ()
 })
 
 known('of market_session_bars: New York days of 23 and 25 hours, and bars from 09:30', async () => {
-  // A trade every ten minutes, on a Sunday that changes the clock and on the days beside it.
+  // A trade every ten minutes, on a Sunday with a clock change and on the days before and after.
   for (const [symbol, first] of [
     ['MAR', '2026-03-07 05:00:00'],
     ['NOV', '2026-10-31 04:00:00'],
@@ -191,7 +194,7 @@ known('of market_session_bars: New York days of 23 and 25 hours, and bars from 0
     ['2026-11-01', '2026-11-01 04:00:00', '144', 150],
     ['2026-11-02', '2026-11-02 05:00:00', '294', 138],
   ])
-  // 09:30 is 14:30 UTC in winter, 13:30 in summer: 39 trades in six and a half hours.
+  // 09:30 is 14:30 UTC in winter and 13:30 in summer: 39 trades in six and a half hours.
   assert.equal(await of('MAR', march, 86_400, 'regular'), [
     ['2026-03-07', '2026-03-07 05:00:00', '57', 39],
     ['2026-03-08', '2026-03-08 05:00:00', '195', 39],
@@ -199,7 +202,7 @@ known('of market_session_bars: New York days of 23 and 25 hours, and bars from 0
   ])
   const hours = async (symbol: string, range: string) =>
     (await of(symbol, range, 3_600, 'all')).map(([, time, , trades]) => `${String(time).slice(11, 16)} ${trades}`)
-  // Midnight, 00:30, 01:30, and after the hour that is missing 03:30.
+  // Midnight, 00:30, 01:30, and 03:30 after the missing hour.
   assert.equal(await hours('MAR', "since = '2026-03-08 05:00:00', until = '2026-03-08 08:00:00'"), [
     '05:00 3',
     '05:30 6',
@@ -214,7 +217,7 @@ known('of market_session_bars: New York days of 23 and 25 hours, and bars from 0
     '06:30 6',
     '07:30 6',
   ])
-  // The last hour of trading is half of one.
+  // The last trading hour is half an hour.
   assert.equal(await of('MAR', "since = '2026-03-08 19:00:00', until = '2026-03-08 21:00:00'", 3_600, 'regular'), [
     ['2026-03-08', '2026-03-08 19:30:00', '231', 3],
   ])
@@ -251,16 +254,16 @@ known('of market_order_cost: the cost on each side of the book, and on a thin on
   assert.equal(await of('THIN', 'buy', 100), nothing)
 })
 
-const random = suite('a plain computation over random rows')
+const random = suite('a reference computation over random rows')
 const TRADES = 3_000
-/** Times of a grid, so that trades and quotes meet in one microsecond; two days. */
+/** Generates times on a grid over two days, so that trades and quotes share microseconds. */
 const time = fc
   .tuple(fc.integer({ min: 0, max: 3_600 }), fc.constantFrom(0, 0, 1, 500_000))
   .map(([step, extra]) => step * 48e6 + extra)
 const price = fc.integer({ min: -200, max: 4_000 }).map((steps) => steps * 5)
 const size = fc.constantFrom(1, 500, 100_000, 250_000)
 
-/** Prices and sizes in thousandths, times in microseconds. */
+/** Prices and sizes are in thousandths, times in microseconds. */
 interface Trade {
   at: number
   price: number
@@ -285,7 +288,7 @@ const quotes: Quote[] = samplesOf(
   TRADES,
 )
 
-/** A decimal as ClickHouse shows it: without zeros at its end. */
+/** Formats a decimal as ClickHouse does: without trailing zeros. */
 function decimal(value: bigint, scale: number): string {
   const digits = String(value < 0n ? -value : value).padStart(scale + 1, '0')
   const fraction = digits.slice(-scale).replace(/0+$/, '')
@@ -293,10 +296,10 @@ function decimal(value: bigint, scale: number): string {
 }
 const thousandths = (value: number) => decimal(BigInt(value), 3)
 
-/** In the order of the feed: by time, then by place. */
+/** Sorts in feed order: by time, then by position. */
 const sorted = <T extends { at: number }>(all: T[]) => all.map((each) => each).sort((one, other) => one.at - other.at)
 
-/** Every tenth is taken back, every twentieth comes at another price instead. */
+/** Every tenth trade is deleted, every twentieth is corrected to another price. */
 const held = sorted(
   trades.flatMap((each, index) => {
     if (index % 10 !== 0) return [each]
@@ -305,7 +308,7 @@ const held = sorted(
 )
 const quoted = sorted(quotes)
 
-/** The days that change the clock, and where the two days of random rows begin. */
+/** The days with a clock change, and the first of the two days of random rows. */
 const RANDOM = [
   ['RMAR', micros('2026-03-07 12:00:00')],
   ['RNOV', micros('2026-10-31 12:00:00')],
@@ -321,7 +324,7 @@ random.before(async () => {
       ...(index % 20 === 0 ? [{ ...row({ ...each, price: each.price + 5 }, index), correction: 'insert' }] : []),
     ])
     await insert('market_ticks', all)
-    // Every seventh comes again.
+    // Every seventh row is inserted twice.
     await insert(
       'market_ticks',
       all.filter((_, index) => index % 7 === 0),
@@ -344,14 +347,14 @@ random.before(async () => {
   }
 })
 
-/** Spread and mid in thousandths, mid times 2; undefined while a side is missing. */
+/** Returns spread (thousandths) and twice the mid (thousandths), or undefined if a side is missing. */
 function spreadOf({ bid, ask, bidSize, askSize }: Quote): { spread: number; twoMids: number } | undefined {
   const sized = bidSize > 0 && askSize > 0
   const unsized = bidSize === 0 && askSize === 0 && bid > 0 && ask > 0
   return sized || unsized ? { spread: ask - bid, twoMids: bid + ask } : undefined
 }
 
-/** The last quote that `before` holds for; quotes are sorted. */
+/** Returns the last quote for which `before` is true. Quotes are sorted. */
 const lastQuote = (before: (at: number) => boolean) => quoted.findLast(({ at }) => before(at))
 
 random('has the same quotes', async () => {
@@ -409,14 +412,14 @@ random('has the same samples of the top of book', async () => {
   }
 })
 
-/** New York's clock beside UTC in 2026, in microseconds. */
+/** Returns New York's offset from UTC in 2026, in microseconds. */
 const offset = (at: number) =>
   (at >= micros('2026-03-08 07:00:00') && at < micros('2026-11-01 06:00:00') ? -4 : -5) * 3_600e6
-/** The moment at which New York's clock shows a time of 2026, given as if it were UTC. No such time here is one that is missing or twice. */
+/** Converts a New York time of 2026, given as if it were UTC, to UTC. No time used here is missing or ambiguous. */
 const newYork = (wall: number) =>
   [4, 5].map((hours) => wall + hours * 3_600e6).find((at) => at + offset(at) === wall) ?? 0
 
-/** Where the bar of a trade begins, in UTC; undefined for a trade that counts in none. */
+/** Returns the UTC start of a trade's bar, or undefined if the trade counts in none. */
 type BarOf = (at: number, step: number) => number | undefined
 const byClock: BarOf = (at, step) => Math.floor(at / step) * step
 const bySession =
@@ -466,7 +469,7 @@ random('has the same bars from the trades, from the roll-up, and from both', asy
   await compareBars()
   await rollUp(client, 'bars')
   await compareBars()
-  // A trade that was there comes again: its five minutes are read from the trades.
+  // An existing trade is inserted again. Its five minutes are read from the trades.
   const [[symbol, start]] = RANDOM
   const again = trades.flatMap(({ at, price, size }, index) =>
     index % 97 === 1

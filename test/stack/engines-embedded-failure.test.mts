@@ -1,4 +1,4 @@
-/** Starts that cannot succeed: one error with the log's last lines and the known cause, and nothing left running. */
+/** Starts that cannot succeed: one error with the last log lines and the known cause, and nothing left running. */
 import { createHash } from 'node:crypto'
 import {
   appendFileSync,
@@ -25,7 +25,7 @@ import { ROOT } from '../../scripts/lib/settings/settings.mts'
 import { BROKER, endStacks, failureOf, installed, newStack, pids, redisKey, start, stop } from '../support/embedded.mts'
 import { freePorts, KAFKA_MODE } from '../support/stack.mts'
 
-const failing = suite('embedded start that fails')
+const failing = suite('failing embedded start')
 const holder = createServer((socket) => socket.end())
 let taken = ''
 
@@ -44,11 +44,11 @@ interface Failing {
   only: EmbeddedName[]
   env: () => NodeJS.ProcessEnv
   code: string
-  /** A line of the service's log that the finding must show. */
+  /** A line of the service's log that the finding must contain. */
   line: RegExp
 }
 
-/** The first Java machine of a start. */
+/** The first Java process of a start. */
 const FIRST =
   KAFKA_MODE === 'kraft'
     ? ({ name: 'kafka', port: 'KAFKA_CONTROLLER_PORT', heap: 'KAFKA_HEAP' } as const)
@@ -172,7 +172,7 @@ ofZookeeper('shows why ZooKeeper cannot load its data, and does not call it read
   const settings = await newStack()
   await start(settings, ['zookeeper'])
   await stop(settings)
-  // As a power failure leaves it.
+  // As after a power failure.
   writeFileSync(path.join(settings.EMBEDDED_DATA_DIR, 'zookeeper/datalog/version-2/log.fff'), '')
   const { exitCode, subject, found } = await failureOf(start(settings, BROKER))
   assert.equal([exitCode, subject], [1, 'zookeeper'])
@@ -228,7 +228,7 @@ failing('names the cause if the append-only file is damaged, in the middle or at
 
 const checksums = suite('checksums of the embedded parts')
 
-/** A folder of two files and the pins of their contents. */
+/** Creates a folder of two files, and the checksums of their contents. */
 function fetched() {
   const folder = mkdtempSync(path.join(tmpdir(), 'l2-checksums-'))
   const pins: string[] = []

@@ -1,6 +1,6 @@
 /**
- * KAFKA_MODE=kraft: the data folder is formatted once and never again, keeps its records, and is refused in the other mode as that one's is
- * here; the commands work as with ZooKeeper. And the container's command of docker-compose.kraft.yml, run here on the same jars.
+ * KAFKA_MODE=kraft: the data folder is formatted once and keeps its records. Each mode refuses the data folder of the other. The commands
+ * work as with ZooKeeper. Also runs the container's command of docker-compose.kraft.yml on the same jars.
  */
 import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
@@ -14,7 +14,7 @@ import { interpolate } from '../../scripts/lib/settings/interpolate.mts'
 import { ROOT, readSettings, type Settings } from '../../scripts/lib/settings/settings.mts'
 import { runScript } from '../support/command.mts'
 import { ALL, endStacks, failureOf, newStack, pids, start, stop } from '../support/embedded.mts'
-import { KafkaHand } from '../support/kafka.mts'
+import { KafkaHelper } from '../support/kafka.mts'
 import { cleanEnv, hasCompose, projectFolder } from '../support/project.mts'
 import { applyInitFiles, stackEnv } from '../support/stack.mts'
 
@@ -39,7 +39,7 @@ embedded(
     const meta = metaOf(settings)
     assert.match(meta, /^version=1$/m)
     assert.match(meta, /^cluster\.id=[A-Za-z0-9]{22}$/m)
-    const kafka = new KafkaHand(settings)
+    const kafka = new KafkaHelper(settings)
     await kafka.admin((admin) =>
       admin.createTopics({ topics: [{ topic: 'kept', numPartitions: 2 }], waitForLeaders: true }),
     )
@@ -51,12 +51,12 @@ embedded(
     const moved = { ...settings, KAFKA_CONTROLLER_PORT: port }
     assert.equal(await start(moved, [...BROKER], kraft), { kafka: 'started' })
     assert.is(metaOf(settings), meta)
-    assert.equal(await kafka.ends('kept'), [5, 5])
+    assert.equal(await kafka.highWatermarks('kept'), [5, 5])
     assert.equal(await kafka.committed('reader', 'kept'), [3, 3])
     process.kill(pids(settings).kafka as number, 'SIGKILL')
     assert.equal(await start(moved, [...BROKER], kraft), { kafka: 'started' })
     assert.is(metaOf(settings), meta)
-    assert.equal(await kafka.ends('kept'), [5, 5])
+    assert.equal(await kafka.highWatermarks('kept'), [5, 5])
   },
 )
 
@@ -94,7 +94,7 @@ embedded('refuses data of the other mode in both directions, and changes nothing
     hint: `to use it, set KAFKA_MODE=zookeeper in .env; to start with an empty folder and keep this one: npm stop; mv '${folder}' '${folder}-zookeeper'; npm start (docs/kraft.md)`,
   })
   assert.equal([pids(inKraft), metaOf(inKraft)], [{}, meta])
-  // What Kafka's own migration leaves (docs/kraft.md): neither mode starts it.
+  // What Kafka's own migration leaves behind (docs/kraft.md). Neither mode starts with it.
   const metadata = path.join(folder, '__cluster_metadata-0')
   mkdirSync(metadata)
   for (const [settings, installed] of [
@@ -115,10 +115,10 @@ embedded('refuses data of the other mode in both directions, and changes nothing
   const back = await failureOf(start({ ...settings, KAFKA_MODE: 'zookeeper' }, ALL, zookeeper))
   assert.equal([back.exitCode, back.code, pids(settings)], [2, 'KAFKA_MODE', {}])
   assert.is(back.found, 'data of Kafka in KRaft mode, which Kafka 3.9 with ZooKeeper cannot use')
-  // What the broker itself says, where nothing looks first, as in the container.
+  // The broker's own error, where nothing checks the folder first, as in the container.
   writeFileSync(path.join(folder, 'meta.properties'), metaOf(settings))
   await start(withZookeeper, ['zookeeper'], zookeeper)
-  const said = spawnSync(
+  const broker = spawnSync(
     zookeeper.java,
     [
       ...['-Xmx64m', `-Dlog4j.configuration=file:${path.join(ROOT, 'kafka/log4j.properties')}`],
@@ -128,7 +128,7 @@ embedded('refuses data of the other mode in both directions, and changes nothing
     ],
     { encoding: 'utf8', timeout: 60_000 },
   )
-  assert.match(`${said.stdout}${said.stderr}`, /ZK-based brokers that are not migrating/)
+  assert.match(`${broker.stdout}${broker.stderr}`, /ZK-based brokers that are not migrating/)
 })
 
 embedded('creates topics, plays and stores messages, and resets', async () => {
@@ -154,10 +154,10 @@ embedded('creates topics, plays and stores messages, and resets', async () => {
   assert.ok(await waitUntil(stored, { timeoutMs: 60_000, pollMs: 500 }))
   await run('ingest.mts', 'off')
   assert.match(await run('health-check.mts'), /^zookeeper +skipped +not part of this target \(KAFKA_MODE=kraft\)$/m)
-  const kafka = new KafkaHand(settings)
-  assert.ok((await kafka.ends('iqfeed.quotes.raw')).some((end) => end > 0))
+  const kafka = new KafkaHelper(settings)
+  assert.ok((await kafka.highWatermarks('iqfeed.quotes.raw')).some((end) => end > 0))
   await run('reset-kafka.mts', '--yes')
-  assert.equal(await kafka.ends('iqfeed.quotes.raw'), Array(10).fill(0))
+  assert.equal(await kafka.highWatermarks('iqfeed.quotes.raw'), Array(10).fill(0))
   await run('health-check.mts', '--deep')
 })
 
@@ -165,7 +165,7 @@ embedded.run()
 
 const compose = suite('docker-compose.kraft.yml')
 
-/** What the tag means to Compose: nothing of the file below stays. */
+/** Compose's meaning of the tag: nothing of the overridden file remains. */
 const RESET = { tag: '!reset', collection: 'map', resolve: () => null } as const
 const override = parse(readFileSync(path.join(ROOT, 'docker-compose.kraft.yml'), 'utf8'), { customTags: [RESET] })
 
@@ -211,7 +211,7 @@ withCompose(
   },
 )
 
-/** The container's command on a data folder of this machine, up to where the broker would start: its exit code and what it says. */
+/** Runs the container's command on a data folder of this machine, up to where the broker would start. Returns its exit code and output. */
 function runCommand(data: string): [exitCode: number | null, output: string] {
   const bin = projectFolder({
     'kafka-storage.sh': `#!/bin/sh\nexec '${kraft.java}' -Xmx64m -cp '${kraft.jars.join(':')}' kafka.tools.StorageTool "$@"\n`,
@@ -224,7 +224,7 @@ function runCommand(data: string): [exitCode: number | null, output: string] {
     .replaceAll('/tmp/server.properties', path.join(bin, 'server.properties'))
     .replaceAll('/opt/kafka/bin', bin)
     .replaceAll('/etc/kafka/l2', path.join(ROOT, 'kafka'))
-    // Of two equal keys the later one holds.
+    // If a key occurs twice, the later one applies.
     .replace('echo process.roles', `echo log.dirs=${data}; echo process.roles`)
   const { status, stdout, stderr } = spawnSync('bash', ['-ec', script], { encoding: 'utf8' })
   return [status, `${stdout}${stderr}`]

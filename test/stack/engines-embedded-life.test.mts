@@ -1,4 +1,6 @@
-/** Starting, stopping and repairing: what runs is left alone, what is dead or hangs is replaced, strangers are spared. */
+/**
+ * Starting, stopping and repairing: healthy services are left alone, dead or hanging ones are replaced, other processes are not touched.
+ */
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import {
   existsSync,
@@ -44,7 +46,7 @@ function forge(settings: Settings, record: Omit<ProcessRecord, 'log'>): void {
   writeFileSync(recordFile(settings, record.name), JSON.stringify({ ...record, log: '/dev/null' }))
 }
 
-function stranger(): { pid: number; end: () => void } {
+function otherProcess(): { pid: number; end: () => void } {
   const child = spawn('sleep', ['300'])
   return { pid: child.pid as number, end: () => child.kill('SIGKILL') }
 }
@@ -88,7 +90,7 @@ life('replaces services that hang', async () => {
   await redisKey(full, 'kept')
   const before = pids(full)
   signal(full, 'SIGSTOP', ...ALL)
-  // Until its first thread has taken the signal, others may answer.
+  // Other threads may answer until the first thread has received the signal.
   const isHalted = (name: EmbeddedName) => /\) T /.test(readFileSync(`/proc/${before[name]}/stat`, 'utf8'))
   assert.ok(await waitUntil(async () => ALL.every(isHalted), { timeoutMs: 10_000, pollMs: 10 }))
   assert.equal(await start(full), Object.fromEntries(ALL.map((name) => [name, 'started'])))
@@ -112,14 +114,14 @@ life('keeps two stacks separate, and stop stops only its own', async () => {
 
 life('spares another process that has the PID of a record', async () => {
   const settings = await newStack()
-  const other = stranger()
+  const other = otherProcess()
   forge(settings, { name: 'redis', pid: other.pid, born: `${bornAt(other.pid)}0` })
   assert.equal(await stop(settings), [{ name: 'redis', how: 'was not running' }])
   forge(settings, { name: 'redis', pid: other.pid, born: 'never' })
   assert.equal(await start(settings, ['redis']), { redis: 'started' })
   assert.is.not(pids(settings).redis, other.pid)
   assert.is.not(bornAt(other.pid), undefined)
-  // The twin: with its true birth the record is believed.
+  // The counterpart: with the correct start time, the record is used.
   await stop(settings)
   forge(settings, { name: 'redis', pid: other.pid, born: bornAt(other.pid) as string })
   assert.equal(await stop(settings), [{ name: 'redis', how: 'stopped' }])
@@ -145,7 +147,7 @@ life('refuses a second start of the same stack during the first', async () => {
 
 life('reports a data folder that it cannot write to', async () => {
   const settings = await newStack()
-  // Not by permissions: root, as whom tests may run, has them all.
+  // Not with permissions, because tests may run as root.
   const run = path.join(settings.EMBEDDED_DATA_DIR, 'run')
   writeFileSync(run, 'a file, where a folder should be')
   const { exitCode, code, found } = await failureOf(start(settings, ['redis']))
@@ -156,7 +158,7 @@ life('reports a data folder that it cannot write to', async () => {
 
 life('takes over the lock of a killed start, even if another process has its PID', async () => {
   const settings = await newStack()
-  const other = stranger()
+  const other = otherProcess()
   const lock = path.join(settings.EMBEDDED_DATA_DIR, 'run', 'lock')
   mkdirSync(path.dirname(lock))
   for (const holder of ['4194303 never', `${other.pid} never`]) {
@@ -269,7 +271,7 @@ mounts('stops on a full disk, and a start there says so and leaves nothing runni
 life('shares the class-data archives of its JVMs, across file systems too', async () => {
   const cache = mkdtempSync(path.join(tmpdir(), 'l2-archives-'))
   const archives = () => ({ ...installed, archives: { folder: cache, existing: [] as string[] } })
-  // Memory, where the machine has it: another file system than the temporary folder's.
+  // In memory if possible: a file system other than that of the temporary folder.
   const folder = existsSync('/dev/shm')
     ? mkdtempSync('/dev/shm/l2-test-')
     : mkdtempSync(path.join(tmpdir(), 'l2-test-'))

@@ -1,4 +1,4 @@
-/** The embedded services as other clients see them: who gets in, who does not, and that what was written is there again. */
+/** The embedded services as other clients see them: who can log in, who cannot, and whether written data is still there after a restart. */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
 import path from 'node:path'
@@ -13,7 +13,7 @@ import { openCluster } from '../../scripts/lib/kafka/cluster.mts'
 import { ALL } from '../support/embedded.mts'
 import { applyInitFiles, KAFKA_MODE, startStack, type TestStack } from '../support/stack.mts'
 
-// Everything that a shell, XML, a header, redis.conf or a URL could trip over.
+// Everything that needs escaping in a shell, XML, an HTTP header, redis.conf or a URL.
 const CLICKHOUSE_PASSWORD = ` c"l'i\\c<k>&amp;$HOME%20:#[]{}ö€ `
 const REDIS_PASSWORD = `r"e'd\\i<s>&$HOME%:#[]{}ö€`
 const CLICKHOUSE_DB = 'market_of_the_test'
@@ -28,11 +28,11 @@ const clickhouseAs = (username: string, password: string, database = CLICKHOUSE_
     password,
     database,
     log: { level: ClickHouseLogLevel.OFF },
-    // An open connection makes the server wait for it when it stops.
+    // The server waits for open connections when it stops.
     keep_alive: { enabled: false },
   })
 
-/** The code of ClickHouse's refusal, or `done`. */
+/** Returns `done`, or ClickHouse's error code. */
 async function attempt(client: ClickHouseClient, query: string): Promise<string> {
   try {
     await client.command({ query })
@@ -46,7 +46,7 @@ async function rows(client: ClickHouseClient, query: string): Promise<unknown[]>
   return (await client.query({ query, format: 'JSONEachRow' })).json()
 }
 
-/** What comes back on a raw connection until it holds `enough` bytes or is closed. */
+/** Returns what is received on a raw connection until it is `enough` bytes or the connection is closed. */
 function raw(port: number, request: string | Buffer, enough: number, host = '127.0.0.1'): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     let received = Buffer.alloc(0)
@@ -61,7 +61,7 @@ function raw(port: number, request: string | Buffer, enough: number, host = '127
   })
 }
 
-/** The first packet of a native ClickHouse client. @see https://clickhouse.com/docs/native-protocol/client */
+/** Returns the first packet of a native ClickHouse client. @see https://clickhouse.com/docs/native-protocol/client */
 function hello(user: string, password: string, database = ''): Buffer {
   const text = (value: string) => Buffer.concat([Buffer.from([Buffer.byteLength(value)]), Buffer.from(value)])
   // Hello, name, version 1.1, revision 54000 as a variable-length integer, database, user, password.
@@ -82,7 +82,7 @@ const PORTS = [
 const redisAs = (password?: string) =>
   new Redis({ port: stack.settings.REDIS_PORT, ...(password === undefined ? {} : { password }), lazyConnect: true })
 
-/** The answer of Redis to PING, or its refusal's first word. */
+/** Returns Redis's answer to PING, or the first word of its error. */
 async function ping(password?: string): Promise<string> {
   const redis = redisAs(password)
   let refusal = ''
@@ -104,9 +104,9 @@ const kafka = () =>
     logLevel: kafkajs.logLevel.NOTHING,
   })
 
-/** Every record of a topic, read from its beginning by a group of its own. */
+/** Reads all records of a topic, as a new group. */
 async function consume(topic: string, groupId: string, count: number): Promise<string[]> {
-  // It ends only when its last question is answered: ask for short ones.
+  // It stops only after its last fetch is answered, so make fetches short.
   const consumer = kafka().consumer({ groupId, maxWaitTimeInMs: 100 })
   const values: string[] = []
   await consumer.connect()
@@ -128,7 +128,7 @@ async function consume(topic: string, groupId: string, count: number): Promise<s
   }
 }
 
-/** Every file below a folder. */
+/** Lists all files below a folder. */
 function filesIn(folder: string): string[] {
   return readdirSync(folder)
     .map((name) => path.join(folder, name))
@@ -149,7 +149,7 @@ services.after(async () => {
 
 services('listen on BIND_ADDRESS only', async () => {
   for (const port of PORTS) {
-    // 127.0.0.2 is this machine too: whoever listens on all addresses answers there.
+    // 127.0.0.2 is this machine too. A service that listens on all addresses would answer there.
     const refused = await raw(stack.settings[port], '', 1, '127.0.0.2').catch((error) => error.code)
     assert.is(refused, 'ECONNREFUSED', port)
   }
@@ -209,7 +209,7 @@ services('ClickHouse refuses a wrong password, an unknown user and no password, 
     const client = clickhouseAs(user, password, 'default')
     assert.is(await attempt(client, 'SELECT 1'), '516', user)
     await client.close()
-    // Packet 2 is an exception; its code follows.
+    // Packet 2 is an exception, followed by its code.
     const answer = await raw(stack.settings.CLICKHOUSE_TCP_PORT, hello(user, password), 5)
     assert.equal([answer[0], answer.readInt32LE(1)], [2, 516], user)
   }
@@ -244,7 +244,7 @@ services('ClickHouse survives clients that vanish, send garbage or name an unkno
   const vanish = (port: number, first: string | Buffer) =>
     new Promise<void>((resolve, reject) => {
       const socket = connect(port, '127.0.0.1', () => socket.write(first))
-      // Cut off in the middle of the answer, not closed.
+      // Aborted in the middle of the answer, not closed.
       socket.once('data', () => socket.resetAndDestroy())
       socket.on('error', reject)
       socket.on('close', () => resolve())
@@ -308,7 +308,7 @@ services('no command line, log or file of the run folder contains a password', (
       try {
         return [{ where: pid, text: readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ') }]
       } catch {
-        // It has ended since the list was made.
+        // The process has exited since the list was made.
         return []
       }
     })
@@ -343,7 +343,7 @@ services('rows, records, offsets and keys survive a stop and a start', async () 
   const again = redisAs(REDIS_PASSWORD)
   assert.is(await again.get('l2:test'), 'kept')
   again.disconnect()
-  // A client that asks in its first moments gets the answer that there is no such topic.
+  // For its first moments, a broker answers that the topic does not exist.
   const cluster = await openCluster(stack.settings, { timeoutMs: 30_000 })
   cluster.close()
   assert.equal(await consume('a', 'after', 2), ['one', 'two'])

@@ -1,6 +1,6 @@
 /**
- * What log lines give away. Lines are as the services wrote them; embedded-failure.test.mts has some written by services
- * that really fail: a taken port, a heap, a damaged append-only file, Kafka's folder and ZooKeeper.
+ * Causes recognized in log lines. The lines are copied from the services' logs. engines-embedded-failure.test.mts has lines of services
+ * that really fail: a taken port, the heap, a damaged append-only file, Kafka's folder and ZooKeeper.
  */
 import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
@@ -13,7 +13,7 @@ import { sharedStack } from '../support/stack.mts'
 const causes = suite('known causes')
 
 const LINES: [string, string][] = [
-  // Kafka 3.6.2; 3.9 says it in the second way.
+  // Kafka 3.6.2; 3.9 uses the second wording.
   [
     'KAFKA_CLUSTER_ID',
     "kafka.common.InconsistentClusterIdException: The Cluster ID kNU3jVEQRDiXcqLWHe6E6A doesn't match stored clusterId Some(xar89uutROKJcH_9v9BYkw) in meta.properties. The broker is trying to join the wrong cluster. Configured zookeeper.connect may be wrong.",
@@ -33,14 +33,14 @@ const LINES: [string, string][] = [
   ],
   ['JAVA_HEAP', 'Exception in thread "main" java.lang.OutOfMemoryError: Java heap space'],
   ['JAVA_MEMORY', '# There is insufficient memory for the Java Runtime Environment to continue.'],
-  // Docker 28: a port that another program holds, or another container.
+  // Docker 28: a port held by another program, or by another container.
   ['PORT_TAKEN', 'failed to bind host port 127.0.0.1:8123/tcp: address already in use'],
   ['PORT_TAKEN', 'Bind for 127.0.0.1:8123 failed: port is already allocated'],
   [
     'OPEN_FILES_LIMIT',
     'runc create failed: unable to start container process: error setting rlimit type 7: operation not permitted',
   ],
-  // What strerror says of ENOSPC and EACCES, in the words of Java and Redis.
+  // strerror of ENOSPC and EACCES, as Java and Redis print it.
   ['DISK_FULL', 'java.io.IOException: No space left on device'],
   ['DISK_FULL', '* Write error writing append only file on disk: No space left on device'],
   ['PERMISSION', 'java.io.FileNotFoundException: /var/lib/kafka/data/.lock (Permission denied)'],
@@ -80,7 +80,7 @@ const RUN = '/entrypoint.sh: running /docker-entrypoint-initdb.d/'
 const AGAIN = 'ClickHouse Database directory appears to contain a database; Skipping initialization'
 
 initFile('names the last file begun before the image restarted, and the client’s error', () => {
-  // In the form of clickhouse-client: a line that introduces the server's error, and the error.
+  // In clickhouse-client's format: a line that introduces the server's error, then the error.
   const error =
     'Code: 62. DB::Exception: Received from 127.0.0.1:9000. DB::Exception: Syntax error: failed at position 1'
   const log = [

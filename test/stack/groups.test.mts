@@ -1,4 +1,4 @@
-/** consumer-groups as a process, against groups and topics of its own. */
+/** The command consumer-groups, on groups and topics of this file. */
 import { spawn } from 'node:child_process'
 import path from 'node:path'
 import { suite } from 'uvu'
@@ -6,17 +6,17 @@ import * as assert from 'uvu/assert'
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import { ROOT } from '../../scripts/lib/settings/settings.mts'
 import { runScript, startScript } from '../support/command.mts'
-import { KafkaHand } from '../support/kafka.mts'
+import { KafkaHelper } from '../support/kafka.mts'
 import { sharedStack } from '../support/stack.mts'
 import { runOnTerminal } from '../support/terminal.mts'
 
 const stack = await sharedStack()
-const kafka = new KafkaHand(stack.settings)
+const kafka = new KafkaHelper(stack.settings)
 const made: { topics: string[]; groups: string[] } = { topics: [], groups: [] }
 
 const run = (...args: string[]) => runScript('consumer-groups.mts', args, { env: stack.env })
 
-/** A topic of two partitions with ten records each, and a group that has read so many of each; undefined: none. */
+/** Creates a topic of two partitions with ten records each, and a group that has read this many of each, or nothing if undefined. */
 async function readBy(name: string, offset: number | undefined): Promise<{ topic: string; group: string }> {
   const [topic, group] = [`groups-${process.pid}-${name}`, `group-${process.pid}-${name}`]
   made.topics.push(topic)
@@ -79,7 +79,7 @@ show('measures read and write rates', async () => {
   const looking = run('--group', group, '--json', '--interval', '3').finally(() => {
     isLooking = false
   })
-  // All the time: between the two readings, whenever they are.
+  // Commits continuously, so that one falls between the two reads, whenever they are.
   for (let offset = 1; isLooking && offset < 1_000; offset++) await kafka.commit(group, topic, offset)
   const { groups } = JSON.parse((await looking).stdout)
   const [status] = groups[0].topics

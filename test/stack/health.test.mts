@@ -1,4 +1,4 @@
-/** health-check as a process: every finding on a real service that is bad in just that way, and its clean twin. */
+/** The command health-check: every finding on a real service with exactly that fault, and the same service without it. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -18,13 +18,13 @@ import { ROOT } from '../../scripts/lib/settings/settings.mts'
 import { syncTopics } from '../../scripts/lib/topics/topics.mts'
 import { runScript } from '../support/command.mts'
 import { installed, pids, start, stop } from '../support/embedded.mts'
-import { KafkaHand } from '../support/kafka.mts'
+import { KafkaHelper } from '../support/kafka.mts'
 import { applyInitFiles, KAFKA_MODE, startStack, type TestStack } from '../support/stack.mts'
 
 let stack: TestStack
 let redis: Redis
 let clickhouse: ClickHouseClient
-let kafka: KafkaHand
+let kafka: KafkaHelper
 
 /** No engine answers there, whatever this machine has. */
 const NO_DOCKER = { DOCKER_HOST: 'unix:///nonexistent/docker.sock', NO_COLOR: '1' }
@@ -39,7 +39,7 @@ interface Health {
   findings: Finding[]
 }
 
-/** The object that `--json` prints, which must be all on stdout. */
+/** Returns the object that `--json` prints, which must be all that is on stdout. */
 async function health(args: string[], env: NodeJS.ProcessEnv = {}): Promise<Health> {
   const { exitCode, stdout, stderr } = await check([...args, '--json'], env)
   assert.is(stderr, '')
@@ -48,8 +48,8 @@ async function health(args: string[], env: NodeJS.ProcessEnv = {}): Promise<Heal
   return object
 }
 
-/** Exit code, and per finding `severity CODE subject: found[, expected …]`, of one service. */
-async function told(service: string, env: NodeJS.ProcessEnv = {}, args: string[] = []): Promise<string[]> {
+/** Returns the exit code, and `severity CODE subject: found[, expected …]` per finding, for one service. */
+async function outcomeOf(service: string, env: NodeJS.ProcessEnv = {}, args: string[] = []): Promise<string[]> {
   const { exitCode, findings } = await health(['--only', service, ...args], env)
   for (const { hint } of findings) assert.ok(hint)
   const lines = findings.map(
@@ -61,7 +61,7 @@ async function told(service: string, env: NodeJS.ProcessEnv = {}, args: string[]
 
 const GOOD = ['exit 0']
 
-/** ZooKeeper's state beside services in `state`: in KRaft mode it is no part of them. */
+/** Returns ZooKeeper's expected state beside services in `state`. In KRaft mode, it is not part of the stack. */
 const ofZookeeper = (state: string) => (KAFKA_MODE === 'kraft' ? 'skipped' : state)
 
 async function healthyStack(): Promise<void> {
@@ -74,10 +74,10 @@ async function healthyStack(): Promise<void> {
     username: 'l2_user',
     password: stack.settings.CLICKHOUSE_PASSWORD,
     database: 'l2_market_data',
-    // An open connection makes the server wait for it when it stops.
+    // The server waits for open connections when it stops.
     keep_alive: { enabled: false },
   })
-  kafka = new KafkaHand(stack.settings)
+  kafka = new KafkaHelper(stack.settings)
 }
 
 const probes = suite('health-check')
@@ -103,7 +103,7 @@ probes('a good stack is healthy, and Kafka UI is not part of it', async () => {
     assert.match(services[1]?.summary ?? '', /^1 broker, KRaft quorum of 1, 5 topics/)
   } else {
     assert.equal([details.zookeeper?.mode, details.zookeeper?.version], ['standalone', '3.8.6'])
-    // Kafka's; the connections that ask are none.
+    // Kafka's session. The probe's own connections do not count.
     assert.is(details.zookeeper?.sessions, 1)
     assert.is(services[0]?.summary, 'standalone, 1 session')
     assert.is(details.kafka?.quorumVoters, undefined)
@@ -140,22 +140,22 @@ for (const [key, bad, good, finding] of [
 ] as const) {
   probes(`Redis with another ${key} is unhealthy`, async () => {
     await redis.config('SET', key, bad)
-    assert.equal(await told('redis'), ['exit 1', `error ${finding}`])
+    assert.equal(await outcomeOf('redis'), ['exit 1', `error ${finding}`])
     await redis.config('SET', key, good)
-    assert.equal(await told('redis'), GOOD)
+    assert.equal(await outcomeOf('redis'), GOOD)
   })
 }
 
 probes('Redis with a password that differs from .env, in either direction, is unhealthy', async () => {
   const refused = (word: string) => ['exit 1', `error REDIS_AUTH redis: login refused (${word})`]
-  assert.equal(await told('redis', { REDIS_PASSWORD: 'missing' }), [
+  assert.equal(await outcomeOf('redis', { REDIS_PASSWORD: 'missing' }), [
     'exit 1',
     'error REDIS_NO_PASSWORD redis password: none, expected a password',
   ])
   await redis.config('SET', 'requirepass', 'asked')
-  assert.equal(await told('redis'), refused('NOAUTH'))
-  assert.equal(await told('redis', { REDIS_PASSWORD: 'wrong' }), refused('WRONGPASS'))
-  assert.equal(await told('redis', { REDIS_PASSWORD: 'asked' }), GOOD)
+  assert.equal(await outcomeOf('redis'), refused('NOAUTH'))
+  assert.equal(await outcomeOf('redis', { REDIS_PASSWORD: 'wrong' }), refused('WRONGPASS'))
+  assert.equal(await outcomeOf('redis', { REDIS_PASSWORD: 'asked' }), GOOD)
   await redis.config('SET', 'requirepass', '')
 })
 
@@ -163,11 +163,11 @@ probes('Redis that evicted keys is a warning', async () => {
   await redis.config('SET', 'maxmemory', '4mb')
   for (let index = 0; index < 50; index++) await redis.set(`l2:evicted:${index}`, 'x'.repeat(100_000))
   await redis.config('SET', 'maxmemory', '2gb')
-  const [exit, warning] = await told('redis')
+  const [exit, warning] = await outcomeOf('redis')
   assert.is(exit, 'exit 0')
   assert.match(warning as string, /^warning REDIS_EVICTED redis evicted keys: [1-9]\d*, expected 0$/)
   await redis.config('RESETSTAT')
-  assert.equal(await told('redis'), GOOD)
+  assert.equal(await outcomeOf('redis'), GOOD)
 })
 
 probes('ClickHouse with another password, user or database is unhealthy', async () => {
@@ -175,9 +175,9 @@ probes('ClickHouse with another password, user or database is unhealthy', async 
     'exit 1',
     `error CLICKHOUSE_AUTH clickhouse: login as ${user} (CLICKHOUSE_USER, CLICKHOUSE_PASSWORD) refused`,
   ]
-  assert.equal(await told('clickhouse', { CLICKHOUSE_PASSWORD: 'wr-ong' }), refused('l2_user'))
-  assert.equal(await told('clickhouse', { CLICKHOUSE_USER: 'nobody' }), refused('nobody'))
-  assert.equal(await told('clickhouse', { CLICKHOUSE_DATABASE: 'nowhere' }), [
+  assert.equal(await outcomeOf('clickhouse', { CLICKHOUSE_PASSWORD: 'wr-ong' }), refused('l2_user'))
+  assert.equal(await outcomeOf('clickhouse', { CLICKHOUSE_USER: 'nobody' }), refused('nobody'))
+  assert.equal(await outcomeOf('clickhouse', { CLICKHOUSE_DATABASE: 'nowhere' }), [
     'exit 1',
     'error CLICKHOUSE_DATABASE clickhouse: no database nowhere',
   ])
@@ -185,14 +185,14 @@ probes('ClickHouse with another password, user or database is unhealthy', async 
 
 probes('ClickHouse without a table is unhealthy', async () => {
   await clickhouse.command({ query: 'DROP TABLE market_metrics SYNC' })
-  const [exit, finding] = await told('clickhouse')
+  const [exit, finding] = await outcomeOf('clickhouse')
   assert.is(exit, 'exit 1')
   assert.match(
     finding as string,
     /^error SCHEMA_MISSING market_metrics: no table, expected as clickhouse\/init declares it/,
   )
   await applyInitFiles(stack.settings)
-  assert.equal(await told('clickhouse'), GOOD)
+  assert.equal(await outcomeOf('clickhouse'), GOOD)
 })
 
 probes('ClickHouse with a thousand parts in a partition is a warning', async () => {
@@ -201,37 +201,37 @@ probes('ClickHouse with a thousand parts in a partition is a warning', async () 
   const settings =
     'max_block_size = 1, min_insert_block_size_rows = 1, min_insert_block_size_bytes = 1, max_insert_threads = 1'
   await clickhouse.command({ query: `INSERT INTO parts SELECT number FROM numbers(1001) SETTINGS ${settings}` })
-  assert.equal(await told('clickhouse'), [
+  assert.equal(await outcomeOf('clickhouse'), [
     'exit 0',
     'warning CLICKHOUSE_PARTS clickhouse parts in one partition: 1001, expected at most 1000',
   ])
   await clickhouse.command({ query: 'DROP TABLE parts SYNC' })
-  assert.equal(await told('clickhouse'), GOOD)
+  assert.equal(await outcomeOf('clickhouse'), GOOD)
 })
 
 probes('ClickHouse with a broken part is a warning', async () => {
   const query = `SELECT data_paths[1] AS folder FROM system.tables WHERE database = 'l2_market_data' AND name = 'market_l1'`
   const [table] = await (await clickhouse.query({ query, format: 'JSONEachRow' })).json<{ folder: string }>()
   mkdirSync(path.join(table?.folder as string, 'detached', 'broken-on-start_202611_1_1_0'))
-  assert.equal(await told('clickhouse'), [
+  assert.equal(await outcomeOf('clickhouse'), [
     'exit 0',
     'warning CLICKHOUSE_BROKEN clickhouse broken parts: 1, expected none',
   ])
   const drop = `ALTER TABLE market_l1 DROP DETACHED PART 'broken-on-start_202611_1_1_0' SETTINGS allow_drop_detached = 1`
   await clickhouse.command({ query: drop })
-  assert.equal(await told('clickhouse'), GOOD)
+  assert.equal(await outcomeOf('clickhouse'), GOOD)
 })
 
 probes('ClickHouse with a failing roll-up, which blocks its dependents, is unhealthy', async () => {
   const query =
     "CREATE MATERIALIZED VIEW failing REFRESH EVERY 1 HOUR ENGINE = Memory AS SELECT throwIf(1, 'out of luck') AS a"
   await clickhouse.command({ query })
-  const warned = async () => (await told('clickhouse')).length > 1 && told('clickhouse')
+  const warned = async () => (await outcomeOf('clickhouse')).length > 1 && outcomeOf('clickhouse')
   const [exit, found] = (await waitUntil(warned, { timeoutMs: 20_000, pollMs: 200 })) || []
   assert.is(exit, 'exit 1')
   assert.match(found as string, /^error CLICKHOUSE_REFRESH clickhouse failing: last refresh failed: .*out of luck/)
   await clickhouse.command({ query: 'DROP TABLE failing SYNC' })
-  assert.equal(await told('clickhouse'), GOOD)
+  assert.equal(await outcomeOf('clickhouse'), GOOD)
 })
 
 probes('ClickHouse with a detached table or a failing mutation is unhealthy', async () => {
@@ -241,33 +241,33 @@ probes('ClickHouse with a detached table or a failing mutation is unhealthy', as
   const [finding] = detached.findings.filter(({ code }) => code === 'CLICKHOUSE_DETACHED')
   assert.equal([finding?.subject, finding?.hint], ['clickhouse market_metrics', 'ATTACH TABLE market_metrics'])
   await clickhouse.command({ query: finding?.hint ?? '' })
-  assert.equal(await told('clickhouse'), GOOD)
+  assert.equal(await outcomeOf('clickhouse'), GOOD)
 
   await clickhouse.command({ query: 'CREATE TABLE stuck (a String) ENGINE = MergeTree ORDER BY tuple()' })
   await clickhouse.command({ query: "INSERT INTO stuck VALUES ('no number')" })
   const update = 'ALTER TABLE stuck UPDATE a = toString(toUInt8(a)) WHERE 1 SETTINGS mutations_sync = 0'
   await clickhouse.command({ query: update })
-  const fails = async () => (await told('clickhouse')).length > 1 && told('clickhouse')
+  const fails = async () => (await outcomeOf('clickhouse')).length > 1 && outcomeOf('clickhouse')
   const [exit, found] = (await waitUntil(fails, { timeoutMs: 20_000, pollMs: 200 })) || []
   assert.is(exit, 'exit 1')
   assert.match(found as string, /^error CLICKHOUSE_MUTATION clickhouse stuck: mutation mutation_2.txt fails/)
   await clickhouse.command({ query: 'DROP TABLE stuck SYNC' })
-  assert.equal(await told('clickhouse'), GOOD)
+  assert.equal(await outcomeOf('clickhouse'), GOOD)
 })
 
 probes('Redis that refuses writes (replica, full, cannot save) is unhealthy', async () => {
   await redis.call('REPLICAOF', '127.0.0.1', '1')
   const line = 'error REDIS_REPLICA redis role: replica of 127.0.0.1:1, expected master'
-  assert.equal(await told('redis'), ['exit 1', line])
+  assert.equal(await outcomeOf('redis'), ['exit 1', line])
   await redis.call('REPLICAOF', 'NO', 'ONE')
-  assert.equal(await told('redis'), GOOD)
+  assert.equal(await outcomeOf('redis'), GOOD)
 
   const folder = (await redis.config('GET', 'dir'))[1] as string
   // A snapshot cannot replace a folder.
   mkdirSync(path.join(folder, 'dump.rdb', 'held'), { recursive: true })
   await redis.config('SET', 'save', '3600 1')
   await redis.bgsave().catch(() => {})
-  const failed = async () => (await told('redis')).length > 1 && told('redis')
+  const failed = async () => (await outcomeOf('redis')).length > 1 && outcomeOf('redis')
   assert.equal(await waitUntil(failed, { timeoutMs: 20_000, pollMs: 200 }), [
     'exit 1',
     'error REDIS_SNAPSHOT redis last snapshot: err, expected ok',
@@ -275,7 +275,7 @@ probes('Redis that refuses writes (replica, full, cannot save) is unhealthy', as
   rmSync(path.join(folder, 'dump.rdb'), { recursive: true })
   await redis.config('SET', 'save', '')
   await redis.bgsave()
-  const good = async () => (await told('redis')).length === 1
+  const good = async () => (await outcomeOf('redis')).length === 1
   assert.ok(await waitUntil(good, { timeoutMs: 20_000, pollMs: 200 }))
 
   await redis.config('SET', 'maxmemory-policy', 'noeviction')
@@ -286,7 +286,7 @@ probes('Redis that refuses writes (replica, full, cannot save) is unhealthy', as
   await redis.config('SET', 'maxmemory-policy', 'allkeys-lru')
   await redis.del('l2:large')
   assert.ok(full.includes('REDIS_FULL'), full.join())
-  assert.equal(await told('redis'), GOOD)
+  assert.equal(await outcomeOf('redis'), GOOD)
 })
 
 probes('Kafka without a declared topic, or with another configuration, is unhealthy', async () => {
@@ -306,7 +306,7 @@ probes('Kafka without a declared topic, or with another configuration, is unheal
   assert.match(lines[0] as string, /^TOPIC_CONFIG .*trading\.signals.*gzip/)
   assert.match(lines[1] as string, /^TOPIC_MISSING .*market\.features/)
   await syncTopics(stack.settings, { mode: 'apply', timeoutMs: 60_000, log: () => {} })
-  assert.equal(await told('kafka'), GOOD)
+  assert.equal(await outcomeOf('kafka'), GOOD)
 })
 
 probes('a lagging consumer group is a warning, and far behind is unhealthy', async () => {
@@ -316,22 +316,22 @@ probes('a lagging consumer group is a warning, and far behind is unhealthy', asy
     `${severity} KAFKA_LAG kafka group l2-behind: ${records} records behind, expected at most ${limit}`
   await kafka.produce(topic, 1010)
   await kafka.commit('l2-behind', topic, 10)
-  assert.equal(await told('kafka'), GOOD)
+  assert.equal(await outcomeOf('kafka'), GOOD)
   await kafka.commit('l2-behind', topic, 9)
-  assert.equal(await told('kafka'), ['exit 0', behind('warning', 1001, 1000)])
-  assert.equal(await told('kafka', {}, ['--lag-warning', '1001']), GOOD)
-  assert.equal(await told('kafka', {}, ['--lag-critical', '1000']), ['exit 1', behind('error', 1001, 1000)])
-  assert.equal(await told('kafka', {}, ['--lag-critical', '500']), ['exit 1', behind('error', 1001, 500)])
+  assert.equal(await outcomeOf('kafka'), ['exit 0', behind('warning', 1001, 1000)])
+  assert.equal(await outcomeOf('kafka', {}, ['--lag-warning', '1001']), GOOD)
+  assert.equal(await outcomeOf('kafka', {}, ['--lag-critical', '1000']), ['exit 1', behind('error', 1001, 1000)])
+  assert.equal(await outcomeOf('kafka', {}, ['--lag-critical', '500']), ['exit 1', behind('error', 1001, 500)])
   await kafka.produce(topic, 8999)
-  assert.equal(await told('kafka'), ['exit 0', behind('warning', 10_000, 1000)])
+  assert.equal(await outcomeOf('kafka'), ['exit 0', behind('warning', 10_000, 1000)])
   await kafka.produce(topic, 1)
-  assert.equal(await told('kafka'), ['exit 1', behind('error', 10_001, 10_000)])
-  assert.equal(await told('kafka', {}, ['--lag-warning', '20000']), ['exit 1', behind('error', 10_001, 10_000)])
+  assert.equal(await outcomeOf('kafka'), ['exit 1', behind('error', 10_001, 10_000)])
+  assert.equal(await outcomeOf('kafka', {}, ['--lag-warning', '20000']), ['exit 1', behind('error', 10_001, 10_000)])
   await kafka.admin(async (admin) => {
     await admin.deleteGroups(['l2-behind'])
     await admin.deleteTopics({ topics: [topic] })
   })
-  assert.equal(await told('kafka'), GOOD)
+  assert.equal(await outcomeOf('kafka'), GOOD)
 })
 
 probes('records available to a group without commits count as lag', async () => {
@@ -340,19 +340,19 @@ probes('records available to a group without commits count as lag', async () => 
   await kafka.produce(topic, 12_000)
   const behind = (severity: string, group: string, records: number, uncommitted: number, limit: number) =>
     `${severity} KAFKA_LAG kafka group ${group}: ${records} records behind, ${uncommitted} of them in partitions with nothing committed, counted from the first record, expected at most ${limit}`
-  assert.equal(await told('kafka'), GOOD)
+  assert.equal(await outcomeOf('kafka'), GOOD)
   await kafka.whileReading('l2-silent', topic, async () => {
-    assert.equal(await told('kafka'), ['exit 0', behind('warning', 'l2-silent', 12_000, 12_000, 1000)])
+    assert.equal(await outcomeOf('kafka'), ['exit 0', behind('warning', 'l2-silent', 12_000, 12_000, 1000)])
   })
   await kafka.admin((admin) => admin.deleteGroups(['l2-silent']))
 
   await kafka.commit('l2-partly', topic, 12_000)
   await kafka.admin((admin) => admin.createPartitions({ topicPartitions: [{ topic, count: 2 }] }))
   await kafka.produce(topic, 1000)
-  assert.equal(await told('kafka'), ['exit 0', behind('warning', 'l2-partly', 2000, 1000, 1000)])
-  // Records that are deleted are before nobody.
+  assert.equal(await outcomeOf('kafka'), ['exit 0', behind('warning', 'l2-partly', 2000, 1000, 1000)])
+  // Deleted records do not count as lag.
   await kafka.admin(async (admin) => {
-    // kafkajs deletes records only of topics that it has asked about.
+    // kafkajs deletes records only of topics whose offsets it has fetched.
     await admin.fetchTopicOffsets(topic)
     await admin.deleteTopicRecords({ topic, partitions: [{ partition: 1, offset: '999' }] })
   })
@@ -362,7 +362,7 @@ probes('records available to a group without commits count as lag', async () => 
     await admin.deleteGroups(['l2-partly'])
     await admin.deleteTopics({ topics: [topic] })
   })
-  assert.equal(await told('kafka'), GOOD)
+  assert.equal(await outcomeOf('kafka'), GOOD)
 })
 
 probes('committed offsets above the end of a topic are not a lag of 0', async () => {
@@ -370,7 +370,7 @@ probes('committed offsets above the end of a topic are not a lag of 0', async ()
   await kafka.admin((admin) => admin.createTopics({ topics: [{ topic, numPartitions: 2 }], waitForLeaders: true }))
   await kafka.produce(topic, 10)
   await kafka.commit('l2-ahead-group', topic, 10)
-  assert.equal(await told('kafka'), GOOD)
+  assert.equal(await outcomeOf('kafka'), GOOD)
   await kafka.commit('l2-ahead-group', topic, 999_999)
   const { exitCode, findings, services } = await health(['--only', 'kafka'])
   assert.equal(
@@ -392,10 +392,10 @@ probes('committed offsets above the end of a topic are not a lag of 0', async ()
     await admin.deleteGroups(['l2-ahead-group'])
     await admin.deleteTopics({ topics: [topic] })
   })
-  assert.equal(await told('kafka'), GOOD)
+  assert.equal(await outcomeOf('kafka'), GOOD)
 })
 
-/** What a check could leave behind. */
+/** Everything that a check could leave behind. */
 const everything = async () => ({
   topics: await kafka.admin(async (admin) => (await admin.listTopics()).sort()),
   groups: await kafka.admin(async (admin) => (await admin.listGroups()).groups.map(({ groupId }) => groupId).sort()),
@@ -431,7 +431,7 @@ for (const name of ['SIGINT', 'SIGTERM'] as const) {
 probes('--deep reports a failing write beside other findings', async () => {
   await redis.config('SET', 'maxmemory-policy', 'noeviction')
   await redis.config('SET', 'min-replicas-to-write', '1')
-  const [exit, policy, write] = await told('redis', {}, ['--deep'])
+  const [exit, policy, write] = await outcomeOf('redis', {}, ['--deep'])
   await redis.config('SET', 'min-replicas-to-write', '0')
   await redis.config('SET', 'maxmemory-policy', 'allkeys-lru')
   assert.equal([exit, /^error (\w+)/.exec(policy as string)?.[1]], ['exit 1', 'REDIS_POLICY'])
@@ -444,21 +444,21 @@ probes('--deep reports a failing write beside other findings', async () => {
         resources: [{ type: 4, name: '1', configEntries: [{ name: 'message.max.bytes', value }] }],
       }),
     )
-  // The broker hears of a change a moment after it was made.
-  const toldOnce = (exit: string) =>
+  // The broker applies a change a moment after it was made.
+  const outcomeOnce = (exit: string) =>
     waitUntil(
       async () => {
-        const lines = await told('kafka', {}, ['--deep'])
+        const lines = await outcomeOf('kafka', {}, ['--deep'])
         return lines[0] === exit && lines
       },
       { timeoutMs: 20_000, pollMs: 100 },
     )
   await limit('10')
-  const [, kafkaWrite, ...more] = (await toldOnce('exit 1')) || []
+  const [, kafkaWrite, ...more] = (await outcomeOnce('exit 1')) || []
   await limit('1048588')
   assert.match(kafkaWrite as string, /^error KAFKA_WRITE kafka scratch topic: /)
   assert.equal(more, [])
-  assert.equal(await toldOnce('exit 0'), GOOD)
+  assert.equal(await outcomeOnce('exit 0'), GOOD)
 })
 
 probes('--deep bounds a write by its deadline, and still cleans up after it', async () => {
@@ -480,7 +480,7 @@ probes('--deep removes what a killed check left, and nothing of a running one', 
   const groups = [old, now].map((ms) => `l2-canary-${ms}_0`)
   await kafka.admin((admin) => admin.createTopics({ topics: topics.map((topic) => ({ topic })), waitForLeaders: true }))
   for (const table of tables) await clickhouse.command({ query: `CREATE TABLE ${table} (a UInt8) ENGINE = Memory` })
-  // Their own topics are gone.
+  // The groups' own topics are gone.
   for (const group of groups) await kafka.commit(group, 'trading.signals', 0)
   assert.is((await health(['--deep'])).exitCode, 0)
   const left = await kafka.admin(async (admin) => [
@@ -504,11 +504,11 @@ probes('a topic with a longer retention than declared is a warning, and stays un
   ]
   const resources = [{ type: 2, name: 'trading.signals', configEntries }]
   await kafka.admin((admin) => admin.alterConfigs({ validateOnly: false, resources }))
-  const [exit, warning, ...more] = await told('kafka')
+  const [exit, warning, ...more] = await outcomeOf('kafka')
   assert.equal([exit, more], ['exit 0', []])
   assert.match(warning as string, /^warning TOPIC_RETENTION_SHORTER trading\.signals retention\.ms: 604800000; with /)
   await syncTopics(stack.settings, { mode: 'apply', timeoutMs: 60_000, log: () => {} })
-  assert.equal(await told('kafka'), GOOD)
+  assert.equal(await outcomeOf('kafka'), GOOD)
 })
 
 probes('--only contacts no other service', async () => {
@@ -541,16 +541,16 @@ probes('unknown services and flags are refused', async () => {
   assert.match(help.stdout, '(default 10000)')
 })
 
-probes('an unknown host is "could not tell", unless something else is known to be bad', async () => {
+probes('an unknown host exits 3, unless something else is known to be bad', async () => {
   const unknown = (service: string, address: string) => [
     'exit 3',
     `unknown NO_ANSWER ${service}: no answer from ${address} (unknown host name)`,
   ]
   const { CLICKHOUSE_HTTP_PORT: http, REDIS_PORT: port } = stack.settings
   const host = 'no-such-host.invalid'
-  assert.equal(await told('redis', { REDIS_HOST: host }), unknown('redis', `${host}:${port}`))
-  assert.equal(await told('clickhouse', { CLICKHOUSE_HOST: host }), unknown('clickhouse', `${host}:${http}`))
-  assert.equal(await told('kafka', { KAFKA_BOOTSTRAP_SERVERS: `${host}:9092` }), unknown('kafka', `${host}:9092`))
+  assert.equal(await outcomeOf('redis', { REDIS_HOST: host }), unknown('redis', `${host}:${port}`))
+  assert.equal(await outcomeOf('clickhouse', { CLICKHOUSE_HOST: host }), unknown('clickhouse', `${host}:${http}`))
+  assert.equal(await outcomeOf('kafka', { KAFKA_BOOTSTRAP_SERVERS: `${host}:9092` }), unknown('kafka', `${host}:9092`))
   const states = (await health([], { REDIS_HOST: host })).services.map(({ state }) => state)
   assert.equal(states, [ofZookeeper('healthy'), 'healthy', 'healthy', 'unknown', 'skipped'])
   const both = await health(['--only', 'redis', 'clickhouse'], { REDIS_HOST: host, CLICKHOUSE_PASSWORD: 'wr-ong' })
@@ -558,15 +558,15 @@ probes('an unknown host is "could not tell", unless something else is known to b
 })
 
 probes('an ingest that ClickHouse does not report is neither off nor healthy', async () => {
-  assert.equal(await told('ingest'), GOOD)
-  assert.equal(await told('ingest', { CLICKHOUSE_PORT: '1' }), [
+  assert.equal(await outcomeOf('ingest'), GOOD)
+  assert.equal(await outcomeOf('ingest', { CLICKHOUSE_PORT: '1' }), [
     'exit 3',
     'unknown INGEST_UNTOLD ingest: cannot determine whether it is on: no answer from ClickHouse at 127.0.0.1:1 (connection refused)',
   ])
-  const [exit, refusal] = await told('ingest', { CLICKHOUSE_PASSWORD: 'wr-ong' })
+  const [exit, refusal] = await outcomeOf('ingest', { CLICKHOUSE_PASSWORD: 'wr-ong' })
   assert.is(exit, 'exit 1')
   assert.match(refusal as string, /^error CLICKHOUSE_AUTH clickhouse: login as l2_user .* refused$/)
-  // Beside ClickHouse's own probe that says it already.
+  // In addition to ClickHouse's own probe, which already reports it.
   const { services, findings } = await health([], { CLICKHOUSE_PORT: '1' })
   assert.equal([services.map(({ service }) => service).includes('ingest'), findings.length], [false, 1])
 })
@@ -598,15 +598,15 @@ probes('no output contains a password', async () => {
   }
 })
 
-const alone = suite('health-check of services that are alone, gone or coming')
+const alone = suite('health-check of single, missing and starting services')
 const stacks: TestStack[] = []
 
-/** Ends all of them, after the last suite that uses them. */
+/** Stops all of them, after the last suite that uses them. */
 const end = async () => {
   for (const each of stacks) await each.stop()
 }
 
-/** Makes a stack of its own, of which only these services run, the one that is checked. */
+/** Starts only these services of a new stack, which is then checked. */
 async function use(only: EmbeddedName[], overrides: NodeJS.ProcessEnv = {}): Promise<void> {
   stack = await startStack(only, overrides)
   stacks.push(stack)
@@ -624,16 +624,16 @@ alone('a missing stack refuses connections', async () => {
 })
 
 alone('Kafka UI is healthy when it reports that it is up', async () => {
-  // A stand-in: Kafka UI has no build outside its image. These are the answers of its health endpoint.
+  // A fake, because Kafka UI is only available as an image. These are its health endpoint's answers.
   let answer = { status: 200, body: '{"status":"UP","groups":["liveness","readiness"]}' }
   const server = createServer((request, response) => {
     response.statusCode = request.url === '/actuator/health' ? answer.status : 404
     response.end(answer.body)
   })
   await new Promise<void>((resolve) => server.listen(stack.settings.KAFKA_UI_PORT, '127.0.0.1', resolve))
-  assert.equal(await told('kafka-ui'), GOOD)
+  assert.equal(await outcomeOf('kafka-ui'), GOOD)
   answer = { status: 503, body: '{"status":"DOWN"}' }
-  assert.equal(await told('kafka-ui'), [
+  assert.equal(await outcomeOf('kafka-ui'), [
     'exit 1',
     'error KAFKA_UI_DOWN kafka-ui: 503 {"status":"DOWN"}, expected 200 with status UP',
   ])
@@ -665,7 +665,7 @@ alone('--wait keeps to its time despite a service that hangs', async () => {
   const { exitCode } = await check(['--only', 'redis', '--wait', '2'])
   const tookMs = performance.now() - startMs
   process.kill(pid, 'SIGCONT')
-  // Without a limit of its own each look would take the 5 s of --timeout, and there are two: that it ended before tells them apart.
+  // Without a limit, each of the two checks would take the 5 s of --timeout.
   assert.equal([exitCode, tookMs < 5_000], [1, true])
 })
 
@@ -696,14 +696,14 @@ alone('--watch ends when its reader is gone', async () => {
 
 alone('a killed service shows the end of its log', async () => {
   process.kill(pids(stack.settings).redis as number, 'SIGKILL')
-  const [exit, finding] = await told('redis', {}, ['--timeout', '2'])
+  const [exit, finding] = await outcomeOf('redis', {}, ['--timeout', '2'])
   assert.is(exit, 'exit 1')
   assert.match(
     finding as string,
     /^error NO_ANSWER redis: no answer from [^;]*; its log ends with ".*Ready to accept connections"/,
   )
   await start(stack.settings, ['redis'])
-  assert.equal(await told('redis'), GOOD)
+  assert.equal(await outcomeOf('redis'), GOOD)
 })
 
 alone('a service that ended for a known cause is reported with it', async () => {
@@ -727,20 +727,20 @@ alone('Redis that is still loading its append-only file is reported as such', as
   mkdirSync(folder)
   const resp = (...words: string[]) =>
     [`*${words.length}`, ...words.flatMap((word) => [`$${word.length}`, word]), ''].join('\r\n')
-  // It looks at its clients every 1,024 commands; the scripts make that a few times a second, for some seconds.
+  // Redis checks its clients every 1,024 commands. The scripts make it do so a few times a second, for several seconds.
   const pause = resp('EVAL', 'local i = 0 while i < 2e7 do i = i + 1 end', '0')
   const commands = `${resp('SET', 'l2:test', 'x').repeat(1024)}${pause}`.repeat(15)
   writeFileSync(path.join(folder, 'appendonly.aof'), `${resp('SELECT', '0')}${commands}`)
   const coming = start(stack.settings, ['redis'])
   let seen: string[] = []
   const loading = async () => {
-    seen = await told('redis')
+    seen = await outcomeOf('redis')
     return seen[1]?.includes('REDIS_LOADING')
   }
   await waitUntil(loading, { timeoutMs: 60_000, pollMs: 20 })
   assert.equal(seen, ['exit 1', 'error REDIS_LOADING redis: loading its append-only file'])
   assert.equal(await coming, { redis: 'started' })
-  assert.equal(await told('redis'), GOOD)
+  assert.equal(await outcomeOf('redis'), GOOD)
 })
 
 alone('a killed embedded stack has no Kafka UI', async () => {
@@ -759,7 +759,7 @@ alone('a stopped embedded stack has no Kafka UI', async () => {
 
 alone('a refused login does not explain a service that does not answer', async () => {
   await use(['clickhouse'])
-  assert.match((await told('clickhouse', { CLICKHOUSE_PASSWORD: 'wr-ong' }))[1] as string, 'CLICKHOUSE_AUTH')
+  assert.match((await outcomeOf('clickhouse', { CLICKHOUSE_PASSWORD: 'wr-ong' }))[1] as string, 'CLICKHOUSE_AUTH')
   process.kill(pids(stack.settings).clickhouse as number, 'SIGKILL')
   const { findings } = await health(['--only', 'clickhouse'])
   assert.equal(
@@ -782,7 +782,7 @@ alone('Kafka whose advertised address does not answer is unhealthy', async () =>
 
 const contained = suite('health-check of containers')
 
-/** A fake `docker` that knows one container, of Redis: a real engine is needed for no more than these answers. */
+/** Creates a fake `docker` with one container, of Redis. The test needs no more of an engine than these answers. */
 function fakeDocker(state: Record<string, unknown>, percent: string): NodeJS.ProcessEnv {
   const folder = mkdtempSync(path.join(stack.settings.EMBEDDED_DATA_DIR, 'docker-'))
   const container = {
@@ -805,7 +805,7 @@ function fakeDocker(state: Record<string, unknown>, percent: string): NodeJS.Pro
     inspect: `printf '%s' '${JSON.stringify([container])}'`,
     events: 'true',
     stats: `printf 'l2_redis\\t%s\\t1.9GiB / 2GiB\\n' '${percent}'`,
-    // The last seven lines, of which the end of a wait shows as many as are asked for.
+    // The last seven lines, of which the finding shows as many as it requests.
     logs: 'seq -f "line %g" 1 7 | tail -n "$3"',
   }
   const cases = Object.entries(answers).map(([name, answer]) => `${name}) ${answer};;`)
@@ -816,8 +816,8 @@ function fakeDocker(state: Record<string, unknown>, percent: string): NodeJS.Pro
 contained('warns of a container with little memory left, with --deep', async () => {
   await use(['redis'])
   const env = fakeDocker({}, '95.20%')
-  assert.equal(await told('redis', env), GOOD)
-  assert.equal(await told('redis', env, ['--deep']), [
+  assert.equal(await outcomeOf('redis', env), GOOD)
+  assert.equal(await outcomeOf('redis', env, ['--deep']), [
     'exit 0',
     'warning CONTAINER_MEMORY redis container: 95.2 % of its limit in use (1.9GiB / 2GiB), expected at most 90 %',
   ])
@@ -827,7 +827,7 @@ contained('warns of a container with little memory left, with --deep', async () 
 
 contained('a stopped container is unhealthy, whatever answers on its port', async () => {
   const Health = { Status: 'unhealthy', Log: [{ Output: 'old' }] }
-  for (const [Status, mend] of [
+  for (const [Status, fix] of [
     ['exited', 'docker-compose up -d'],
     ['paused', 'docker-compose unpause redis'],
   ]) {
@@ -841,7 +841,7 @@ contained('a stopped container is unhealthy, whatever answers on its port', asyn
           'redis container',
           `${Status}, though its port answers`,
           'running',
-          `npm run ports, then: ${mend}`,
+          `npm run ports, then: ${fix}`,
         ],
       ],
     )
@@ -853,7 +853,7 @@ contained(
   async () => {
     const Health = { Status: 'unhealthy', Log: [{ Output: 'Could not connect to Redis\n' }] }
     const env = { ...fakeDocker({ Health }, '5%'), REDIS_PORT: '1' }
-    const [exit, finding] = await told('redis', env)
+    const [exit, finding] = await outcomeOf('redis', env)
     assert.is(exit, 'exit 1')
     assert.match(
       finding as string,

@@ -1,6 +1,6 @@
 /**
- * Services killed with SIGKILL during a replay: every acknowledged message is in its table once, or in market_rejects. Prints the fault
- * table. L2_FAULT_MESSAGES sets the messages of each replay: `L2_FAULT_MESSAGES=1000000 npm test -- ingest-faults`.
+ * Services killed with SIGKILL during a replay: every acknowledged message must be exactly once in its table or in market_rejects. Prints
+ * the fault table. L2_FAULT_MESSAGES sets the messages of each replay: `L2_FAULT_MESSAGES=1000000 npm test -- ingest-faults`.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { suite } from 'uvu'
@@ -13,7 +13,7 @@ import { IngestStack } from '../support/ingest.mts'
 import { KAFKA_MODE } from '../support/stack.mts'
 
 const MESSAGES = Number(process.env.L2_FAULT_MESSAGES ?? 30_000)
-/** Seconds that a replay takes where nothing fails. */
+/** Duration in seconds of a replay without faults. */
 const SECONDS = Math.max(6, MESSAGES / 30_000)
 const POISON = 20
 
@@ -22,7 +22,7 @@ const lines: string[][] = [
   ['killed', 'sent', 'acknowledged', 'stored', 'rejected', 'duplicated', 'read again', 'all stored after'],
 ]
 
-const faults = suite('nothing lost, nothing doubled')
+const faults = suite('no message lost or duplicated')
 
 faults.before(async () => {
   ingest = await IngestStack.start({ INGEST: 'on', INGEST_FLUSH_MS: '500' })
@@ -31,7 +31,7 @@ faults.before(async () => {
 
 const sum = (numbers: number[]) => numbers.reduce((total, each) => total + each, 0)
 
-/** Messages that ClickHouse's consumers have read since it started. */
+/** Returns the number of messages that ClickHouse's consumers have read since the server started. */
 async function readBy(): Promise<number> {
   const [[count] = []] = await ingest.rows(
     "SELECT toFloat64(sum(num_messages_read)) FROM system.kafka_consumers WHERE table != 'ingest_messages_queue'",
@@ -39,7 +39,7 @@ async function readBy(): Promise<number> {
   return Number(count)
 }
 
-/** Kills services during a replay, `times` times, starts them again, and counts. */
+/** Kills services `times` times during a replay, restarts them, and counts messages. */
 async function survives(names: EmbeddedName[], times = 1): Promise<void> {
   const [rows, rejects, read] = [await ingest.stored(), await ingest.count('market_rejects'), await readBy()]
   const seed = String(Math.floor(Math.random() * 1e9))
@@ -76,7 +76,7 @@ async function survives(names: EmbeddedName[], times = 1): Promise<void> {
     (await ingest.stored()) >= rows + MESSAGES && (await ingest.count('market_rejects')) >= rejects + POISON
   const complete = await waitUntil(all, { timeoutMs: 120_000, pollMs: 100 })
   const seconds = (performance.now() - startMs) / 1000
-  // Time for a block that was read again to come, should it come.
+  // Leaves time for a block that is read twice to be stored.
   await delay(2_000)
   const counts = [
     sum(Object.values(topics).map(({ sent }) => sent)),
@@ -85,12 +85,12 @@ async function survives(names: EmbeddedName[], times = 1): Promise<void> {
     (await ingest.count('market_rejects')) - rejects,
     await ingest.duplicates(),
   ]
-  // What is computed from the rows has all of them too.
+  // Data derived from the rows must be complete too.
   const latest = '(SELECT symbol, max(market_l1.position) AS place FROM market_l1 GROUP BY symbol)'
   const computed = await ingest.rows(`
     SELECT (SELECT toFloat64(sum(trades)) FROM market_bars), (SELECT toFloat64(count()) FROM market_trades),
       (SELECT toFloat64(count()) FROM ${latest} AS quotes LEFT JOIN market_l1_latest AS latest FINAL USING symbol WHERE latest.position != place)`)
-  // ClickHouse and queues that are new count from 0.
+  // Counters of a restarted ClickHouse or a new queue start at 0.
   const again = names.includes('clickhouse') || created ? '' : String((await readBy()) - read - MESSAGES - POISON)
   lines.push([
     `${names.join(' and ')}${times > 1 ? `, ${times} times` : ''}`,
@@ -103,7 +103,7 @@ async function survives(names: EmbeddedName[], times = 1): Promise<void> {
   assert.equal([inBars, outdated], [trades, 0], 'bars and latest quotes')
 }
 
-/** In KRaft mode there is none to kill. */
+/** There is no ZooKeeper to kill in KRaft mode. */
 const withZookeeper = KAFKA_MODE === 'zookeeper' ? faults : faults.skip
 
 faults('ClickHouse killed', () => survives(['clickhouse'], 3))

@@ -1,4 +1,4 @@
-/** What can be done about rejected messages. */
+/** Handling rejected messages. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { runScript } from '../support/command.mts'

@@ -1,4 +1,4 @@
-/** What can get in the way of the built-in ingest on a real stack: that it is reported, repaired where it can be, and costs nobody's rows. */
+/** Problems of the built-in ingest on a real stack: each is reported, fixed where possible, and loses no rows. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { Kafka, logLevel } from 'kafkajs'
 import { suite } from 'uvu'
@@ -17,7 +17,7 @@ let ingest: IngestStack
 const codes = (findings: { code: string }[]) => findings.map(({ code }) => code)
 const run = (query: string) => ingest.clickhouse.command({ query })
 
-const report = suite('the report')
+const report = suite('ingest report')
 
 const topic = (more: Partial<TopicStatus>): TopicStatus => ({
   topic: 'iqfeed.l2.raw',
@@ -38,15 +38,17 @@ const status = (...topics: TopicStatus[]) =>
   ({ state: 'on', differing: [], topics, rejects: [], failures: [] }) as Parameters<typeof statusFindings>[0]
 
 report('lag is a warning above 1,000 and an error above 10,000, or as configured', () => {
-  const judged = (messages: number, limits?: Parameters<typeof statusFindings>[1]) =>
+  const lagFindings = (messages: number, limits?: Parameters<typeof statusFindings>[1]) =>
     statusFindings(status(topic({ lag: messages })), limits).map(
       ({ severity, code, found, expected }) => `${severity} ${code} ${found} ${expected}`,
     )
-  assert.equal(judged(1_000), [])
-  assert.equal(judged(1_001), ['warning INGEST_LAG 1001 messages not stored yet at most 1000'])
-  assert.equal(judged(10_001), ['error INGEST_LAG 10001 messages not stored yet at most 10000'])
-  assert.equal(judged(6, { lagWarning: 4, lagCritical: 5 }), ['error INGEST_LAG 6 messages not stored yet at most 5'])
-  assert.equal(judged(1e9, NO_LAG_LIMITS), [])
+  assert.equal(lagFindings(1_000), [])
+  assert.equal(lagFindings(1_001), ['warning INGEST_LAG 1001 messages not stored yet at most 1000'])
+  assert.equal(lagFindings(10_001), ['error INGEST_LAG 10001 messages not stored yet at most 10000'])
+  assert.equal(lagFindings(6, { lagWarning: 4, lagCritical: 5 }), [
+    'error INGEST_LAG 6 messages not stored yet at most 5',
+  ])
+  assert.equal(lagFindings(1e9, NO_LAG_LIMITS), [])
 })
 
 report('lag that is read within seconds does not count', () => {
@@ -62,7 +64,7 @@ report('topics that are not read are reported in the first line too', () => {
 })
 report.run()
 
-const trouble = suite('ingest in trouble')
+const trouble = suite('ingest problems')
 
 trouble.before(async () => {
   ingest = await IngestStack.start()
@@ -110,9 +112,9 @@ trouble('leaves tables of others alone, even with names like its own', async () 
   )
   await run('CREATE TABLE ingest_fork (message String) ENGINE = Null')
   for (const [word, state] of [['on', 'on'] as const, ['off', 'off'] as const, ['on', 'on'] as const]) {
-    const told = await ingest.ingest([word])
-    assert.equal([told.exitCode, told.state, told.findings], [0, state, []])
-    assert.not.ok(told.changed.some((name) => name === 'ingest_errors' || name === 'ingest_fork'))
+    const report = await ingest.ingest([word])
+    assert.equal([report.exitCode, report.state, report.findings], [0, state, []])
+    assert.not.ok(report.changed.some((name) => name === 'ingest_errors' || name === 'ingest_fork'))
     assert.equal(await ingest.rows('SELECT text FROM ingest_errors'), [['precious']])
     assert.equal(await ingest.rows('EXISTS TABLE ingest_fork'), [[1]])
   }
@@ -165,19 +167,19 @@ trouble('refuses a reader in its groups that is not ClickHouse', async () => {
   assert.is((await ingest.ingest(['on'])).exitCode, 0)
 })
 
-/** Makes the queue of the quotes one that gets no partition, with all the marks of a declared one: stands for consumers that are stuck. */
-async function stick(): Promise<void> {
+/** Replaces the queue of quotes by one that gets no partition but looks like a declared one, which simulates stuck consumers. */
+async function blockQuotesQueue(): Promise<void> {
   const made = ingestStatements(ingest.stack.settings).filter(({ name }) => /^ingest_quotes_(queue|parse)$/.test(name))
   for (const { name } of made.toReversed()) await run(`DROP TABLE ${name} SYNC`)
   for (const { sql } of made) await run(sql.replace("'iqfeed.quotes.raw'", "'no.such.topic'"))
 }
 
 trouble('reports a queue that reads nothing, and on repairs it', async () => {
-  await stick()
+  await blockQuotesQueue()
   await ingest.send('iqfeed.quotes.raw', [quote({ symbol: 'STUCK' })])
-  const told = await ingest.ingest(['status'])
-  assert.equal([told.exitCode, told.state], [1, 'on'])
-  const idle = told.findings.filter(({ code }) => code === 'INGEST_NOT_READING')
+  const report = await ingest.ingest(['status'])
+  assert.equal([report.exitCode, report.state], [1, 'on'])
+  const idle = report.findings.filter(({ code }) => code === 'INGEST_NOT_READING')
   assert.equal(
     idle.map(({ severity, subject, found, hint }) => [severity, subject, found, hint]),
     [['error', 'iqfeed.quotes.raw', '0 of 10 partitions read', './scripts/ingest.mts off && ./scripts/ingest.mts on']],
@@ -197,7 +199,7 @@ trouble('reports waiting messages, and the cause as long as it fails', async () 
   await run('DROP TABLE ingest_trades_reject SYNC')
   const trades = Array.from({ length: 1_001 }, (_, index) => trade({ symbol: 'WAITS', tick_id: index + 1 }))
   await ingest.send('iqfeed.trades.raw', trades)
-  // Twice as long as a complaint counts as one about the present.
+  // Twice as long as an error counts as a current one.
   for (const afterMs of [1_000, 20_000]) {
     await delay(afterMs)
     const { exitCode, findings } = await ingest.ingest(['status'])
@@ -221,7 +223,7 @@ trouble('waits for a member with the name of its own consumer', async () => {
   await consumer.run({ autoCommit: false, eachMessage: async () => {} })
   await joined
   let left = false
-  // Longer than a stranger gets.
+  // Longer than `ingest on` tolerates a foreign member.
   const leaving = delay(12_000).then(async () => {
     await consumer.disconnect()
     left = true
@@ -232,20 +234,20 @@ trouble('waits for a member with the name of its own consumer', async () => {
 })
 
 trouble('counts messages per second by topic, not by queue', async () => {
-  // The place of a partition is known once something was read of it.
+  // The position in a partition is known once something was read from it.
   const signals = Array.from({ length: 200 }, (_, index) => ({ index }))
   const send = () => ingest.send('trading.signals', signals, { key: null })
   await send()
   const before = await ingest.count('market_messages')
   assert.is(await ingest.settles('market_messages', '1', before), before)
   const rates = async () => {
-    const told = ingest.ingest(['status'])
+    const reading = ingest.ingest(['status'])
     let done = false
-    told.finally(() => {
+    reading.finally(() => {
       done = true
     })
     while (!done) await send()
-    const { topics } = await told
+    const { topics } = await reading
     return topics.slice(3).map(({ messagesPerSecond }) => messagesPerSecond > 0)
   }
   assert.equal(await waitUntil(async () => (await rates())[0] && rates(), { timeoutMs: 20_000, pollMs: 100 }), [
@@ -261,17 +263,17 @@ trouble('is healthy again when Kafka is, despite earlier complaints', async () =
     ingest.count('system.kafka_consumers', "arrayExists(text -> text LIKE '%brokers are down%', exceptions.text)")
   assert.ok(await waitUntil(async () => (await complained()) > 0, { timeoutMs: 30_000, pollMs: 200 }))
   await ingest.startAgain()
-  // What the tests before sent may be a lag worth a warning until it is stored.
-  let told: string[] = []
+  // Messages of earlier tests may cause a lag warning until they are stored.
+  let left: string[] = []
   const healthy = await waitUntil(
     async () => {
       const { exitCode, findings } = await ingest.ingest(['status'])
-      told = codes(findings)
-      return exitCode === 0 && told.length === 0
+      left = codes(findings)
+      return exitCode === 0 && left.length === 0
     },
     { timeoutMs: 120_000, pollMs: 500 },
   )
-  assert.ok(healthy, told.join())
+  assert.ok(healthy, left.join())
   await ingest.send('iqfeed.quotes.raw', [quote({ symbol: 'AGAIN' })])
   assert.is(await ingest.settles('market_l1', "symbol = 'AGAIN'", 1), 1)
 })

@@ -1,4 +1,4 @@
-/** The built-in ingest on a real stack: every form of message, every switch, and what must not get lost or doubled. */
+/** The built-in ingest on a real stack: every message format, every switch, and that nothing is lost or duplicated. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
@@ -10,7 +10,7 @@ const TOPICS = { trades: 'iqfeed.trades.raw', quotes: 'iqfeed.quotes.raw', l2: '
 const DERIVED = ['trading.signals', 'market.features']
 const symbols = (() => {
   let count = 0
-  /** A symbol that no other test uses: equal content would fold into one row. */
+  /** Returns a symbol that no other test uses, because rows with equal content are merged. */
   return () => `T${++count}`
 })()
 
@@ -72,7 +72,7 @@ switching('refuses more consumers than a topic has partitions', async () => {
   await ingest.kafka.admin((admin) => admin.deleteTopics({ topics: [TOPICS.quotes] }))
   const made = () =>
     ingest.kafka.admin((admin) => admin.createTopics({ topics: [{ topic: TOPICS.quotes, numPartitions: 3 }] }))
-  // Deletion is asynchronous: until it is done, the name is taken.
+  // Deletion is asynchronous. Until it is done, the name is taken.
   assert.ok(await waitUntil(() => made().catch(() => false), { timeoutMs: 20_000, pollMs: 200 }))
   const { exitCode, findings } = await ingest.ingest(['on'], { INGEST_CONSUMERS: '4' })
   assert.equal([exitCode, codes(findings)], [1, ['INGEST_CONSUMERS']])
@@ -80,7 +80,7 @@ switching('refuses more consumers than a topic has partitions', async () => {
   assert.is((await runScript('create-topics.mts', [], { env: ingest.stack.env })).exitCode, 0)
 })
 
-switching('could not tell while Kafka or ClickHouse do not answer', async () => {
+switching('exits 3 while Kafka or ClickHouse does not answer', async () => {
   const clickhouse = await ingest.ingest(['status'], { CLICKHOUSE_PORT: '1' })
   assert.equal([clickhouse.exitCode, codes(clickhouse.findings)], [3, ['CLICKHOUSE_UNREACHABLE']])
   const kafka = await ingest.ingest(['on', '--timeout', '1'], { KAFKA_BOOTSTRAP_SERVERS: '127.0.0.1:1' })
@@ -167,16 +167,16 @@ switching('a missing view stops reading from its topic, and nothing is lost', as
 })
 
 switching('reports another reader of the same topics', async () => {
-  const told = async () => {
+  const warnings = async () => {
     const { exitCode, findings } = await ingest.ingest(['status'])
     assert.is(exitCode, 0)
     const beside = findings.filter(({ code }) => code === 'INGEST_OTHER_READER')
     return beside.map(({ severity, subject, found }) => `${severity} ${subject}: ${found}`)
   }
-  assert.equal(await told(), [])
+  assert.equal(await warnings(), [])
   await ingest.kafka.whileReading('market_data_consumer', TOPICS.quotes, async () => {
-    // Kafka reports what a group reads only while it is stable.
-    const lines = await waitUntil(async () => ((await told()).length > 0 ? told() : undefined), {
+    // Kafka reports a group's topics only while the group is stable.
+    const lines = await waitUntil(async () => ((await warnings()).length > 0 ? warnings() : undefined), {
       timeoutMs: 20_000,
       pollMs: 200,
     })
@@ -199,7 +199,7 @@ switching('INGEST=on makes npm start switch it on, off does not touch it', async
 })
 switching.run()
 
-const storing = suite('messages become rows')
+const storing = suite('stored messages')
 
 storing('trades: words and numbers, every form of time, missing and extra fields', async () => {
   const symbol = symbols()
@@ -265,7 +265,7 @@ storing('order book: codes and words, and deletes without a price', async () => 
 storing('prices as intended: rounded to eight decimals, never truncated', async () => {
   const symbol = symbols()
   const prices: [sent: unknown, stored: string][] = [
-    // As Python writes 1 + 0.36, 0.1 + 0.2 + 15, and 1.2 - 1e-16.
+    // As Python prints 1 + 0.36, 0.1 + 0.2 + 15, and 1.2 - 1e-16.
     [1.3599999999999999, '1.36'],
     ['15.299999999999999', '15.3'],
     ['1.1999999999999999556', '1.2'],
@@ -470,7 +470,7 @@ storing('a market maker’s two sides, on either topic, are book events and no q
 
 storing('keeps Kafka’s time, and its position in the order of the topic', async () => {
   const symbol = symbols()
-  // A clock that goes back, between messages of one moment.
+  // A clock that is set back, between messages of the same moment.
   for (const timestamp of ['1795428000123', '1795424400456'])
     await ingest.send(TOPICS.l2, [event({ symbol })], { timestamp, partition: 3 })
   assert.is(await ingest.settles('market_l2', `symbol = '${symbol}'`, 2), 2)
@@ -503,9 +503,9 @@ storing('a block with more days than one INSERT may write by default', async () 
 })
 storing.run()
 
-const rejecting = suite('what cannot be read')
+const rejecting = suite('rejected messages')
 
-/** What is wrong, and the message that has it. */
+/** Topic, error and message of each rejected message. */
 const POISON: [topic: string, error: string, message: unknown][] = [
   [TOPICS.trades, 'not JSON', 'not JSON'],
   [TOPICS.trades, 'not JSON', '{"symbol":"T","timestamp":"2026-'],
@@ -555,7 +555,7 @@ const POISON: [topic: string, error: string, message: unknown][] = [
   ],
   [TOPICS.l2, 'cannot use: side', event({ side: 2 })],
   [TOPICS.l2, 'cannot use: operation', event({ operation: 'replace' })],
-  // Nothing counts from 1 without l2_operation: 3 is no clear.
+  // Without l2_operation, operations are not numbered from 1, so 3 is not clear.
   [TOPICS.l2, 'cannot use: operation', event({ operation: 3 })],
   [TOPICS.l2, 'cannot use: l2_operation', event({ l2_operation: 'replace' })],
   [
@@ -568,7 +568,7 @@ const POISON: [topic: string, error: string, message: unknown][] = [
   [TOPICS.l2, 'cannot use: order_count', event({ order_count: 2 ** 32 })],
 ]
 
-rejecting('is in market_rejects byte for byte with the reason, and reading continues', async () => {
+rejecting('are in market_rejects unchanged, with the reason, and reading continues', async () => {
   await ingest.clickhouse.command({ query: 'TRUNCATE TABLE market_rejects' })
   const symbol = symbols()
   const bytes = (message: unknown) =>
@@ -591,7 +591,7 @@ rejecting('is in market_rejects byte for byte with the reason, and reading conti
   )
 })
 
-rejecting('is reported by status and health-check, as a warning with samples', async () => {
+rejecting('are reported by status and health-check, as a warning with samples', async () => {
   const { exitCode, topics, rejects, findings } = await ingest.ingest(['status'])
   assert.is(exitCode, 0)
   assert.equal(
@@ -608,7 +608,7 @@ rejecting('is reported by status and health-check, as a warning with samples', a
   )
 })
 
-rejecting('a message of the maximum size is kept whole; the topic refuses a larger one', async () => {
+rejecting('include a message of the maximum size completely; the topic refuses a larger one', async () => {
   const before = await ingest.count('market_rejects')
   const limit = 1_048_588
   const large = 'x'.repeat(limit - 200)
@@ -619,7 +619,7 @@ rejecting('a message of the maximum size is kept whole; the topic refuses a larg
   assert.match(String(refused), /larger than the max message size/)
   await ingest.clickhouse.command({ query: 'TRUNCATE TABLE market_rejects' })
 })
-rejecting('an invalid time, unlike a missing one', async () => {
+rejecting('include those with an invalid time, but not those without a time', async () => {
   const times = [
     '10:00:00.123456',
     '2026-11-23T25:00:00',
@@ -632,7 +632,7 @@ rejecting('an invalid time, unlike a missing one', async () => {
     '2026-11-23T10:00:00\t',
     '2026-11-23T10:00:00+05:60',
     12_345_678,
-    // The tables of minutes end on that day.
+    // The range of the tables' minutes ends on this day.
     '2106-02-07',
     4_294_944_000,
   ]
@@ -653,9 +653,9 @@ rejecting('an invalid time, unlike a missing one', async () => {
 })
 rejecting.run()
 
-const once = suite('each message once')
+const once = suite('messages stored once')
 
-/** Makes the ingest read every topic from its first record again, and waits until it has. */
+/** Makes ingest read every topic from its first record again, and waits until it has. */
 async function readAgain(): Promise<void> {
   await ingest.ingest(['off'])
   const groups = { trades: [TOPICS.trades], quotes: [TOPICS.quotes], l2: [TOPICS.l2], messages: DERIVED }
@@ -670,7 +670,7 @@ async function readAgain(): Promise<void> {
 once('a topic read again from its first record duplicates nothing', async () => {
   const tables = ['market_ticks', 'market_l1', 'market_l2', 'market_rejects', 'market_messages']
   const counts = () => Promise.all(tables.map((table) => ingest.count(table)))
-  // The first time also what was skipped or deleted above comes back.
+  // The first time, messages that were skipped or deleted above are stored again.
   await readAgain()
   const before = await counts()
   assert.ok(before.every((count) => count > 0))
@@ -752,7 +752,7 @@ canary('removes what a killed canary left', async () => {
 
 canary.run()
 
-// The last one: such times stay the newest of their topics.
+// This suite must be the last one, because its times remain the newest of their topics.
 const recordTimes = suite('record times')
 
 recordTimes('in microseconds, nanoseconds and out of range stay plausible', async () => {
@@ -772,7 +772,7 @@ recordTimes('in microseconds, nanoseconds and out of range stay plausible', asyn
     (await ingest.rows(`SELECT ingestion_time FROM market_ticks WHERE symbol = '${symbol}' ORDER BY tick_id`)).flat(),
     times.map(([, stored]) => stored),
   )
-  // A reject of a producer whose clock is ahead counts by when it came.
+  // A rejected message of a producer whose clock is ahead is dated by its arrival.
   const where = `message LIKE '%"${symbol}"%'`
   assert.is(await ingest.settles('market_rejects', where, 1), 1)
   assert.equal(

@@ -1,4 +1,4 @@
-/** What openKafkajs does with a client that it gives up, and with large answers. */
+/** How openKafkajs closes a client that it abandons, and reads large answers. */
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { suite } from 'uvu'
@@ -12,8 +12,8 @@ const client = suite('openKafkajs')
 client('a client that connects after its deadline keeps no connection open', async () => {
   const stack = await sharedStack()
   const seen: Socket[] = []
-  // On the way to the broker, answers over the first connection come too late; if kafkajs tries again, they come at once.
-  const way = createServer((socket) => {
+  // A proxy that delays answers on the first connection until it is too late. If kafkajs connects again, it delays nothing.
+  const proxy = createServer((socket) => {
     const lateMs = seen.length === 0 ? 600 : 0
     seen.push(socket)
     const broker = connect(stack.settings.KAFKA_LISTENER_PORT, '127.0.0.1')
@@ -21,22 +21,22 @@ client('a client that connects after its deadline keeps no connection open', asy
     broker.on('data', (answer) => setTimeout(() => socket.destroyed || socket.write(answer), lateMs))
     for (const event of ['error', 'close']) socket.on(event, () => broker.destroy())
   })
-  await new Promise<void>((resolve) => way.listen(0, '127.0.0.1', resolve))
-  const { port } = way.address() as AddressInfo
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+  const { port } = proxy.address() as AddressInfo
   const clients = await openKafkajs({ KAFKA_BOOTSTRAP_SERVERS: [`127.0.0.1:${port}`] }, { timeoutMs: 400 })
   const outcome = await clients.admin().then(
     () => 'connected',
-    () => 'given up',
+    () => 'abandoned',
   )
   await clients.close()
-  // The time in which it would come about.
+  // Leaves time for a late connection.
   await delay(1_500)
   const open = () => seen.filter((socket) => !socket.destroyed).length
   const ended = await waitUntil(async () => open() === 0, { timeoutMs: 5_000, pollMs: 50 })
   for (const socket of seen) socket.destroy()
-  way.close()
+  proxy.close()
   await stack.stop()
-  assert.equal([outcome, ended], ['given up', true])
+  assert.equal([outcome, ended], ['abandoned', true])
 })
 
 client('a consumer reads a first answer as large as fetches become', async () => {

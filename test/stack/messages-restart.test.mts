@@ -1,4 +1,4 @@
-/** `tail-topic --follow` while its broker, or its topic, goes and comes again. */
+/** `tail-topic --follow` while its broker or topic disappears and returns. */
 import type { ChildProcess } from 'node:child_process'
 import { truncateSync } from 'node:fs'
 import path from 'node:path'
@@ -8,20 +8,20 @@ import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import { openKafkajs } from '../../scripts/lib/kafka/clients.mts'
 import { startScript } from '../support/command.mts'
 import { pids, start } from '../support/embedded.mts'
-import { KafkaHand } from '../support/kafka.mts'
+import { KafkaHelper } from '../support/kafka.mts'
 import { startStack } from '../support/stack.mts'
 
 const SEEN_MS = 60_000
 const { env, settings, stop } = await startStack(['zookeeper', 'kafka'])
-const kafka = new KafkaHand(settings)
+const kafka = new KafkaHelper(settings)
 
 const soon = (isDone: () => Promise<boolean>) => waitUntil(isDone, { timeoutMs: SEEN_MS, pollMs: 100 })
 
-/** Makes a topic, as soon as one of that name is gone, and waits for its leaders. */
+/** Creates a topic once an earlier one of that name is gone, and waits for its leaders. */
 async function make(topic: string, numPartitions = 1): Promise<void> {
   const create = { topics: [{ topic, numPartitions }], waitForLeaders: false }
   assert.ok(await soon(() => kafka.admin((admin) => admin.createTopics(create)).catch(() => false)))
-  assert.ok(await soon(async () => (await kafka.ends(topic).catch(() => [])).length === numPartitions))
+  assert.ok(await soon(async () => (await kafka.highWatermarks(topic).catch(() => [])).length === numPartitions))
 }
 
 async function remove(topic: string): Promise<void> {
@@ -29,7 +29,7 @@ async function remove(topic: string): Promise<void> {
   assert.ok(await soon(async () => !(await kafka.admin((admin) => admin.listTopics())).includes(topic)))
 }
 
-/** Sends values in turn to the partitions of a topic of two, or to the only one. */
+/** Sends values alternately to the partitions of a topic, or to the only one. */
 async function send(topic: string, values: string[], partitions = 1): Promise<void> {
   const clients = await openKafkajs(settings, { timeoutMs: 20_000 })
   try {
@@ -46,7 +46,7 @@ const startKafka = () => start(settings, ['zookeeper', 'kafka'])
 
 const children: ChildProcess[] = []
 
-/** Follows a topic, and has shown what was there. */
+/** Starts following a topic, and waits until existing messages are shown. */
 async function follower(topic: string) {
   const { child, output, ended } = startScript('tail-topic.mts', [topic, '--follow', '--json'], env)
   children.push(child)
@@ -59,13 +59,13 @@ async function follower(topic: string) {
   const follow = {
     ended,
     signal: (name: NodeJS.Signals) => child.kill(name),
-    /** Values by "partition/offset". */
+    /** Returns values by "partition/offset". */
     seen: () => lines().flatMap((line) => ('offset' in line ? [`${line.partition}/${line.offset} ${line.value}`] : [])),
     codes: () => lines().flatMap(({ findings }) => findings?.map(({ code }: { code: string }) => code) ?? []),
     shows: (value: string) => until(() => output.stdout.includes(`"value":"${value}"`)),
     says: (text: string) => until(() => output.stderr.includes(text)),
-    /** What it said, with the cause of the silence, which depends on the moment, left out. */
-    said: () => output.stderr.replace(/^(Kafka is unavailable) \(.*?\)/gm, '$1 (…)').split('\n'),
+    /** Returns the log lines without the cause of the silence, which depends on timing. */
+    logged: () => output.stderr.replace(/^(Kafka is unavailable) \(.*?\)/gm, '$1 (…)').split('\n'),
   }
   await follow.shows('old')
   return follow
@@ -89,7 +89,7 @@ restart('shows each message once when the broker is killed and comes back', asyn
   await follow.shows('f')
   follow.signal('SIGINT')
   assert.equal(
-    [await follow.ended, follow.seen(), follow.said(), follow.codes()],
+    [await follow.ended, follow.seen(), follow.logged(), follow.codes()],
     [0, ['0/0 old', '0/1 a', '1/0 b', '0/2 c', '0/3 d', '1/1 e', '0/4 f'], [AWAY, BACK, ''], []],
   )
 })
@@ -108,7 +108,7 @@ restart('continues at the start of a topic that was recreated in the meantime', 
   await follow.shows('new 2')
   follow.signal('SIGINT')
   assert.equal(
-    [await follow.ended, follow.seen(), follow.said()],
+    [await follow.ended, follow.seen(), follow.logged()],
     [
       0,
       ['0/0 old', '0/0 new 0', '0/1 new 1', '0/2 new 2'],
@@ -126,7 +126,7 @@ restart('ends if the topic was deleted in the meantime', async () => {
   await startKafka()
   await remove('gone')
   follow.signal('SIGCONT')
-  assert.equal([await follow.ended, follow.said(), follow.codes()], [1, [AWAY, ''], ['TOPIC_GONE']])
+  assert.equal([await follow.ended, follow.logged(), follow.codes()], [1, [AWAY, ''], ['TOPIC_GONE']])
 })
 
 restart('continues at the end of a partition that lost records, and ends well at Ctrl-C without a broker', async () => {
@@ -148,7 +148,7 @@ restart('continues at the end of a partition that lost records, and ends well at
 })
 
 restart.after(async () => {
-  // Those of tests that failed, which may be stopped.
+  // Processes of failed tests, which may be stopped.
   for (const child of children) child.kill('SIGKILL')
   await stop()
 })

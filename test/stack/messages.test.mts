@@ -1,4 +1,4 @@
-/** tail-topic as a process, against topics of its own. */
+/** The command tail-topic, on topics of this file. */
 import { spawn } from 'node:child_process'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -12,12 +12,12 @@ import { openCluster } from '../../scripts/lib/kafka/cluster.mts'
 import { readGroups } from '../../scripts/lib/kafka/groups.mts'
 import { ROOT } from '../../scripts/lib/settings/settings.mts'
 import { runScript, startScript } from '../support/command.mts'
-import { KafkaHand } from '../support/kafka.mts'
+import { KafkaHelper } from '../support/kafka.mts'
 import { sharedStack } from '../support/stack.mts'
 import { typeOnTerminal, withColumns } from '../support/terminal.mts'
 
 const stack = await sharedStack()
-const kafka = new KafkaHand(stack.settings)
+const kafka = new KafkaHelper(stack.settings)
 const made: string[] = []
 
 const tail = (...args: string[]) => runScript('tail-topic.mts', args, { env: stack.env })
@@ -31,7 +31,7 @@ async function using<T>(work: (clients: KafkajsClients) => Promise<T>): Promise<
   }
 }
 
-/** Makes a topic of this test's own, with these messages, a request each. */
+/** Creates a topic with these messages, each sent in a separate request. */
 async function topicOf(
   name: string,
   messages: Message[],
@@ -39,7 +39,7 @@ async function topicOf(
 ): Promise<string> {
   const topic = `tail-${process.pid}-${name}`
   made.push(topic)
-  // Messages of these tests may be older than what the broker keeps.
+  // Messages of these tests may be older than the broker's retention.
   const configEntries = Object.entries({ 'retention.ms': '-1', ...config }).map(([key, value]) => ({
     name: key,
     value,
@@ -70,7 +70,7 @@ function deleteBefore(topic: string, offset: string): Promise<void> {
   })
 }
 
-/** Values by "partition/offset", of lines for programs. */
+/** Returns values by "partition/offset" from JSON lines. */
 function seen(stdout: string): [string, unknown][] {
   const lines = stdout
     .trim()
@@ -290,7 +290,7 @@ from.run()
 
 const follow = suite('tail-topic --follow')
 
-/** Runs it until `isEnough` of its stdout and ends it by Ctrl-C, or without that until it ends by itself; gives what came. */
+/** Runs the command until its stdout satisfies `isEnough`, then sends SIGINT; without `isEnough`, until it exits. Returns its output. */
 async function following(
   args: string[],
   meanwhile: (pid: number) => Promise<void>,
@@ -300,7 +300,7 @@ async function following(
   await waitUntil(async () => output.stdout.includes('\n'), { timeoutMs: 30_000, pollMs: 20 })
   await meanwhile(child.pid ?? 0)
   const isDue = async () => (isEnough ? isEnough(output.stdout) : child.exitCode !== null)
-  // A Ctrl-C after its last line would end it by the signal.
+  // After its last line, SIGINT would kill the process.
   if (!(await waitUntil(isDue, { timeoutMs: 30_000, pollMs: 20 })) || isEnough) child.kill('SIGINT')
   return { exitCode: await ended, ...output }
 }
@@ -328,7 +328,7 @@ follow('continues with retained records when its position is gone', async () => 
     [topic, '--follow', '--json'],
     async (pid) => {
       process.kill(pid, 'SIGSTOP')
-      // The fetch under way ends without a message.
+      // The running fetch ends without a message.
       await delay(1_500)
       await send(topic, numbered(4))
       await deleteBefore(topic, '4')
@@ -402,7 +402,7 @@ wrong('lists the existing partitions', async () => {
   assert.match(stderr, `✗ --partition: found 2, expected 0 to 1, the partitions of ${topic} [USAGE]`)
 })
 
-wrong('could not tell without a broker', async () => {
+wrong('exits 3 without a broker', async () => {
   const env = { ...stack.env, KAFKA_BOOTSTRAP_SERVERS: '127.0.0.1:1' }
   const { exitCode, stdout, stderr } = await runScript('tail-topic.mts', ['any', '--timeout', '1'], { env })
   assert.equal([exitCode, stdout], [3, ''])

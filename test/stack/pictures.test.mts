@@ -1,4 +1,4 @@
-/** The pictures of the documents: they are there, are small and closed in themselves, and say what the commands say today. */
+/** The pictures in the documents exist, are small and self-contained, and show what the commands print today. */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import path from 'node:path'
@@ -13,7 +13,10 @@ const FOLDER = path.join(ROOT, 'docs/pictures')
 const read = (file: string) => readFileSync(path.join(ROOT, file), 'utf8')
 const names = readdirSync(FOLDER).filter((name) => name.endsWith('.svg'))
 
-/** Names of elements that are open at the end, or an error: what is left of XML when a picture has only tags, attributes and text. */
+/**
+ * Returns the names of elements that are still open at the end, or an error. Checks well-formedness for pictures that have only tags,
+ * attributes and text.
+ */
 function openElements(xml: string): string[] {
   const open: string[] = []
   assert.not.match(xml.replace(/&(amp|lt|gt);/g, ''), '&')
@@ -25,7 +28,7 @@ function openElements(xml: string): string[] {
   return open
 }
 
-/** A line without what is another at each run: numbers, units, the cluster, a log, and why there is no engine. */
+/** Masks what differs between runs: numbers, units, the cluster, a log, and why there is no engine. */
 const masked = (line: string) =>
   line
     .replace(/^(Kafka cluster) .*/, '$1')
@@ -67,7 +70,7 @@ pictures('match what the commands print today', async () => {
   assert.equal(Object.keys(today).sort(), names)
   for (const name of names) {
     const lines = svgLines(today[name] ?? '').map(masked)
-    // Another machine may have more to say, such as a warning of its memory.
+    // Another machine may print more, such as a memory warning.
     const missing = svgLines(readFileSync(path.join(FOLDER, name), 'utf8')).filter(
       (line) => !lines.includes(masked(line)),
     )

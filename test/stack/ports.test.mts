@@ -1,4 +1,4 @@
-/** check-ports as a process, with real sockets. Fake is, where the choice of Docker is tested, the docker command. */
+/** The command check-ports with real sockets. The docker command is a fake where the choice of Docker is tested. */
 import { spawn } from 'node:child_process'
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -14,20 +14,24 @@ import { freePorts, HAS_IPV6, sharedStack } from '../support/stack.mts'
 
 type Ports = Record<(typeof HOST_PORTS)[number], number>
 
-interface Place {
+interface Prepared {
   ports: Ports
   env: NodeJS.ProcessEnv
   check: (...args: string[]) => Promise<Outcome & { report: { mode: string; ports: PortState[]; findings: Finding[] } }>
 }
 
-/** One copy for all tests: a new one would have to be compiled again. */
+/** One copy for all tests, because a new one would have to be compiled again. */
 const root = projectCopy()
 
-/** The line of .env that {@link place} writes the first of its `settings` in: after a comment and the ports. */
+/** Line of .env in which {@link prepare} writes the first of its `settings`, after a comment and the ports. */
 const SETTINGS_LINE = HOST_PORTS.length + 2
 
-/** The copy as new, with an .env that names free ports. `settings` are appended to it, `files` lie beside it. */
-async function place(settings = '', files: Record<string, string> = {}, env: NodeJS.ProcessEnv = {}): Promise<Place> {
+/** Resets the copy, with an .env that contains free ports and `settings`, and with additional `files`. */
+async function prepare(
+  settings = '',
+  files: Record<string, string> = {},
+  env: NodeJS.ProcessEnv = {},
+): Promise<Prepared> {
   const free = await freePorts(HOST_PORTS.length)
   const ports = Object.fromEntries(HOST_PORTS.map((name, index) => [name, free[index]])) as Ports
   const lines = HOST_PORTS.map((name) => `${name}=${ports[name]} # of this test`)
@@ -49,7 +53,7 @@ interface Held {
   end: () => Promise<void>
 }
 
-/** A process that holds a port, as `node -e … holder`. */
+/** Starts a process that holds a port, as `node -e … holder`. */
 function hold(host: string, port: number, { udp = false, args = ['holder'] } = {}): Promise<Held> {
   const listen = udp
     ? `require('node:dgram').createSocket('udp4').bind(${port}, '${host}', ready)`
@@ -77,7 +81,7 @@ const command = suite('check-ports')
 const withCompose = hasCompose() ? command : command.skip
 
 command('finds every port of the compose file free', async () => {
-  const { ports, check } = await place()
+  const { ports, check } = await prepare()
   const { exitCode, stderr, report } = await check('--docker', '--json')
   assert.equal([exitCode, stderr, report.findings], [0, '', []])
   assert.is(report.mode, 'docker')
@@ -102,7 +106,7 @@ command('finds every port of the compose file free', async () => {
 command(
   'names the owner of a taken port, the next free one and the variable; afterwards it is free again',
   async () => {
-    const { ports, check } = await place()
+    const { ports, check } = await prepare()
     const held = await hold('127.0.0.1', ports.REDIS_PORT)
     try {
       const { exitCode, report } = await check('--json')
@@ -133,7 +137,7 @@ for (const [title, host] of [
   ['IPv4 through an IPv6 socket, as a JVM does', '::ffff:127.0.0.1'],
 ] as const) {
   command(`sees a process that listens on ${title}`, async () => {
-    const { ports, check } = await place()
+    const { ports, check } = await prepare()
     const held = await hold(host, ports.CLICKHOUSE_HTTP_PORT)
     try {
       const { exitCode, report } = await check('--json')
@@ -147,7 +151,7 @@ for (const [title, host] of [
 
 const withIpv6 = HAS_IPV6 ? command : command.skip
 withIpv6('only warns of a process on ::1, which clients of localhost would reach', async () => {
-  const { ports, check } = await place()
+  const { ports, check } = await prepare()
   const held = await hold('::1', ports.CLICKHOUSE_HTTP_PORT)
   try {
     const { exitCode, report } = await check('--json')
@@ -161,7 +165,7 @@ withIpv6('only warns of a process on ::1, which clients of localhost would reach
 })
 
 command('binds only where BIND_ADDRESS says', async () => {
-  const { ports, check } = await place('BIND_ADDRESS=127.0.0.2')
+  const { ports, check } = await prepare('BIND_ADDRESS=127.0.0.2')
   const elsewhere = await hold('127.0.0.1', ports.REDIS_PORT)
   const there = await hold('127.0.0.2', ports.KAFKA_UI_PORT)
   try {
@@ -174,19 +178,19 @@ command('binds only where BIND_ADDRESS says', async () => {
 })
 
 command('refuses an address that this machine does not have', async () => {
-  // Reserved for documentation: RFC 5737.
-  const { check } = await place('BIND_ADDRESS=192.0.2.1')
+  // Reserved for documentation (RFC 5737).
+  const { check } = await prepare('BIND_ADDRESS=192.0.2.1')
   const { exitCode, report } = await check('--docker', '--json')
   assert.is(exitCode, 1)
   assert.is(report.findings.filter(({ code }) => code === 'PORT_ADDRESS').length, 6)
   assert.is(report.findings[0]?.hint, 'edit .env: BIND_ADDRESS=127.0.0.1')
-  const shell = await (await place('', {}, { BIND_ADDRESS: '192.0.2.1' })).check('--docker', '--json')
+  const shell = await (await prepare('', {}, { BIND_ADDRESS: '192.0.2.1' })).check('--docker', '--json')
   assert.is(shell.report.findings[0]?.hint, 'export BIND_ADDRESS=127.0.0.1')
 })
 
 command('warns of ports open to other machines without a custom password', async () => {
   const exposed = async (settings: string) => {
-    const { check } = await place(`BIND_ADDRESS=0.0.0.0\n${settings}`)
+    const { check } = await prepare(`BIND_ADDRESS=0.0.0.0\n${settings}`)
     const { exitCode, stdout, report } = await check('--docker', '--json')
     assert.is(exitCode, 0)
     assert.not.match(stdout, 'l2_secure_pass')
@@ -211,7 +215,7 @@ command('warns of ports open to other machines without a custom password', async
 withCompose('has no setting for a port that another service publishes to all', async () => {
   const override = 'services:\n  grafana:\n    image: x\n    ports: ["GRAFANA:3000"]\n'
   const [port = 0] = await freePorts(1)
-  const { check } = await place('', { 'docker-compose.override.yml': override.replace('GRAFANA', String(port)) })
+  const { check } = await prepare('', { 'docker-compose.override.yml': override.replace('GRAFANA', String(port)) })
   const { exitCode, report } = await check('--docker', '--json')
   const hint = 'unless it requires a password: edit the ports of grafana in the compose file (127.0.0.1:PORT:PORT)'
   assert.equal(
@@ -222,7 +226,7 @@ withCompose('has no setting for a port that another service publishes to all', a
 
 command('suggests .env only for what the shell does not set, since the shell takes precedence', async () => {
   const hints = async (settings: string, env: NodeJS.ProcessEnv) => {
-    const { report } = await (await place(settings, {}, env)).check('--embedded', '--json')
+    const { report } = await (await prepare(settings, {}, env)).check('--embedded', '--json')
     return Object.fromEntries(report.findings.map(({ subject, hint }) => [subject, hint]))
   }
   const inFile = await hints('BIND_ADDRESS=0.0.0.0', {})
@@ -232,7 +236,7 @@ command('suggests .env only for what the shell does not set, since the shell tak
 })
 
 command('reports a taken loopback port if all addresses are to be published', async () => {
-  const { ports, check } = await place('BIND_ADDRESS=0.0.0.0')
+  const { ports, check } = await prepare('BIND_ADDRESS=0.0.0.0')
   const held = await hold('127.0.0.1', ports.REDIS_PORT)
   try {
     const { exitCode, report } = await check('--json')
@@ -243,8 +247,8 @@ command('reports a taken loopback port if all addresses are to be published', as
 })
 
 command('--write-env moves every taken port, and changes nothing else in .env', async () => {
-  const { ports, check } = await place("OTHER='x' # theirs")
-  // The port above the taken one belongs to another service, although nothing holds it.
+  const { ports, check } = await prepare("OTHER='x' # theirs")
+  // The port after the taken one belongs to another service, although nothing holds it.
   const before = readFileSync(path.join(root, '.env'), 'utf8').replace(
     `KAFKA_UI_PORT=${ports.KAFKA_UI_PORT}`,
     `KAFKA_UI_PORT=${ports.REDIS_PORT + 1}`,
@@ -273,7 +277,7 @@ command('--write-env moves every taken port, and changes nothing else in .env', 
 })
 
 command('--write-env reports other lines of .env that still have the old port', async () => {
-  const { ports, check } = await place()
+  const { ports, check } = await prepare()
   const old = ports.KAFKA_LISTENER_PORT
   const more = `KAFKA_BOOTSTRAP_SERVERS=localhost:${old}\nTHEIRS=\${KAFKA_LISTENER_PORT}\nLONGER=1${old}\n`
   writeFileSync(path.join(root, '.env'), readFileSync(path.join(root, '.env'), 'utf8') + more)
@@ -303,7 +307,7 @@ command('--write-env reports other lines of .env that still have the old port', 
 })
 
 command('--write-env creates .env from the template', async () => {
-  const { check } = await place()
+  const { check } = await prepare()
   rmSync(path.join(root, '.env'))
   const template = readFileSync(path.join(root, '.env.template'), 'utf8')
   const [port = 0] = await freePorts(1)
@@ -335,7 +339,7 @@ command('--write-env creates .env from the template', async () => {
 
 command('--write-env does not write what the shell sets, since the shell takes precedence', async () => {
   const [port = 0] = await freePorts(1)
-  const { check } = await place('', {}, { REDIS_PORT: String(port) })
+  const { check } = await prepare('', {}, { REDIS_PORT: String(port) })
   const before = readFileSync(path.join(root, '.env'), 'utf8')
   const held = await hold('127.0.0.1', port)
   try {
@@ -351,7 +355,7 @@ command('--write-env does not write what the shell sets, since the shell takes p
 withCompose('checks what an override file adds: UDP, ranges, ports without a variable', async () => {
   const [udp = 0, fixed = 0] = await freePorts(2)
   const override = `services:\n  extra:\n    image: x\n    ports:\n      - "127.0.0.1:${udp}:53/udp"\n      - "127.0.0.1:${fixed}-${fixed + 3}:80"\n`
-  const { ports, check } = await place('', { 'docker-compose.override.yml': override })
+  const { ports, check } = await prepare('', { 'docker-compose.override.yml': override })
   const held = [
     await hold('127.0.0.1', udp, { udp: true }),
     await hold('127.0.0.1', fixed),
@@ -369,7 +373,7 @@ withCompose('checks what an override file adds: UDP, ranges, ports without a var
       'stop that process, or edit the ports of extra in the compose file',
     )
     assert.is(state(report.ports, udp)?.owner?.pid, held[0]?.pid)
-    // The engine takes the next of the range.
+    // The engine uses the next port of the range.
     assert.is(report.ports.find(({ service, protocol }) => service === 'extra' && protocol === 'tcp')?.state, 'free')
   } finally {
     await Promise.all(held.map(({ end }) => end()))
@@ -377,7 +381,7 @@ withCompose('checks what an override file adds: UDP, ranges, ports without a var
 })
 
 command('shows no password from a command line of another process', async () => {
-  const { ports, check } = await place()
+  const { ports, check } = await prepare()
   const held = await hold('127.0.0.1', ports.REDIS_PORT, { args: ['--requirepass', 'hushhush', '--password=hushhush'] })
   try {
     const { stdout } = await check('--json')
@@ -389,7 +393,7 @@ command('shows no password from a command line of another process', async () => 
 })
 
 command('is not misled by another check that binds at the same time', async () => {
-  const { check } = await place()
+  const { check } = await prepare()
   const outcomes = await Promise.all(Array.from({ length: 4 }, () => check('--json')))
   assert.equal(
     outcomes.map(({ exitCode }) => exitCode),
@@ -408,7 +412,7 @@ const REFUSED: Record<string, [string[], string, Record<string, string>, string]
 }
 for (const [title, [args, settings, files, subject]] of Object.entries(REFUSED)) {
   refusals(title, async () => {
-    const { check } = await place(settings, files)
+    const { check } = await prepare(settings, files)
     const { exitCode, stderr, report } = await check(...args, '--json')
     assert.equal([exitCode, stderr, report.findings[0]?.subject], [2, '', subject])
     const text = await check(...args)
@@ -421,7 +425,7 @@ const refusalsWithCompose = hasCompose() ? refusals : refusals.skip
 
 refusalsWithCompose('a compose file that Compose refuses', async () => {
   const files = { 'docker-compose.override.yml': 'services:\n  redis:\n    ports: *nope\n' }
-  const { check } = await place('', files)
+  const { check } = await prepare('', files)
   const { exitCode, stderr, report } = await check('--docker', '--json')
   assert.equal([exitCode, stderr, report.findings[0]?.code], [2, '', 'COMPOSE_FILE'])
   assert.match(report.findings[0]?.found ?? '', "unknown anchor 'nope'")
@@ -430,7 +434,7 @@ refusalsWithCompose('a compose file that Compose refuses', async () => {
 })
 
 refusalsWithCompose('two services on one port', async () => {
-  const { ports, check } = await place()
+  const { ports, check } = await prepare()
   const override = `services:\n  extra:\n    image: x\n    ports:\n      - "${ports.REDIS_PORT}:80"\n`
   writeFileSync(path.join(root, 'docker-compose.override.yml'), override)
   const { exitCode, report } = await check('--docker', '--json')
@@ -448,7 +452,7 @@ function record(pid: number, born: string | undefined): void {
 }
 
 embedded('checks the internal port of Kafka, and without the page not that of Kafka UI', async () => {
-  const { ports, check } = await place('EMBEDDED_UI=off')
+  const { ports, check } = await prepare('EMBEDDED_UI=off')
   const held = await hold('127.0.0.1', ports.KAFKA_UI_PORT)
   try {
     const { exitCode, report } = await check('--embedded', '--json')
@@ -473,7 +477,7 @@ embedded('checks the internal port of Kafka, and without the page not that of Ka
 })
 
 embedded('checks the port of the controller instead of ZooKeeper’s in KRaft mode', async () => {
-  const { ports, check } = await place('KAFKA_MODE=kraft\nEMBEDDED_UI=off')
+  const { ports, check } = await prepare('KAFKA_MODE=kraft\nEMBEDDED_UI=off')
   const { exitCode, report } = await check('--embedded', '--json')
   assert.equal([exitCode, report.mode], [0, 'embedded'])
   assert.equal(
@@ -485,10 +489,10 @@ embedded('checks the port of the controller instead of ZooKeeper’s in KRaft mo
 })
 
 embedded('is checked if an engine has no Compose v2, as npm start chooses', async () => {
-  // Fake commands: an engine with and without Compose cannot both be here.
+  // Fake commands: an engine with and without Compose cannot both exist here.
   const bin = path.join(root, 'bin')
   mkdirSync(bin, { recursive: true })
-  const { check } = await place('', {}, { PATH: `${bin}:${process.env.PATH}` })
+  const { check } = await prepare('', {}, { PATH: `${bin}:${process.env.PATH}` })
   const modes: string[] = []
   for (const compose of ['exit 1', `[ "$2" = version ] && echo 2.17.0 || echo '{"name":"l2","services":{}}'`]) {
     const lines = ['#!/bin/sh', 'case "$1" in', 'ps) ;;', 'version) echo 28.2.2 ;;', `compose) ${compose} ;;`, 'esac']
@@ -501,7 +505,7 @@ embedded('is checked if an engine has no Compose v2, as npm start chooses', asyn
 })
 
 embedded('owns its recorded processes; a later process with the same PID is not ours', async () => {
-  const { ports, check } = await place()
+  const { ports, check } = await prepare()
   const held = await hold('127.0.0.1', ports.REDIS_PORT)
   try {
     record(held.pid, bornAt(held.pid))
@@ -540,11 +544,11 @@ embedded.run()
 const others = suite('check-ports as an ordinary user')
 const asRoot = process.getuid?.() === 0 ? others : others.skip
 
-const checkAsNobody = (here: Place, values: NodeJS.ProcessEnv = {}, more = ['--docker']) =>
+const checkAsNobody = (here: Prepared, values: NodeJS.ProcessEnv = {}, more = ['--docker']) =>
   runAsNobody('check-ports.mts', here, values, more)
 
-/** Runs a command without what root may do; a user id alone would keep it. */
-function runAsNobody(name: string, { env }: Place, values: NodeJS.ProcessEnv, more: string[]): Promise<Outcome> {
+/** Runs a command without root's privileges. Another user id alone would keep them. */
+function runAsNobody(name: string, { env }: Prepared, values: NodeJS.ProcessEnv, more: string[]): Promise<Outcome> {
   chmodSync(root, 0o755)
   chmodSync(path.join(root, '.env'), 0o644)
   const script = path.join(root, 'scripts', name)
@@ -553,7 +557,7 @@ function runAsNobody(name: string, { env }: Place, values: NodeJS.ProcessEnv, mo
 }
 
 asRoot('finds a port of another user taken, and says how to see by whom', async () => {
-  const here = await place()
+  const here = await prepare()
   const held = await hold('127.0.0.1', here.ports.REDIS_PORT)
   try {
     const { exitCode, stdout } = await checkAsNobody(here)
@@ -566,7 +570,7 @@ asRoot('finds a port of another user taken, and says how to see by whom', async 
 })
 
 asRoot('cannot tell whether a port is held by the running stack of another user, and does not move it', async () => {
-  const here = await place()
+  const here = await prepare()
   const held = await hold('127.0.0.1', here.ports.REDIS_PORT)
   try {
     record(held.pid, bornAt(held.pid))
@@ -582,7 +586,7 @@ asRoot('cannot tell whether a port is held by the running stack of another user,
       assert.equal([redis?.state, redis?.next], ['unknown', undefined])
     }
     assert.is(readFileSync(path.join(root, '.env'), 'utf8'), before)
-    // That it runs says nothing of a port of another service.
+    // That the service runs says nothing about the port of another service.
     const other = await hold('127.0.0.1', here.ports.KAFKA_LISTENER_PORT)
     const { exitCode, stdout } = await checkAsNobody(here)
     await other.end()
@@ -601,7 +605,7 @@ asRoot('cannot tell whether a port is held by the running stack of another user,
 })
 
 asRoot('says that it may not read the records of another user, as stop, health-check and start do', async () => {
-  const here = await place()
+  const here = await prepare()
   const held = await hold('127.0.0.1', here.ports.REDIS_PORT)
   try {
     record(held.pid, bornAt(held.pid))
@@ -622,7 +626,7 @@ asRoot('says that it may not read the records of another user, as stop, health-c
 })
 
 asRoot('--write-env reports what it may not write, and how to go on without', async () => {
-  const here = await place()
+  const here = await prepare()
   const held = await hold('127.0.0.1', here.ports.REDIS_PORT)
   try {
     const before = readFileSync(path.join(root, '.env'), 'utf8')
@@ -647,7 +651,7 @@ asRoot('--write-env reports what it may not write, and how to go on without', as
 const lowest = '/proc/sys/net/ipv4/ip_unprivileged_port_start'
 const withLowPorts = existsSync(lowest) && Number(readFileSync(lowest, 'utf8')) > 700 ? asRoot : others.skip
 withLowPorts('cannot tell of a port that only root may try', async () => {
-  const { exitCode, stdout } = await checkAsNobody(await place(), { REDIS_PORT: '699' })
+  const { exitCode, stdout } = await checkAsNobody(await prepare(), { REDIS_PORT: '699' })
   const { findings } = JSON.parse(stdout) as { findings: Finding[] }
   assert.equal([exitCode, codes(findings)], [3, [['unknown', 'PORT_UNKNOWN', 'port 699 (redis)']]])
 })

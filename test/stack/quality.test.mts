@@ -30,7 +30,7 @@ async function quality(
 
 const insert = (table: string, values: object[]) => client.insert({ table, values, format: 'JSONEachRow' })
 const at = (second: number) => `2026-01-05 14:30:${String(second).padStart(2, '0')}`
-/** Row number `index` of a symbol, received as it happened, in the place behind the one before. */
+/** Row `index` of a symbol, received when it happened, at the next feed position. */
 const row = (symbol: string, index: number, more: object) => ({
   symbol,
   timestamp: at(index),
@@ -47,7 +47,7 @@ finding('finds nothing in tables without faults', async () => {
     'market_ticks',
     seconds.map((second) => row('GOOD', second, { price: 1.2345 + second / 100, size: 0.5, tick_id: second + 1 })),
   )
-  // At and below 0, as spreads are quoted; a side that nobody shows.
+  // At and below 0, as spreads are quoted, and with an empty side.
   await insert('market_l1', [
     ...seconds.map((second) => row('GOOD', second, { bid: -0.05, ask: 0.05, bid_size: 1, ask_size: 2 })),
     row('GOOD', 5, { bid: 0, ask: 0.05, ask_size: 2 }),
@@ -63,7 +63,7 @@ finding('finds nothing in tables without faults', async () => {
   assert.equal([exitCode, doubts], [0, []])
 })
 
-/** By code: how many, and the first of them. */
+/** Number and first sample of each finding code. */
 const FAULTS: Record<string, [count: number, sample: RegExp]> = {
   TRADE_GAP: [3, /^TRD 2026-01-05 14:30:02\.000000 price 10, size 1$/],
   TRADE_LATE: [1, /^TRD 2026-01-05 14:30:04/],
@@ -84,7 +84,7 @@ finding('finds each fault, counts it and shows it', async () => {
   const trade = (symbol: string, second: number, price: unknown, more: object = {}) =>
     row(symbol, second, { price, size: 1, tick_id: second + 1, ...more })
   await insert('market_ticks', [
-    // Mostly a counter: 3 places are missing before the third. The fifth was received before the fourth.
+    // Mostly a counter: 3 positions are missing before the third row. The fifth row was received before the fourth.
     ...[0, 1, 2, 3, 4, 5].map((second) => trade('TRD', second, 10, { sequence: second < 2 ? second + 1 : second + 4 })),
     ...['1.19999999', '1.20999999', '1.21349998'].map((price, second) => trade('TRUN', second, price)),
     trade('SIZE', 0, 1, { size: -5 }),
@@ -92,7 +92,7 @@ finding('finds each fault, counts it and shows it', async () => {
     trade('TWICE', 1, 1),
     ...[1, 0, 1].map((price, second) => trade('ZERO', second, price)),
     ...[10, 20, 10, 10.5].map((price, second) => trade('OUT', second, price)),
-    // Far from each other, as an exchange's ids are: no gap.
+    // Far apart, as an exchange's ids are: no gap.
     ...[100, 205, 309].map((sequence, second) => trade('IDS', second, 1, { sequence })),
   ])
   await client.command({

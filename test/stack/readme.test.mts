@@ -18,7 +18,7 @@ const DOCUMENTS = [
   ...readdirSync(path.join(ROOT, 'docs')).flatMap((name) => (name.endsWith('.md') ? [`docs/${name}`] : [])),
 ]
 
-/** The commands that the documents name, in code spans and blocks, each from its first word to the end of the span or line. */
+/** Returns the commands in code spans and blocks of the documents, each from its first word to the end of the span or line. */
 function commandsNamed(): string[] {
   const text = DOCUMENTS.map(read).join('\n')
   const blocks = [...text.matchAll(/^```sh\n([\s\S]*?)^```/gm)].flatMap(([, block = '']) => block.split('\n'))
@@ -27,7 +27,7 @@ function commandsNamed(): string[] {
   return [...blocks, ...spans].map((line) => line.replace(/\s+#.*/, '').trim())
 }
 
-/** The script file that a command runs and its flags, or undefined for commands that are not ours. */
+/** Returns the script file and flags of a command, or undefined for commands of others. */
 function ours(command: string): { script: string; flags: string[] } | undefined {
   const npm = /^npm (?:run (?:--silent )?)?(?!run\b)([\w:]+)(.*)/.exec(command)
   const direct = /^\.\/scripts\/([\w-]+\.mts)(.*)/.exec(command)

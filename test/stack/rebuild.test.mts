@@ -1,6 +1,6 @@
 /**
- * apply-schema --rebuild as a process, against a ClickHouse of its own: killed and gone on with, rows between two runs, too small a disk. Kills
- * at eight moments of the command and five of the server; `FAULTS=long` at all. FAULTS_SEED repeats them.
+ * `apply-schema --rebuild` on a dedicated ClickHouse: killed and resumed, with rows inserted between two runs, and with too small a disk.
+ * Kills at eight moments of the command and five of the server, or at all with `FAULTS=long`. FAULTS_SEED repeats them.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -22,7 +22,7 @@ import { applyInitFiles } from '../support/stack.mts'
 const random = randomNumbers()
 const upTo = (limit: number) => 1 + Math.floor(random() * limit)
 
-/** A ClickHouse of its own with the declared tables. */
+/** A dedicated ClickHouse with the declared tables. */
 class Server {
   readonly #settings: Settings
   #client: Promise<ClickHouseClient> | undefined
@@ -43,7 +43,7 @@ class Server {
     await start(this.#settings, ['clickhouse'])
   }
 
-  /** Puts the declared table in place of another. */
+  /** Replaces a table by the declared one. */
   async declare(table: string): Promise<void> {
     await this.run(`DROP TABLE ${table} SYNC`)
     await applyInitFiles(this.#settings)
@@ -85,7 +85,7 @@ interface Moment {
   afterMs?: number
 }
 
-/** The environment that makes a command kill itself or, by its id, another process; see kill-at-query.mjs. */
+/** Returns an environment in which a command kills itself or, by id, another process. @see kill-at-query.mjs */
 function killAt(moment: Moment, pid = 0): NodeJS.ProcessEnv {
   const hook = fileURLToPath(new URL('../support/kill-at-query.mjs', import.meta.url))
   return {
@@ -95,7 +95,7 @@ function killAt(moment: Moment, pid = 0): NodeJS.ProcessEnv {
 }
 
 const DAYS = 36
-/** More days than are copied at a time, in types, a key and a column of their own; some rows twice. */
+/** Creates a table with more days than are copied at a time, other types, another key, an additional column, and duplicate rows. */
 async function olderEvents(server: Server): Promise<void> {
   const left = await server.rows(
     "SELECT name FROM system.tables WHERE database = currentDatabase() AND match(name, '^market_l2(_rebuilt|_before|$)')",
@@ -115,7 +115,7 @@ const addEvents = (server: Server, days: number, from = '2026-01-05') =>
      SETTINGS max_partitions_per_insert_block = 0`,
   )
 
-/** Of rows in either layout. */
+/** Reads rows in either layout. */
 const contents = async (server: Server, table = 'market_l2') =>
   (
     await server.rows(
@@ -132,7 +132,7 @@ const tablesOf = async (server: Server, table = 'market_l2') =>
     )
   ).map((row) => row.join(' ').trim())
 
-/** The rows are in the declared layout, the old table is kept, and nothing else is left; then the old one is put back. */
+/** Checks that the rows are in the declared layout, the old table is kept, and nothing else is left. Then restores the old table. */
 async function expectRebuilt(server: Server, expected: unknown, what: string): Promise<void> {
   assert.equal(await tablesOf(server), ['market_l2', 'market_l2_before_TIME'], what)
   const [[old] = []] = await server.rows("SELECT name FROM system.tables WHERE name LIKE 'market_l2_before%'")
@@ -218,7 +218,7 @@ rebuild('resumes after the server was killed at any moment', async () => {
 rebuild('copies again only what changed between two runs', async () => {
   await olderEvents(server)
   await server.rebuild('market_l2', killAt({ text: 'REPLACE PARTITION', nth: 33, when: 'answered' }))
-  // Into days that are copied, one that is not, and a new one; and a day goes.
+  // Into days that are copied, one that is not, and a new one. One day is deleted.
   await addEvents(server, 2)
   await addEvents(server, 1, '2026-02-09')
   await addEvents(server, 1, '2027-01-01')
@@ -229,7 +229,7 @@ rebuild('copies again only what changed between two runs', async () => {
   assert.match(stderr, `market_l2: 1,400 rows to copy`)
   await expectRebuilt(server, await contents(server, await oldOf(server)), 'changed')
 
-  // A mutation may have touched any row.
+  // A mutation may have changed any row.
   await server.rebuild('market_l2', killAt({ text: 'REPLACE PARTITION', nth: 33, when: 'answered' }))
   await server.run("ALTER TABLE market_l2 UPDATE price = 5 WHERE symbol = 'A' SETTINGS mutations_sync = 1")
   assert.is((await server.rebuild('market_l2')).exitCode, 0)
@@ -349,7 +349,7 @@ mounts('makes nothing where the disk is too small, and says by how much', async 
   const small = await Server.start({ EMBEDDED_DATA_DIR: path.join(folder, 'data') })
   try {
     await olderEvents(small)
-    // A merge would keep what it replaces for minutes. Values that do not compress.
+    // A merge would retain replaced parts for minutes. The values do not compress.
     await small.run('SYSTEM STOP MERGES market_l2')
     await small.run(
       `INSERT INTO market_l2 SELECT toString(cityHash64(number)), toDateTime64('2026-01-05 00:00:00', 6), 'bid', number, rand32(), 'insert', rand64(), rand64(2),

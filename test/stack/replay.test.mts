@@ -1,4 +1,4 @@
-/** Replay: recorded files and a generated market, into real topics and read back from them. */
+/** Replay: recorded files and a generated market, sent to real topics and read back. */
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -18,14 +18,14 @@ import { ROOT } from '../../scripts/lib/settings/settings.mts'
 import { syncTopics } from '../../scripts/lib/topics/topics.mts'
 import { runFile, runScript, startScript } from '../support/command.mts'
 import { event, IngestStack, quote, trade } from '../support/ingest.mts'
-import type { KafkaHand } from '../support/kafka.mts'
+import type { KafkaHelper } from '../support/kafka.mts'
 import type { TestStack } from '../support/stack.mts'
 
 const command = suite('npm run replay')
 
 let ingest: IngestStack
 let stack: TestStack
-let kafka: KafkaHand
+let kafka: KafkaHelper
 const folder = mkdtempSync(path.join(tmpdir(), 'l2-replay-'))
 
 const replay = (args: string[]) => runScript('replay.mts', args, { env: { ...stack.env, NO_COLOR: '1' } })
@@ -43,7 +43,7 @@ const fileOf = (name: string, content: string | Buffer): string => {
   return file
 }
 
-/** A Parquet file of what a query finds. */
+/** Writes the result of a query to a Parquet file. */
 async function parquetOf(name: string, query: string): Promise<string> {
   const login = `${stack.settings.CLICKHOUSE_USER}:${stack.settings.CLICKHOUSE_PASSWORD}`
   const response = await fetch(`http://127.0.0.1:${stack.settings.CLICKHOUSE_HTTP_PORT}/`, {
@@ -54,13 +54,13 @@ async function parquetOf(name: string, query: string): Promise<string> {
   return fileOf(name, Buffer.from(await response.arrayBuffer()))
 }
 
-/** Every record of a topic: key, value and codec, in the order of each partition. */
+/** Reads every record of a topic (key, value and codec), in the order of each partition. */
 async function readTopic(topic: string): Promise<{ key: string; value: string; partition: number }[]> {
   kafkajs.CompressionCodecs[kafkajs.CompressionTypes.LZ4] = () => ({
     compress: async ({ buffer }: { buffer: Buffer }) => compressFrame(buffer),
     decompress: async (buffer: Buffer) => decompressFrame(buffer),
   })
-  const total = (await kafka.ends(topic)).reduce((sum, end) => sum + end, 0)
+  const total = (await kafka.highWatermarks(topic)).reduce((sum, end) => sum + end, 0)
   const records: { key: string; value: string; partition: number }[] = []
   const clients = await openKafkajs(stack.settings, { timeoutMs: 20_000 })
   try {
@@ -249,7 +249,7 @@ command('an unusable line is named with file and line, and counted; --strict end
 })
 
 command('a message larger than its topic accepts is counted and named, all others arrive', async () => {
-  const before = (await kafka.ends('iqfeed.trades.raw')).reduce((sum, end) => sum + end, 0)
+  const before = (await kafka.highWatermarks('iqfeed.trades.raw')).reduce((sum, end) => sum + end, 0)
   const line = (conditions: string) =>
     JSON.stringify({
       symbol: 'L',
@@ -258,7 +258,7 @@ command('a message larger than its topic accepts is counted and named, all other
       trade_size: 5,
       trade_conditions: conditions,
     })
-  // Two that do not compress, one larger than a batch should be and one larger than the topic takes; and small ones around them.
+  // Two messages that do not compress, one larger than a batch should be and one larger than the topic accepts, among small ones.
   const noise = (bytes: number) => randomBytes(bytes / 2).toString('hex')
   const file = fileOf(
     'large.jsonl',
@@ -268,12 +268,12 @@ command('a message larger than its topic accepts is counted and named, all other
   assert.equal([exitCode, unusableLines, topics['iqfeed.trades.raw'].acknowledged], [0, 1, 4])
   assert.equal([findings[0].subject, /^4000\d+ bytes exceed the limit of/.test(findings[0].found)], [`${file}:4`, true])
   assert.is(
-    (await kafka.ends('iqfeed.trades.raw')).reduce((sum, end) => sum + end, 0),
+    (await kafka.highWatermarks('iqfeed.trades.raw')).reduce((sum, end) => sum + end, 0),
     before + 4,
   )
 })
 
-/** A trade of so many bytes that do not compress. */
+/** A trade of this many incompressible bytes. */
 const noisy = (symbol: string, bytes: number) =>
   `{"symbol":"${symbol}","timestamp":"2026-11-23T10:00:00","trade_price":1,"trade_size":5,"trade_conditions":"${randomBytes(bytes * 0.75).toString('base64')}"}`
 
@@ -292,7 +292,7 @@ command('several messages that fit alone but not together, and --strict at one t
 })
 
 command('a batch that its topic no longer accepts is split: no duplicates, each partition in order', async () => {
-  const stored = async () => (await kafka.ends('iqfeed.trades.raw')).reduce((sum, end) => sum + end, 0)
+  const stored = async () => (await kafka.highWatermarks('iqfeed.trades.raw')).reduce((sum, end) => sum + end, 0)
   const sender = await openSender(stack.settings, Object.values(TOPICS), { timeoutMs: 20_000, log: assert.unreachable })
   const limit = (bytes: number) =>
     kafka.admin((admin) =>
@@ -307,7 +307,7 @@ command('a batch that its topic no longer accepts is split: no duplicates, each 
         ],
       }),
     )
-  // The partition of S4 alone gets little, which is stored at the first attempt; the others get too much.
+  // Only the partition of S4 gets few bytes, which are stored at the first attempt. The others get too many.
   const sizes = Array.from({ length: 24 }, (_, index) => (index === 13 ? 500_000 : index % 8 === 4 ? 100 : 60_000))
   const messages = sizes.map((bytes, index): Message => {
     const key = `S${index % 8}`
@@ -327,7 +327,7 @@ command('a batch that its topic no longer accepts is split: no duplicates, each 
   let before = 0
   try {
     await limit(100_000)
-    // The broker hears of a change a moment after it was made.
+    // The broker applies a change a moment after it was made.
     const refused = async () => (await sender.send([tooLarge])).length === 1
     assert.ok(await waitUntil(refused, { timeoutMs: 20_000, pollMs: 50 }))
     before = await stored()
@@ -405,7 +405,7 @@ command('the ingest stores what it sends, and rejects what it reports', async ()
     }),
     `{${base},"trade_price":15.299999999999999,"trade_size":1}`,
     `{${base},"price":15.299999999999999,"size":1,"latency":NaN}`,
-    // A recorder's levels: the second line for a level takes the place of the first, whoever made it.
+    // A recorder's levels: the second line for a level replaces the first, whatever its market maker.
     ...[
       ['bid', 0, 1.5, 10, 'NSDQ'],
       ['bid', 1, 1.4, 20, 'NSDQ'],
@@ -470,7 +470,7 @@ command('the ingest stores what it sends, and rejects what it reports', async ()
     const readAll = async () => (await ingest.ingest(['status'])).topics.every(({ lag }) => lag === 0)
     assert.ok(await waitUntil(readAll, { timeoutMs: 30_000, pollMs: 200 }))
     const rejected = await ingest.rows('SELECT DISTINCT message FROM market_rejects')
-    // Each way apart: a difference of two long lists takes the assertion's report minutes.
+    // Compared in pieces, because the assertion takes minutes to report the difference of two long lists.
     const seen = rejected.flat()
     assert.equal(
       badLines.filter((line) => !seen.includes(line)),
@@ -498,7 +498,7 @@ command('the ingest stores what it sends, and rejects what it reports', async ()
 
 command('wrong use, and missing or useless files, end it before it begins', async () => {
   const nothing = fileOf('nothing.csv', 'a,b\n1,2\n')
-  // A file like any other to who asks, but nothing is mapped at its beginning.
+  // Looks like a regular file, but nothing is mapped at its beginning.
   const [dead, deadParquet] = ['dead.csv', 'dead.parquet'].map((name) => {
     const link = path.join(folder, name)
     symlinkSync('/proc/self/mem', link)
@@ -564,7 +564,7 @@ command('synthetic data at a rate takes its time, in lz4, and ends with a summar
   assert.ok(performance.now() - startMs >= 1_490)
   assert.match(stdout, /^ {2}iqfeed\.l2\.raw +1,\d{3} sent +1,\d{3} acknowledged +\d+\.\d MB$/m)
   assert.match(stdout, /^1,500 messages, [\d,]+\/s, in \d\.\d s$/m)
-  // The broker's own files say which codec they hold; some come and go meanwhile.
+  // The broker's files contain the codec of their batches. Some appear and disappear meanwhile.
   const logs = path.join(stack.settings.EMBEDDED_DATA_DIR, 'kafka')
   const frame = Buffer.from([0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82])
   const compressed = readdirSync(logs)
@@ -584,7 +584,7 @@ command('synthetic data played faster than real time ends with its play', async 
 })
 
 command('Ctrl-C ends it after the batch in flight, with a summary and exit code 1', async () => {
-  const sent = async () => (await kafka.ends('iqfeed.l2.raw')).reduce((sum, end) => sum + end, 0)
+  const sent = async () => (await kafka.highWatermarks('iqfeed.l2.raw')).reduce((sum, end) => sum + end, 0)
   const before = await sent()
   const env = { ...stack.env, NO_COLOR: '1' }
   const { child, output, ended } = startScript('replay.mts', ['--generate', '--rate', '200'], env)

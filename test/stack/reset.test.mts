@@ -1,4 +1,4 @@
-/** reset-kafka as a process, against a Kafka of its own. */
+/** The command reset-kafka, on a dedicated Kafka. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -8,15 +8,15 @@ import { install } from '../../scripts/lib/engines/embedded/install.mts'
 import { runningEmbedded } from '../../scripts/lib/engines/embedded/processes.mts'
 import { startEmbedded } from '../../scripts/lib/engines/embedded/stack.mts'
 import { type CommandOptions, runScript } from '../support/command.mts'
-import { KafkaHand, runAround, signalAt } from '../support/kafka.mts'
+import { KafkaHelper, runAround, signalAt } from '../support/kafka.mts'
 import { startStack, type TestStack } from '../support/stack.mts'
 import { runOnTerminal } from '../support/terminal.mts'
 
 let stack: TestStack
-let kafka: KafkaHand
+let kafka: KafkaHelper
 const folder = mkdtempSync(path.join(tmpdir(), 'l2-reset-'))
 
-/** Fewer topics and partitions than those that ship, for speed. */
+/** Fewer topics and partitions than shipped, for speed. */
 const DECLARED = ['iqfeed.l2.raw', 'trading.signals', 'market.features']
 const file = path.join(folder, 'topics.yml')
 const config = { 'compression.type': 'lz4' }
@@ -28,10 +28,10 @@ writeFileSync(
 const run = (args: string[], options: CommandOptions = {}) =>
   runScript('reset-kafka.mts', ['--file', file, ...args], { env: stack.env, ...options })
 
-/** What has to survive a reset, whatever happens to it: a topic that is not declared, and what its reader has committed. */
+/** What must survive a reset in any case: an undeclared topic, and the committed offsets of its reader. */
 async function untouched() {
   const [ends, config, committed] = await Promise.all([
-    kafka.ends('notes'),
+    kafka.highWatermarks('notes'),
     kafka.config('notes'),
     kafka.committed('notes_reader', 'notes'),
   ])
@@ -39,12 +39,12 @@ async function untouched() {
 }
 const UNTOUCHED = { ends: [3, 3], config: { 'max.message.bytes': '4096' }, committed: [2, 2] }
 
-/** The declared topics, with 5 records in each partition of two of them, and 4 of those read by a group. */
+/** Creates the declared topics, with 5 records in each partition of two of them, 4 of which a group has read. */
 async function fill(): Promise<void> {
   const { exitCode, stderr } = await runScript('create-topics.mts', ['--file', file], { env: stack.env })
   assert.is(exitCode, 0, stderr)
   for (const name of ['trading.signals', 'market.features']) {
-    if ((await kafka.ends(name))[0] === 0) await kafka.produce(name, 5)
+    if ((await kafka.highWatermarks(name))[0] === 0) await kafka.produce(name, 5)
   }
   await kafka.commit('market_data_consumer', 'trading.signals', 4)
 }
@@ -54,26 +54,26 @@ const EMPTIED = { ends: [0, 0], committed: [] }
 
 async function signals() {
   const [ends, committed] = await Promise.all([
-    kafka.ends('trading.signals'),
+    kafka.highWatermarks('trading.signals'),
     kafka.committed('market_data_consumer', 'trading.signals'),
   ])
   return { ends, committed }
 }
 
-/** What the declared topics must be after a reset, seen by create-topics' comparison and by another client. */
+/** Checks the declared topics after a reset, with create-topics and with another client. */
 async function assertReset(): Promise<void> {
   const check = await runScript('create-topics.mts', ['--file', file, '--check'], { env: stack.env })
   assert.is(check.exitCode, 0, check.stdout)
-  for (const name of DECLARED) assert.equal([...new Set(await kafka.ends(name))], [0], name)
+  for (const name of DECLARED) assert.equal([...new Set(await kafka.highWatermarks(name))], [0], name)
   assert.equal(await signals(), EMPTIED)
   assert.equal(await untouched(), UNTOUCHED)
 }
 
-const asks = suite('reset-kafka, before it is sure')
+const asks = suite('reset-kafka, until confirmed')
 
 asks.before(async () => {
   stack = await startStack(['zookeeper', 'kafka'])
-  kafka = new KafkaHand(stack.settings)
+  kafka = new KafkaHelper(stack.settings)
   const configEntries = [{ name: 'max.message.bytes', value: '4096' }]
   const topics = [{ topic: 'notes', numPartitions: 2, configEntries }]
   await kafka.admin((admin) => admin.createTopics({ topics }))
@@ -165,7 +165,7 @@ asks('ignores answers typed before the loss is shown, whole or in part', async (
 })
 
 asks('treats an interrupt before the question as No', async () => {
-  // At the first request about offsets (2), the survey is under way.
+  // The first ListOffsets request (API key 2) is sent during the survey.
   const { exitCode, stderr } = await run(['--yes'], { env: signalAt(stack.env, '2:1:before:SIGINT') })
   assert.equal([exitCode, stderr.split('\n').at(-2)], [1, 'Declined: nothing was changed'])
   assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
@@ -210,7 +210,7 @@ asks('refuses, before it deletes anything, what could not be recreated', async (
 
 asks.run()
 
-const resets = suite('reset-kafka, when it is sure')
+const resets = suite('reset-kafka, once confirmed')
 
 resets('deletes, recreates, clears the offsets, and verifies the result', async () => {
   const before = JSON.parse((await run(['--dry-run', '--json'])).stdout).survey.topics
@@ -240,7 +240,7 @@ resets('touches only the topics named by --only', async () => {
   const { exitCode, stdout } = await run(['--yes', '--only', 'market.features'])
   assert.equal([exitCode, stdout], [0, 'Reset and verified: market.features\n'])
   assert.equal([await signals(), await untouched()], [FILLED, UNTOUCHED])
-  assert.equal(await kafka.ends('market.features'), [0, 0])
+  assert.equal(await kafka.highWatermarks('market.features'), [0, 0])
 })
 
 resets('with --all, deletes an undeclared topic permanently, and no other', async () => {
@@ -262,7 +262,7 @@ resets('continues with --force while a group is reading, and warns', async () =>
   await assertReset()
 })
 
-/** Groups are listed (16) for the survey, then when the topics are new, before their offsets are cleared. */
+/** Groups are listed (API key 16) for the survey, and again between recreating the topics and clearing the groups' offsets. */
 const RECREATED = '16:2:before'
 
 resets('clears offsets that a group commits during the reset', async () => {
@@ -295,7 +295,7 @@ resets('keeps the offsets of a group that starts reading in the meantime, and su
     stack.env,
     RECREATED,
     async () => {
-      // At the end of what there is, the reader has nothing to fetch, and leaves its offsets as they are.
+      // At the end of the partition, the reader has nothing to fetch and does not commit.
       await kafka.produce('trading.signals', 5)
       await kafka.commit('market_data_consumer', 'trading.signals', 5)
       await new Promise<void>((joined, reject) => {
@@ -311,9 +311,11 @@ resets('keeps the offsets of a group that starts reading in the meantime, and su
   const { findings } = JSON.parse(stdout)
   const hint = `stop its consumers, then: ./scripts/reset-kafka.mts --only trading.signals --file ${file}`
   assert.is(exitCode, 1)
-  const told = findings.map(({ code, subject, hint: next }: Record<string, unknown>) => `${code} ${subject} ${next}`)
+  const reported = findings.map(
+    ({ code, subject, hint: next }: Record<string, unknown>) => `${code} ${subject} ${next}`,
+  )
   const again = `./scripts/reset-kafka.mts --only trading.signals --file ${file}`
-  assert.equal(told.sort(), [
+  assert.equal(reported.sort(), [
     `RESET_OFFSETS group market_data_consumer ${hint}`,
     `RESET_WRITTEN trading.signals ${again}`,
   ])
@@ -329,7 +331,10 @@ resets('warns of records written to the new topics before it ended', async () =>
   assert.match(stdout, /! market\.features: 2 records, written since the topic was recreated \[RESET_WRITTEN\]/)
 })
 
-/** Requests: 20 deletes topics, 19 creates them (the first only validates), 47 deletes offsets, 2 asks for ends (4th: the proof). */
+/**
+ * API keys: 20 deletes topics, 19 creates them (the first request only validates), 47 deletes offsets, 2 reads offsets (the fourth is the
+ * verification).
+ */
 const MOMENTS = ['20:1:before', '20:1:after', '19:2:before', '19:2:after', '2:4:before', '2:4:after']
 
 for (const moment of MOMENTS) {
@@ -405,7 +410,7 @@ resets('resets the shipped topics without another file', async () => {
   const { exitCode, stdout } = await runScript('reset-kafka.mts', ['--yes'], { env: stack.env })
   const names = 'iqfeed.l2.raw, iqfeed.trades.raw, iqfeed.quotes.raw, trading.signals, market.features'
   assert.equal([exitCode, stdout], [0, `Reset and verified: ${names}\n`])
-  assert.equal([(await kafka.ends('iqfeed.l2.raw')).length, await untouched()], [10, UNTOUCHED])
+  assert.equal([(await kafka.highWatermarks('iqfeed.l2.raw')).length, await untouched()], [10, UNTOUCHED])
 })
 
 resets.after(async () => {
@@ -419,7 +424,7 @@ const remote = suite('reset-kafka, on a broker that is not on this machine')
 let elsewhere: TestStack
 
 remote.before(async () => {
-  // An address kept for documentation (RFC 5737), which nothing answers at.
+  // An address reserved for documentation (RFC 5737), on which nothing answers.
   elsewhere = await startStack(['zookeeper', 'kafka'], { KAFKA_ADVERTISED_HOST: '203.0.113.1' })
 })
 
@@ -433,7 +438,7 @@ remote('refuses unless its cluster id is given', async () => {
       stderr,
     ) ?? []
   assert.match(clusterId, /^[\w-]{22}$/)
-  // With it the reset goes on, and gets as far as that address lets it.
+  // With it, the reset continues as far as possible with that address.
   const named = await reset('--cluster-id', clusterId)
   assert.is(named.exitCode, 3)
   assert.match(

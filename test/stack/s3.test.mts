@@ -1,4 +1,4 @@
-/** Archives and backups in a bucket, on a real server of the S3 API: as safe as in a folder, and the same files. */
+/** Archives and backups in a bucket, on a real S3 server: as safe as in a folder, and with the same files. */
 import { randomBytes } from 'node:crypto'
 import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -10,7 +10,7 @@ import { sha256Of } from '../../scripts/lib/archive/store.mts'
 import { connectClickHouse, readRows } from '../../scripts/lib/clickhouse/client.mts'
 import { openBucket } from '../../scripts/lib/s3/bucket.mts'
 import { connectS3 } from '../../scripts/lib/s3/requests.mts'
-import { type CommandOptions, runScript } from '../support/command.mts'
+import { type CommandOptions, killOn, runScript } from '../support/command.mts'
 import { BUCKET, startS3 } from '../support/s3.mts'
 import { applyInitFiles, freePorts, startStack } from '../support/stack.mts'
 
@@ -22,10 +22,10 @@ await applyInitFiles(settings)
 const client = await connectClickHouse(settings, 60_000)
 const server = await connectClickHouse({ ...settings, CLICKHOUSE_DATABASE: 'system' }, 60_000)
 
-let places = 0
-/** A prefix of its own, and the folder that has its objects as files. */
-function newPlace(): { address: string; folder: string } {
-  const prefix = `tests/a b+c=é${places++}`
+let prefixes = 0
+/** Returns a new prefix, and the folder in which its objects are files. */
+function newPrefix(): { address: string; folder: string } {
+  const prefix = `tests/a b+c=é${prefixes++}`
   return { address: `s3://${BUCKET}/${prefix}`, folder: path.join(s3.folder, prefix) }
 }
 
@@ -53,7 +53,7 @@ const restore = (from: string, options: CommandOptions = {}) =>
 const restoreBackup = (from: string, more: string[] = [], options: CommandOptions = {}) =>
   command('restore', ['--backup', 'latest', '--from', from, ...more], options)
 
-/** Each in a partition of its own. */
+/** Each is in a separate partition. */
 const DAYS = ['2026-01-05', '2026-02-05', '2026-03-05']
 async function fill(): Promise<void> {
   await client.command({ query: 'TRUNCATE TABLE market_metrics' })
@@ -63,7 +63,7 @@ async function fill(): Promise<void> {
               SELECT 'SPY', toDateTime64('${day} 14:30:00', 6, 'UTC') + number, 'vpin', number / 7 FROM numbers(500)`,
     })
 }
-const held = async () =>
+const contents = async () =>
   readRows(
     client,
     'SELECT toString(count()) AS rows, toString(sum(cityHash64(toString(tuple(*))))) AS sum FROM market_metrics',
@@ -76,31 +76,21 @@ const filesIn = (folder: string) =>
 const leftHere = () => staged.flatMap(filesIn).map(({ name }) => name)
 const filesOf = (folder: string) =>
   filesIn(folder).map((file) => path.relative(folder, path.join(file.parentPath, file.name)))
-/** Kills a command when it says that. */
-const killedAt = (line: string): CommandOptions => ({
-  watch: (stderr, pid) => {
-    try {
-      if (stderr.includes(line)) process.kill(pid, 'SIGKILL')
-    } catch {
-      // It has ended.
-    }
-  },
-})
 
 const buckets = suite('a bucket')
 
 buckets('stores files of any size and name, and lists them all', async () => {
-  const { address, folder } = newPlace()
+  const { address, folder } = newPrefix()
   const bucket = await openBucket(settings, address, 60_000)
   const file = path.join(root, 'file')
-  // Begun by a run that was killed: the next one gives it up.
+  // An upload of a killed run. The next run aborts it.
   const ask = await connectS3(settings, BUCKET, 60_000)
   const prefix = address.slice(`s3://${BUCKET}/`.length)
   const begun = { method: 'POST', key: `${prefix}/in parts/odd%27name.bin`, query: { uploads: '' } } as const
   const uploads = () => ask({ method: 'GET', query: { uploads: '', prefix } }, (answer) => answer.text())
   await ask(begun, (answer) => answer.text())
   assert.match((await uploads()) ?? '', '<Upload>')
-  // The second is sent in two parts.
+  // The second one is sent in two parts.
   for (const [key, bytes] of [
     ['empty', 0],
     ['in parts/odd%27name.bin', 16 * 1024 ** 2 + 1],
@@ -132,13 +122,13 @@ const archives = suite('an archive in a bucket')
 archives.before.each(fill)
 
 archives('moves days out of the table, and restores them exactly', async () => {
-  const { address, folder } = newPlace()
-  const before = await held()
+  const { address, folder } = newPrefix()
+  const before = await contents()
   const due = await archive(address, ['--dry-run'])
   assert.equal([due.exitCode, Object.values(due.days), filesOf(folder)], [0, ['due', 'due', 'due'], []])
   const kept = await archive(address, ['--keep'])
   assert.equal([kept.exitCode, kept.codes, Object.values(kept.days)], [0, [], ['written', 'written', 'written']])
-  assert.equal(await held(), before)
+  assert.equal(await contents(), before)
   const done = await archive(`${address}/`)
   assert.equal([done.exitCode, done.codes, Object.values(done.days)], [0, [], ['proven', 'proven', 'proven']])
   assert.is(done.dropped.length, 3)
@@ -149,30 +139,30 @@ archives('moves days out of the table, and restores them exactly', async () => {
   )
   const back = await restore(address)
   assert.equal([back.exitCode, back.codes, Object.values(back.days)], [0, [], ['restored', 'restored', 'restored']])
-  assert.equal(await held(), before)
+  assert.equal(await contents(), before)
   assert.equal(leftHere(), [])
   // A folder with the same files is the same archive.
   assert.equal(Object.values((await restore(folder)).days), ['present', 'present', 'present'])
 })
 
 archives('resumes after a kill at any moment', async () => {
-  const { address } = newPlace()
-  const before = await held()
+  const { address } = newPrefix()
+  const before = await contents()
   for (const line of [`${DAYS[2]}: writing`, 'dropping']) {
-    assert.is((await archive(address, ['--yes'], killedAt(line))).exitCode, null, line)
+    assert.is((await archive(address, ['--yes'], killOn(line))).exitCode, null, line)
   }
   const done = await archive(address)
   assert.equal([done.exitCode, done.codes], [0, []])
-  assert.is((await restore(address, killedAt('restoring'))).exitCode, null)
+  assert.is((await restore(address, killOn('restoring'))).exitCode, null)
   assert.equal((await restore(address)).codes, [])
-  assert.equal(await held(), before)
+  assert.equal(await contents(), before)
   assert.equal(leftHere(), [])
 })
 
 archives('that was changed keeps its rows in the table', async () => {
-  const { address, folder } = newPlace()
+  const { address, folder } = newPrefix()
   await archive(address, ['--keep'])
-  const before = await held()
+  const before = await contents()
   appendFileSync(path.join(folder, 'market_metrics', `${DAYS[1]}.parquet`), 'x')
   const damaged = await archive(address)
   assert.equal([damaged.exitCode, damaged.codes, damaged.dropped.length], [1, ['ARCHIVE_DAMAGED'], 2])
@@ -180,12 +170,12 @@ archives('that was changed keeps its rows in the table', async () => {
   const back = await restore(address)
   assert.equal([back.exitCode, back.codes], [1, ['RESTORE_DAMAGED']])
   assert.equal(back.days, { [`${DAYS[0]}`]: 'restored', [`${DAYS[1]}`]: 'refused', [`${DAYS[2]}`]: 'restored' })
-  assert.equal(await held(), before)
+  assert.equal(await contents(), before)
 })
 
 archives('drops nothing when the server refuses or does not answer', async () => {
-  const { address } = newPlace()
-  const before = await held()
+  const { address } = newPrefix()
+  const before = await contents()
   const silent = createServer(() => {})
   const [port = 0] = await freePorts(1)
   await new Promise<void>((resolve) => silent.listen(port, '127.0.0.1', resolve))
@@ -205,32 +195,32 @@ archives('drops nothing when the server refuses or does not answer', async () =>
     for (const { subject, found } of findings) assert.not.match(`${subject} ${found}`, 'l2-tests')
   }
   silent.close()
-  assert.equal(await held(), before)
+  assert.equal(await contents(), before)
 })
 archives.run()
 
 const backups = suite('a backup in a bucket')
-const place = newPlace()
+const target = newPrefix()
 backups.before(fill)
 
 backups('restores the database after a kill at any moment', async () => {
-  const before = await held()
+  const before = await contents()
   const odd = "own_log (a UInt8, `odd'name` String) ENGINE = Log"
   await client.command({ query: `CREATE TABLE ${odd}` })
   await client.command({ query: "INSERT INTO own_log VALUES (1, 'x')" })
-  const to = ['--to', place.address]
+  const to = ['--to', target.address]
   assert.equal((await command('backup', [...to, '--dry-run'])).codes, [])
-  assert.equal(filesOf(place.folder), [])
-  assert.is((await command('backup', to, killedAt('Storing it'))).exitCode, null)
-  // On its way from another machine: nothing of ours.
+  assert.equal(filesOf(target.folder), [])
+  assert.is((await command('backup', to, killOn('Storing it'))).exitCode, null)
+  // In transfer from another machine. It must not be touched.
   const other = `${settings.CLICKHOUSE_DB}-20260101T000000Z`
-  const bucket = await openBucket(settings, place.address, 60_000)
+  const bucket = await openBucket(settings, target.address, 60_000)
   await bucket.write(`${other}/unfinished`, 'another machine\n')
-  // What a kill leaves while files are being sent.
-  const own = `${settings.CLICKHOUSE_DB}-20260102T000000Z`
-  await bucket.write(`${own}/unfinished`, `${hostname()} ${staged[1]}\n`)
-  await bucket.write(`${own}/data/metadata/l2.sql`, 'half')
-  assert.equal((await restoreBackup(place.address)).codes, ['BACKUP_NOTHING'])
+  // What a kill leaves behind while files are being sent.
+  const unfinished = `${settings.CLICKHOUSE_DB}-20260102T000000Z`
+  await bucket.write(`${unfinished}/unfinished`, `${hostname()} ${staged[1]}\n`)
+  await bucket.write(`${unfinished}/data/metadata/l2.sql`, 'half')
+  assert.equal((await restoreBackup(target.address)).codes, ['BACKUP_NOTHING'])
   const done = await command('backup', to)
   assert.equal([done.exitCode, done.codes], [0, []])
   assert.equal(await bucket.names(), [other, done.backup])
@@ -241,31 +231,31 @@ backups('restores the database after a kill at any moment', async () => {
   assert.equal(leftHere(), [])
 
   await server.command({ query: `DROP DATABASE ${settings.CLICKHOUSE_DB} SYNC` })
-  const due = await restoreBackup(place.address, ['--dry-run'])
+  const due = await restoreBackup(target.address, ['--dry-run'])
   assert.equal([due.exitCode, due.codes, due.tables], [0, [], ['due']])
-  assert.is((await restoreBackup(place.address, [], killedAt('Copying it'))).exitCode, null)
-  const back = await restoreBackup(place.address)
+  assert.is((await restoreBackup(target.address, [], killOn('Copying it'))).exitCode, null)
+  const back = await restoreBackup(target.address)
   assert.equal([back.exitCode, back.codes], [0, []])
-  assert.equal(await held(), before)
+  assert.equal(await contents(), before)
   assert.equal(await readRows(client, 'SELECT * FROM own_log'), [{ a: 1, "odd'name": 'x' }])
   assert.equal(leftHere(), [])
   // A folder with the same files is the same backup.
-  const folder = await command('restore', ['--backup', done.backup, '--from', place.folder])
+  const folder = await command('restore', ['--backup', done.backup, '--from', target.folder])
   assert.equal([folder.exitCode, folder.codes], [0, []])
-  assert.equal(await held(), before)
+  assert.equal(await contents(), before)
 })
 
 backups('that was changed is refused before anything is changed', async () => {
-  const [file = ''] = filesOf(place.folder).filter((name) => name.endsWith('.bin'))
-  appendFileSync(path.join(place.folder, file), 'x')
+  const [file = ''] = filesOf(target.folder).filter((name) => name.endsWith('.bin'))
+  appendFileSync(path.join(target.folder, file), 'x')
   await server.command({ query: `DROP DATABASE ${settings.CLICKHOUSE_DB} SYNC` })
   for (const more of [['--dry-run'], []]) {
-    const { exitCode, codes } = await restoreBackup(place.address, more)
+    const { exitCode, codes } = await restoreBackup(target.address, more)
     assert.equal([exitCode, codes], [1, ['BACKUP_DAMAGED']])
   }
-  const nothing = await restoreBackup(newPlace().address)
+  const nothing = await restoreBackup(newPrefix().address)
   assert.equal([nothing.exitCode, nothing.codes], [2, ['BACKUP_NOTHING']])
-  const refused = await restoreBackup(place.address, [], { env: { ...env, S3_SECRET_ACCESS_KEY: 'wrong-horse' } })
+  const refused = await restoreBackup(target.address, [], { env: { ...env, S3_SECRET_ACCESS_KEY: 'wrong-horse' } })
   assert.equal([refused.exitCode, refused.codes], [2, ['S3_REFUSED']])
   assert.equal(await readRows(server, `SELECT 1 FROM databases WHERE name = '${settings.CLICKHOUSE_DB}'`), [])
 })

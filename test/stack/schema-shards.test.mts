@@ -1,6 +1,6 @@
 /**
- * CLICKHOUSE_CLUSTER on two real servers as two shards. The library in them has no Keeper and no ON CLUSTER: the test runs the statements on
- * each of them, with plain engines for Replicated ones; as they are, ClickHouse's parser reads them.
+ * CLICKHOUSE_CLUSTER on two real servers as two shards. The embedded library has neither Keeper nor ON CLUSTER, so the test runs the
+ * statements on each server, with plain instead of Replicated engines. The original statements are parsed by ClickHouse.
  */
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
@@ -34,7 +34,7 @@ for (const { settings: shard } of shards) {
 const servers = await Promise.all(shards.map((shard) => connect(database, shard.settings)))
 const [first, second] = servers as [ClickHouseClient, ClickHouseClient]
 
-/** The same tables on one server alone, to compare answers with. */
+/** The same tables on one server, to compare results. */
 const single = { ...settings, CLICKHOUSE_CLUSTER: '', CLICKHOUSE_DATABASE: `${database}_single` }
 await syncSchema(single, { mode: 'apply', timeoutMs: 60_000, mayDelete: async () => false, log: () => {} })
 const alone = await connect(single.CLICKHOUSE_DATABASE)
@@ -88,7 +88,7 @@ const plan = async () => {
 life('creates all on each server, and then finds only the plain engines as a difference', async () => {
   for (const shard of servers) {
     for (const statement of statements) {
-      // No rows are there that a view could lack.
+      // There are no rows from which the view would have to be filled.
       await shard.command({ query: plain(statement).replace(/\nCOMMENT '[^']*'$/, '') })
     }
   }
@@ -110,7 +110,7 @@ life('notices what one of the servers lacks', async () => {
     ['add', 'market_l1_local'],
     ['create', 'market_metrics'],
   ])
-  // Here its tables are none of a cluster: their engines are plain.
+  // Here its tables are not part of a cluster, because their engines are plain.
   assert.equal(found.waiting, [{ name: 'market_bars', table: 'market_ticks_local' }])
   for (const { statements } of found.changes) for (const query of statements) await second.command({ query })
   const view = changes.find(({ name }) => name === 'market_bars')
@@ -148,7 +148,7 @@ const SYMBOLS = ['AAPL', ...Array.from({ length: 199 }, (_, index) => `S${index}
 const at = (second: number) =>
   `2026-01-05 15:${String(40 + Math.floor(second / 60)).padStart(2, '0')}:${String(second % 60).padStart(2, '0')}`
 
-/** Rows of every symbol: trades, some repeated and corrected; quotes; and a book with changes. */
+/** Rows of every symbol: trades, some repeated and corrected, quotes, and a book with changes. */
 function market(): Record<string, object[]> {
   const of = <T extends object>(make: (symbol: string, n: number, second: number) => T[]) =>
     SYMBOLS.flatMap((symbol, n) => Array.from({ length: 10 }, (_, index) => make(symbol, n, index * 17)).flat())
@@ -214,7 +214,7 @@ rowsOf('that a new view would lack are reported, with the statement for each sha
   assert.equal(await rows(first, 'SELECT uniqExact(symbol) FROM market_l1_latest'), [[SYMBOLS.length]])
 })
 
-/** Questions to both, of docs/storage.md and of all symbols together. */
+/** Queries for both, from docs/storage.md and over all symbols. */
 const QUESTIONS = [
   ...[...readFileSync(path.join(ROOT, 'docs', 'storage.md'), 'utf8').matchAll(/^```sql\n(.*?)^```/gms)].map(
     ([, sql = '']) => sql,

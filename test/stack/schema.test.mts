@@ -1,4 +1,4 @@
-/** apply-schema as a process, against a real ClickHouse: empty, as declared, changed by hand, and as installations of today have it. */
+/** The command apply-schema on a real ClickHouse: empty, as declared, changed manually, and as older installations have it. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -12,7 +12,7 @@ const stack = await sharedStack()
 const server = await connectClickHouse({ ...stack.settings, CLICKHOUSE_DATABASE: 'system' }, 60_000)
 const databases: string[] = []
 
-/** A database of its own, not created yet: its name, the command in it, and questions to it. */
+/** Prepares a dedicated database, without creating it: its name, the command on it, and queries. */
 function database(name: string) {
   const database = `l2_market_data_schema_${process.pid}_${name}`
   databases.push(database)
@@ -68,20 +68,20 @@ fresh('shows the plan, asks before changes, creates all, and then has nothing to
 fresh('reports the same to programs as to people', async () => {
   const { apply, database: name } = database('json')
   const { stdout, stderr, exitCode } = await apply('--check', '--json')
-  const told = JSON.parse(stdout)
+  const report = JSON.parse(stdout)
   assert.equal(
-    [exitCode, told.version, told.command, told.exitCode, told.mode, told.database],
+    [exitCode, report.version, report.command, report.exitCode, report.mode, report.database],
     [1, 1, './scripts/apply-schema.mts', 1, 'check', name],
   )
-  assert.ok(told.findings.length > 10)
-  for (const { code, found, expected, hint, subject, severity } of told.findings) {
+  assert.ok(report.findings.length > 10)
+  for (const { code, found, expected, hint, subject, severity } of report.findings) {
     assert.equal([severity, code, hint], ['error', 'SCHEMA_MISSING', 'npm run schema'])
     assert.ok(subject && found && expected)
   }
   assert.is(stderr, '')
 })
 
-fresh('distinguishes no server (could not tell), a wrong password (refused) and wrong use', async () => {
+fresh('distinguishes no server, a wrong password and wrong use by exit code', async () => {
   const { apply, applyWith } = database('refused')
   const down = await applyWith({ CLICKHOUSE_PORT: '1' }, '--json', '--timeout', '2')
   assert.equal([down.exitCode, codes(down)], [3, ['CLICKHOUSE_UNREACHABLE']])
@@ -97,7 +97,7 @@ fresh('distinguishes no server (could not tell), a wrong password (refused) and 
   assert.equal([help.exitCode, /--dry-run.*--rebuild.*Example:/s.test(help.stdout)], [0, true])
 })
 
-const drift = suite('apply-schema after changes by hand')
+const drift = suite('apply-schema after manual changes')
 const changed = database('drift')
 
 const drifts: [change: string, code: string, subject: RegExp][] = [
@@ -159,7 +159,7 @@ drift('continues past failures, and reports what was done and what was not', asy
   const { apply, rows, run } = changed
   await run('DROP TABLE DB.market_metrics')
   await run('DROP VIEW DB.market_bars')
-  // Log tables have no columns with codecs to add.
+  // Log tables have no columns to which codecs could be added.
   await run(
     'CREATE TABLE DB.market_metrics (symbol LowCardinality(String), timestamp DateTime64(6), value Float64) ENGINE = Log',
   )
@@ -194,7 +194,7 @@ retention('deletes rows only with consent, keeps all at 0 again', async () => {
   )
   const refused = await applyWith(days, '--json')
   assert.equal([refused.exitCode, codes(refused)], [1, ['SCHEMA_DELETES_ROWS']])
-  // The one that deletes nothing is done.
+  // The change that deletes nothing is made.
   assert.equal(JSON.parse(refused.stdout).done, [
     'change market_l1: retention: forever → toDateTime(timestamp) + toIntervalDay(30)',
   ])
@@ -225,7 +225,7 @@ retention('is in the tables from the start', async () => {
   assert.equal(found, [['market_book_1m'], ['market_l2']])
 })
 
-const old = suite("a database of today's installations")
+const old = suite('database of an older installation')
 const today = database('today')
 const IBM = "toDateTime64('2026-01-05 14:30:00', 6, 'UTC') + number"
 
@@ -341,7 +341,7 @@ rebuilding('keeps the views of a table working for new rows', async () => {
   assert.equal(await rows("SELECT count(), sum(volume) FROM DB.market_bars WHERE symbol = 'VIEW'"), [[2, 6]])
 })
 
-/** Puts an older layout of market_metrics in place, with rows. */
+/** Creates an older layout of market_metrics, with rows. */
 async function olderMetrics(run: (query: string) => Promise<unknown>, engine: string, more = ''): Promise<void> {
   await run('DROP TABLE DB.market_metrics SYNC')
   await run(
@@ -372,8 +372,8 @@ rebuilding('keeps the existing retention of the table, and asks before a shorter
 rebuilding('keeps columns that only the live table has, and refuses if it cannot', async () => {
   const { apply, rows, run } = database('rebuild_own')
   assert.is((await apply()).exitCode, 0)
-  const own = ', note String CODEC(ZSTD(3)), stamp UInt32 MATERIALIZED 7, twice Float64 ALIAS value * 2'
-  await olderMetrics(run, 'MergeTree ORDER BY timestamp', own)
+  const extra = ', note String CODEC(ZSTD(3)), stamp UInt32 MATERIALIZED 7, twice Float64 ALIAS value * 2'
+  await olderMetrics(run, 'MergeTree ORDER BY timestamp', extra)
   await run(
     "INSERT INTO DB.market_metrics (symbol, timestamp, metric, value, note) VALUES ('A', now64(6), 'm', 3, 'kept')",
   )
@@ -381,7 +381,7 @@ rebuilding('keeps columns that only the live table has, and refuses if it cannot
   assert.is((await apply('--rebuild', 'market_metrics')).exitCode, 0)
   assert.equal(await rows('SELECT value, note, stamp, twice FROM DB.market_metrics'), [[3, 'kept', 7, 6]])
 
-  // Its expression has no meaning for the type that the column gets.
+  // Its expression is invalid for the column's new type.
   await run('DROP TABLE DB.market_metrics SYNC')
   await run(
     'CREATE TABLE DB.market_metrics (symbol String, timestamp DateTime64(6), metric String, value String, wide UInt64 ALIAS length(value)) ENGINE = MergeTree ORDER BY timestamp',
@@ -413,7 +413,7 @@ rebuilding('does not treat merges of repeated rows as loss, and keeps every row 
   assert.equal(await rows('SELECT uniqExact(timestamp) FROM DB.market_metrics'), [[500_000]])
 })
 
-const filling = suite('views that are filled from the rows that are there')
+const filling = suite('views filled from existing rows')
 
 filling('are completed by the next run when filling failed', async () => {
   const { apply, rows, run } = database('fill')
@@ -422,7 +422,7 @@ filling('are completed by the next run when filling failed', async () => {
   await run(
     "INSERT INTO DB.market_l1 (symbol, timestamp, bid, ask, bid_size, ask_size) VALUES ('F', now64(6), 1, 2, 3, 4)",
   )
-  // The target takes no rows, so the view is made and cannot be filled.
+  // The target accepts no rows, so the view is created but cannot be filled.
   await run('ALTER TABLE DB.market_l1_latest ADD CONSTRAINT none CHECK bid = 0')
   const failed = await apply('--json')
   assert.equal([failed.exitCode, codes(failed)], [1, ['SCHEMA_FAILED']])
@@ -491,13 +491,13 @@ filling('recognizes only refusals to delete rows', async () => {
   assert.equal(await rows('SELECT count() FROM DB.market_ticks'), [[1]])
 })
 
-filling('could not tell when a statement times out', async () => {
+filling('exits 3 when a statement times out', async () => {
   const { apply, run, database: name } = database('silent')
   assert.is((await apply()).exitCode, 0)
   await run('ALTER TABLE DB.market_l2 DROP PROJECTION activity')
   await run('ALTER TABLE DB.market_l2 ADD PROJECTION activity (SELECT symbol, count() GROUP BY symbol)')
   await run("INSERT INTO DB.market_l2 (symbol, timestamp, price) SELECT 'A', now64(6), 1 FROM numbers(5)")
-  // Dropping a projection waits for changes under way; this one cannot end.
+  // Dropping a projection waits for running mutations. This one cannot finish.
   await run('SYSTEM STOP MERGES DB.market_l2')
   await run('ALTER TABLE DB.market_l2 UPDATE size = 1 WHERE 1 SETTINGS mutations_sync = 0')
   const { exitCode, stdout } = await runScript('apply-schema.mts', ['--timeout', '2', '--json'], {

@@ -1,4 +1,7 @@
-/** `npm run secrets` in a project of its own: what it writes, leaves and refuses. No output shows a password; certificates need openssl. */
+/**
+ * `npm run secrets` in a temporary project: what it writes, keeps and refuses. Its output never contains a password. Certificates require
+ * openssl.
+ */
 import { execFileSync } from 'node:child_process'
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -15,7 +18,7 @@ import { cleanEnv, projectCopy, projectFolder } from '../support/project.mts'
 
 const TEMPLATE = readFileSync(path.join(ROOT, '.env.template'), 'utf8')
 
-/** Runs it in `root`; no password that stands in .env afterwards is in what it printed. */
+/** Runs the command in `root`, and checks that its output contains no password of the resulting .env. */
 async function secrets(root: string, args: string[] = [], env = cleanEnv()) {
   const { exitCode, stdout, stderr } = await runFile(path.join(root, 'scripts/secrets.mts'), [...args, '--json'], {
     env,
@@ -147,15 +150,18 @@ withOpenssl(
     const ca = certificateOf(root, 'ca.crt')
     assert.ok(ca.ca)
     for (const service of SERVICES) {
-      const own = certificateOf(root, `${service}.pem`)
-      assert.ok(own.checkIssued(ca) && own.verify(ca.publicKey) && !own.ca, service)
-      assert.ok(own.checkPrivateKey(createPrivateKey(readFileSync(path.join(certs, `${service}.pem`)))), service)
+      const certificate = certificateOf(root, `${service}.pem`)
+      assert.ok(certificate.checkIssued(ca) && certificate.verify(ca.publicKey) && !certificate.ca, service)
+      assert.ok(
+        certificate.checkPrivateKey(createPrivateKey(readFileSync(path.join(certs, `${service}.pem`)))),
+        service,
+      )
       assert.is(
-        own.subjectAltName,
+        certificate.subjectAltName,
         'DNS:localhost, IP Address:127.0.0.1, DNS:md.example, IP Address:192.0.2.7, IP Address:2001:DB8:0:0:0:0:0:7',
       )
     }
-    // Relative paths begin in the folder of the code, so it is the copy's own.
+    // Relative paths start at the code's folder, so this imports the copy's code.
     const { readSettings } = await import(path.join(root, 'scripts/lib/settings/settings.mts'))
     const settings = readSettings(cleanEnv())
     assert.equal(
@@ -191,24 +197,24 @@ withOpenssl(
   },
 )
 
-withOpenssl('names certificates that end, and those for another name', async () => {
+withOpenssl('names certificates that expire, and those for another name', async () => {
   const root = projectCopy()
   await secrets(root, ['--production'])
-  const told = (names: string[], days: number) =>
+  const warnings = (names: string[], days: number) =>
     planAuthority(root, names, false, Date.now() + days * DAY_MS).findings.map(
       ({ code, subject }) => `${code} ${subject}`,
     )
-  assert.equal(told(['localhost'], 0), [])
+  assert.equal(warnings(['localhost'], 0), [])
   const pems = SERVICES.map((service) => `certs/${service}.pem`)
   assert.equal(
-    told(['localhost'], 800),
+    warnings(['localhost'], 800),
     pems.map((file) => `CERTIFICATE_ENDS ${file}`),
   )
   assert.equal(
-    told(['md.example'], 0),
+    warnings(['md.example'], 0),
     pems.map((file) => `CERTIFICATE_NAMES ${file}`),
   )
-  assert.equal(told(['localhost'], 4000)[0], 'CERTIFICATE_ENDS certs/ca.crt')
+  assert.equal(warnings(['localhost'], 4000)[0], 'CERTIFICATE_ENDS certs/ca.crt')
 })
 
 withOpenssl('makes what is missing, and refuses without the authority’s key', async () => {

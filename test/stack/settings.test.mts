@@ -21,7 +21,7 @@ const COMPOSE = ['docker-compose.yml', 'docker-compose.kraft.yml', 'docker-compo
   .map((file) => readFileSync(path.join(ROOT, file), 'utf8'))
   .join('\n')
 
-/** What readSettings refuses: its findings, after checking that the exit code says wrong configuration. */
+/** Returns the findings with which readSettings fails, and checks the exit code of invalid configuration. */
 function refusal(env: NodeJS.ProcessEnv, dotEnv = ''): Finding[] {
   try {
     readSettings(env, projectFolder({ '.env': dotEnv, '.env.template': TEMPLATE }))
@@ -224,9 +224,9 @@ for (const [dotEnv, variable, found, least, right] of PAIRS) {
 }
 
 reading('refuses a read-only user without a password or with the name of the other', () => {
-  const told = (dotEnv: string) => refusal({}, dotEnv).map(({ subject, found }) => [subject.split(' ')[1], found])
-  assert.equal(told('CLICKHOUSE_READONLY_USER=reader\n'), [['CLICKHOUSE_READONLY_PASSWORD', 'none']])
-  assert.equal(told('CLICKHOUSE_READONLY_USER=l2_user\nCLICKHOUSE_READONLY_PASSWORD=x\n'), [
+  const refused = (dotEnv: string) => refusal({}, dotEnv).map(({ subject, found }) => [subject.split(' ')[1], found])
+  assert.equal(refused('CLICKHOUSE_READONLY_USER=reader\n'), [['CLICKHOUSE_READONLY_PASSWORD', 'none']])
+  assert.equal(refused('CLICKHOUSE_READONLY_USER=l2_user\nCLICKHOUSE_READONLY_PASSWORD=x\n'), [
     ['CLICKHOUSE_READONLY_USER', '"l2_user", the same as CLICKHOUSE_USER'],
   ])
 })
@@ -273,10 +273,10 @@ const published = templateValues()
 const variables = suite('variables')
 const templateNames = parseEnvFile(TEMPLATE, '.env.template').map(({ name }) => name)
 
-/** The compose files as text, its variables filled in, and the names that it asked for. */
+/** Returns the text of the compose files with variables filled in, and the names of the variables used. */
 function fillCompose(values: Record<string, string>): { text: string; asked: Set<string> } {
   const asked = new Set<string>()
-  // What docker-compose.prod.yml requires has no default, and the published value counts as none.
+  // Variables required by docker-compose.prod.yml have no default, and their published values count as unset.
   const required = (_: string, name: string) => {
     asked.add(name)
     return values[name] === published.get(name) ? '' : (values[name] ?? '')
@@ -309,7 +309,7 @@ variables('that are secrets end in # CHANGEME, and no others', () => {
   assert.equal(marked, templateNames.filter(isSecret))
 })
 
-/** Another value that the variable accepts. */
+/** Returns another valid value for the variable. */
 function other(value: string): string {
   if (/^\d+$/.test(value)) return String(Number(value) + 1)
   if (/^\d+[a-z]+$/.test(value)) return `1${value}`
@@ -318,7 +318,7 @@ function other(value: string): string {
   return value.includes('127.0.0.1') ? value.replace('127.0.0.1', '127.0.0.2') : `${value}x`
 }
 
-/** Values that only some others go with. */
+/** Other values of variables for which {@link other} returns no valid one. */
 const OTHERS: Record<string, string> = {
   KAFKA_MODE: 'kraft',
   REDIS_MAX_MEMORY: '1gb',
@@ -328,7 +328,7 @@ const OTHERS: Record<string, string> = {
   EMBEDDED_UI: 'off',
 }
 
-/** Variables that only say where clients connect, each with a place where nothing is. */
+/** Variables that only set where clients connect, each with an address where nothing listens. */
 const CLIENTS: Record<string, string> = {
   KAFKA_BOOTSTRAP_SERVERS: '127.0.0.1:1',
   CLICKHOUSE_HOST: '127.0.0.2',
@@ -337,10 +337,10 @@ const CLIENTS: Record<string, string> = {
   REDIS_HOST: '127.0.0.2',
 }
 
-/** How clients connect: most go only with others, and test/cluster and s3.test.mts log in with them. */
+/** Variables that set how clients connect. Most are valid only together with others. test/cluster and s3.test.mts connect with them. */
 const CONNECTIONS = /^(KAFKA_(SECURITY|SASL|SSL)_.*|CLICKHOUSE_(SECURE|CA_CERT)|REDIS_(USERNAME|TLS|CA_CERT)|S3_.*)$/
 
-/** Read by what creates and compares the tables alone. */
+/** Variables that only the creation and comparison of tables uses. */
 const SCHEMA = templateNames.filter((name) => name === 'CLICKHOUSE_CLUSTER' || name.endsWith('_RETENTION_DAYS'))
 
 variables('each change what is started or declared, except for those of clients and of the schema', () => {
@@ -351,7 +351,7 @@ variables('each change what is started or declared, except for those of clients 
     const settings = readSettings(values, root)
     return JSON.stringify([
       fillCompose(values).text,
-      // The page is given all settings, of which it shows what they lead to.
+      // The page gets all settings, of which it shows only what follows from them.
       embeddedServices(settings, installed).map(({ env, ...service }) =>
         service.name === 'ui' ? service : { ...service, env },
       ),
@@ -366,7 +366,7 @@ variables('each change what is started or declared, except for those of clients 
     (name) =>
       !CONNECTIONS.test(name) && effect({ [name]: OTHERS[name] ?? other(lookup(name)?.text ?? '') }) === effect({}),
   )
-  // The built-in ingest looks for its views in it.
+  // The built-in ingest looks for its views in this database.
   const clients = Object.keys(CLIENTS).filter((name) => name !== 'CLICKHOUSE_DATABASE')
   assert.equal(idle.sort(), [...clients, ...SCHEMA].sort())
 })

@@ -1,4 +1,6 @@
-/** `npm start` and `npm stop` as users run them, in a copy of the repository that has nothing installed and a blank and an ampersand in its path. */
+/**
+ * `npm start` and `npm stop` as users run them, in a fresh clone without installed packages, whose path contains a space and an ampersand.
+ */
 import {
   cpSync,
   existsSync,
@@ -29,7 +31,7 @@ const CLICKHOUSE_PASSWORD = 'c"l\'ick<&>$ö secret'
 const REDIS_PASSWORD = 'r"e\'dis<&>$ö_secret'
 
 const env: NodeJS.ProcessEnv = {
-  // An empty folder is not set: it is the copy's own.
+  // Empty means unset: the default is the clone's own folder.
   ...(await stackEnv({ CLICKHOUSE_PASSWORD, REDIS_PASSWORD, EMBEDDED_UI: 'on', EMBEDDED_DATA_DIR: '' })),
   // No engine answers there, whatever this machine has.
   DOCKER_HOST: 'unix:///nonexistent/docker.sock',
@@ -47,7 +49,7 @@ async function run(file: string, args: string[], options: CommandOptions = {}): 
 const script = (name: string, args: string[], options?: CommandOptions) =>
   run(path.join(copy, 'scripts', name), args, options)
 
-/** The object that a command printed on stdout, which must be all that it printed there, and its exit code. */
+/** Returns the exit code of a command, and the object that it printed on stdout, which must be all of its stdout. */
 async function json(name: string, args: string[], options?: CommandOptions) {
   const { exitCode, stdout } = await script(name, [...args, '--json'], options)
   const object = JSON.parse(stdout)
@@ -55,7 +57,7 @@ async function json(name: string, args: string[], options?: CommandOptions) {
   return object
 }
 
-/** A folder to use as the PATH: only these programs, and what the shell's own lines need. */
+/** Creates a folder to use as the PATH, with only these programs and what the shell scripts need. */
 function pathOf(...programs: string[]): string {
   const bin = mkdtempSync(path.join(folder, 'bin-'))
   const folders = (process.env.PATH ?? '').split(':')
@@ -111,7 +113,7 @@ bare('a command reports that there is no Node.js', async () => {
 const start = suite('npm start')
 
 start('installs, starts, creates tables and topics, and prints all addresses', async () => {
-  // The downloads of 650 MB are the repository's own.
+  // Shares the repository's downloads of 650 MB.
   symlinkSync(path.join(ROOT, '.embedded', 'cache'), path.join(copy, '.embedded', 'cache'))
   const { exitCode, stdout, stderr } = await run('npm', ['start'])
   assert.is(exitCode, 0, stderr)
@@ -128,7 +130,7 @@ start('installs, starts, creates tables and topics, and prints all addresses', a
   assert.is(await openPorts(), 5)
 })
 
-start('leaves five topics and four tables to any client', async () => {
+start('provides five topics and four tables to any client', async () => {
   const admin = new kafkajs.Kafka({ brokers: [`127.0.0.1:${env.KAFKA_LISTENER_PORT}`] }).admin()
   await admin.connect()
   const topics = (await admin.listTopics()).filter((name) => !name.startsWith('__')).sort()
@@ -178,8 +180,8 @@ start('reports once why a table or topic is not as declared', async () => {
   const { exitCode, findings } = await json('start.mts', [])
   rmSync(init)
   writeFileSync(topics, declared)
-  const told = findings.map(({ code, subject }: Finding) => `${code} ${subject}`).sort()
-  assert.equal([exitCode, told], [1, ['SCHEMA_FAILED refused', 'TOPIC_CANNOT_SHRINK iqfeed.l2.raw']])
+  const reported = findings.map(({ code, subject }: Finding) => `${code} ${subject}`).sort()
+  assert.equal([exitCode, reported], [1, ['SCHEMA_FAILED refused', 'TOPIC_CANNOT_SHRINK iqfeed.l2.raw']])
   assert.match(findings.find(({ code }: Finding) => code === 'SCHEMA_FAILED').found, 'no_such_column')
   assert.is((await json('start.mts', [])).exitCode, 0)
 })
@@ -234,7 +236,7 @@ start('names a taken port and leaves nothing running', async () => {
   assert.is(await openPorts(), 0)
 })
 
-/** The folder of that Node.js, from npm; undefined where npm cannot fetch it. */
+/** Returns the folder of that Node.js version, from npm, or undefined if npm cannot download it. */
 async function nodeFolder(version: number | string): Promise<string | undefined> {
   const { exitCode, stdout } = await runFile('npx', ['-y', `node@${version}`, '-p', 'process.execPath'], {
     cwd: folder,
@@ -245,7 +247,7 @@ async function nodeFolder(version: number | string): Promise<string | undefined>
 
 const old = await nodeFolder('20.11.1')
 const withOld = old ? start : start.skip
-withOld('says of a Node.js that is too old what is needed', async () => {
+withOld('reports the required version if Node.js is too old', async () => {
   const { exitCode, stderr } = await script('start.mts', [], { env: { PATH: `${old}:${process.env.PATH}` } })
   assert.is(exitCode, 3)
   assert.is(stderr, 'Cannot run start.mts: found Node.js 20.11.1, expected 20.12 or newer (https://nodejs.org)\n')
@@ -266,7 +268,7 @@ for (const version of [22, 24]) {
   })
 }
 
-const tools = suite('what npm start needs')
+const tools = suite('requirements of npm start')
 
 const missing = async (programs: string[], args: string[]) => {
   const { exitCode, findings } = await json('start.mts', args, { env: { PATH: pathOf('node', ...programs) } })

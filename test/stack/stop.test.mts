@@ -1,4 +1,4 @@
-/** `npm stop` and Docker: a fake `docker` on the PATH, since no engine is needed to fail, and none fails on demand. */
+/** `npm stop` with Docker: a fake `docker` on the PATH, because a real engine does not fail on demand. */
 import { chmodSync, existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -15,7 +15,7 @@ const folder = mkdtempSync(path.join(tmpdir(), 'l2-stop-'))
 const calls = path.join(folder, 'calls')
 const env = await stackEnv({ PATH: `${folder}:${process.env.PATH}`, NO_COLOR: '1' })
 
-/** A `docker` that does what these lines of a shell script say for `ps`, and knows one container in `state`. */
+/** Creates a `docker` that runs these shell lines for `ps`, and has one container in `state`. */
 function fakeDocker({ ps = 'echo id1', state = 'running', inspect = '' }): void {
   const State = {
     Status: state,
@@ -81,14 +81,14 @@ containers('has nothing to stop if all have ended, or no engine runs', async () 
 
 const DENIED = 'permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock'
 
-containers('could not tell when the engine refuses, and says why', async () => {
+containers('exits 3 when the engine refuses, and reports why', async () => {
   fakeDocker({ ps: `echo "${DENIED}" >&2; exit 1` })
   assert.equal(await stop(), { exitCode: 3, stopped: undefined, findings: [`DOCKER docker ps: ${DENIED}`] })
   fakeDocker({ inspect: 'echo "out of sorts" >&2; exit 1' })
   assert.equal(await stop(), { exitCode: 3, stopped: undefined, findings: ['DOCKER docker inspect: out of sorts'] })
 })
 
-containers('could not tell when the engine does not answer', async () => {
+containers('exits 3 when the engine does not answer', async () => {
   fakeDocker({ ps: 'exec sleep 60' })
   assert.equal(await stop(), { exitCode: 3, stopped: undefined, findings: ['DOCKER docker ps: no answer within 10 s'] })
 })
@@ -108,9 +108,9 @@ containers('health-check works without an engine that refuses', async () => {
   assert.equal([exitCode, JSON.parse(stdout).findings[0].code], [1, 'NO_ANSWER'])
 })
 
-const own = suite("a test's stack")
+const isolation = suite("a test's stack")
 
-own('is not redirected by the shell or .env', async () => {
+isolation('is not redirected by the shell or .env', async () => {
   const foreign = {
     ...{ KAFKA_BOOTSTRAP_SERVERS: 'db.example:9092', CLICKHOUSE_HOST: 'db.example', CLICKHOUSE_PORT: '1' },
     ...{ CLICKHOUSE_DATABASE: 'theirs', REDIS_HOST: 'db.example', CLICKHOUSE_PASSWORD: 'theirs', INGEST: 'on' },
@@ -130,7 +130,7 @@ own('is not redirected by the shell or .env', async () => {
   assert.equal([CLICKHOUSE_PORT, CLICKHOUSE_DATABASE], [settings.CLICKHOUSE_HTTP_PORT, settings.CLICKHOUSE_DB])
   assert.equal([CLICKHOUSE_PASSWORD, INGEST], ['l2_secure_pass', 'off'])
 })
-own.run()
+isolation.run()
 
 containers.after(() => {
   for (const each of [folder, env.EMBEDDED_DATA_DIR ?? folder]) rmSync(each, { recursive: true, force: true })

@@ -1,4 +1,4 @@
-/** create-topics as a process, against a Kafka of its own. */
+/** The command create-topics, on a dedicated Kafka. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -11,13 +11,13 @@ import { startEmbedded, stopEmbedded } from '../../scripts/lib/engines/embedded/
 import { readSettings } from '../../scripts/lib/settings/settings.mts'
 import { syncTopics } from '../../scripts/lib/topics/topics.mts'
 import { type CommandOptions, runScript } from '../support/command.mts'
-import { KafkaHand, runAround, signalAt } from '../support/kafka.mts'
+import { KafkaHelper, runAround, signalAt } from '../support/kafka.mts'
 import { KAFKA_MODE, stackEnv } from '../support/stack.mts'
 
 const env = await stackEnv()
 const settings = readSettings(env)
 const folder = mkdtempSync(path.join(tmpdir(), 'l2-topics-'))
-const kafka = new KafkaHand(settings)
+const kafka = new KafkaHelper(settings)
 
 const run = (args: string[], options: CommandOptions = {}) => runScript('create-topics.mts', args, { env, ...options })
 
@@ -31,7 +31,7 @@ interface Entry {
 
 let files = 0
 
-/** The arguments that name a new file which declares these topics. */
+/** Writes a file that declares these topics, and returns the arguments that select it. */
 function declaring(...topics: Entry[]): string[] {
   const file = path.join(folder, `topics-${++files}.yml`)
   const entries = topics.map((topic) => ({ partitions: 1, replication: 1, ...topic }))
@@ -39,7 +39,7 @@ function declaring(...topics: Entry[]): string[] {
   return ['--file', file]
 }
 
-/** Everything of the cluster that a command could change, without what belongs to other tests of this file. */
+/** Returns everything in the cluster that a command could change, except what other tests of this file use. */
 async function everything() {
   const { topics } = await kafka.admin((admin) => admin.fetchTopicMetadata())
   const sorted = topics.sort((a, b) => (a.name < b.name ? -1 : 1))
@@ -50,7 +50,7 @@ async function everything() {
 const first = suite('create-topics, first run')
 
 first('waits for a broker that starts late, creates what the file declares and verifies it', async () => {
-  // An hour: the wait has to end with the broker's first answer.
+  // One hour, so that the test fails unless the wait ends with the broker's first answer.
   const command = run(['--timeout', '3600', '--json'])
   await delay(1_000)
   await startEmbedded(settings, await install(settings.KAFKA_MODE, () => {}), () => {}, ['zookeeper', 'kafka'])
@@ -89,10 +89,10 @@ first('has nothing to do the second time', async () => {
 
 first('is usable immediately: every partition accepts a record', async () => {
   await kafka.produce('market.features', 1)
-  assert.equal(await kafka.ends('market.features'), [1, 1, 1, 1, 1])
+  assert.equal(await kafka.highWatermarks('market.features'), [1, 1, 1, 1, 1])
 })
 
-first('rebalances one broker to what it is', async () => {
+first('has nothing to rebalance on a single broker', async () => {
   const before = await everything()
   for (const flags of [
     ['--rebalance', '--dry-run'],
@@ -169,7 +169,7 @@ changes('sets the keys in the file and keeps all others', async () => {
   assert.equal(await kafka.config(name), { ...entries, 'retention.ms': '1000' })
 })
 
-/** Asserts that a change which loses records is warned of without being made, and left where it may not be; what that left. */
+/** Checks that a change which deletes records only causes a warning and is not made without permission. Returns the result of the run. */
 async function warnsAndLeaves(file: string[], warned: RegExp, warning: string) {
   for (const mode of ['--dry-run', '--check']) {
     const { exitCode, stdout } = await run([...file, mode])
@@ -206,7 +206,7 @@ changes('changes a cleanup.policy that loses records only with a warning, and no
   const warned = /! c\.policy cleanup\.policy: .*the broker deletes records beyond .*\[TOPIC_CLEANUP_POLICY\]/
   const left = await warnsAndLeaves(file, warned, 'TOPIC_CLEANUP_POLICY')
   assert.equal(await kafka.config(name), { 'cleanup.policy': 'compact' })
-  // The command that the warning hints at is the one that makes the change.
+  // The command in the warning's hint must be the one that makes the change.
   const hint = /\.\/scripts\/create-topics\.mts (.*) \(deletes them\)/.exec(left.findings[0]?.hint ?? '')?.[1] ?? ''
   const { exitCode, stdout } = await run(hint.split(' '))
   assert.is(exitCode, 0, hint)
@@ -231,7 +231,7 @@ changes('adds partitions to a keyed topic and warns that its keys move', async (
   assert.is(exitCode, 0)
   assert.match(stdout, /Changed in \S+ s: 2 of 2\n {2}g\.keyed grown from 1 to 2 partitions\n/)
   assert.equal(stdout.match(/TOPIC_KEYS_MOVE/g)?.length, 1)
-  assert.equal(await kafka.ends('g.keyed'), [2, 0])
+  assert.equal(await kafka.highWatermarks('g.keyed'), [2, 0])
   assert.is((await run([...file, '--check'])).exitCode, 0)
 })
 
@@ -242,7 +242,7 @@ changes('changes what it can besides what it cannot, and exits 1', async () => {
   assert.match(stdout, /i\.new created\n/)
   const [, reset = ''] =
     /TOPIC_CANNOT_SHRINK\]\n.*\.\/scripts\/reset-kafka\.mts (.*) \(deletes its records/.exec(stdout) ?? []
-  assert.equal((await kafka.ends('i.shrink')).length, 2)
+  assert.equal((await kafka.highWatermarks('i.shrink')).length, 2)
   assert.is((await runScript('reset-kafka.mts', [...reset.split(' '), '--dry-run'], { env })).exitCode, 0, reset)
   assert.match((await run(declaring({ name: 'i.shrink' }))).stdout, /\nNothing that can be changed\n/)
 })
@@ -256,7 +256,7 @@ changes('touches only the topics named by --only', async () => {
 })
 
 changes('names what failed and what was done, and the next run completes it', async () => {
-  // Each key is valid alone, so only the creation itself finds out.
+  // Each key is valid alone, so only the creation itself fails.
   const clash = { 'min.compaction.lag.ms': '100', 'max.compaction.lag.ms': '10' }
   const topics = [{ name: 'p.one' }, { name: 'p.bad', config: clash }, { name: 'p.two' }]
   const { exitCode, stdout } = await run([...declaring(...topics), '--json'])
@@ -279,7 +279,7 @@ changes('completes after a kill -9 before and after the broker has done its part
   const moments = { before: 'k.before', after: 'k.after' }
   for (const [when, name] of Object.entries(moments)) {
     const file = declaring({ name, partitions: 2, config: { 'retention.ms': '1000' } })
-    // The first CreateTopics (19) only validates.
+    // The first CreateTopics request (API key 19) only validates.
     const killed = await run(file, { env: signalAt(env, `19:2:${when}:SIGKILL`) })
     assert.match(killed.stderr, new RegExp(`\\[at 19:2:${when}:SIGKILL\\]`))
     assert.is(killed.exitCode, null)
@@ -297,10 +297,10 @@ changes('creates a topic while its deletion is in progress', async () => {
     const deleted = admin.deleteTopics({ topics: ['e.again'] })
     return Promise.all([run(file), deleted])
   })
-  // It saw the topic before, during or after its deletion; in each case the next run leaves it there, new and empty.
+  // The command saw the topic before, during or after its deletion. In each case, the next run leaves a new, empty topic.
   assert.is(exitCode, 0, stdout)
   assert.is((await run(file)).exitCode, 0)
-  assert.equal(await kafka.ends('e.again'), Array(20).fill(0))
+  assert.equal(await kafka.highWatermarks('e.again'), Array(20).fill(0))
 })
 
 changes.run()
@@ -320,7 +320,7 @@ exported('declares a manually created cluster, so that nothing is left to do', a
       'unclean.leader.election.enable': 'false',
       'leader.replication.throttled.replicas': '*',
       'follower.replication.throttled.replicas': '0:1,1:1',
-      // As the broker has it anyway: set on the topic all the same.
+      // The broker's default, but set on the topic nevertheless.
       'min.insync.replicas': '1',
     },
   }
@@ -331,7 +331,7 @@ exported('declares a manually created cluster, so that nothing is left to do', a
     configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
   }))
   await kafka.admin((admin) => admin.createTopics({ topics, waitForLeaders: true }))
-  // Kafka's own topics, which no declaration may name.
+  // Kafka's internal topics, which no declaration may contain.
   await kafka.commit('x-group', 'x.plain', 0)
   const before = await everything()
   const { exitCode, stdout, stderr } = await run(['--export'])
@@ -342,9 +342,9 @@ exported('declares a manually created cluster, so that nothing is left to do', a
   assert.equal(plan.findings, [])
   assert.equal(plan.plan, { create: [], grow: [], configure: [], impossible: [], undeclared: [] })
   assert.is((await run(['--file', file, '--check'])).exitCode, 0)
-  // The declared ones of this repository come out as they went in.
-  const own = await run(['--export', '--json', '--only', 'iqfeed.l2.raw'])
-  assert.equal(JSON.parse(own.stdout).topics, [
+  // The repository's own declared topics survive a round trip.
+  const shipped = await run(['--export', '--json', '--only', 'iqfeed.l2.raw'])
+  assert.equal(JSON.parse(shipped.stdout).topics, [
     {
       name: 'iqfeed.l2.raw',
       partitions: 10,
@@ -352,7 +352,7 @@ exported('declares a manually created cluster, so that nothing is left to do', a
       config: { 'compression.type': 'lz4', 'retention.ms': '86400000', 'segment.ms': '3600000' },
     },
   ])
-  // Created from the file, they are what they were.
+  // Recreated from the file, they are as before.
   await kafka.admin((admin) => admin.deleteTopics({ topics: Object.keys(configs) }))
   assert.is((await run(['--file', file])).exitCode, 0)
   assert.equal(await everything(), before)
@@ -435,7 +435,7 @@ wrong('refuses an undeclared name, and flags out of range or in conflict', async
 })
 
 wrong('exits 3 and names the cause when no broker answers in time', async () => {
-  // A name that cannot be looked up may be another machine's.
+  // A name that cannot be resolved may belong to another machine.
   const at = (servers: string) =>
     run(['--timeout', '5', '--yes'], { env: { ...env, KAFKA_BOOTSTRAP_SERVERS: servers } })
   const refused = await at('127.0.0.1:1')
@@ -461,7 +461,7 @@ wrong('exits 3 when the broker stops answering, and when it dies during a change
     process.kill(pid, 'SIGCONT')
   }
   if (KAFKA_MODE === 'zookeeper') {
-    // Without ZooKeeper the broker still lists its topics, but not how they are configured.
+    // Without ZooKeeper, the broker still lists its topics, but not their configuration.
     const zookeeper = runningEmbedded(settings.EMBEDDED_DATA_DIR).find(({ name }) => name === 'zookeeper')?.pid
     assert.ok(zookeeper)
     process.kill(zookeeper, 'SIGSTOP')
@@ -477,7 +477,7 @@ wrong('exits 3 when the broker stops answering, and when it dies during a change
       process.kill(zookeeper, 'SIGCONT')
     }
   }
-  // Stopped with the change about to leave, it finds the broker dead when it goes on.
+  // Stopped just before it makes the change, the command finds the broker dead when it continues.
   const file = declaring({ name: 's.one' })
   const { exitCode, stderr } = await runAround('create-topics.mts', file, env, '19:1:before', async () => {
     process.kill(pid, 'SIGKILL')

@@ -1,4 +1,7 @@
-/** The page in a headless Chromium, on a stack of its own with the ingest on: what moves, what breaks, and who can read it. */
+/**
+ * The page in headless Chromium, on a dedicated stack with ingest on: what it updates, what it shows when services fail, and its
+ * accessibility.
+ */
 import { readFileSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
@@ -14,14 +17,14 @@ import { event, IngestStack, quote } from '../support/ingest.mts'
 import { freePorts } from '../support/stack.mts'
 import { startUi } from '../support/ui.mts'
 
-/** Milliseconds that a change gets to be seen; on a busy machine it takes its time. */
+/** Milliseconds within which a change must be visible, long enough for a busy machine. */
 const SEEN_MS = 60_000
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 const stack = await IngestStack.start()
 const [port = 0] = await freePorts(1)
 const [ui, browser] = await Promise.all([startUi(stack.stack.env, ['--port', String(port)]), openBrowser()])
-/** What went wrong in any page. */
+/** Errors in any page. */
 const trouble: string[] = []
 const note = (line: string) => process.stdout.write(`· ${line}\n`)
 
@@ -30,7 +33,7 @@ async function open(options: BrowserContextOptions = {}): Promise<Page> {
   const page = await context.newPage()
   page.setDefaultTimeout(SEEN_MS)
   page.on('pageerror', ({ message }) => trouble.push(message))
-  // What the page's own rules keep out; an answer that a busy service leaves out is no trouble.
+  // Violations of the page's own security policy. Missing answers of a busy service are not errors.
   page.on('console', (line) => /Content Security Policy/.test(line.text()) && trouble.push(line.text()))
   await page.goto(ui.url)
   return page
@@ -47,9 +50,9 @@ async function choose(page: Page): Promise<void> {
 const scrollTo = (page: Page, title: string) =>
   page.evaluate(`scrollBy(0, document.querySelector('[aria-labelledby=${title}]').getBoundingClientRect().top - 16)`)
 
-/** Pictures of the documents: the size of the page, and what is shown of it. */
+/** Pictures of the documents: the size of the page, and what is shown on it. */
 const PICTURES: Record<string, [BrowserContextOptions, (page: Page) => Promise<void>]> = {
-  // The one of the README, of half a minute of the replay.
+  // The README's picture, after half a minute of replay.
   'ui.png': [
     { viewport: { width: 1000, height: 900 }, colorScheme: 'light' },
     async (page) => {
@@ -85,7 +88,7 @@ async function takePictures(): Promise<void> {
   }
 }
 
-/** Waits until the text of an element fits. */
+/** Waits until the text of an element matches. */
 const sees = (page: Page, selector: string, text: string | RegExp) =>
   page.locator(selector).filter({ hasText: text }).first().waitFor()
 
@@ -175,7 +178,7 @@ shown('shows the content of a message as text', async () => {
 
 for (const colorScheme of ['light', 'dark'] as const) {
   shown(`is accessible: roles, names and contrast, ${colorScheme}, at 390 pixels`, async () => {
-    // The page's rules keep axe out too.
+    // The page's security policy would block axe.
     const page = await open({ colorScheme, viewport: { width: 390, height: 800 }, bypassCSP: true })
     await page.locator(card('kafka', 'healthy')).waitFor()
     await page.locator('#topic').selectOption('iqfeed.trades.raw')
@@ -212,7 +215,7 @@ shown('shows a killed Kafka, and keeps showing the others', async () => {
   note(`a killed Kafka shown after ${((performance.now() - killedMs) / 1000).toFixed(1)} s`)
   await sees(page, `${card('kafka', 'unhealthy')} .finding`, 'npm start')
   await sees(page, '#changes', 'kafka is unhealthy')
-  // What was known stays, and says that it is old.
+  // Known values remain, marked as outdated.
   await sees(page, '[data-part=kafka].stale .problem', 'showing data from')
   assert.ok((await page.locator('#groups tr').count()) > 0)
   for (const service of ['clickhouse', 'redis']) await page.locator(card(service, 'healthy')).waitFor()

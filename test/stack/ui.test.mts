@@ -1,4 +1,4 @@
-/** `npm run ui` over HTTP, against real services. */
+/** `npm run ui` over HTTP, with real services. */
 import { request } from 'node:http'
 import { createServer } from 'node:net'
 import { suite } from 'uvu'
@@ -6,12 +6,12 @@ import * as assert from 'uvu/assert'
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
 import { openKafkajs } from '../../scripts/lib/kafka/clients.mts'
 import { runScript } from '../support/command.mts'
-import { KafkaHand } from '../support/kafka.mts'
+import { KafkaHelper } from '../support/kafka.mts'
 import { freePorts, sharedStack } from '../support/stack.mts'
 import { startUi } from '../support/ui.mts'
 
 const stack = await sharedStack()
-const kafka = new KafkaHand(stack.settings)
+const kafka = new KafkaHelper(stack.settings)
 const [port = 0, other = 0] = await freePorts(2)
 const ui = await startUi(stack.env, ['--port', String(port)])
 const made: string[] = []
@@ -30,7 +30,7 @@ interface Answer {
   body: string
 }
 
-/** Unlike fetch, with any Host and Origin. */
+/** Sends a request with any Host and Origin, which fetch does not allow. */
 function ask(path: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const asking = request({ host: '127.0.0.1', port, path, method, headers }, (response) => {
@@ -122,9 +122,9 @@ page('reports health, topics, groups and tables', async () => {
     topics: { topic: string; bytes: number }[]
     groups: { group: string }[]
   }
-  const own = topics.find((each) => each.topic === topic)
-  assert.ok((own?.bytes ?? 0) > 0)
-  assert.equal(own, {
+  const entry = topics.find((each) => each.topic === topic)
+  assert.ok((entry?.bytes ?? 0) > 0)
+  assert.equal(entry, {
     topic,
     ...{
       partitions: 2,
@@ -132,7 +132,7 @@ page('reports health, topics, groups and tables', async () => {
       messages: 20,
       written: 20,
       writtenPerSecond: null,
-      bytes: own?.bytes,
+      bytes: entry?.bytes,
       config: [],
     },
   })
@@ -185,7 +185,7 @@ page('reports a symbol without a book, whatever its name', async () => {
   }
 })
 
-/** Names, types and samples of metrics, as a reader of the format has them. @throws {Error} for a line that is none */
+/** Parses names, types and samples of metrics according to the format. @throws {Error} for an invalid line */
 function parseMetrics(text: string): { types: Map<string, string>; samples: Map<string, number> } {
   const [types, samples] = [new Map<string, string>(), new Map<string, number>()]
   const helped = new Set<string>()
@@ -238,9 +238,9 @@ page('sends changes as they happen, to every viewer, and reads nothing without o
     const decoder = new TextDecoder()
     for await (const chunk of body ?? []) heard += decoder.decode(chunk, { stream: true })
   })().catch(() => {
-    // Stopped below.
+    // The connection is aborted below.
   })
-  // A rate takes two looks, of which the first has to come before what is written.
+  // A rate needs two polls, and the first must happen before the messages are sent.
   assert.ok(await waitUntil(async () => rates().length > 0, { timeoutMs: 30_000, pollMs: 50 }), heard)
   const moving = async () => {
     await kafka.produce(topic, 10)

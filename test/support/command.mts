@@ -1,4 +1,4 @@
-/** Runs the real commands as processes. */
+/** Runs the real commands as child processes. */
 import { spawn } from 'node:child_process'
 import path from 'node:path'
 import { isSecret } from '../../scripts/lib/settings/environment.mts'
@@ -13,30 +13,30 @@ export interface Outcome {
 export interface CommandOptions {
   env?: NodeJS.ProcessEnv
   cwd?: string
-  /** Written to its standard input, which is then closed. */
+  /** Written to standard input, which is then closed. */
   stdin?: string
-  /** Told all of its standard error so far, whenever more comes, and its process id. */
+  /** Called with all standard error output so far, whenever there is more, and the process id. */
   watch?: (stderr: string, pid: number) => void
-  /** Milliseconds after which it is killed; without it, it may take for ever. */
+  /** Milliseconds after which the process is killed. There is no limit by default. */
   timeoutMs?: number
 }
 
-/** Shorter ones are parts of ordinary words. */
+/** Minimum length in characters. Shorter passwords also occur in ordinary words. */
 const SECRET_LENGTH = 4
 
-/** The variable of a password that stands in what a command printed; undefined for none. No test wants one there. */
+/** Returns the name of a password variable whose value appears in a command's output, or undefined. Passwords must never appear there. */
 function shownSecret(output: string, env: NodeJS.ProcessEnv): string | undefined {
   const passwords = Object.entries(env).filter(([name]) => isSecret(name))
   const known: [string, string | undefined][] = [...passwords, ['the default CLICKHOUSE_PASSWORD', 'l2_secure_pass']]
   return known.find(([, value]) => value && value.length >= SECRET_LENGTH && output.includes(value))?.[0]
 }
 
-/** Runs `scripts/<script>` with `args` and returns its exit code and everything that it printed. */
+/** Runs `scripts/<script>` with `args`, and returns its exit code and complete output. */
 export function runScript(script: string, args: string[], options: CommandOptions = {}): Promise<Outcome> {
   return runFile(path.join(ROOT, 'scripts', script), args, options)
 }
 
-/** Runs any executable file the same way. */
+/** Runs any executable file in the same way. */
 export function runFile(
   file: string,
   args: string[],
@@ -56,19 +56,31 @@ export function runFile(
     })
     child.on('error', reject)
     child.on('close', (exitCode) => {
-      // Only our own commands: Docker shows the environment of containers to who asks for it.
+      // Checks only our own commands, because `docker inspect` shows a container's environment.
       const shown = file.endsWith('.mts') ? shownSecret(`${stdout}${stderr}`, options.env) : undefined
       if (shown) reject(new Error(`${path.basename(file)} ${args.join(' ')} shows ${shown}`))
       else resolve({ exitCode, stdout, stderr })
     })
     child.stdin.on('error', () => {
-      // EPIPE: a command that ended without reading its input.
+      // EPIPE: the command exited without reading its input.
     })
     child.stdin.end(stdin)
   })
 }
 
-/** A script that goes on until it is ended: its process, its output so far, and its exit code when it has ended. */
+/** Kills a command with SIGKILL as soon as its standard error contains `text`. */
+export const killOn = (text: string | RegExp): CommandOptions => ({
+  watch: (stderr, pid) => {
+    if (typeof text === 'string' ? !stderr.includes(text) : !text.test(stderr)) return
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch {
+      // ESRCH: the process has already exited.
+    }
+  },
+})
+
+/** Starts a long-running script. Returns its process, its output so far, and a promise of its exit code. */
 export function startScript(script: string, args: string[], env: NodeJS.ProcessEnv) {
   const child = spawn(path.join(ROOT, 'scripts', script), args, { env, cwd: ROOT })
   const output = { stdout: '', stderr: '' }

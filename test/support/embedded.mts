@@ -1,4 +1,4 @@
-/** Embedded stacks that a test file starts, breaks, and leaves to `endStacks`. */
+/** Embedded stacks that a test file starts, breaks, and finally stops with `endStacks`. */
 import { rmSync } from 'node:fs'
 import { Redis } from 'ioredis'
 import * as assert from 'uvu/assert'
@@ -11,20 +11,20 @@ import type { EmbeddedName } from '../../scripts/lib/engines/service.mts'
 import { readSettings, type Settings } from '../../scripts/lib/settings/settings.mts'
 import { KAFKA_MODE, stackEnv } from './stack.mts'
 
-/** What a broker takes. */
+/** Services that a broker needs, including itself. */
 export const BROKER: EmbeddedName[] = KAFKA_MODE === 'kraft' ? ['kafka'] : ['zookeeper', 'kafka']
 export const ALL: EmbeddedName[] = [...BROKER, 'clickhouse', 'redis']
 export const installed = await install(KAFKA_MODE, () => {})
 const stacks: Settings[] = []
 
-/** Settings of a stack of its own, on free ports; nothing is started. */
+/** Returns the settings of a new stack on free ports, without starting it. */
 export async function newStack(overrides: NodeJS.ProcessEnv = {}): Promise<Settings> {
   const settings = readSettings(await stackEnv(overrides))
   stacks.push(settings)
   return settings
 }
 
-/** Stops every stack that {@link newStack} gave out, and deletes its data. */
+/** Stops every stack that {@link newStack} returned, and deletes its data. */
 export async function endStacks(): Promise<void> {
   for (const settings of stacks) {
     await stop(settings)
@@ -32,7 +32,7 @@ export async function endStacks(): Promise<void> {
   }
 }
 
-/** Starts services; by name, whether each was started or running already. */
+/** Starts services. Returns by name whether each was started or already running. */
 export async function start(settings: Settings, only: EmbeddedName[] = ALL, from: Installed = installed) {
   const started = await startEmbedded(settings, from, () => {}, only)
   return Object.fromEntries(started.map(({ name, state }) => [name, state]))
@@ -40,12 +40,12 @@ export async function start(settings: Settings, only: EmbeddedName[] = ALL, from
 
 export const stop = (settings: Settings) => stopEmbedded(settings.EMBEDDED_DATA_DIR)
 
-/** The process ids of the services that run, by name. */
+/** Returns the process ids of the running services, by name. */
 export function pids(settings: Settings): Record<string, number> {
   return Object.fromEntries(runningEmbedded(settings.EMBEDDED_DATA_DIR).map(({ name, pid }) => [name, pid]))
 }
 
-/** The one finding that something fails with, and its exit code. */
+/** Returns the only finding with which `work` fails, and its exit code. */
 export async function failureOf(work: Promise<unknown>): Promise<Finding & { exitCode: number }> {
   const error = await work.then(
     () => new Error('it did not fail'),
@@ -56,7 +56,7 @@ export async function failureOf(work: Promise<unknown>): Promise<Finding & { exi
   return { exitCode: error.exitCode, ...(error.findings[0] as Finding) }
 }
 
-/** What is kept under one key, after setting it to `value` if there is one. */
+/** Returns the value of the test key, after setting it if `value` is given. */
 export async function redisKey(settings: Settings, value?: string): Promise<string | null> {
   const redis = new Redis({ port: settings.REDIS_PORT })
   if (value) await redis.set('l2:test', value)

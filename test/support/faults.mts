@@ -1,4 +1,4 @@
-/** Servers that lie, for test/faults: real services seldom break in just the way that is wanted. */
+/** Faulty servers for test/faults, because real services rarely fail in exactly the way a test needs. */
 
 import type { AddressInfo } from 'node:net'
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
@@ -6,12 +6,15 @@ import * as assert from 'uvu/assert'
 import { type Settings, VARIABLES } from '../../scripts/lib/settings/settings.mts'
 import type { Outcome } from './command.mts'
 
-/** The environment that gives commands these settings, without a Docker engine. */
+/** Returns an environment with these settings, and without a Docker engine. */
 export function envOf(settings: Settings, more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
-  const own = Object.keys(VARIABLES).map((name): [string, string] => [name, String(settings[name as keyof Settings])])
+  const values = Object.keys(VARIABLES).map((name): [string, string] => [
+    name,
+    String(settings[name as keyof Settings]),
+  ])
   return {
     ...process.env,
-    ...Object.fromEntries(own),
+    ...Object.fromEntries(values),
     NO_COLOR: '1',
     DOCKER_HOST: 'unix:///nonexistent/docker.sock',
     ...more,
@@ -23,12 +26,12 @@ export interface Fake {
   close: () => Promise<void>
 }
 
-/** A server on a free port of 127.0.0.1; `close` ends its connections too. */
+/** Starts a server on a free port of 127.0.0.1. `close` closes its connections too. */
 export async function serve(accept: (socket: Socket) => void): Promise<Fake> {
   const open = new Set<Socket>()
   const server: Server = createServer((socket) => {
     open.add(socket)
-    // A client that goes away is what these tests are about.
+    // Clients that disconnect are expected in these tests.
     socket.on('error', () => {}).on('close', () => open.delete(socket))
     accept(socket)
   })
@@ -42,14 +45,17 @@ export async function serve(accept: (socket: Socket) => void): Promise<Fake> {
   }
 }
 
-/** What becomes of a broker's answer: other bytes, or an end of the connection, or silence. */
-export type Lie = (key: number, frame: Buffer) => Buffer | 'close' | 'silence' | { cutAfter: number } | { drip: true }
+/** How to distort a broker's answer: other bytes, a closed connection, a truncated answer, no answer, or one byte per second. */
+export type Distort = (
+  key: number,
+  frame: Buffer,
+) => Buffer | 'close' | 'silence' | { cutAfter: number } | { drip: true }
 
 const HOST = Buffer.from('127.0.0.1')
 
-/** A Kafka broker at `port` as seen through a proxy, which is also where the broker says that it is; each of its answers goes through `lie`. */
-export async function kafkaProxy(port: number, lie: Lie): Promise<Fake> {
-  let own = 0
+/** Starts a proxy in front of the Kafka broker at `port`, and advertises itself as the broker. Passes each answer through `distort`. */
+export async function kafkaProxy(port: number, distort: Distort): Promise<Fake> {
+  let ownPort = 0
   const proxy = await serve((client) => {
     const broker = createConnection(port, '127.0.0.1')
     broker.on('error', () => client.destroy()).on('close', () => client.destroy())
@@ -61,7 +67,7 @@ export async function kafkaProxy(port: number, lie: Lie): Promise<Fake> {
     })
     frames(broker, (frame) => {
       const key = keys.get(frame.readInt32BE(4)) ?? -1
-      const answer = lie(key, readdressed(frame, port, own))
+      const answer = distort(key, readdressed(frame, port, ownPort))
       if (answer === 'silence') return
       if (answer === 'close') client.destroy()
       else if (Buffer.isBuffer(answer)) client.write(answer)
@@ -69,11 +75,11 @@ export async function kafkaProxy(port: number, lie: Lie): Promise<Fake> {
       else drip(client, frame)
     })
   })
-  own = proxy.port
+  ownPort = proxy.port
   return proxy
 }
 
-/** A byte a second. */
+/** Sends one byte per second. */
 export function drip(client: Socket, bytes: Buffer): void {
   let sent = 0
   const timer = setInterval(() => {
@@ -83,7 +89,7 @@ export function drip(client: Socket, bytes: Buffer): void {
   client.on('close', () => clearInterval(timer))
 }
 
-/** The whole frames of a stream, lengths included. */
+/** Calls `take` with each complete frame of a stream, including its length. */
 function frames(socket: Socket, take: (frame: Buffer) => void): void {
   let rest = Buffer.alloc(0)
   socket.on('data', (chunk: Buffer) => {
@@ -96,7 +102,7 @@ function frames(socket: Socket, take: (frame: Buffer) => void): void {
   })
 }
 
-/** A frame with another port wherever it names the broker's address. */
+/** Replaces the port wherever the frame contains the broker's address. */
 function readdressed(frame: Buffer, from: number, to: number): Buffer {
   for (let at = frame.indexOf(HOST); at >= 0; at = frame.indexOf(HOST, at + 1)) {
     const port = at + HOST.length
@@ -105,30 +111,30 @@ function readdressed(frame: Buffer, from: number, to: number): Buffer {
   return frame
 }
 
-/** How often each exit code was judged right. The runner of the tests shows a line that begins with `·`. */
-const judged = new Map<number, number>()
+/** Number of commands per verified exit code. The test runner prints lines that begin with `·`. */
+const exitCounts = new Map<number, number>()
 process.on('exit', () => {
-  const runs = [...judged.values()].reduce((sum, count) => sum + count, 0)
-  const codes = [...judged].sort(([a], [b]) => a - b).map(([code, count]) => `${count} with ${code}`)
-  if (runs > 0) process.stdout.write(`\n· ${runs} commands ended as they should: ${codes.join(', ')}\n`)
+  const runs = [...exitCounts.values()].reduce((sum, count) => sum + count, 0)
+  const codes = [...exitCounts].sort(([a], [b]) => a - b).map(([code, count]) => `${count} with ${code}`)
+  if (runs > 0) process.stdout.write(`\n· ${runs} commands exited as expected: ${codes.join(', ')}\n`)
 })
 
 /**
- * Fails unless the command ended by itself with one of these exit codes, and named what it found, and a way out. That it shows no password
- * `runScript` sees to.
+ * Fails unless the command exited by itself with one of these codes, without a stack trace, and with a hint for every failure. `runScript`
+ * checks that the output shows no password.
  */
-export function judge(what: string, { exitCode, stdout, stderr }: Outcome, codes: number[]): void {
+export function expectExit(what: string, { exitCode, stdout, stderr }: Outcome, codes: number[]): void {
   const output = `${stdout}${stderr}`
   assert.ok(exitCode !== null && codes.includes(exitCode), `${what}: exit ${exitCode}\n${output}`)
   assert.not.match(output, /INTERNAL|this is a bug|\n +at /, what)
   if (exitCode !== 0) assert.match(output, /→/, `${what}: exit ${exitCode}\n${output}`)
-  judged.set(exitCode ?? 0, (judged.get(exitCode ?? 0) ?? 0) + 1)
+  exitCounts.set(exitCode ?? 0, (exitCounts.get(exitCode ?? 0) ?? 0) + 1)
 }
 
-/** Whether the long form was asked for: `FAULTS=long`. */
+/** Whether the long form is requested with `FAULTS=long`. */
 export const isLong = process.env.FAULTS === 'long'
 
-/** Numbers from 0 to 1 that FAULTS_SEED repeats; the seed is printed. @see Mulberry32 */
+/** Returns a generator of numbers from 0 to 1, seeded with FAULTS_SEED. Prints the seed. @see Mulberry32 */
 export function randomNumbers(): () => number {
   let state = Number(process.env.FAULTS_SEED ?? Date.now() % 1_000_000)
   process.stdout.write(`\n· FAULTS_SEED=${state} repeats this run\n`)
@@ -140,7 +146,7 @@ export function randomNumbers(): () => number {
   }
 }
 
-/** So many of the items, in a random order. */
+/** Returns `count` of the items, in random order. */
 export function sampled<T>(items: readonly T[], count: number, random: () => number): T[] {
   const left = [...items]
   return Array.from(

@@ -1,4 +1,4 @@
-/** A stack of its own with tables and topics, and hands to feed its topics and look into its tables. */
+/** A dedicated stack with tables and topics, with helpers to write to the topics and query the tables. */
 import { type ClickHouseClient, createClient } from '@clickhouse/client'
 import type { Message } from 'kafkajs'
 import * as assert from 'uvu/assert'
@@ -8,10 +8,10 @@ import { openKafkajs } from '../../scripts/lib/kafka/clients.mts'
 import { syncTopics } from '../../scripts/lib/topics/topics.mts'
 import { runScript } from './command.mts'
 import { start } from './embedded.mts'
-import { KafkaHand } from './kafka.mts'
+import { KafkaHelper } from './kafka.mts'
 import { applyInitFiles, startStack, type TestStack } from './stack.mts'
 
-export interface Told {
+export interface IngestReport {
   exitCode: number
   state: string
   changed: string[]
@@ -20,7 +20,7 @@ export interface Told {
   findings: Finding[]
 }
 
-/** The raw topics, and the tables that the ingest stores them in. */
+/** The raw topics, and the tables in which ingest stores them. */
 export const TABLES = {
   'iqfeed.trades.raw': 'market_ticks',
   'iqfeed.quotes.raw': 'market_l1',
@@ -30,17 +30,17 @@ export const TABLES = {
 export class IngestStack {
   readonly stack: TestStack
   readonly clickhouse: ClickHouseClient
-  readonly kafka: KafkaHand
+  readonly kafka: KafkaHelper
 
   private constructor(stack: TestStack) {
     this.stack = stack
-    this.kafka = new KafkaHand(stack.settings)
+    this.kafka = new KafkaHelper(stack.settings)
     this.clickhouse = createClient({
       url: `http://127.0.0.1:${stack.settings.CLICKHOUSE_HTTP_PORT}`,
       username: stack.settings.CLICKHOUSE_USER,
       password: stack.settings.CLICKHOUSE_PASSWORD,
       database: stack.settings.CLICKHOUSE_DB,
-      // An open connection makes the server wait for it when it stops.
+      // The server waits for open connections when it stops.
       keep_alive: { enabled: false },
     })
   }
@@ -58,29 +58,29 @@ export class IngestStack {
   }
 
   /**
-   * Starts what has ended, and switches the ingest on, as `npm start` does with INGEST=on: ClickHouse's Kafka client may have lost its only
-   * broker while that started (clickhouse/config.d/ingest.xml).
-   * @returns whether queues had to be created again
+   * Starts stopped services and switches ingest on, as `npm start` does with INGEST=on. ClickHouse's Kafka client may have lost its only
+   * broker while that broker restarted (clickhouse/config.d/ingest.xml).
+   * @returns whether queues had to be recreated
    */
   async startAgain(): Promise<boolean> {
-    const again = async () => {
+    const switchOn = async () => {
       await start(this.stack.settings)
       return this.ingest(['on'])
     }
-    let told = await again()
-    // A broker whose disk was full may end after the start has seen it alive.
-    if (told.findings.some(({ hint }) => hint === 'npm start')) told = await again()
-    assert.is(told.state, 'on', JSON.stringify(told.findings))
-    return told.changed.length > 0
+    let report = await switchOn()
+    // A broker whose disk was full may exit after the start found it running.
+    if (report.findings.some(({ hint }) => hint === 'npm start')) report = await switchOn()
+    assert.is(report.state, 'on', JSON.stringify(report.findings))
+    return report.changed.length > 0
   }
 
-  /** Runs `ingest.mts … --json` and returns the object that it prints. */
-  async ingest(args: string[], env: NodeJS.ProcessEnv = {}): Promise<Told> {
+  /** Runs `ingest.mts … --json` and returns the object it prints. */
+  async ingest(args: string[], env: NodeJS.ProcessEnv = {}): Promise<IngestReport> {
     const { stdout } = await runScript('ingest.mts', [...args, '--json'], { env: { ...this.stack.env, ...env } })
-    return JSON.parse(stdout) as Told
+    return JSON.parse(stdout) as IngestReport
   }
 
-  /** Sends to a topic, all acknowledged. What is no string or buffer goes as JSON; null stays null. */
+  /** Sends values to a topic and waits for their acknowledgement. Values other than strings, buffers and null are sent as JSON. */
   async send(topic: string, values: readonly unknown[], more: Partial<Message> = {}): Promise<void> {
     const kafka = await openKafkajs(this.stack.settings, { timeoutMs: 20_000 })
     try {
@@ -96,7 +96,7 @@ export class IngestStack {
     }
   }
 
-  /** Rows of a query, as arrays. */
+  /** Returns the rows of a query as arrays. */
   async rows(query: string): Promise<unknown[][]> {
     return (await this.clickhouse.query({ query, format: 'JSONCompactEachRow' })).json()
   }
@@ -106,13 +106,13 @@ export class IngestStack {
     return Number(count)
   }
 
-  /** Rows of all the {@link TABLES}. */
+  /** Counts the rows of all {@link TABLES}. */
   async stored(): Promise<number> {
     const counts = await Promise.all(Object.values(TABLES).map((table) => this.count(table)))
     return counts.reduce((sum, count) => sum + count, 0)
   }
 
-  /** Rows of all the {@link TABLES} that say what another row says: by the place of their message in Kafka, and its time. */
+  /** Counts duplicate rows in all {@link TABLES}: rows with the same Kafka position and time as another. */
   async duplicates(): Promise<number> {
     const unique = '(symbol, timestamp, sequence, ingestion_time)'
     const counts = Object.values(TABLES).map((table) =>
@@ -121,7 +121,7 @@ export class IngestStack {
     return (await Promise.all(counts)).reduce((sum, [row]) => sum + Number(row?.[0]), 0)
   }
 
-  /** The number of rows, as soon as it is `expected`; else what it is after 20 s. */
+  /** Returns the number of rows once it reaches `expected`, or after 20 s. */
   async settles(table: string, where: string, expected: number): Promise<number> {
     let seen = -1
     const enough = async () => {
@@ -133,7 +133,7 @@ export class IngestStack {
   }
 }
 
-/** Messages as programs send them; `more` on top, undefined takes a field away. */
+/** Messages as producers send them. `more` adds or replaces fields; undefined removes one. */
 export const trade = (more: Record<string, unknown> = {}) => ({
   symbol: 'TEST',
   timestamp: '2026-11-23T10:00:00.000001',

@@ -1,4 +1,4 @@
-/** What tests do to and see in a real Kafka; what they see comes through kafkajs, independent of the code under test. */
+/** Changes and inspects a real Kafka. Inspects it with kafkajs, independently of the code under test. */
 import { fileURLToPath } from 'node:url'
 import type { Admin } from 'kafkajs'
 import { waitUntil } from '../../scripts/lib/common/wait.mts'
@@ -8,12 +8,12 @@ import { commitOffsets, findCoordinator } from '../../scripts/lib/kafka/group-re
 import type { Settings } from '../../scripts/lib/settings/settings.mts'
 import { type Outcome, runScript } from './command.mts'
 
-/** DescribeConfigs' source of what is set on the topic itself. */
-const OWN = 1
+/** DescribeConfigs source of values that are set on the topic itself. */
+const TOPIC_CONFIG = 1
 const TIMEOUT_MS = 20_000
 
-/** Every call connects again: a client of kafkajs that once used a topic fails at everything after that topic was deleted. */
-export class KafkaHand {
+/** Opens a new connection for every call: once a kafkajs client has used a topic, all its requests fail after that topic is deleted. */
+export class KafkaHelper {
   readonly #settings: Settings
 
   constructor(settings: Settings) {
@@ -29,7 +29,7 @@ export class KafkaHand {
     }
   }
 
-  /** Anything that the admin client of kafkajs can do. */
+  /** Calls `work` with a kafkajs admin client. */
   admin<T>(work: (admin: Admin) => Promise<T>): Promise<T> {
     return this.#using((_, admin) => work(admin))
   }
@@ -45,7 +45,7 @@ export class KafkaHand {
     })
   }
 
-  /** Commits `offset` for every partition of a topic, as a group without members; kafkajs takes 5 s for that. */
+  /** Commits `offset` for every partition of a topic, as a group without members. kafkajs would take 5 s for that. */
   async commit(groupId: string, topic: string, offset: number): Promise<void> {
     const partitions = await this.admin((admin) => partitionsOf(admin, topic))
     const cluster = await openCluster(this.#settings, { timeoutMs: TIMEOUT_MS })
@@ -65,7 +65,7 @@ export class KafkaHand {
     }
   }
 
-  /** What a group has committed for a topic, by partition; empty for nothing. */
+  /** Returns the committed offsets of a group for a topic, by partition. Empty if nothing is committed. */
   committed(groupId: string, topic: string): Promise<number[]> {
     return this.admin(async (admin) => {
       const topics = await admin.fetchOffsets({ groupId })
@@ -74,25 +74,27 @@ export class KafkaHand {
     })
   }
 
-  /** High watermarks of a topic by partition. */
-  ends(topic: string): Promise<number[]> {
+  /** Returns the high watermarks of a topic, by partition. */
+  highWatermarks(topic: string): Promise<number[]> {
     return this.admin(async (admin) => {
       const offsets = await admin.fetchTopicOffsets(topic)
       return offsets.sort((a, b) => a.partition - b.partition).map(({ high }) => Number(high))
     })
   }
 
-  /** Configuration set on the topic itself, by key. */
+  /** Returns the configuration set on the topic itself, by key. */
   config(topic: string): Promise<Record<string, string>> {
     return this.admin(async (admin) => {
       const resources = [{ type: 2, name: topic }]
       const [described] = (await admin.describeConfigs({ resources, includeSynonyms: false })).resources
-      const own = (described?.configEntries ?? []).filter(({ configSource }) => Number(configSource) === OWN)
-      return Object.fromEntries(own.map(({ configName, configValue }) => [configName, configValue]))
+      const entries = (described?.configEntries ?? []).filter(
+        ({ configSource }) => Number(configSource) === TOPIC_CONFIG,
+      )
+      return Object.fromEntries(entries.map(({ configName, configValue }) => [configName, configValue]))
     })
   }
 
-  /** Does `work` while a consumer is in its group. kafkajs cannot read lz4: for topics without records. */
+  /** Calls `work` while a consumer is in its group. Only for topics without records, because kafkajs cannot read lz4. */
   whileReading(groupId: string, topic: string, work: () => Promise<void>): Promise<void> {
     return this.#using(async (clients) => {
       const consumer = await clients.consumer({ groupId, heartbeatInterval: 500 })
@@ -110,15 +112,16 @@ async function partitionsOf(admin: Admin, topic: string): Promise<number[]> {
   return (topics[0]?.partitions ?? []).map(({ partitionId }) => partitionId).sort((a, b) => a - b)
 }
 
-/** The environment that makes a command send itself signals; see signal-at.mjs. */
+/** Returns an environment in which a command sends signals to itself. @see signal-at.mjs */
 export function signalAt(env: NodeJS.ProcessEnv, ...moments: string[]): NodeJS.ProcessEnv {
   const hook = fileURLToPath(new URL('./signal-at.mjs', import.meta.url))
   return { ...env, NODE_OPTIONS: `${env.NODE_OPTIONS ?? ''} --import=${hook}`, L2_SIGNAL_AT: moments.join(',') }
 }
 
 /**
- * Runs a command until it stops itself (SIGSTOP) at `moment`, does `meanwhile`, and lets it go on to its end, or to `later` moments.
- * @throws {Error} when it ends without having come to that moment
+ * Runs a command until it stops itself (SIGSTOP) at `moment`, calls `meanwhile`, and then lets the command continue to its end or to
+ * `later` moments.
+ * @throws {Error} if the command exits before that moment
  */
 export async function runAround(
   script: string,
@@ -141,15 +144,15 @@ export async function runAround(
   })
   const pid = await Promise.race([stoppedAt, ended])
   if (typeof pid !== 'number') throw new Error(`Cannot stop at ${moment}: it ended before\n${pid.stderr}`)
-  const goOn = () => {
+  const resume = () => {
     try {
       process.kill(pid, 'SIGCONT')
     } catch {
-      // ESRCH: it has ended.
+      // ESRCH: the process has already exited.
     }
   }
-  await meanwhile().finally(goOn)
-  // Again and again: it may come to its stop only after it has told of it.
-  const timer = setInterval(goOn, 20)
+  await meanwhile().finally(resume)
+  // Repeats SIGCONT, because the command may stop only after it has reported the moment.
+  const timer = setInterval(resume, 20)
   return ended.finally(() => clearInterval(timer))
 }

@@ -1,7 +1,8 @@
 /**
- * Preloaded into a command under test (`NODE_OPTIONS=--import`), kills a process at an exact moment of its talk with ClickHouse. L2_KILL_AT is
- * a moment as JSON: the `nth` statement that holds `text`; `when` it is `sent`, or its answer has come (`answered`) and was not read yet;
- * `afterMs` milliseconds later; and which process: `pid`, 0 for the command itself. What is about to happen is told on stderr.
+ * Kills a process at an exact moment of a command's communication with ClickHouse, when preloaded into the command
+ * (`NODE_OPTIONS=--import`). L2_KILL_AT describes the moment as JSON: the `nth` statement that contains `text`; `when` it is `sent`, or
+ * when its answer has arrived (`answered`) but has not been read; `afterMs` milliseconds later; and the `pid` of the process to kill, 0 for
+ * the command itself. Reports each kill on stderr just before it happens.
  */
 import { writeSync } from 'node:fs'
 import { Socket } from 'node:net'
@@ -17,7 +18,7 @@ const soon = () => (afterMs > 0 ? setTimeout(strike, afterMs) : strike())
 
 const { write } = Socket.prototype
 Socket.prototype.write = function writeAndWatch(chunk, ...rest) {
-  // The statement is the body of a request, which is a write of its own or ends the one of the headers.
+  // The statement is the request body, which is either a separate write or the end of the write of the headers.
   if (!String(chunk).includes(text) || ++seen !== nth) return write.call(this, chunk, ...rest)
   if (when === 'answered') this.prependOnceListener('data', soon)
   const written = write.call(this, chunk, ...rest)

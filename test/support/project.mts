@@ -1,4 +1,4 @@
-/** Project folders of their own for tests that write .env or other compose files. */
+/** Temporary project folders for tests that write .env or other compose files. */
 import { execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,7 +10,7 @@ process.on('exit', () => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true })
 })
 
-/** A new folder with `files`, by their paths in it; deleted when this process ends. */
+/** Creates a folder with `files`, by relative path. It is deleted when this process exits. */
 export function projectFolder(files: Record<string, string> = {}): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'l2-project-'))
   folders.push(folder)
@@ -21,7 +21,9 @@ export function projectFolder(files: Record<string, string> = {}): string {
   return folder
 }
 
-/** A copy of what the commands need, whose .env and compose file tests may change; `files` on top. */
+/**
+ * Copies the files that the commands need into a new folder, so that tests may change .env and the compose file. Writes `files` over them.
+ */
 export function projectCopy(files: Record<string, string> = {}): string {
   const folder = projectFolder()
   for (const entry of ['scripts', 'docker-compose.yml', '.env.template', 'package.json', 'kafka']) {
@@ -32,15 +34,15 @@ export function projectCopy(files: Record<string, string> = {}): string {
   return folder
 }
 
-/** This process's environment without what sets the stack or steers Compose, and without an engine; `values` on top. */
+/** Returns this process's environment without settings, Compose variables and a Docker engine, and with `values` added. */
 export function cleanEnv(values: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
-  const own = Object.entries(process.env).filter(
+  const kept = Object.entries(process.env).filter(
     ([name]) => !Object.hasOwn(VARIABLES, name) && !/^(COMPOSE|DOCKER)_/.test(name),
   )
-  return { ...Object.fromEntries(own), NO_COLOR: '1', DOCKER_HOST: 'unix:///nonexistent/docker.sock', ...values }
+  return { ...Object.fromEntries(kept), NO_COLOR: '1', DOCKER_HOST: 'unix:///nonexistent/docker.sock', ...values }
 }
 
-/** True where `docker compose` is a Compose v2, which needs no engine to read a project, and the tests may use it. */
+/** Returns whether tests may use `docker compose` and it is Compose v2, which needs no engine to read a project. */
 export function hasCompose(): boolean {
   if (process.env.L2_WITHOUT_COMPOSE) return false
   try {

@@ -1,18 +1,18 @@
-/** Properties that random input must hold, the same input in every run: PROPERTY_SEED=N tries other input. */
+/** Property tests with the same random input in every run. PROPERTY_SEED=N selects other input. */
 import fc from 'fast-check'
 
 const SEED = Number(process.env.PROPERTY_SEED ?? 20_261_128)
 process.stdout.write(`PROPERTY_SEED=${SEED}\n`)
 
-/** Checks a property with `runs` inputs. @throws {Error} with the smallest input found that breaks it, and the seed */
+/** Checks a property with `runs` inputs. @throws {Error} with the smallest failing input and the seed */
 export function holds<T extends [unknown, ...unknown[]]>(property: fc.IProperty<T>, runs = 1000): void {
   fc.assert(property, { seed: SEED, numRuns: runs })
 }
 
-/** Text of a few pieces, such as the characters and words that mean something in a grammar. */
+/** Generates text from a few tokens, such as the characters and keywords of a grammar. */
 export const textOf = (pieces: readonly string[], maxLength = 20): fc.Arbitrary<string> =>
   fc.array(fc.constantFrom(...pieces), { maxLength }).map((parts) => parts.join(''))
 
-/** `count` values of an arbitrary, the same in every run. */
+/** Returns `count` values of an arbitrary, the same in every run. */
 export const samplesOf = <T,>(arbitrary: fc.Arbitrary<T>, count: number): T[] =>
   fc.sample(arbitrary, { seed: SEED, numRuns: count })

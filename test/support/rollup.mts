@@ -1,12 +1,12 @@
-/** Roll-ups of clickhouse/init, done now instead of every 5 s. */
+/** Runs the roll-ups of clickhouse/init now instead of every 5 s. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ClickHouseClient } from '@clickhouse/client'
 import { readRows } from '../../scripts/lib/clickhouse/client.mts'
 
-/** Milliseconds that a bucket is left alone before it is rolled up. */
+/** Milliseconds for which a bucket must be unchanged before it is rolled up. */
 const QUIET_MS = 10_000
 
-/** Rolls up what was inserted before, as the views that refresh every 5 s do: the oldest first, in more than one run if it is much. */
+/** Rolls up everything inserted so far, as the views that refresh every 5 s do: oldest first, in several runs if needed. */
 export async function rollUp(client: ClickHouseClient, rollup: 'bars' | 'book'): Promise<void> {
   await delay(QUIET_MS + 100)
   for (let run = 0; run < 60; run++) {

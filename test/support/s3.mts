@@ -1,4 +1,4 @@
-/** A real server of the S3 API, S3Proxy over a folder, on a free port. It is fetched once into .embedded/cache. */
+/** A real S3 server (S3Proxy over a folder) on a free port. Downloaded once into .embedded/cache. */
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
@@ -17,14 +17,14 @@ const SOURCES = path.join(ROOT, 'test', 's3')
 export const BUCKET = 'l2-bucket'
 
 export interface S3Server {
-  /** The settings that lead to it. */
+  /** Settings that select this server. */
   env: Record<'S3_ENDPOINT' | 'S3_REGION' | 'S3_ACCESS_KEY_ID' | 'S3_SECRET_ACCESS_KEY', string>
   /** The folder whose files are the objects of {@link BUCKET}. */
   folder: string
   stop: () => Promise<void>
 }
 
-/** The folder of its jars, each as pinned. */
+/** Returns the folder of S3Proxy's jars, after downloading them if necessary and verifying their checksums. */
 async function install(): Promise<string> {
   const [pom, pins] = [path.join(SOURCES, 'pom.xml'), readFileSync(path.join(SOURCES, 'jars.sha256'), 'utf8')]
   const hash = createHash('sha256').update(readFileSync(pom)).update(pins).digest('hex').slice(0, 12)

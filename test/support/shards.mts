@@ -1,10 +1,10 @@
-/** ClickHouse servers that know each other as the shards of one cluster. */
+/** ClickHouse servers that form the shards of one cluster. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { readSettings, type Settings } from '../../scripts/lib/settings/settings.mts'
 import { stackEnv, startStack, type TestStack } from './stack.mts'
 
-/** Starts `count` servers, each of which knows all of them as the shards of `cluster`. */
+/** Starts `count` servers, each configured with all of them as the shards of `cluster`. */
 export async function startShards(count: number, cluster: string): Promise<TestStack[]> {
   const envs: NodeJS.ProcessEnv[] = []
   const more = { CLICKHOUSE_EXTRA_GRANTS: 'REMOTE', CLICKHOUSE_CLUSTER: cluster }
@@ -13,7 +13,7 @@ export async function startShards(count: number, cluster: string): Promise<TestS
   for (const { EMBEDDED_DATA_DIR } of servers) {
     const folder = path.join(EMBEDDED_DATA_DIR, 'run', 'clickhouse', 'config.d')
     mkdirSync(folder, { recursive: true })
-    // Read after l2.xml, which removes the image's examples.
+    // This file is read after l2.xml, which removes the example clusters of the image.
     writeFileSync(path.join(folder, 'shards.xml'), shardsXml(cluster, servers))
   }
   return Promise.all(envs.map((env) => startStack(['clickhouse'], env)))

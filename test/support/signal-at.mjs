@@ -1,7 +1,7 @@
 /**
- * Preloaded into a command under test (`NODE_OPTIONS=--import`), sends the process itself a signal at an exact moment of its talk with
- * Kafka. L2_SIGNAL_AT lists moments as `KEY:NTH:before|after:SIGNAL`: before the nth request of that API key leaves, or when its answer
- * has come but was not read yet. What is about to happen is told on stderr.
+ * Sends the process a signal at an exact moment of its communication with Kafka, when preloaded into a command (`NODE_OPTIONS=--import`).
+ * L2_SIGNAL_AT lists moments as `KEY:NTH:before|after:SIGNAL`: before the nth request with that API key is sent, or after its answer has
+ * arrived but before it is read. Reports each signal on stderr just before sending it.
  * @see https://kafka.apache.org/protocol#protocol_api_keys
  */
 import { writeSync } from 'node:fs'
@@ -19,7 +19,7 @@ function strike({ moment, signal }) {
 
 const { write } = Socket.prototype
 Socket.prototype.write = function writeAndWatch(chunk, ...rest) {
-  // A request is one write: four bytes of length, then the API key.
+  // Each request is one write: four bytes of length, then the API key.
   const key = this.remotePort !== undefined && Buffer.isBuffer(chunk) && chunk.length >= 6 ? chunk.readInt16BE(4) : -1
   for (const moment of moments) {
     if (moment.key !== key || ++moment.seen !== moment.nth) continue

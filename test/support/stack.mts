@@ -1,4 +1,4 @@
-/** Real services for tests: embedded stacks on free ports, with data folders of their own. */
+/** Real services for tests: embedded stacks on free ports, with dedicated data folders. */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { networkInterfaces, tmpdir } from 'node:os'
@@ -14,14 +14,14 @@ import { kafkaMode } from '../../scripts/lib/settings/readers.mts'
 import { HOST_PORTS, ROOT, readSettings, type Settings, VARIABLES } from '../../scripts/lib/settings/settings.mts'
 
 export interface TestStack {
-  /** For the commands under test: every port and folder of this stack. */
+  /** For the commands under test: all ports and folders of this stack. */
   env: NodeJS.ProcessEnv
   settings: Settings
-  /** Stops it and deletes its data; does nothing to a shared one. */
+  /** Stops the stack and deletes its data. Does nothing to a shared stack. */
   stop: () => Promise<void>
 }
 
-/** Whether this machine has the loopback address of IPv6. */
+/** Whether this machine has the IPv6 loopback address. */
 export const HAS_IPV6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'))
 
 function isFree(port: number): Promise<boolean> {
@@ -32,18 +32,17 @@ function isFree(port: number): Promise<boolean> {
   })
 }
 
-/** The mode of Kafka that the tests run in: `KAFKA_MODE=kraft npm test`. */
+/** Kafka mode of the tests: `KAFKA_MODE=kraft npm test`. */
 export const KAFKA_MODE = kafkaMode(process.env.KAFKA_MODE || 'zookeeper')
 
 const template = parseEnvFile(readFileSync(path.join(ROOT, '.env.template'), 'utf8'), '.env.template')
 
-/** Ports that are not given: those given before, and the template's, which a project without .env has in force. */
+/** Ports not to hand out: those handed out before, and the template's, which a project without .env uses. */
 const given = new Set(HOST_PORTS.map((port) => Number(template.find(({ name }) => name === port)?.text)))
 
 /**
- * Ports of 127.0.0.1 that nothing holds, each given once. Below 32768, where the system takes the ports of outgoing
- * connections from: those come and go between the look and the use. Test files that run side by side draw from thirds of
- * their own.
+ * Returns free ports of 127.0.0.1, each at most once per process. They are below 32768, where the ephemeral port range begins: those ports
+ * can be taken between the check and the use. Test files that run in parallel draw from separate ranges.
  */
 export async function freePorts(count: number): Promise<number[]> {
   const first = 10_000 + 7_300 * Number(process.env.L2_TEST_SLOT ?? 0)
@@ -58,28 +57,28 @@ export async function freePorts(count: number): Promise<number[]> {
 }
 
 /**
- * The environment of a stack of its own: free ports and a new data folder; `overrides` on top. Every other variable has
- * .env.template's value, whatever the shell or .env say, but for {@link KAFKA_MODE}: nothing leads to the stack of who runs the tests. Nothing is started.
+ * Returns the environment of a new stack, without starting it: free ports, a new data folder, and `overrides`. All other variables except
+ * {@link KAFKA_MODE} have .env.template's values, whatever the shell or .env contain, so that no test touches the user's own stack.
  */
 export async function stackEnv(overrides: NodeJS.ProcessEnv = {}): Promise<NodeJS.ProcessEnv> {
   const ports = await freePorts(HOST_PORTS.length)
-  const own: NodeJS.ProcessEnv = {
+  const values: NodeJS.ProcessEnv = {
     ...Object.fromEntries(HOST_PORTS.map((name, index) => [name, String(ports[index])])),
     KAFKA_MODE,
-    // It costs memory and a port, and is tested where it is asked for.
+    // The page costs memory and a port. Tests that need it switch it on.
     EMBEDDED_UI: 'off',
     ...overrides,
     EMBEDDED_DATA_DIR: overrides.EMBEDDED_DATA_DIR ?? mkdtempSync(path.join(tmpdir(), 'l2-test-')),
   }
   for (const { name, text, literal } of template) {
-    own[name] ??= literal ? text : interpolate(text, (other) => own[other])
+    values[name] ??= literal ? text : interpolate(text, (other) => values[other])
   }
-  const unset = Object.keys(VARIABLES).filter((name) => own[name] === undefined)
+  const unset = Object.keys(VARIABLES).filter((name) => values[name] === undefined)
   if (unset.length > 0) throw new Error(`Cannot keep the user's settings out: .env.template lacks ${unset.join(', ')}`)
-  return { ...process.env, ...own }
+  return { ...process.env, ...values }
 }
 
-/** Starts a stack of its own, all services or `only` some, without tables and topics. */
+/** Starts a new stack with all services, or `only` some of them, without tables and topics. */
 export async function startStack(
   only?: readonly EmbeddedName[],
   overrides: NodeJS.ProcessEnv = {},
@@ -98,8 +97,8 @@ export async function startStack(
 }
 
 /**
- * The stack that `npm test` started for all test files, or, for a test file run alone, one of its own. Everyone's: use
- * topics, groups, tables and keys with names of your own, and leave the declared ones as they are.
+ * Returns the stack that `npm test` started for all test files, or a new one if the test file runs alone. Because the stack is shared,
+ * tests must use unique names for topics, groups, tables and keys, and must not change the declared ones.
  */
 export async function sharedStack(): Promise<TestStack> {
   const shared = process.env.L2_TEST_DATA_DIR
@@ -109,8 +108,8 @@ export async function sharedStack(): Promise<TestStack> {
 }
 
 /**
- * Creates the market database and runs every file of clickhouse/init in it, one statement each, in the order of their names,
- * as the image's entrypoint does on an empty volume. Each creates what is missing and leaves what is there.
+ * Creates the market database and runs every file of clickhouse/init in it, in the order of their names, as the image's entrypoint does on
+ * an empty volume. Each file holds one statement, which creates an object only if it is missing.
  */
 export async function applyInitFiles(settings: Settings): Promise<void> {
   const server = await connectClickHouse({ ...settings, CLICKHOUSE_DATABASE: 'default' }, 30_000)

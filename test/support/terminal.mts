@@ -1,20 +1,20 @@
-/** Runs a command on a terminal of its own, made by util-linux's or BSD's `script`. */
+/** Runs a command on a new pseudo-terminal, created by `script` of util-linux or BSD. */
 import { spawn } from 'node:child_process'
 import path from 'node:path'
 import { ROOT } from '../../scripts/lib/settings/settings.mts'
 
 export interface TerminalOutcome {
   exitCode: number | null
-  /** What stood on the screen: both outputs, and what was typed. */
+  /** Everything shown on the screen: standard output, standard error, and the echoed input. */
   screen: string
 }
 
-/** Milliseconds for the question to appear. */
+/** Milliseconds to wait for each question. */
 const QUESTION_MS = 60_000
 
 /**
- * Runs `scripts/<script>` and types `keys` as soon as the screen matches `question`, and `early` before anything is shown. Arguments may
- * not hold spaces or quotes.
+ * Runs `scripts/<script>`, types `early` at once, and types `keys` as soon as the screen matches `question`. Arguments must not contain
+ * spaces or quotes.
  */
 export function runOnTerminal(
   script: string,
@@ -25,21 +25,22 @@ export function runOnTerminal(
   return typeOnTerminal([path.join(ROOT, 'scripts', script), ...args], env, [{ question, keys }], early)
 }
 
-/** A command on a terminal of so many columns; without quotes. */
+/** Returns a command that runs on a terminal with this many columns. The command must not contain quotes. */
 export const withColumns = (columns: number, command: string): string[] => [
   'sh',
   '-c',
   `'stty cols ${columns}; exec ${command}'`,
 ]
 
-/** Runs any command on a terminal and types the keys of each step in turn, as soon as what came since the last one matches its question. */
+/** Runs any command on a terminal. Types the keys of each step as soon as the output since the previous step matches its question. */
 export function typeOnTerminal(
   command: string[],
   env: NodeJS.ProcessEnv,
   steps: { question: RegExp; keys: string }[],
   early = '',
 ): Promise<TerminalOutcome> {
-  // `exec`: dash stays beside a command, takes its Ctrl-C too, and ends with 130 whatever the command's own exit code is.
+  // `exec`, because dash would otherwise stay as the parent process, receive Ctrl-C too, and exit with 130 whatever the command's exit
+  // code.
   const linux = ['--quiet', '--return', '--command', `exec ${command.join(' ')}`, '/dev/null']
   const child = spawn('script', process.platform === 'linux' ? linux : ['-q', '/dev/null', ...command], {
     env,

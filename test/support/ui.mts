@@ -1,4 +1,4 @@
-/** `npm run ui` as a process. */
+/** Runs `npm run ui` as a child process. */
 import { spawn } from 'node:child_process'
 import path from 'node:path'
 import { ROOT } from '../../scripts/lib/settings/settings.mts'
@@ -6,13 +6,13 @@ import { ROOT } from '../../scripts/lib/settings/settings.mts'
 export interface UiProcess {
   url: string
   pid: number
-  /** All that it printed. */
+  /** Returns everything printed so far. */
   output: () => string
-  /** Ctrl-C; the exit code. */
+  /** Sends SIGINT and returns the exit code. */
   end: () => Promise<number | null>
 }
 
-/** Starts it, and waits for its address. @throws {Error} with what it printed, when it ends without one */
+/** Starts the page and waits for its address. @throws {Error} with the output if it exits before that */
 export function startUi(env: NodeJS.ProcessEnv, args: readonly string[] = []): Promise<UiProcess> {
   const child = spawn(path.join(ROOT, 'scripts/ui.mts'), args, { env, cwd: ROOT })
   let output = ''

@@ -7,7 +7,7 @@ const [TRUE, FALSE, BYTE, I32, I64, BINARY, LIST, STRUCT] = [1, 2, 3, 5, 6, 8, 9
 const thrift = suite('thrift')
 
 thrift('reads the bytes of the specification', () => {
-  // Field 1: i32 150, zigzag 300; field 2: true; field 20, so with its number: the text "PAR1"; field 21: a list of 16 bytes.
+  // Field 1: i32 150 (zigzag 300). Field 2: true. Field 20, written with its number: the text "PAR1". Field 21: a list of 16 bytes.
   const bytes = Buffer.from([
     0x15,
     0xac,

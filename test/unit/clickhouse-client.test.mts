@@ -1,4 +1,4 @@
-/** Servers that are none of ClickHouse's, or break off: fakes, since the real one does none of this when asked to. */
+/** Servers other than ClickHouse, and aborted answers. They are fakes, because the real server does none of this on request. */
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { suite } from 'uvu'
@@ -9,7 +9,7 @@ import { readSettings } from '../../scripts/lib/settings/settings.mts'
 
 const OURS = { 'X-ClickHouse-Query-Id': 'x' }
 
-/** The exit code and finding of one question to a server that answers so. */
+/** Returns the exit code and finding of a query to a server that answers like this. */
 async function ask(answer: (response: ServerResponse, url: string) => void): Promise<[number, string, string]> {
   const server = createServer(({ url = '' }, response) => answer(response, url))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -71,7 +71,7 @@ const ANSWERS: [string, (response: ServerResponse, url: string) => void, string]
       const chunk = Buffer.alloc(4 * 1024 ** 2, 'x')
       const more = () => {
         while (!response.destroyed && response.write(chunk)) {
-          // As long as the other side takes it.
+          // As fast as the other side reads.
         }
       }
       response.on('drain', more)
@@ -84,10 +84,10 @@ const ANSWERS: [string, (response: ServerResponse, url: string) => void, string]
 const asking = suite('withClickHouse')
 
 for (const [what, answer, expected] of ANSWERS) {
-  asking(`could not tell if ${what} answers`, async () => {
+  asking(`reports ${what} as unreachable`, async () => {
     const [exitCode, code, found] = await ask(answer)
     assert.equal([exitCode, code], [3, UNREACHABLE], found)
-    // Whichever bound comes first on this machine.
+    // Whichever limit is reached first on this machine.
     if (expected === '') assert.match(found, /^(a response larger than 256 MiB|timed out after 1 s)$/)
     else assert.is(found, expected)
   })

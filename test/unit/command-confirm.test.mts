@@ -1,4 +1,4 @@
-/** The question of a command that destroys data, on a terminal with an interactive shell. */
+/** The confirmation of a destructive command, on a terminal with an interactive shell. */
 import path from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

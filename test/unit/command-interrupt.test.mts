@@ -24,7 +24,7 @@ console.log('ready')
 )
 interrupts.after(() => rmSync(folder, { recursive: true }))
 
-/** How such a process ends that gets two signals with this time between them, and what it printed. */
+/** Sends two signals with this delay between them to such a process. Returns how it exited and its output. */
 async function interruptTwice(tidyMs: number, betweenMs: number) {
   const child = spawn(path.join(ROOT, 'scripts/lib/run'), [file], { env: { ...process.env, TIDY_MS: String(tidyMs) } })
   let printed = ''

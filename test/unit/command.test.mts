@@ -64,7 +64,7 @@ for (const [argv, expected] of GOOD) {
   })
 }
 
-/** Arguments, and what is reported of them: subject, found, expected. */
+/** Arguments, and the subject, found and expected of each finding. */
 const BAD: [string[], [subject: string, found: string, expected?: string][]][] = [
   [
     ['--files', 'x'],
@@ -84,7 +84,7 @@ const BAD: [string[], [subject: string, found: string, expected?: string][]][] =
   [['--file', ''], [['--file', 'no value', 'FILE']]],
   [['--file', '--json'], [['--file', 'no value', 'FILE']]],
   [['--only'], [['--only', 'no value', 'NAME']]],
-  // What a script passes on when its variable is empty must not come to mean all.
+  // If a variable in the user's script is empty, the option must not mean everything.
   [['--only', ''], [['--only', 'no value', 'NAME']]],
   [['--only=,'], [['--only', 'no value', 'NAME']]],
   [['--wait', '60a'], [['--wait', '"60a"', 'a number from 0 to 60']]],

@@ -87,7 +87,7 @@ time('reads a time without offset in the zone, summer or winter, and leaves othe
     ['2026-03-08T01:59:59', '"2026-03-08T06:59:59Z"'],
     ['2026-03-08T03:00:00', '"2026-03-08T07:00:00Z"'],
     ['2026-11-01T00:59:59', '"2026-11-01T04:59:59Z"'],
-    // Twice in this night: the first time, in summer time.
+    // Occurs twice in this night. The first one, in daylight saving time, is used.
     ['2026-11-01T01:30:00', '"2026-11-01T05:30:00Z"'],
     ['2026-11-01T02:00:00', '"2026-11-01T07:00:00Z"'],
   ] as const) {

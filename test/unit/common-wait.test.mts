@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { readUntil, waitUntil } from '../../scripts/lib/common/wait.mts'
 
-/** A clock that only sleeping and `busyMs` of each check move, and what happened by it. */
+/** Returns a fake clock that advances only by sleeping and by `busyMs` per check, and what it recorded. */
 function clock(busyMs = 0) {
   const sleeps: number[] = []
   const checks: number[] = []

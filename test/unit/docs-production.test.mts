@@ -1,4 +1,4 @@
-/** The figures and lines of docs/production.md that can be wrong. */
+/** The figures and commands of docs/production.md that can become wrong. */
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { parse } from 'dotenv'

@@ -32,7 +32,7 @@ mode.run()
 
 const files = suite('refuseOtherComposeFiles')
 
-/** The finding for these lines of .env, or undefined. */
+/** Returns the finding for these lines of .env, or undefined. */
 function mismatch(dotEnv: string) {
   const root = projectFolder({
     '.env': dotEnv,
@@ -84,7 +84,7 @@ production('refuses the embedded stack if COMPOSE_FILE names docker-compose.prod
 })
 
 production('lets npm start continue with the logins of that file alone', async () => {
-  const told = async (values: NodeJS.ProcessEnv, isNamed: boolean) => {
+  const refusals = async (values: NodeJS.ProcessEnv, isNamed: boolean) => {
     const root = projectFolder({ '.env.template': readFileSync(path.join(ROOT, '.env.template'), 'utf8') })
     return (await foreignTargets(readSettings(cleanEnv(values), root), isNamed)).map(({ subject }) => subject)
   }
@@ -93,7 +93,7 @@ production('lets npm start continue with the logins of that file alone', async (
     ...{ KAFKA_SASL_PASSWORD: 'kafka-word', CLICKHOUSE_SECURE: 'true', REDIS_TLS: 'true' },
   }
   const all = ['KAFKA_SECURITY_PROTOCOL', 'KAFKA_SASL_MECHANISM', 'CLICKHOUSE_SECURE', 'REDIS_TLS']
-  assert.equal([await told({}, false), await told(secure, true)], [[], []])
-  assert.equal([await told(secure, false), await told({}, true)], [all, all])
+  assert.equal([await refusals({}, false), await refusals(secure, true)], [[], []])
+  assert.equal([await refusals(secure, false), await refusals({}, true)], [all, all])
 })
 production.run()

@@ -43,7 +43,7 @@ rates('counts what is read and written between two reads, over the partitions', 
         lag: 1_110,
         consumedPerSecond: 150,
         producedPerSecond: 30,
-        // 1,110 records at 120 a second.
+        // 1,110 records at 120 per second.
         catchUpSeconds: 10,
         partitions: [
           { partition: 0, committed: 300, end: 1_040, lag: 740 },

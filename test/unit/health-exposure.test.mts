@@ -1,4 +1,4 @@
-/** What health-check warns of that others could read or reach, each beside what it does not warn of. */
+/** What health-check warns of that others can read or reach, each with a case without a warning. */
 import { chmodSync, mkdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { suite } from 'uvu'
@@ -13,8 +13,8 @@ import { cleanEnv, projectCopy, projectFolder } from '../support/project.mts'
 
 const TEMPLATE = readFileSync(path.join(ROOT, '.env.template'), 'utf8')
 
-const env = suite('a .env that others can read')
-function told(dotEnv: string, mode: number) {
+const env = suite('.env readable by others')
+function warnings(dotEnv: string, mode: number) {
   const root = projectFolder({ '.env.template': TEMPLATE, '.env': dotEnv })
   chmodSync(path.join(root, '.env'), mode)
   return readableEnv(root, cleanEnv()).map(({ severity, code, found, hint }) => [severity, code, found, hint])
@@ -23,13 +23,15 @@ function told(dotEnv: string, mode: number) {
 env('is a warning once it contains a custom password', () => {
   const found = 'other users of this machine can read CLICKHOUSE_PASSWORD in it'
   for (const mode of [0o644, 0o640, 0o604])
-    assert.equal(told('CLICKHOUSE_PASSWORD=own-word\n', mode), [['warning', 'ENV_READABLE', found, 'chmod 600 .env']])
+    assert.equal(warnings('CLICKHOUSE_PASSWORD=own-word\n', mode), [
+      ['warning', 'ENV_READABLE', found, 'chmod 600 .env'],
+    ])
 })
 
 env('is fine with the published passwords, without passwords, for its owner only, and if missing', () => {
-  assert.equal(told(TEMPLATE, 0o644), [])
-  assert.equal(told("REDIS_PASSWORD=''\nBIND_ADDRESS=0.0.0.0\n", 0o644), [])
-  assert.equal(told('CLICKHOUSE_PASSWORD=own-word\n', 0o600), [])
+  assert.equal(warnings(TEMPLATE, 0o644), [])
+  assert.equal(warnings("REDIS_PASSWORD=''\nBIND_ADDRESS=0.0.0.0\n", 0o644), [])
+  assert.equal(warnings('CLICKHOUSE_PASSWORD=own-word\n', 0o600), [])
   assert.equal(readableEnv(projectFolder({ '.env.template': TEMPLATE }), cleanEnv()), [])
 })
 env.run()
@@ -66,11 +68,11 @@ ports('are fine with docker-compose.prod.yml and passwords', () => {
 })
 ports.run()
 
-const certificates = suite('certificates that end')
+const certificates = suite('certificates that expire')
 certificates('are reported 30 days ahead, those of certs/ and those of the settings, each once', async () => {
   const root = projectCopy()
   const made = await runFile(path.join(root, 'scripts/secrets.mts'), ['--production'], { env: cleanEnv() })
-  // Without openssl there are none to look at.
+  // Without openssl, no certificates were made.
   if (made.exitCode === 3) return
   const certs = path.join(root, 'certs')
   const settings = readSettings(

@@ -1,12 +1,12 @@
-/** Which file may import which: docs/architecture.md says why. */
+/** Which files may import which. The reasons are in docs/architecture.md. */
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ROOT } from '../../scripts/lib/settings/settings.mts'
 
-/** The folders of scripts/lib from the bottom up; `start` is the file lib/start.mts, `commands` are the files of scripts. */
-const LEVELS = [
+/** The folders of scripts/lib from the bottom up. `start` is the file lib/start.mts, `commands` are the files in scripts. */
+const LAYERS = [
   ['common'],
   ['settings', 'command'],
   ['kafka', 'clickhouse', 's3'],
@@ -19,13 +19,13 @@ const LEVELS = [
 const SCRIPTS = path.join(ROOT, 'scripts')
 const files = readdirSync(SCRIPTS, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.mts'))
 
-/** The room of a file: the first folder below lib. */
-function roomOf(file: string): string {
-  const [lib, room = ''] = file.split(path.sep)
-  return lib === 'lib' ? path.basename(room, '.mts') : 'commands'
+/** Returns the layer of a file: the first folder below lib. */
+function layerOf(file: string): string {
+  const [lib, layer = ''] = file.split(path.sep)
+  return lib === 'lib' ? path.basename(layer, '.mts') : 'commands'
 }
 
-/** What a file imports of scripts, at once or later. The formatter writes every import so that this finds it. */
+/** Returns the imports of a file from scripts, static or dynamic. The formatter writes all imports in a form that this finds. */
 function importsOf(file: string): string[] {
   const text = readFileSync(path.join(SCRIPTS, file), 'utf8')
   const found = [...text.matchAll(/(?:\bfrom |\bimport\()'(\.[^']+)'/g)]
@@ -33,10 +33,10 @@ function importsOf(file: string): string[] {
 }
 
 const arrows = files.flatMap((from) => importsOf(from).map((to) => ({ from, to })))
-const levelOf = (file: string) => LEVELS.findIndex((rooms) => rooms.includes(roomOf(file)))
+const levelOf = (file: string) => LAYERS.findIndex((layers) => layers.includes(layerOf(file)))
 
-/** The nodes of every circle that following `next` from `nodes` meets. */
-function circles(nodes: string[], next: (node: string) => string[]): string[][] {
+/** Returns the nodes of every cycle reachable from `nodes` through `next`. */
+function cycles(nodes: string[], next: (node: string) => string[]): string[][] {
   const done = new Set<string>()
   const found: string[][] = []
   const visit = (node: string, way: string[]) => {
@@ -71,23 +71,23 @@ imports('never point up', () => {
 })
 
 imports('point one way between two folders', () => {
-  const rooms = LEVELS.flat()
-  const next = (room: string) =>
-    [...new Set(arrows.filter(({ from }) => roomOf(from) === room).map(({ to }) => roomOf(to)))].filter(
-      (other) => other !== room,
+  const layers = LAYERS.flat()
+  const next = (layer: string) =>
+    [...new Set(arrows.filter(({ from }) => layerOf(from) === layer).map(({ to }) => layerOf(to)))].filter(
+      (other) => other !== layer,
     )
-  assert.equal(circles(rooms, next), [])
+  assert.equal(cycles(layers, next), [])
 })
 
-imports('form no circle of files', () => {
+imports('form no cycle of files', () => {
   assert.equal(
-    circles(files, (file) => importsOf(file)),
+    cycles(files, (file) => importsOf(file)),
     [],
   )
 })
 
-const between = new Set(arrows.map(({ from, to }) => `${roomOf(from)} → ${roomOf(to)}`))
+const between = new Set(arrows.map(({ from, to }) => `${layerOf(from)} → ${layerOf(to)}`))
 process.stdout.write(
-  `· ${LEVELS.length} levels, ${arrows.length} imports between ${files.length} files, ${between.size} from room to room\n`,
+  `· ${LAYERS.length} layers, ${arrows.length} imports between ${files.length} files, ${between.size} from layer to layer\n`,
 )
 imports.run()

@@ -1,4 +1,4 @@
-/** Fake brokers: a real one gives these answers only for moments, while it starts or another becomes controller. */
+/** Fake brokers, because a real one gives these answers only briefly, while it starts or the controller changes. */
 import Decoder from 'kafkajs/src/protocol/decoder.js'
 import Encoder from 'kafkajs/src/protocol/encoder.js'
 import { suite } from 'uvu'
@@ -34,7 +34,7 @@ const seen: Metadata = {
   topics: [topic],
 }
 
-/** API keys of what is asked. */
+/** API keys of the requests. */
 const KEYS = {
   offsets: 2,
   metadata: 3,
@@ -46,7 +46,7 @@ const KEYS = {
   configs: 32,
 }
 
-/** Answers by API key, told how often that key was asked before and of which broker. */
+/** Answers by API key. Each gets the number of earlier requests with that key, and the broker's id. */
 type Answers = Partial<Record<keyof typeof KEYS, (nth: number, broker: unknown) => unknown>>
 
 function fake(answers: Answers): Cluster {
@@ -82,7 +82,7 @@ const declared: DeclaredTopic = {
   config: {},
   at: { 'retention.ms': 'file:1:1' },
 }
-const told = (findings: { severity: string; code: string; subject: string; found: string }[]) =>
+const linesOf = (findings: { severity: string; code: string; subject: string; found: string }[]) =>
   findings.map(({ severity, code, subject, found }) => `${severity} ${code} ${subject}: ${found}`)
 
 const proof = suite('verifyReset')
@@ -96,26 +96,26 @@ proof('waits for every high watermark', async () => {
   assert.equal([await verifyReset(fake({ offsets }), [declared], [], [], 5_000), asked], [[], 3])
 })
 
-proof('fails for a partition that never reports its own', async () => {
+proof('fails for a partition that never reports its high watermark', async () => {
   const offsets = () => [end(0, 'NONE', 0), end(1, 'NOT_LEADER_OR_FOLLOWER', -1)]
   const committed = [{ topic: 't', partition: 1, offset: 5 }]
   const group = { id: 'g', state: 'Empty', members: [], subscribed: [], committed }
   const findings = await verifyReset(fake({ offsets }), [declared], [], [group], 120)
-  assert.equal(told(findings), ['unknown RESET_UNPROVEN t: no high watermark from partitions 1 within 0.12 s'])
+  assert.equal(linesOf(findings), ['unknown RESET_UNPROVEN t: no high watermark from partitions 1 within 0.12 s'])
 })
 
 proof('fails for a partition without a leader', async () => {
   const leaderless = { ...seen, topics: [{ ...topic, partitions: [partition(0), partition(1, -1)] }] }
   const cluster = fake({ metadata: () => leaderless, offsets: () => [end(0, 'NONE', 0)] })
   assert.equal(
-    told(await verifyReset(cluster, [declared], [], [], 60)).at(-1),
+    linesOf(await verifyReset(cluster, [declared], [], [], 60)).at(-1),
     'unknown RESET_UNPROVEN t: no high watermark from partitions 1 within 0.06 s',
   )
 })
 
-const lag = suite('lagsOf what readPositions reads')
+const lag = suite('lagsOf with readPositions')
 const readLags = async (cluster: Cluster, waitMs: number) => lagsOf(await readPositions(cluster, waitMs))
-/** A group with one member that is assigned the topics, or with none. */
+/** Returns a group with one member that is assigned the topics, or without members. */
 const described = (state: string, topics: string[]): GroupDescription => ({
   error: 'NONE',
   state,
@@ -132,7 +132,7 @@ const behind: Answers = {
   assigned: () => described('Empty', []),
   offsets: (nth) => [0, 1].map((index) => end(index, 'NONE', nth % 2 === 0 ? 10 : 3)),
 }
-/** One of the two brokers knows the group. */
+/** Only one of the two brokers knows the group. */
 const listed = (error: string, broker: unknown) => ({ error, groups: error === 'NONE' && broker === 1 ? ['g'] : [] })
 
 lag('retries while a coordinator loads its groups', async () => {
@@ -188,7 +188,7 @@ lag('finds committed offsets above the ends', async () => {
   assert.equal(lags.groups, [{ ...NO_LAG, group: 'g', lag: 2, ahead: new Map([['t/0', 1]]) }])
 })
 
-/** What a request makes of an answer. */
+/** Returns what a request reads from an answer. */
 const answered = <T,>({ read }: Request<T>, write: (to: Encoder) => void): T => {
   const to = new Encoder()
   write(to)
@@ -244,7 +244,7 @@ lag('reads assignments only of a stable group of consumers', () => {
 
 const mistakes = suite('clusterMistakes')
 const short = { ...declared, config: { 'retention.ms': 'soon' } }
-const judge = (answers: Answers, timeoutMs: number) =>
+const check = (answers: Answers, timeoutMs: number) =>
   clusterMistakes(
     fake({ metadata: () => ({ ...seen, controllerId: 2 }), ...answers }),
     [short],
@@ -259,16 +259,16 @@ mistakes('asks the new controller when the old one has resigned', async () => {
     asked.push(broker)
     return says(nth === 0 ? 'NOT_CONTROLLER' : nth === 1 ? 'REQUEST_TIMED_OUT' : 'INVALID_CONFIG')
   }
-  const found = await judge({ create }, 5_000)
+  const found = await check({ create }, 5_000)
   assert.equal([found.map(({ code }) => code), asked], [['TOPIC_CONFIG'], [2, 2, 2]])
 })
 
-mistakes('could not tell: no controller answers in time, or it is not allowed to', async () => {
+mistakes('could not be checked if no controller answers in time, or without permission', async () => {
   for (const error of ['NOT_CONTROLLER', 'CLUSTER_AUTHORIZATION_FAILED', 'UNKNOWN_SERVER_ERROR']) {
-    const failure = await judge({ create: () => says(error) }, 50).catch((thrown: unknown) => thrown)
+    const failure = await check({ create: () => says(error) }, 50).catch((thrown: unknown) => thrown)
     assert.ok(failure instanceof OpsError)
     assert.equal(
-      [failure.exitCode, told(failure.findings)],
+      [failure.exitCode, linesOf(failure.findings)],
       [3, [`unknown KAFKA_CONTROLLER kafka: no controller validated the topic configuration within 0.05 s (${error})`]],
     )
   }

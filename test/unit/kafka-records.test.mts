@@ -1,4 +1,4 @@
-/** Record batches as bytes. What a broker makes of them, test/stack/messages.test.mts reads. */
+/** Record batches as bytes. test/stack/messages.test.mts reads those of a real broker. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { inner } from '../../scripts/lib/kafka/options.mts'
@@ -9,7 +9,7 @@ const { RecordBatch } = inner('kafkajs/src/protocol/recordBatch/v0/index.js')
 
 interface Shape {
   first: number
-  /** By offset from the first. */
+  /** By offset relative to the first record. */
   values: Record<number, string>
   lastDelta: number
 }
@@ -70,7 +70,7 @@ batches('leaves out a truncated one', async () => {
   }
 })
 
-/** The batch with one byte changed. */
+/** Returns the batch with one byte changed. */
 const changed = (at: number, byte: number) => {
   const bytes = Buffer.from(whole)
   bytes[at] = byte
@@ -92,7 +92,7 @@ batches('refuses what it cannot decode', async () => {
   }
   assert.is(await refused(changed(16, 1)), 'the batch at offset 5 has a format older than Kafka 0.11')
   assert.is(await refused(changed(22, 6)), 'the batch at offset 5 has the unknown codec 6')
-  // Bytes that are none of the codec's.
+  // Bytes that the codec cannot decode.
   for (const codec of [1, 2, 3, 4]) {
     assert.is(await refused(changed(22, codec)), 'the batch at offset 5 cannot be decoded', `codec ${codec}`)
   }

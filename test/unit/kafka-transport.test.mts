@@ -40,7 +40,7 @@ codec('skips unknown tagged fields', () => {
   const from = new Decoder(Buffer.from([2, 1, 2, 0xff, 0xff, 0xc8, 1, 0, 7]))
   skipTags(from)
   assert.is(from.readInt8(), 7)
-  // Two structures of a byte, the first with a tagged field; no array at all.
+  // Two structures of one byte, the first with a tagged field, and a null array.
   const structures = new Decoder(Buffer.from([3, 5, 1, 0, 2, 0xff, 0xff, 6, 0, 0]))
   assert.equal(
     readStructures(structures, () => structures.readInt8()),
@@ -56,7 +56,7 @@ codec('reads nothing beyond the end of an answer, and never goes back', () => {
   const Bounded = boundedDecoder(Decoder)
   const decoder = (...bytes: number[]) => new Bounded(Buffer.from(bytes))
   const tooLong = /a response of unexpected length/
-  // 4 billion tagged fields, or items; a field, a string and bytes that are longer than what is left.
+  // 4 billion tagged fields or items, and a field, a string and bytes longer than the rest of the response.
   const many = [0xff, 0xff, 0xff, 0xff, 0x0f, 0]
   assert.throws(() => skipTags(decoder(...many)), tooLong)
   const structures = decoder(...many)
@@ -102,7 +102,7 @@ codec.run()
 
 const reaches = suite('openCluster')
 
-/** What opening a cluster fails with, at a server of another kind. */
+/** Returns the error of opening a cluster at a server of another kind. */
 async function failureAt(server: Server, timeoutMs: number): Promise<{ message: string; exitCode: number }> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = `127.0.0.1:${(server.address() as AddressInfo).port}`
@@ -118,14 +118,14 @@ async function failureAt(server: Server, timeoutMs: number): Promise<{ message: 
   }
 }
 
-/** The text of a finding about HERE. */
+/** Returns the text of a finding about HERE. */
 const silence = (within: string, cause: string) => `kafka: no answer from HERE within ${within} (${cause})`
 
 reaches('reports a server that is not a Kafka broker', async () => {
   const greeter = createServer((socket) => void socket.on('error', () => {}).write('220 mail.example ESMTP ready\r\n'))
   const web = createHttpServer((_, response) => void response.end())
   const refused = { message: silence('2 s', 'not a Kafka response'), exitCode: 3 }
-  // Telnet's first bytes are a negative length, which kafkajs would take; an answer of no bytes has no number.
+  // Telnet's first bytes are a negative length, which kafkajs would accept. An empty answer has no correlation id.
   const others = ['fffd18fffd1f', '00000000', '00000004'].map((bytes) =>
     createServer((socket) => void socket.on('error', () => {}).write(Buffer.from(bytes, 'hex'))),
   )
@@ -146,18 +146,18 @@ reaches('reports one that closes the connection, and one that never answers', as
 
 reaches('names each address and its cause if there are several', async () => {
   const servers = ['127.0.0.1:1', 'no-such-host.invalid:9092']
-  const told: string[] = []
+  const logged: string[] = []
   try {
-    await openCluster({ KAFKA_BOOTSTRAP_SERVERS: servers }, { timeoutMs: 300, log: (line) => void told.push(line) })
+    await openCluster({ KAFKA_BOOTSTRAP_SERVERS: servers }, { timeoutMs: 300, log: (line) => void logged.push(line) })
     assert.unreachable()
   } catch (error) {
     const causes = '127.0.0.1:1: connection refused; no-such-host.invalid:9092: unknown host name'
     assert.ok(String(error).includes(`(${causes})`), String(error))
-    assert.equal(told, [`Waiting for Kafka at ${servers.join(', ')}: ${causes}`])
+    assert.equal(logged, [`Waiting for Kafka at ${servers.join(', ')}: ${causes}`])
   }
 })
 
-/** A server that answers ApiVersions as a broker without any, and then does `later` for each further request. */
+/** Returns a server that answers ApiVersions without any versions, and calls `later` for each further request. */
 const halfBroker = (later: (socket: Socket) => void) =>
   createServer((socket) => {
     let asked = 0
@@ -183,7 +183,7 @@ reaches('ends every request by its deadline, and leaves no socket open', async (
     const { port } = server.address() as AddressInfo
     const wire = await connectWire({ host: '127.0.0.1', port }, { KAFKA_BOOTSTRAP_SERVERS: [] }, 500)
     const ask = () => wire.send(listOffsets('high', []), 500).then(String, (error) => error.code)
-    // Both at once, and one after the connection broke.
+    // Two concurrent requests, and one after the connection was closed.
     assert.equal([...(await Promise.all([ask(), ask()])), await ask()], [code, code, code])
     await new Promise<void>((resolve) => server.close(() => resolve()))
     assert.equal(

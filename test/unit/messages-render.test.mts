@@ -42,7 +42,7 @@ line('is no wider than the terminal', () => {
       for (const value of ['x'.repeat(500), '長'.repeat(500), '']) {
         const shown = renderMessage(message(value, { key: Buffer.from(key) }), { ...COLUMNS, width }, plain)
         const columns = [...shown].reduce((sum, character) => sum + (character === '長' ? 2 : 1), 0)
-        // Time, partition and offset stay.
+        // Time, partition and offset are always shown.
         assert.ok(columns <= Math.max(width, 43), `${columns} columns on ${width}: ${shown}`)
       }
     }

@@ -8,17 +8,17 @@ import { probe } from '../../scripts/lib/ports/probe.mts'
 import { parseLsof, parseProcSocket, presentable, readSockets } from '../../scripts/lib/ports/sockets.mts'
 import { HAS_IPV6 } from '../support/stack.mts'
 
-const places = (holders: readonly Holder[]) =>
+const locations = (holders: readonly Holder[]) =>
   holders.map(({ protocol, address, port }) => `${protocol} ${address} ${port}`)
 
 const containers = suite('parseContainerPorts')
 
-// As `docker ps` 26.1 and 28.2 printed it.
+// Output of `docker ps` 26.1 and 28.2.
 const LINE =
   'foreign\tl2\t[::1]:6001->6001/tcp, 0.0.0.0:7000-7002->7000-7002/tcp, [::]:7000-7002->7000-7002/tcp, 9999/tcp, 0.0.0.0:5353->53/udp, 127.0.0.1:12345->80/tcp, :::8443->443/tcp'
 
 containers('returns every published port with its address, and nothing that is only exposed', () => {
-  assert.equal(places(parseContainerPorts(LINE)), [
+  assert.equal(locations(parseContainerPorts(LINE)), [
     'tcp ::1 6001',
     'tcp 0.0.0.0 7000',
     'tcp 0.0.0.0 7001',
@@ -39,7 +39,7 @@ containers('returns nothing for a container without published ports, and for the
 })
 containers.run()
 
-const commands = suite('the command line of who holds a port')
+const commands = suite('command line of a port’s holder')
 
 for (const [args, shown] of [
   [['app', 'postgres://me:top@db/x', 'http://host/a@b'], 'app postgres://***@db/x http://host/a@b'],
@@ -91,12 +91,12 @@ proc.run()
 
 const lsof = suite('parseLsof')
 
-// As `lsof -F pcLPtn` of macOS 14 and Debian 12 prints it.
+// Output of `lsof -F pcLPtn` on macOS 14 and Debian 12.
 lsof('returns each socket with its process, connections last', () => {
   const output =
     'p501\ncControlCe\nLjo\nf9\ntIPv4\nPTCP\nn*:5000\nf10\ntIPv6\nPTCP\nn*:5000\np733\ncjava\nLsvc\nf7\ntIPv6\nPTCP\nn[::1]:2181\nf8\ntIPv6\nPTCP\nn127.0.0.1:9092->127.0.0.1:50000\nf9\ntIPv6\nPTCP\nn[::ffff:127.0.0.1]:9092\nf10\ntIPv4\nPUDP\nn127.0.0.1:53\n'
   const found = parseLsof(output)
-  assert.equal(places(found), [
+  assert.equal(locations(found), [
     'tcp 0.0.0.0 5000',
     'tcp :: 5000',
     'tcp ::1 2181',
@@ -120,7 +120,7 @@ overlap('is true for the same address and for a wildcard of the same family on e
     ['::1', ''],
     ['::1', '::'],
     ['::', '::1'],
-    // One that serves IPv4 as well.
+    // An IPv6 socket that also serves IPv4.
     ['::', '127.0.0.1'],
   ]
   for (const [held, wanted] of is) assert.ok(overlaps(held, wanted), `${held} for ${wanted}`)
@@ -149,7 +149,7 @@ overlap('findHolder prefers the requested family', () => {
 })
 overlap.run()
 
-/** Listens on `host` at a port of the system's choice while `use` runs. */
+/** Listens on `host`, on a port that the system chooses, while `use` runs. */
 async function withServer(host: string, use: (port: number) => Promise<void>): Promise<void> {
   const server = createServer()
   await new Promise<void>((resolve) => server.listen({ host, port: 0, ipv6Only: host === '::1' }, resolve))
@@ -244,7 +244,7 @@ bind('also tries the wildcard if a bind succeeds beside one', () =>
 )
 
 bind('reports an address of another machine, and an address that cannot be tried', async () => {
-  // Reserved for documentation: RFC 5737.
+  // Reserved for documentation (RFC 5737).
   assert.is(await probe('tcp', '192.0.2.1', 9), 'absent')
   assert.is(await probe('udp', '192.0.2.1', 9), 'absent')
   assert.is(await probe('sctp', '127.0.0.1', 9), 'denied')

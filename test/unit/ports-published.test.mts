@@ -1,4 +1,7 @@
-/** The published ports: Docker Compose's answer where the machine has it, else the settings. Fake is, where it must fail, the docker command. */
+/**
+ * Published ports according to Docker Compose if the machine has it, else to the settings. A fake docker command is used where it must
+ * fail.
+ */
 import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
@@ -11,14 +14,14 @@ import { cleanEnv, hasCompose, projectFolder } from '../support/project.mts'
 
 const TEMPLATE = { '.env.template': readFileSync(path.join(ROOT, '.env.template'), 'utf8') }
 
-/** What the files of a folder publish, read by `env`. */
+/** Returns what the files of a folder publish with `env`. */
 const read = (files: Record<string, string>, env: NodeJS.ProcessEnv): Promise<ComposeProject> =>
   readIn(projectFolder({ ...TEMPLATE, ...files }), env)
 
 const readIn = (root: string, env: NodeJS.ProcessEnv) =>
   readProject(readSettings(env, root), { root, env, timeoutMs: 2_000 })
 
-/** `[IP:]FIRST[-LAST]/PROTOCOL` of each port, by service, and the setting that it comes from. */
+/** Returns `[IP:]FIRST[-LAST]/PROTOCOL` of each port by service, and the setting that it comes from. */
 function published({ ports }: ComposeProject): string[] {
   return ports
     .map(({ service, hostIp, first, last, protocol, variable }) => {
@@ -74,7 +77,7 @@ without('are those of KRaft mode without ZooKeeper', async () => {
   )
 })
 
-/** A folder with a `docker` of Compose 2.40 that does this for `config`. */
+/** Creates a folder with a `docker` that reports Compose 2.40 and runs this script for `config`. */
 function fakeCompose(config: string): [string, NodeJS.ProcessEnv] {
   const script = `#!/bin/sh\n[ "$2" = version ] && echo 2.40.0 && exit\n${config}\n`
   const root = projectFolder({ ...TEMPLATE, 'bin/docker': script })
@@ -101,7 +104,7 @@ without('a refusal is shown without warnings and without the refused value', asy
 })
 without.run()
 
-/** Exit code and finding of what is refused. */
+/** Returns the exit code and finding of a refusal. */
 async function refusalOf(work: Promise<unknown>): Promise<[number, string]> {
   const error = await work.then(
     () => new Error('it was accepted'),
@@ -114,7 +117,7 @@ async function refusalOf(work: Promise<unknown>): Promise<[number, string]> {
 const compose = suite('published ports with Docker Compose')
 const withCompose = hasCompose() ? compose : compose.skip
 
-/** Projects as files, the shell's variables, and what they publish. */
+/** Projects as files, the shell's variables, and the ports they publish. */
 interface Case {
   files: Record<string, string>
   env?: NodeJS.ProcessEnv
@@ -208,7 +211,7 @@ withCompose('are those of the settings for the shipped file', async () => {
   assert.equal([project.name, ...published(project)], ['l2', ...KNOWN])
 })
 
-/** What docker-compose.prod.yml requires. */
+/** Variables that docker-compose.prod.yml requires. */
 const REQUIRED = {
   KAFKA_SASL_USERNAME: 'l2',
   KAFKA_SASL_PASSWORD: 'kafka-word',
@@ -217,7 +220,7 @@ const REQUIRED = {
   KAFKA_UI_PASSWORD: 'ui-word',
 }
 const filesOf = (...names: string[]) => names.map((name) => path.join(ROOT, `docker-compose${name}.yml`)).join(':')
-/** Compose's own answer for these files. */
+/** Returns the output of Compose for these files. */
 function configOf(files: string, values: NodeJS.ProcessEnv) {
   const env = cleanEnv({ ...values, COMPOSE_FILE: files })
   return spawnSync('docker', ['compose', 'config', '--format', 'json'], { cwd: projectFolder(), env, encoding: 'utf8' })
@@ -276,7 +279,7 @@ withCompose('docker-compose.prod.yml changes no more than its first lines say, a
   }
 })
 
-/** Projects with mistakes, and what Compose says of them. */
+/** Invalid projects, and Compose's error for each. */
 const WRONG: Record<string, [Record<string, string>, RegExp, NodeJS.ProcessEnv?]> = {
   'a bad port': [{ 'compose.yaml': service('["a:80"]') }, /a/],
   'an unknown alias': [

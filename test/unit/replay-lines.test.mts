@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { linesOf, MAX_CHARS, objectsOf, type RawEntry } from '../../scripts/lib/replay/lines.mts'
 
-/** All pieces of a text that comes in chunks of `size`. */
+/** Returns all items of a text that arrives in chunks of `size`. */
 async function read(of: typeof linesOf | typeof objectsOf, text: string, size = text.length): Promise<RawEntry[]> {
   async function* chunks() {
     for (let at = 0; at < text.length; at += size) yield text.slice(at, at + size)

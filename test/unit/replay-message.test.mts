@@ -1,4 +1,4 @@
-/** Rows and lines of recordings, and the messages that they become. */
+/** Rows and lines of recordings, and the messages created from them. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { zoneOf } from '../../scripts/lib/common/time.mts'
@@ -62,7 +62,7 @@ reading('from a line of JSON with the tables’ columns are complete', () => {
     sentOf({ ...trade, conditions: '01', market_center: 5, bid: 1, ask: 2 }),
     lineOf({ ...trade, trade_market_center: 5, trade_conditions: '01', bid_price: 1, ask_price: 2 }),
   )
-  // Text that the ingest would not read as a number.
+  // Text that ingest would not read as a number.
   assert.equal(sentOf({ trade_price: '1e2', trade_size: '5.0' }), lineOf({ trade_price: 100, trade_size: 5 }))
 })
 
@@ -77,7 +77,7 @@ reading('from a line of JSON keep the digits of numbers, and of text that looks 
   )
   const own = `{"symbol":"A",${event},${wide},"_metadata":{"n":[6418390923188712345,-1.50e-3]}}`
   assert.is(valueFrom(own), own)
-  // More digits than a double has.
+  // More digits than a double can represent.
   assert.match(
     messageOf('l2', {
       symbol: 'A',
@@ -105,7 +105,7 @@ reading('that the ingest would reject are reported by column', () => {
     [{ ...trade, trade_size: 9_007_199_254_740_994 }, 'trade_size: "9007199254740994"'],
     [{ ...trade, trade_size: -1 }, 'trade_size: "-1"'],
     [{ ...trade, trade_price: 1e10 }, 'trade_price: "10000000000"'],
-    // Not 0, but 0 in eight decimals.
+    // Not 0, but 0 when rounded to eight decimals.
     [{ ...trade, trade_price: 1e-9 }, 'trade_price: "1e-9"'],
     [{ ...trade, bid_price: -1e-30 }, 'bid_price: "-1e-30"'],
     [{ ...trade, total_volume: true }, 'total_volume: "true"'],
@@ -239,7 +239,7 @@ reading('with NaN and Infinity are reported by field, and the field is left out 
     messageOfLine(line('"latency":NaN,"basis":"NaN"'), undefined).value,
     '{"symbol":"A","timestamp":"2026-11-23T10:00:00","trade_price":1.10,"trade_size":1,"basis":"NaN"}',
   )
-  // Escaped quotes after one that opens a text without an end.
+  // Escaped quotes after a quote that starts an unterminated string.
   assert.throws(() => messageOfLine(`{"NaN":"${'\\"'.repeat(500_000)}`, undefined), /^not JSON$/)
 })
 

@@ -1,4 +1,4 @@
-/** Pace, batches, mistakes and the merge of several recordings, by a clock and a sender of the test's own: no service is needed. */
+/** Pace, batches, errors and merging of several recordings, with a fake clock and sender instead of services. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { showProgress } from '../../scripts/lib/command/progress.mts'
@@ -15,7 +15,7 @@ async function* batchesOf<T>(...batches: T[][]): AsyncGenerator<T[]> {
   yield* batches
 }
 
-/** Plays with a clock of its own; returns when each message was sent, in ms, and what came of it. */
+/** Plays with a fake clock. Returns when each message was sent, in ms, and the result. */
 async function played(
   entries: Entry[],
   pace: Parameters<typeof play>[2]['pace'],
@@ -110,7 +110,7 @@ playing('limits a batch to the bytes that its topics accept, counted in UTF-8', 
   const texts = ['12', '34', '56', 'é'.repeat(4), '7', 'x'.repeat(30), '8']
   const entries = texts.map((value, line): Entry => ({ file: 'f', line, message: { ...message(line), value } }))
   const { batches, outcome } = await played(entries, { kind: 'fast' }, { batchBytes: 9 })
-  // With a byte of key each: 3 + 3 + 3, 9, 2, 31 alone, 2.
+  // Sizes including a key of one byte: 3 + 3 + 3, 9, 2, 31 alone, 2.
   assert.equal(batches, [3, 1, 1, 1, 1])
   assert.is(outcome.topics.get('iqfeed.l2.raw')?.bytes, 46)
 })

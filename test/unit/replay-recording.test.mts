@@ -1,4 +1,4 @@
-/** Recordings that are refused before anything of them is sent, and those that are not. */
+/** Recordings that are refused before any of them is sent, and recordings that are accepted. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -18,7 +18,7 @@ const fileOf = (name: string, content: string | Buffer): string => {
   return file
 }
 
-/** All entries of files, the messages by their value, and what was logged. */
+/** Returns the messages and errors of files, and the logged lines. */
 async function read(files: string[], options: Partial<ReadOptions> = {}) {
   const logged: string[] = []
   const given = { kind: undefined, log: (line: string) => logged.push(line), ...options }
@@ -29,7 +29,7 @@ async function read(files: string[], options: Partial<ReadOptions> = {}) {
   return { lines, logged }
 }
 
-/** The findings of files that are refused. */
+/** Returns the findings of files that are refused. */
 async function refusal(files: string[], options: Partial<ReadOptions> = {}): Promise<Finding[]> {
   try {
     await read(files, options)
@@ -165,7 +165,7 @@ recordings(
       '{"timestamp":"2026-11-25 10:00:00","side":"bid","level":0,"price":1.5,"size":10,"market_maker":"NSDQ"}'
     const { lines, logged } = await read([fileOf('BRK.B_l2_20250728.jsonl', level)])
     assert.equal([lines[0].symbol, logged.length], ['BRK.B', 1])
-    // What has symbols of its own keeps them.
+    // Messages that contain a symbol keep it.
     assert.equal(await read([fileOf('CASE_trades_20261125.jsonl', trade)]), { lines: [sent], logged: [] })
   },
 )

@@ -24,7 +24,7 @@ async function textOf(file: string): Promise<string> {
   return all
 }
 
-/** A frame of zstd that holds its content as it is: blocks of at most 128 kB. @see RFC 8878, 3.1.1 */
+/** Returns a zstd frame with uncompressed content, in blocks of at most 128 kB. @see RFC 8878, 3.1.1 */
 function zstdOf(content: Buffer): Buffer<ArrayBuffer> {
   const size = Buffer.alloc(8)
   size.writeBigUInt64LE(BigInt(content.length))

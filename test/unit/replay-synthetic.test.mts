@@ -1,4 +1,4 @@
-/** The generated market: its messages as they are made. */
+/** The messages of the generated market. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Pace } from '../../scripts/lib/replay/play.mts'
@@ -17,7 +17,7 @@ function* firstOf<T>(items: Iterable<T>, count: number): Generator<T> {
 
 const market = suite('generated market')
 
-/** What the messages of the first `count` say, by topic, in order. */
+/** Returns the contents of the first `count` messages by topic, in order. */
 function marketOf(count: number, options = MARKET) {
   return [...firstOf(generateMarket(options), count)].map(({ topic, value }) => ({ topic, ...JSON.parse(value) }))
 }
@@ -56,7 +56,7 @@ market('a book rebuilt from its events is never crossed, and quotes and trades m
       volumes.set(symbol, each.total_volume)
     }
   }
-  // Mostly book, some quotes, fewer trades; of every symbol.
+  // Mostly book events, some quotes and fewer trades, for every symbol.
   const [events = 0, quotes = 0, trades = 0] = ['iqfeed.l2.raw', 'iqfeed.quotes.raw', 'iqfeed.trades.raw'].map(
     (topic) => seen[topic],
   )

@@ -15,8 +15,8 @@ import { readSettings } from '../../scripts/lib/settings/settings.mts'
 const machine = suite('isThisMachine')
 
 machine('knows loopback and the addresses of its own interfaces', async () => {
-  const own = Object.values(networkInterfaces()).flatMap((addresses) => (addresses ?? []).map(({ address }) => address))
-  const hosts = ['127.0.0.1', '127.9.9.9', 'localhost', '::1', '0.0.0.0', ...own]
+  const addresses = Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address))
+  const hosts = ['127.0.0.1', '127.9.9.9', 'localhost', '::1', '0.0.0.0', ...addresses]
   assert.equal(await Promise.all(hosts.map(isThisMachine)), Array(hosts.length).fill(true))
 })
 
@@ -139,16 +139,16 @@ active('finds active groups, including those in a rebalance', () => {
 })
 
 active('only warns when forced', () => {
-  const told = (id: string, only: string[] = []) =>
+  const findingsOf = (id: string, only: string[] = []) =>
     [false, true].map((force) => {
       const [found] = activeFindings([group({ id })], force, { ...EVERYTHING, only })
       return [found?.severity, found?.hint]
     })
-  assert.equal(told('readers', ['a']), [
+  assert.equal(findingsOf('readers', ['a']), [
     ['error', 'stop its consumers, then: ./scripts/reset-kafka.mts --only a; or add --force'],
     ['warning', 'restart its consumers after the reset'],
   ])
-  assert.equal(told('l2_ingest.quotes'), [
+  assert.equal(findingsOf('l2_ingest.quotes'), [
     [
       'error',
       './scripts/ingest.mts off, then: ./scripts/reset-kafka.mts, then: ./scripts/ingest.mts on; or add --force',

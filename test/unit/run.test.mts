@@ -1,4 +1,4 @@
-/** The runner of every command: from any folder, for any user, with its cache where no other user can plant code. */
+/** The launcher of every command: works from any folder and for any user, with a cache in which no other user can place code. */
 import { spawnSync } from 'node:child_process'
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync } from 'node:fs'
 import path from 'node:path'
@@ -8,7 +8,7 @@ import { ROOT } from '../../scripts/lib/settings/settings.mts'
 import { runFile } from '../support/command.mts'
 import { projectFolder } from '../support/project.mts'
 
-/** A clone with what `--help` needs, which every user may read. */
+/** Creates a clone with the files that `--help` needs, readable by every user. */
 function clone(): string {
   const root = projectFolder()
   chmodSync(root, 0o755)
@@ -20,7 +20,7 @@ function clone(): string {
   return root
 }
 
-/** An empty folder that every user may write to, as the system's own. */
+/** Creates an empty folder that every user may write to, like the system's temporary folder. */
 function temporaryFolder(): string {
   const folder = projectFolder()
   chmodSync(folder, 0o1777)
@@ -28,7 +28,7 @@ function temporaryFolder(): string {
 }
 
 const NOBODY = { uid: 65_534, gid: 65_534 }
-/** This process may become another user, and that user may run this Node.js. */
+/** Whether this process may switch to another user who may run this Node.js. */
 const canSwitch = process.getuid?.() === 0 && spawnSync(process.execPath, ['-e', '0'], NOBODY).status === 0
 const HELP = /^Usage: \.\/scripts\/health-check\.mts \[options\]\n/
 
@@ -59,7 +59,7 @@ runner('keeps nothing in a read-only clone', async () => {
   })
   assert.equal([status, stderr], [0, ''])
   assert.match(stdout, HELP)
-  // Root writes even where it may not.
+  // Root can write even to read-only folders.
   if (canSwitch || process.getuid?.() !== 0) assert.equal(readdirSync(path.join(root, 'node_modules/.cache')), [])
   assert.equal(readdirSync(temporary), [])
   for (const folder of ['.', 'node_modules', 'node_modules/.cache']) chmodSync(path.join(root, folder), 0o755)
@@ -84,7 +84,7 @@ runner('exits 3 with the reason in a deleted folder', async () => {
     cwd: folder,
   })
   assert.equal([exitCode, stdout], [3, ''])
-  // The shell has its own say before.
+  // The shell prints its own message first.
   assert.match(stderr, /Cannot run health-check\.mts: the working directory no longer exists\n$/)
 })
 

@@ -1,4 +1,4 @@
-/** What clickhouse/init becomes on a cluster, and the plans of its servers as one. */
+/** The statements of clickhouse/init for a cluster, and the combined plan of its servers. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { clusterStatements, mergePlans, onCluster } from '../../scripts/lib/schema/cluster.mts'

@@ -1,4 +1,4 @@
-/** Reading CREATE statements and planning, without a server. */
+/** Parsing CREATE statements and planning, without a server. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parseCreate, splitOutside } from '../../scripts/lib/schema/ddl.mts'
@@ -84,7 +84,7 @@ reading('splits outside quotes and brackets only', () => {
 const planning = suite('planSchema')
 
 planning('accepts the engines that ClickHouse Cloud and Replicated databases substitute for the declared ones', () => {
-  // As SHOW CREATE TABLE shows it there: https://clickhouse.com/docs/cloud/reference/shared-merge-tree
+  // As SHOW CREATE TABLE prints it there: https://clickhouse.com/docs/cloud/reference/shared-merge-tree
   const paths = "'/clickhouse/tables/{uuid}/{shard}', '{replica}'"
   const window = 'SETTINGS non_replicated_deduplication_window = 1000'
   for (const kind of ['Shared', 'Replicated']) {

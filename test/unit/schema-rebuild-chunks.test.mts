@@ -1,4 +1,4 @@
-/** How a rebuild takes a table apart. */
+/** How a rebuild divides a table into chunks. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { haveRowsChanged, markOf, planChunks } from '../../scripts/lib/schema/rebuild-chunks.mts'

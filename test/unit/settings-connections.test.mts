@@ -14,14 +14,14 @@ const folder = projectFolder({
 })
 const inFolder = (name: string) => path.join(folder, name)
 const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' })
-// Keys of elliptic curves, which are made in no time.
+// Elliptic curve keys, because they are generated quickly.
 for (const name of ['one', 'two']) {
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', `${name}.key`]
   openssl('req', '-x509', ...key, '-subj', `/CN=${name}`, '-out', name)
 }
 openssl('pkey', '-aes128', '-in', 'one.key', '-passout', 'pass:hush-hush', '-out', 'locked.key')
 
-/** `VARIABLE: found, expected` of each mistake. */
+/** Returns `VARIABLE: found, expected` of each error. */
 function mistakes(env: NodeJS.ProcessEnv): string[] {
   try {
     readSettings(env, folder)

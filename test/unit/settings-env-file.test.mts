@@ -18,7 +18,7 @@ const entry = (name: string, text: string, line: number, more: Partial<EnvEntry>
   ...more,
 })
 
-/** Contents that every program reads alike, with A's and B's value. */
+/** Contents that all programs read in the same way, with the values of A and B. */
 const ALIKE: [string, string | undefined, string?][] = [
   ['', undefined],
   ['# A=1\n\n  # A=2\n', undefined],
@@ -76,7 +76,7 @@ const ALIKE: [string, string | undefined, string?][] = [
   ['SH=other\nA=${SH}', 'sh'],
 ]
 
-/** Contents of which programs make different things, with what does it. */
+/** Contents that programs read differently, with the cause. */
 const AMBIGUOUS: [string, string][] = [
   ['A=1#note', 'a "#"'],
   ['A=1# note', 'a "#"'],
@@ -93,7 +93,7 @@ const AMBIGUOUS: [string, string][] = [
   ['A=$$x', 'a "$" without braces'],
 ]
 
-/** Contents with lines that Compose refuses, or reads as an assignment alone. */
+/** Contents with lines that Compose refuses, or that only Compose reads as an assignment. */
 const UNREADABLE: [string, number[]][] = [
   ['A', [1]],
   ['A=1\nB: 2\n', [2]],
@@ -104,10 +104,10 @@ const UNREADABLE: [string, number[]][] = [
   ["A='x'y", [1]],
   ['A="x"y', [1]],
   ["A='a' 'b'", [1]],
-  // To some programs a carriage return ends a line, to others it does not.
+  // For some programs a carriage return ends a line, for others it does not.
   ['A=\rA', [1]],
   ['A=1\rB=2', [1]],
-  // The backslash escapes the quote, so that it does not close.
+  // The backslash escapes the quote, so the value is not closed.
   ["A='a\\'", [1]],
   ['A="open\nB=2', [1]],
   ["B=2\nA='open", [2]],

@@ -7,7 +7,7 @@ import { cleanEnv, hasCompose, projectFolder } from '../support/project.mts'
 const VALUES: Record<string, string> = { SET: 'set', EMPTY: '', OTHER: '$SET', _u1: 'under' }
 const lookup = (name: string) => VALUES[name]
 
-/** Text and what it becomes. */
+/** Text and its interpolated value. */
 const FILLED: [string, string][] = [
   ['', ''],
   ['plain', 'plain'],
@@ -17,7 +17,7 @@ const FILLED: [string, string][] = [
   ['$UNSET', ''],
   ['${UNSET}', ''],
   ['$_u1 ${_u1}', 'under under'],
-  // Names are distinguished by case.
+  // Names are case-sensitive.
   ['${set}', ''],
   ['${SET}}', 'set}'],
   ['{$SET}', '{set}'],
@@ -43,7 +43,7 @@ const FILLED: [string, string][] = [
   ['${UNSET:+x}', ''],
   ['${UNSET+x}', ''],
   ['${SET+}', ''],
-  // Required, and there.
+  // Required and set.
   ['${SET:?no}', 'set'],
   ['${SET?no}', 'set'],
   ['${EMPTY?no}', ''],
@@ -53,7 +53,7 @@ const FILLED: [string, string][] = [
   ['${UNSET:-${UNSET-$SET}x}y', 'setxy'],
   ['${UNSET:-a${SET}b${SET}c} ${SET}', 'asetbsetc set'],
   ['${SET:+${SET:+${SET}}}', 'set'],
-  // What comes in is not looked at again.
+  // Inserted values are not interpolated again.
   ['${OTHER}', '$SET'],
   ['${UNSET:-${OTHER}}', '$SET'],
   // Dollar signs.
@@ -72,7 +72,7 @@ const FILLED: [string, string][] = [
   ['$1', '$1'],
   ['$}', '$}'],
   ['$é', '$é'],
-  // Braces in what follows the operator.
+  // Braces in the text after the operator.
   ['${UNSET:-a{b}c}', 'a{b}c'],
   ['${UNSET:-{x}}', '{x}'],
   ['${UNSET:-a}b}', 'ab}'],
@@ -81,7 +81,7 @@ const FILLED: [string, string][] = [
 
 const NOT_SET = /^a required variable that is not set$/
 
-/** Text and the error it gives, which repeats none of the text. */
+/** Text and its error, which contains none of the text. */
 const REFUSED: [string, RegExp][] = [
   ['${', /^an unclosed "\$\{"$/],
   ['${SET', /^an unclosed "\$\{"$/],
@@ -93,7 +93,7 @@ const REFUSED: [string, RegExp][] = [
   ['${SET:x}', /^a "\$\{" without a valid variable name$/],
   ['${SET:}', /^a "\$\{" without a valid variable name$/],
   ['${UNSET:-\nx}', /^a "\$\{" without a valid variable name$/],
-  // A mistake in a default that is not used is one too.
+  // An error in an unused default is reported too.
   ['${SET:-${}', /^an unclosed "\$\{"$/],
   ['${UNSET?}', NOT_SET],
   ['${UNSET:?set me}', NOT_SET],

@@ -23,7 +23,7 @@ const actual = (
   ]),
 })
 
-/** What a declaration of these topics reads as. */
+/** Parses the rendered declaration of these topics. */
 function readBack(...topics: ActualTopic[]) {
   const { topics: declared, mistakes } = parseTopicsFile(renderTopicsFile(topics, 'c'), 'file', settings)
   assert.equal(mistakes, [])

@@ -6,7 +6,7 @@ import { metricName, parseTopicsFile, readDeclaredTopics } from '../../scripts/l
 const settings = { ...readSettings({}), KAFKA_LOG_RETENTION_HOURS: 36, REDIS_PASSWORD: 'hunter2' }
 const parse = (content: string) => parseTopicsFile(content, 'topics.yml', settings)
 
-/** Mistakes as `line:column code: found`, short enough to state whole. */
+/** Returns errors as `line:column code: found`, short enough to list completely. */
 const mistakesOf = (content: string) =>
   parse(content).mistakes.map(({ code, subject, found }) => {
     const [, position] = /^topics\.yml:(\d+:\d+)/.exec(subject) ?? []

@@ -82,11 +82,11 @@ placement('counts topics that stay, and does not move them', () => {
 placement('moves replicas out of a rack that has more than one', () => {
   const moves = planPlacement(brokersOf('x', 'x', 'y'), [topic('a', 2, [1, 2])])
   assert.equal(show(moves), ['a-0: 1,2 → 1,3'])
-  // Brokers without a rack: no rack counts.
+  // A broker without a rack turns rack awareness off.
   assert.equal(planPlacement(brokersOf('x', 'x', null), [topic('a', 2, [1, 2])]), [])
 })
 
-/** Brokers, with racks or without, and topics that lie on them in any way. */
+/** Generates brokers, with or without racks, and topics with any placement on them. */
 const clusters = fc
   .record({ racks: fc.array(fc.integer({ min: 0, max: 2 }), { minLength: 1, maxLength: 6 }), racked: fc.boolean() })
   .chain(({ racks, racked }) => {
@@ -128,7 +128,7 @@ placement('keeps its invariants for any cluster', () => {
           after.flatMap(({ partitions }) => partitions),
         )
         assert.ok(replicas[1] - replicas[0] <= 1, `replicas of all ${replicas}`)
-        // With different numbers of copies, not every broker may have as much to lead.
+        // With different replication factors, an equal number of leaders per broker may be impossible.
         if (topics.every(({ replication }) => replication === topics[0]?.replication))
           assert.ok(leaders[1] - leaders[0] <= 1, `leaders of all ${leaders}`)
       }
@@ -138,7 +138,7 @@ placement('keeps its invariants for any cluster', () => {
   )
 })
 
-/** Every way to place the partitions of one topic. */
+/** Yields every possible placement of the partitions of one topic. */
 function* placements(ids: number[], replication: number, partitions: number): Generator<number[][]> {
   if (partitions === 0) {
     yield []

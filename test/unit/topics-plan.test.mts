@@ -146,7 +146,7 @@ const DRIFT = planTopics(
 const shortening = suite('withoutShortening')
 const HOUR = 3_600_000
 
-/** A plan for a topic whose retention.ms, and whose compression, are other than declared. */
+/** Plans a topic whose retention.ms, and optionally another key, differ from the declaration. */
 const retention = (from: string, to: string, more: Record<string, string> = {}) =>
   planTopics(
     [declare('a', { config: { 'retention.ms': to, 'compression.type': 'lz4', ...more } })],
@@ -196,7 +196,7 @@ shortening('is a warning and in the plan, before and after, with the hours', () 
   assert.equal(shorteningWarnings(retention(`${24 * HOUR}`, `${168 * HOUR}`)), [])
 })
 
-/** A plan for a topic whose cleanup.policy is other than declared. */
+/** Plans a topic whose cleanup.policy differs from the declaration. */
 const policy = (from: string, to: string) =>
   planTopics(
     [declare('a', { config: { 'cleanup.policy': to }, at: { 'cleanup.policy': 'topics.yml:5:7' } })],

@@ -38,7 +38,7 @@ const move = (partition: number, from: number[], to: number[], bytes: number | u
   ...{ topic: 'a', partition },
   ...{ from, to, bytes },
 })
-/** A replica that is moving from broker 1 to 3, and one that joins broker 2. */
+/** A replica that moves from broker 1 to 3, and one that is added on broker 2. */
 const MOVING = [
   { topic: 'a', partition: 0, replicas: [3, 1], adding: [3], removing: [1] },
   { topic: 'b', partition: 1, replicas: [2, 3], adding: [3], removing: [] },
@@ -50,7 +50,7 @@ const PLAN: RebalancePlan = {
   elections: [{ topic: 'c', partition: 4, from: 2, to: 1 }],
   throttled: ['b'],
 }
-/** Topics by name, each a list of the brokers of its partitions, led by the first. */
+/** Returns metadata of topics by name, each a list of the brokers of its partitions, the leader first. */
 const seen = (ids: number[], topics: Record<string, number[][]>): Metadata => ({
   clusterId: 'c',
   controllerId: 1,
@@ -110,7 +110,7 @@ plans('throttles replicas that are read and those that are written', () => {
       ['b', { [names[0]]: '1:2', [names[1]]: '1:3' }],
     ],
   )
-  // Another order copies nothing.
+  // Another order copies no data.
   assert.is(throttledReplicas([move(2, [1, 2], [2, 1], 0)], []).size, 0)
 })
 plans.run()

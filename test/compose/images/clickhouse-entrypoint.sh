@@ -1,8 +1,8 @@
 #!/bin/bash
-# The contract of the real image's entrypoint: as root it hands the data folder to user 101 and becomes that user; with
-# CLICKHOUSE_USER set it removes `default` and creates that user, open to every address; on a data folder without `data/`
-# it starts a server on 127.0.0.1 only, makes CLICKHOUSE_DB, runs /docker-entrypoint-initdb.d in glob order and stops at the
-# first failure, which leaves the folder half made.
+# Behaves like the real image's entrypoint. Started as root, it changes the owner of the data folder to user 101 and switches
+# to that user. With CLICKHOUSE_USER set, it removes `default` and creates that user, allowed from every address. If the data
+# folder has no `data/`, it starts a server on 127.0.0.1 only, creates CLICKHOUSE_DB, runs the files of
+# /docker-entrypoint-initdb.d in glob order and stops at the first failure, which leaves the folder partly initialized.
 set -eo pipefail
 shopt -s nullglob
 if [ $# -gt 0 ] && [[ $1 != --* ]]; then exec "$@"; fi
@@ -16,8 +16,8 @@ fi
 cd $data
 if [ "$CLICKHOUSE_USER" != default ] || [ -n "$CLICKHOUSE_PASSWORD" ]; then
   echo "$0: create new user '$CLICKHOUSE_USER' instead 'default'"
-  # The library's own session needs a `default`, so unlike in the real image one remains: inside the container, on loopback,
-  # with no right but to open the ports.
+  # Unlike in the real image, `default` remains, because the library's session requires it: on loopback inside the container,
+  # with no privilege except to open the ports.
   cat > /etc/clickhouse-server/users.d/default-user.xml <<END
 <clickhouse><users>
   <default replace="1"><password/><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota>

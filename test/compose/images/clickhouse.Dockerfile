@@ -1,9 +1,9 @@
-# Stand-in for the image clickhouse/clickhouse-server:26.3: ClickHouse itself, as the library that the embedded stack runs,
-# behind the same contract. Source of each promise: https://github.com/ClickHouse/ClickHouse/tree/26.3/docker/server
+# Stand-in for the image clickhouse/clickhouse-server:26.3: ClickHouse as the library that the embedded stack runs,
+# with the image's interface. Sources of this behaviour: https://github.com/ClickHouse/ClickHouse/tree/26.3/docker/server
 # (Dockerfile.ubuntu, entrypoint.sh, docker_related_config.xml) and programs/server/config.xml, users.xml
 ARG BASE
 FROM $BASE
-# The base's package redis-server took these numbers; the volume's files belong to 101 in the real image.
+# The base image's package redis-server uses these ids. In the real image, the volume's files belong to 101.
 RUN userdel redis; groupdel redis; groupadd -r clickhouse --gid=101 && useradd -r -g clickhouse --uid=101 --home-dir=/var/lib/clickhouse --shell=/bin/bash clickhouse \
  && mkdir -p /var/lib/clickhouse /var/log/clickhouse-server /etc/clickhouse-server/config.d /etc/clickhouse-server/users.d /docker-entrypoint-initdb.d \
  && rm -rf /usr/lib/jvm /usr/bin/java /usr/bin/redis-* /usr/bin/curl /usr/bin/nc /bin/nc

@@ -1,12 +1,12 @@
 #!/bin/bash
-# Stand-in for Kafka's bin/kafka-run-class.sh: the same variables, flags and log folder, for `CLASS ARG…`.
+# Stand-in for Kafka's bin/kafka-run-class.sh: runs `CLASS ARG…` with the same variables, flags and log folder.
 # Source: https://github.com/apache/kafka/blob/3.9/bin/kafka-run-class.sh
 gc=
 while [[ $1 == -* ]]; do
   case $1 in
     -loggc) gc=-Xlog:gc*:file=/opt/kafka/logs/kafkaServer-gc.log:time,tags:filecount=10,filesize=100M; shift ;;
     -name) shift 2 ;;
-    *) echo "This stand-in does not know $1" >&2; exit 2 ;;
+    *) echo "This stand-in does not support $1" >&2; exit 2 ;;
   esac
 done
 mkdir -p /opt/kafka/logs

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Stand-in for Kafka's tools in /opt/kafka/bin, by the name that it is called by. Source: https://github.com/apache/kafka/tree/3.9/bin
+# Stand-in for Kafka's tools in /opt/kafka/bin, selected by the name of the link. Source: https://github.com/apache/kafka/tree/3.9/bin
 case ${0##*/} in
   kafka-topics.sh) class=org.apache.kafka.tools.TopicCommand ;;
   kafka-console-producer.sh) class=kafka.tools.ConsoleProducer ;;

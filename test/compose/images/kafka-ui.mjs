@@ -1,4 +1,4 @@
-// A stub of Kafka UI: GET /actuator/health, and GET /api/clusters/NAME/topics from the real broker.
+// A stub of Kafka UI. Serves GET /actuator/health, and GET /api/clusters/NAME/topics with the real broker's topics.
 import { createServer } from 'node:http'
 import { Kafka, logLevel } from 'kafkajs'
 

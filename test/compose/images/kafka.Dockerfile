@@ -1,12 +1,12 @@
-# Stand-in for the image apache/kafka:3.9.2: the broker and tools of the embedded stack's jars, behind the same contract.
-# Source of each promise: https://github.com/apache/kafka/blob/3.9/docker/jvm/Dockerfile, bin/kafka-server-start.sh,
-# bin/kafka-run-class.sh. Differs in Java (17, the real image has 21) and C library.
+# Stand-in for the image apache/kafka:3.9.2: the broker and tools of the embedded stack's jars, with the image's interface.
+# Sources of this behaviour: https://github.com/apache/kafka/blob/3.9/docker/jvm/Dockerfile, bin/kafka-server-start.sh,
+# bin/kafka-run-class.sh. Differs in the Java version (17, the real image has 21) and the C library.
 ARG BASE
 FROM $BASE
 RUN useradd --uid 1000 --create-home --shell /bin/bash appuser \
  && mkdir -p /opt/kafka/bin /opt/kafka/config /var/lib/kafka/data /etc/kafka/secrets /etc/kafka/docker /mnt/shared/config /usr/logs \
  && rm -f /usr/bin/redis-* /usr/bin/curl /usr/sbin/gosu
-# Alpine: the small tools are busybox's, with busybox's options. (Not wget: Debian's busybox is built without its -T.)
+# As on Alpine, the small tools are busybox's, with its options; except wget, because Debian's busybox is built without -T.
 RUN for tool in nc head tail od tr sed grep; do ln -sf /bin/busybox "$(command -v $tool)"; done
 COPY --from=jars / /opt/kafka/libs/
 COPY --from=tools / /opt/kafka/libs/

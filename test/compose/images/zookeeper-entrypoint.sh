@@ -1,6 +1,6 @@
 #!/bin/bash
-# The contract of the real image's entrypoint: starts as root, hands its folders to user 1000 and becomes that user; writes
-# a zoo.cfg only where none is mounted, with the 4-letter words closed (but srvr) unless ZOO_4LW_COMMANDS_WHITELIST names them.
+# Behaves like the real image's entrypoint: starts as root, changes the owner of its folders to user 1000 and switches to that
+# user. Writes a zoo.cfg only if none is mounted; in it, only srvr and ZOO_4LW_COMMANDS_WHITELIST are enabled.
 set -e
 if [ "$1" = zkServer.sh ] && [ "$(id -u)" = 0 ]; then
   chown -R zookeeper "$ZOO_DATA_DIR" "$ZOO_DATA_LOG_DIR" "$ZOO_LOG_DIR"

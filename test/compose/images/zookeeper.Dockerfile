@@ -1,5 +1,5 @@
-# Stand-in for the image zookeeper:3.8.6: the ZooKeeper server of the embedded stack's jars, behind the same contract.
-# Source of each promise: https://github.com/31z4/zookeeper-docker/tree/master/3.8.6 (Dockerfile, docker-entrypoint.sh)
+# Stand-in for the image zookeeper:3.8.6: the ZooKeeper server of the embedded stack's jars, with the image's interface.
+# Sources of this behaviour: https://github.com/31z4/zookeeper-docker/tree/master/3.8.6 (Dockerfile, docker-entrypoint.sh)
 ARG BASE
 FROM $BASE
 ENV ZOO_CONF_DIR=/conf ZOO_DATA_DIR=/data ZOO_DATA_LOG_DIR=/datalog ZOO_LOG_DIR=/logs \

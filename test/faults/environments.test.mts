@@ -1,4 +1,7 @@
-/** Places where a clone or its data may lie, and users without what is usual: every command works there, or says in a line why not. */
+/**
+ * Unusual paths of a clone or its data, and users and environments that lack something: every command works there or reports a one-line
+ * error.
+ */
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -6,14 +9,14 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ROOT } from '../../scripts/lib/settings/settings.mts'
 import { runFile } from '../support/command.mts'
-import { isLong, judge } from '../support/faults.mts'
+import { expectExit, isLong } from '../support/faults.mts'
 import { stackEnv } from '../support/stack.mts'
 
-const base = mkdtempSync(path.join(tmpdir(), 'l2-places-'))
+const base = mkdtempSync(path.join(tmpdir(), 'l2-unusual-'))
 const cache = path.join(ROOT, '.embedded', 'cache')
 process.on('exit', () => rmSync(base, { recursive: true, force: true }))
 
-/** A clone, without its history and tests, at `name` in the folder of this file's clones. */
+/** Creates a clone, without history and tests, at `name` in this file's folder of clones. */
 function cloneAt(name: string): string {
   const folder = path.join(base, name)
   mkdirSync(folder, { recursive: true })
@@ -48,7 +51,7 @@ async function envIn(folder: string, more: NodeJS.ProcessEnv = {}): Promise<Node
 const run = (folder: string, script: string, args: string[], env: NodeJS.ProcessEnv, cwd = folder) =>
   runFile(path.join(folder, 'scripts', script), args, { env, cwd, timeoutMs: 240_000 })
 
-const places = suite('places')
+const unusual = suite('unusual paths and environments')
 
 const NAMES = [
   'with spaces and (brackets)',
@@ -61,24 +64,24 @@ const NAMES = [
 ]
 
 for (const name of isLong ? NAMES : NAMES.filter((_, index) => index % 2 === 1 || index === NAMES.length - 1)) {
-  places(`a clone under ${name.slice(0, 40)} starts, serves and stops, or is refused in one line`, async () => {
+  unusual(`a clone under ${name.slice(0, 40)} starts, serves and stops, or is refused in one line`, async () => {
     const folder = cloneAt(name)
     const env = await envIn(folder)
     const started = await run(folder, 'start.mts', ['--embedded'], env)
     if (name.includes('\\')) {
-      // Node.js itself loads no package from there.
+      // Node.js itself cannot load packages from such a path.
       assert.is(started.exitCode, 3)
       assert.match(started.stderr, /^Cannot run start\.mts: its path contains a backslash, .+\n$/)
       return rmSync(folder, { recursive: true })
     }
-    judge('start', started, [0, 2, 3])
+    expectExit('start', started, [0, 2, 3])
     if (started.exitCode === 0) {
-      judge('health', await run(folder, 'health-check.mts', ['--deep'], env), [0])
-      judge('schema', await run(folder, 'apply-schema.mts', ['--dry-run'], env), [0])
-      judge('replay', await run(folder, 'replay.mts', ['--generate', '--fast', '--count', '100'], env), [0])
+      expectExit('health', await run(folder, 'health-check.mts', ['--deep'], env), [0])
+      expectExit('schema', await run(folder, 'apply-schema.mts', ['--dry-run'], env), [0])
+      expectExit('replay', await run(folder, 'replay.mts', ['--generate', '--fast', '--count', '100'], env), [0])
     }
     const stopped = await run(folder, 'stop.mts', [], env)
-    judge('stop', stopped, [0])
+    expectExit('stop', stopped, [0])
     if (started.exitCode !== 0) assert.match(stopped.stdout, /Nothing was running/)
     rmSync(folder, { recursive: true })
   })
@@ -95,16 +98,16 @@ const COMMANDS: [script: string, ...args: string[]][] = [
   ['stop.mts'],
 ]
 
-places('without HOME, and with an empty environment', async () => {
+unusual('without HOME, and with an empty environment', async () => {
   const { PATH, ...rest } = await envIn(base)
-  const own = Object.entries(rest).filter(([name]) => !(name in process.env))
+  const settings = Object.entries(rest).filter(([name]) => !(name in process.env))
   for (const [script, ...args] of COMMANDS) {
-    const env = { PATH, ...Object.fromEntries(own) }
-    judge(script, await runFile(path.join(ROOT, 'scripts', script), args, { env, timeoutMs: 60_000 }), [0, 1, 3])
+    const env = { PATH, ...Object.fromEntries(settings) }
+    expectExit(script, await runFile(path.join(ROOT, 'scripts', script), args, { env, timeoutMs: 60_000 }), [0, 1, 3])
   }
 })
 
-places('in a deleted working directory', async () => {
+unusual('in a deleted working directory', async () => {
   const env = await envIn(base)
   for (const [script, ...args] of COMMANDS) {
     const gone = mkdtempSync(path.join(base, 'gone-'))
@@ -115,39 +118,39 @@ places('in a deleted working directory', async () => {
       timeoutMs: 60_000,
     })
     assert.is(outcome.exitCode, 3)
-    const own = outcome.stderr.split('\n').filter((line) => line !== '' && !/^(sh|\/bin\/sh): /.test(line))
-    assert.equal(own, [`Cannot run ${script}: the working directory no longer exists`])
+    const lines = outcome.stderr.split('\n').filter((line) => line !== '' && !/^(sh|\/bin\/sh): /.test(line))
+    assert.equal(lines, [`Cannot run ${script}: the working directory no longer exists`])
   }
 })
 
-places('with a missing temporary folder', async () => {
+unusual('with a missing temporary folder', async () => {
   const env = await envIn(base, { TMPDIR: '/nonexistent/tmp' })
   for (const [script, ...args] of COMMANDS)
-    judge(script, await runFile(path.join(ROOT, 'scripts', script), args, { env, timeoutMs: 60_000 }), [0, 1, 3])
+    expectExit(script, await runFile(path.join(ROOT, 'scripts', script), args, { env, timeoutMs: 60_000 }), [0, 1, 3])
 })
 
-places('with a read-only clone and data folder', async () => {
-  // Root may write everything: there, a file in the folder's place has the same effect.
+unusual('with a read-only clone and data folder', async () => {
+  // Root can write to any folder. For root, a file at the folder's path has the same effect.
   const folder = cloneAt('read only')
   const data = path.join(folder, 'held')
   writeFileSync(data, '')
   const env = await envIn(folder, { EMBEDDED_DATA_DIR: path.join(data, 'data') })
   for (const each of ['scripts', '.']) chmodSync(path.join(folder, each), 0o555)
-  judge('start', await run(folder, 'start.mts', ['--embedded'], env), [2, 3])
-  for (const [script, ...args] of COMMANDS) judge(script, await run(folder, script, args, env), [0, 1, 3])
+  expectExit('start', await run(folder, 'start.mts', ['--embedded'], env), [2, 3])
+  for (const [script, ...args] of COMMANDS) expectExit(script, await run(folder, script, args, env), [0, 1, 3])
   for (const each of ['scripts', '.']) chmodSync(path.join(folder, each), 0o755)
 })
 
-places('with too little memory for Java, and for ClickHouse', async () => {
+unusual('with too little memory for Java, and for ClickHouse', async () => {
   const folder = cloneAt('small')
-  // A heap that no machine has, and one that no JVM runs in.
+  // A heap larger than any machine's memory, and one too small for a JVM.
   for (const heap of ['9999g', '1k']) {
     const env = await envIn(folder, { KAFKA_HEAP: heap })
     const outcome = await run(folder, 'start.mts', ['--embedded'], env)
-    judge(`KAFKA_HEAP=${heap}`, outcome, [1, 2, 3])
+    expectExit(`KAFKA_HEAP=${heap}`, outcome, [1, 2, 3])
     assert.match(`${outcome.stdout}${outcome.stderr}`, /heap|memory/i)
-    judge('stop', await run(folder, 'stop.mts', [], env), [0])
+    expectExit('stop', await run(folder, 'stop.mts', [], env), [0])
   }
 })
 
-places.run()
+unusual.run()

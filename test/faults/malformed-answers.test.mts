@@ -1,18 +1,31 @@
-/** Servers that close, cut, garble, drip, fall silent or answer another protocol: fakes, since real ones seldom do so when asked. */
+/**
+ * Faulty servers that close connections, send truncated, random or slow answers or none at all, or speak another protocol. They are fakes,
+ * because real servers rarely fail on request.
+ */
 import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { runScript } from '../support/command.mts'
 import { endStacks, newStack, start } from '../support/embedded.mts'
-import { drip, envOf, isLong, judge, kafkaProxy, type Lie, randomNumbers, sampled, serve } from '../support/faults.mts'
+import {
+  type Distort,
+  drip,
+  envOf,
+  expectExit,
+  isLong,
+  kafkaProxy,
+  randomNumbers,
+  sampled,
+  serve,
+} from '../support/faults.mts'
 import { applyInitFiles } from '../support/stack.mts'
 
 const PASSWORD = 'pass-"w0rd/&=%41'
 const settings = await newStack({ REDIS_PASSWORD: 'pass-w0rd/&=%41', CLICKHOUSE_PASSWORD: PASSWORD })
 const random = randomNumbers()
 
-/** Longer than every deadline of a command with `--timeout 2`, with the time that a busy machine takes to start it. */
+/** Milliseconds; longer than any deadline of a command with `--timeout 2` plus the time a busy machine needs to start it. */
 const END_MS = 60_000
 
 const run = (script: string, args: string[], env: NodeJS.ProcessEnv) =>
@@ -26,58 +39,61 @@ const KAFKA_COMMANDS: [script: string, args: string[]][] = [
   ['replay.mts', ['--generate', '--fast', '--count', '10', '--timeout', '2']],
 ]
 
-/** The requests of the commands: produce, offsets, metadata, offsets committed, coordinator, groups, versions, configurations and so on. */
+/**
+ * API keys of the commands' requests: produce, offsets, metadata, committed offsets, coordinator, groups, versions, configurations and
+ * others.
+ */
 const KEYS = [0, 2, 3, 9, 10, 15, 16, 18, 22, 32, 35]
 
 const garbled = (frame: Buffer) => Buffer.concat([frame.subarray(0, 8), randomBytes(frame.length - 8)])
-const LIES: Record<string, (frame: Buffer) => ReturnType<Lie>> = {
-  closes: () => 'close',
-  'cuts in the middle': (frame) => ({ cutAfter: Math.floor(frame.length / 2) }),
+const FAULTS: Record<string, (frame: Buffer) => ReturnType<Distort>> = {
+  'closes the connection': () => 'close',
+  'truncates its answer': (frame) => ({ cutAfter: Math.floor(frame.length / 2) }),
   'sends random bytes': garbled,
-  'sends random bytes from the middle on': (frame) => {
+  'sends random bytes after the middle': (frame) => {
     const middle = Math.floor(frame.length / 2)
     return Buffer.concat([frame.subarray(0, middle), randomBytes(frame.length - middle)])
   },
-  'says nothing': () => 'silence',
-  drips: () => ({ drip: true }),
+  'does not answer': () => 'silence',
+  'sends a byte per second': () => ({ drip: true }),
   'announces 2 GB': (frame) => Buffer.concat([Buffer.from([0x7f, 0xff, 0xff, 0xff]), frame.subarray(4)]),
 }
 
-const kafka = suite('Kafka that lies')
+const kafka = suite('Kafka with malformed answers')
 kafka.before(async () => {
   await start(settings)
   await applyInitFiles(settings)
-  judge('topics', await run('create-topics.mts', [], {}), [0])
+  expectExit('topics', await run('create-topics.mts', [], {}), [0])
 })
 
 kafka('every command ends by its deadline with a finding', async () => {
   const cases = KAFKA_COMMANDS.flatMap((command) =>
-    KEYS.flatMap((key) => Object.keys(LIES).map((lie) => ({ command, key, lie }))),
+    KEYS.flatMap((key) => Object.keys(FAULTS).map((fault) => ({ command, key, fault }))),
   )
   const chosen = isLong ? cases : sampled(cases, 40, random)
   let asked = 0
-  await inPairs(chosen, async ({ command: [script, args], key, lie }) => {
-    let met = false
+  await inPairs(chosen, async ({ command: [script, args], key, fault }) => {
+    let seen = false
     const proxy = await kafkaProxy(settings.KAFKA_LISTENER_PORT, (each, frame) => {
       if (each !== key) return frame
-      met = true
-      return LIES[lie]?.(frame) ?? frame
+      seen = true
+      return FAULTS[fault]?.(frame) ?? frame
     })
     const outcome = await run(script, args, { KAFKA_BOOTSTRAP_SERVERS: `127.0.0.1:${proxy.port}` })
     await proxy.close()
-    if (met) asked++
-    judge(`${script} ${args.join(' ')}, API ${key} ${lie}`, outcome, [0, 1, 2, 3])
-    // A reset's dry run and a replay have no other answers than these; what was not asked or survives garbling may be good.
-    const fatal = ['closes', 'cuts in the middle', 'says nothing', 'announces 2 GB'].includes(lie)
-    if (met && fatal) assert.not.equal(outcome.exitCode, 0, `${script}, API ${key} ${lie}`)
+    if (seen) asked++
+    expectExit(`${script} ${args.join(' ')}, API ${key} ${fault}`, outcome, [0, 1, 2, 3])
+    // Other faults may leave a valid answer.
+    const fatal = ['closes the connection', 'truncates its answer', 'does not answer', 'announces 2 GB'].includes(fault)
+    if (seen && fatal) assert.not.equal(outcome.exitCode, 0, `${script}, API ${key} ${fault}`)
   })
-  assert.ok(asked > chosen.length / 5, `only ${asked} of ${chosen.length} cases met their request`)
+  assert.ok(asked > chosen.length / 5, `only ${asked} of ${chosen.length} cases saw their request`)
 })
 
 kafka('a leader that refuses its partitions makes the lag unknown', async () => {
   const refuse = (frame: Buffer) => {
     const bytes = Buffer.from(frame)
-    // Each partition's answer of ListOffsets version 7: index, error 0, no time, then the offset: error 6 is NOT_LEADER_OR_FOLLOWER.
+    // A partition in a ListOffsets v7 answer: index, error code 0, timestamp -1, then the offset. Error 6 is NOT_LEADER_OR_FOLLOWER.
     const time = Buffer.alloc(8, 0xff)
     for (let at = bytes.indexOf(time); at >= 2; at = bytes.indexOf(time, at + 16)) bytes.writeInt16BE(6, at - 2)
     return bytes
@@ -85,41 +101,42 @@ kafka('a leader that refuses its partitions makes the lag unknown', async () => 
   const proxy = await kafkaProxy(settings.KAFKA_LISTENER_PORT, (key, frame) => (key === 2 ? refuse(frame) : frame))
   const env = { KAFKA_BOOTSTRAP_SERVERS: `127.0.0.1:${proxy.port}` }
   const status = await run('ingest.mts', ['status', '--timeout', '2'], env)
-  judge('ingest status', status, [3])
+  expectExit('ingest status', status, [3])
   assert.match(status.stdout, /unknown lag: .*\(NOT_LEADER_OR_FOLLOWER\)/)
   const health = await run('health-check.mts', ['--only', 'kafka', '--timeout', '2'], env)
-  judge('health', health, [1])
+  expectExit('health', health, [1])
   assert.match(health.stdout, /refused by their leader \(NOT_LEADER_OR_FOLLOWER\)/)
   await proxy.close()
 })
 
-/** What a server says to whatever it is sent. */
+/** Behaviour of each server, whatever it receives. */
 const SERVERS: Record<string, (socket: Socket) => void> = {
-  'closes at once': (socket) => socket.end(),
-  'closes when asked': (socket) => socket.once('data', () => socket.destroy()),
-  'says nothing': () => {},
+  'closes the connection at once': (socket) => socket.end(),
+  'closes the connection after a request': (socket) => socket.once('data', () => socket.destroy()),
+  'does not answer': () => {},
   'sends random bytes': (socket) => socket.on('data', () => socket.write(randomBytes(64))),
-  'sends random bytes for ever': (socket) => {
+  'sends random bytes endlessly': (socket) => {
     const flood = () => {
       while (!socket.destroyed && socket.write(randomBytes(65_536)));
     }
     socket.once('data', flood).on('drain', flood)
   },
-  drips: (socket) => socket.once('data', () => drip(socket, Buffer.alloc(600, '$'))),
-  'echoes what it is sent': (socket) => socket.on('data', (bytes) => socket.write(bytes)),
-  'repeats it in an error': (socket) =>
+  'sends a byte per second': (socket) => socket.once('data', () => drip(socket, Buffer.alloc(600, '$'))),
+  'echoes each request': (socket) => socket.on('data', (bytes) => socket.write(bytes)),
+  'repeats the request in an error': (socket) =>
     socket.on('data', (bytes) => socket.write(`-ERR bad ${bytes.toString().replaceAll('\r\n', ' ')}\r\n`)),
   'is a web server': (socket) =>
     socket.on('data', () =>
       socket.end('HTTP/1.1 302 Found\r\nServer: nginx\r\nContent-Length: 0\r\nLocation: /\r\n\r\n'),
     ),
   'is an SSH server': (socket) => socket.write('SSH-2.0-OpenSSH_9.6\r\n'),
-  'is a Redis that loads': (socket) =>
+  'is a Redis that is loading its data': (socket) =>
     socket.on('data', () => socket.write('-LOADING Redis is loading the dataset in memory\r\n')),
-  'says a part of its answer': (socket) => socket.once('data', () => socket.write('$1000\r\nredis_version:7.0.0\r\n')),
+  'sends only part of its answer': (socket) =>
+    socket.once('data', () => socket.write('$1000\r\nredis_version:7.0.0\r\n')),
 }
 
-const others = suite('other services that lie')
+const others = suite('services with malformed answers')
 const ports = {
   zookeeper: 'ZOOKEEPER_CLIENT_PORT',
   kafka: '',
@@ -127,26 +144,30 @@ const ports = {
   redis: 'REDIS_PORT',
 } as const
 
-for (const [lie, accept] of Object.entries(SERVERS)) {
-  others(`a server that ${lie} is not healthy`, async () => {
+for (const [fault, accept] of Object.entries(SERVERS)) {
+  others(`a server that ${fault} is not healthy`, async () => {
     await inPairs(['zookeeper', 'kafka', 'clickhouse', 'redis'] as const, async (service) => {
       const fake = await serve(accept)
       const env =
         service === 'kafka'
           ? { KAFKA_BOOTSTRAP_SERVERS: `127.0.0.1:${fake.port}` }
           : { [ports[service]]: String(fake.port) }
-      judge(`health of ${service}`, await run('health-check.mts', ['--only', service, '--timeout', '2'], env), [1, 3])
+      expectExit(
+        `health of ${service}`,
+        await run('health-check.mts', ['--only', service, '--timeout', '2'], env),
+        [1, 3],
+      )
       if (service === 'clickhouse')
-        judge('schema', await run('apply-schema.mts', ['--dry-run', '--timeout', '2'], env), [1, 3])
+        expectExit('schema', await run('apply-schema.mts', ['--dry-run', '--timeout', '2'], env), [1, 3])
       if (service === 'kafka')
-        judge('topics', await run('create-topics.mts', ['--dry-run', '--timeout', '2'], env), [3])
+        expectExit('topics', await run('create-topics.mts', ['--dry-run', '--timeout', '2'], env), [3])
       await fake.close()
     })
   })
 }
 others.after(endStacks)
 
-/** Two at a time, as many as the smallest supported machine has cores. */
+/** Calls `work` for two items at a time, one per core of the smallest supported machine. */
 async function inPairs<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
   const queue = [...items]
   const worker = async () => {

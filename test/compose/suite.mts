@@ -1,8 +1,8 @@
-/** Named tests that record what they proved, for the runner's report. */
+/** Suites whose tests record their results for the runner's report. */
 import { appendFileSync } from 'node:fs'
 import { suite } from 'uvu'
 
-export interface Proved {
+export interface Result {
   suite: string
   name: string
   passed: boolean
@@ -10,14 +10,14 @@ export interface Proved {
   notes: string[]
 }
 
-/** Adds a measured fact to the running test's line of the report. */
+/** Adds a measurement to the running test's entry in the report. */
 export type Note = (text: string) => void
 
 /**
- * A suite whose tests say on stderr how they go and append themselves to the report. Tests run in order and build on each
- * other: after the first failure of a suite the rest of it still runs, so that one run shows everything.
+ * Returns a suite whose tests print their results on stderr and append them to the report. Tests run in order and build on each other.
+ * After a failure, the rest of the suite still runs, so that one run shows everything.
  */
-export function proof(name: string): {
+export function reportedSuite(name: string): {
   test: (name: string, check: (note: Note) => Promise<void>) => void
   run: () => void
 } {
@@ -32,8 +32,8 @@ export function proof(name: string): {
         passed = true
       } finally {
         const seconds = (performance.now() - startMs) / 1000
-        const proved: Proved = { suite: name, name: title, passed, seconds, notes }
-        if (process.env.L2_COMPOSE_REPORT) appendFileSync(process.env.L2_COMPOSE_REPORT, `${JSON.stringify(proved)}\n`)
+        const result: Result = { suite: name, name: title, passed, seconds, notes }
+        if (process.env.L2_COMPOSE_REPORT) appendFileSync(process.env.L2_COMPOSE_REPORT, `${JSON.stringify(result)}\n`)
         process.stderr.write(
           `${passed ? '✓' : '✗'} ${name}: ${title} (${seconds.toFixed(1)} s)${notes.map((text) => `\n    ${text}`).join('')}\n`,
         )
