@@ -44,7 +44,7 @@ Drops nothing, and deletes rows past a retention setting only with your consent.
     const { DECLINED, mayChange } = await import('./lib/command/target.mts')
     const { canAsk, confirmWord } = await import('./lib/command/confirm.mts')
     const { rebuildTables } = await import('./lib/schema/rebuild.mts')
-    const { renderSchemaPlan } = await import('./lib/schema/report.mts')
+    const { renderSynced } = await import('./lib/schema/report.mts')
     const { syncSchema } = await import('./lib/schema/schema.mts')
     const { readSettings } = await import('./lib/settings/settings.mts')
     const settings = readSettings()
@@ -64,17 +64,11 @@ Drops nothing, and deletes rows past a retention setting only with your consent.
         )
       },
     })
-    const seconds = ((performance.now() - started) / 1000).toFixed(1)
-    const text = [`Database ${settings.CLICKHOUSE_DATABASE}`]
-    if (!check) text.push(renderSchemaPlan(plan, paint))
-    if (check) text.push(`Differences: ${findings.length}`)
-    else if (plan.changes.length === 0)
-      text.push(plan.impossible.length > 0 ? 'Nothing that can be changed' : 'Nothing to do')
-    else if (dryRun) text.push(`Changes that would be made: ${plan.changes.length}`)
-    else text.push(`Changed in ${seconds} s: ${done.length} of ${plan.changes.length}`)
+    const seconds = (performance.now() - started) / 1000
+    const result = check ? `Differences: ${findings.length}` : renderSynced({ plan, done }, { dryRun, seconds, paint })
     return {
       findings,
-      text: text.filter(Boolean).join('\n'),
+      text: `Database ${settings.CLICKHOUSE_DATABASE}\n${result}`,
       data: { database: settings.CLICKHOUSE_DATABASE, mode: dryRun ? 'dry-run' : mode, rebuilt, plan, done },
       ...(dryRun && plan.changes.length > 0 ? { exitCode: 1 as const } : {}),
     }

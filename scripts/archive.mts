@@ -40,7 +40,7 @@ After an interruption, the next run resumes. npm run restore restores archived d
   run: async ({ options, log }) => {
     const { keep, yes, 'dry-run': dryRun, before, timeout } = options
     refuseTogether({ '--keep': keep, '--yes': yes, '--dry-run': dryRun }, `${NAME} --help`)
-    const { checkFlags, renderDays, renderQuestion } = await import('./lib/archive/report.mts')
+    const { checkFlags, renderArchived, renderQuestion } = await import('./lib/archive/report.mts')
     const { name, folder } = checkFlags(NAME, options.table, ['--to', options.to], [['--before', before]])
     const { archiveTable } = await import('./lib/archive/archive.mts')
     const { confirmWord, requireTerminal } = await import('./lib/command/confirm.mts')
@@ -65,19 +65,9 @@ After an interruption, the next run resumes. npm run restore restores archived d
     })
     const { days, partitions, findings, declined } = archived
     const isDeclined = declined && !keep
-    const dropped = partitions.filter(({ state }) => state === 'dropped')
-    const ids = (list: typeof partitions) => list.map(({ partition }) => partition).join(', ')
-    const outcome = isDeclined
-      ? 'Declined: nothing was dropped, and the archived files are kept'
-      : dropped.length > 0
-        ? `Dropped: ${ids(dropped)}`
-        : partitions.length > 0
-          ? `${dryRun ? 'Would be dropped' : 'Fully archived, not dropped'}: ${ids(partitions)}`
-          : 'No partition is fully archived; none was dropped'
-    const text = [`${name} before ${before}`, days.length > 0 ? renderDays(archived) : 'No rows', outcome].join('\n')
     return {
       findings,
-      text,
+      text: `${name} before ${before}\n${renderArchived(archived, { dryRun, isDeclined })}`,
       data: { table: name, days, partitions, declined: isDeclined },
       ...(isDeclined ? { exitCode: 1 as const } : {}),
     }

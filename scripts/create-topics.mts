@@ -32,18 +32,11 @@ A shorter retention or a different cleanup.policy makes the broker delete record
       help: 'also reassign replicas: match the declared replication, balance racks and brokers, restore preferred leaders',
     },
     'throttle-mb': {
-      type: 'number',
-      value: 'N',
-      min: 0.001,
-      max: 1e6,
+      ...{ type: 'number', value: 'N', min: 0.001, max: 1e6 },
       help: 'with --rebalance: limit replication traffic to N MiB/s per broker, inbound and outbound',
     },
     file: { type: 'string', value: 'PATH', help: 'read this file instead of kafka/topics.yml' },
-    timeout: timeoutFlag(
-      60,
-      'how long to wait for the broker and for changes to take effect; with --rebalance: how long to wait for progress',
-      3600,
-    ),
+    timeout: timeoutFlag(60, 'how long to wait for the broker and the changes; with --rebalance: for progress', 3600),
   },
   example: './scripts/create-topics.mts --dry-run --only iqfeed.l2.raw',
   exitCodes: {

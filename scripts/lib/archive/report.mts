@@ -16,8 +16,11 @@ const STATES = {
   refused: 'refused, see below',
 }
 
-/** Renders one line per day. */
-export function renderDays({ days }: Pick<Archived, 'days'>): string {
+/** Renders one line per day, and what became of the partitions. */
+export function renderArchived(
+  { days, partitions }: Pick<Archived, 'days' | 'partitions'>,
+  { dryRun, isDeclined }: { dryRun: boolean; isDeclined: boolean },
+): string {
   const size = (bytes = 0) => `${(bytes / 1024 ** 2).toFixed(1)} MiB`
   const rows = days.map(({ day, rows, bytes, state }) => [
     day,
@@ -25,7 +28,16 @@ export function renderDays({ days }: Pick<Archived, 'days'>): string {
     bytes ? size(bytes) : '',
     STATES[state],
   ])
-  return table(rows, { align: 'lrrl' })
+  const dropped = partitions.filter(({ state }) => state === 'dropped')
+  const ids = (list: typeof partitions) => list.map(({ partition }) => partition).join(', ')
+  const outcome = isDeclined
+    ? 'Declined: nothing was dropped, and the archived files are kept'
+    : dropped.length > 0
+      ? `Dropped: ${ids(dropped)}`
+      : partitions.length > 0
+        ? `${dryRun ? 'Would be dropped' : 'Fully archived, not dropped'}: ${ids(partitions)}`
+        : 'No partition is fully archived; none was dropped'
+  return `${rows.length > 0 ? table(rows, { align: 'lrrl' }) : 'No rows'}\n${outcome}`
 }
 
 /** Renders the partitions to drop, above the question whether to drop them. */

@@ -12,6 +12,23 @@ const STYLES = {
   replace: ['yellow', '~'],
 } as const
 
+/** Renders a plan and its outcome. */
+export function renderSynced(
+  { plan, done }: { plan: SchemaPlan; done: readonly unknown[] },
+  { dryRun, seconds, paint }: { dryRun: boolean; seconds: number; paint: Paint },
+): string {
+  const { changes, impossible } = plan
+  const outcome =
+    changes.length === 0
+      ? impossible.length > 0
+        ? 'Nothing that can be changed'
+        : 'Nothing to do'
+      : dryRun
+        ? `Changes that would be made: ${changes.length}`
+        : `Changed in ${seconds.toFixed(1)} s: ${done.length} of ${changes.length}`
+  return [renderSchemaPlan(plan, paint), outcome].filter(Boolean).join('\n')
+}
+
 /** Renders a plan with one line for each change, impossible change, blocked view and undeclared object. */
 export function renderSchemaPlan({ changes, impossible, waiting, undeclared }: SchemaPlan, paint: Paint): string {
   const lines = [
