@@ -21,9 +21,8 @@ const CLEAN_UP = 'clean up'
 const SUMMARY_HOPS = ['to kafka', 'to clickhouse', 'redis']
 
 /**
- * Sends one message through the whole path: to a topic, then through the views of clickhouse/ingest into a table. Also
- * sets and reads a Redis key. The topic and the tables are created and deleted here, so no consumer mistakes the
- * message for market data, and the probe works whether or not the ingest is on.
+ * Sends one message through the whole path: to a topic, then through the views of clickhouse/ingest into a table. Also sets and reads a
+ * Redis key. Uses its own topic and tables, so that no consumer mistakes the message for market data; it works with the ingest on or off.
  */
 export async function probeCanary(settings: Settings, { timeoutMs, deep }: ProbeOptions): Promise<Probe> {
   if (!deep) return { state: 'skipped', summary: 'with --deep', details: {}, findings: [] }
@@ -112,10 +111,8 @@ function canaryStatements({ settings, topic, tablePrefix }: Canary): string[] {
 async function prepare(canary: Canary): Promise<void> {
   const { client, kafka, topic, tablePrefix, timeoutMs } = canary
   const admin = await kafka.admin()
-  await admin.createTopics({
-    topics: [{ topic, numPartitions: 1, replicationFactor: BROKER_DEFAULT }],
-    waitForLeaders: true,
-  })
+  const topics = [{ topic, numPartitions: 1, replicationFactor: BROKER_DEFAULT }]
+  await admin.createTopics({ topics, waitForLeaders: true })
   for (const query of canaryStatements(canary)) await client.command({ query })
   const query = `SELECT 1 FROM system.kafka_consumers WHERE table = '${tablePrefix}_queue' AND length(assignments.topic) > 0`
   await waitForRow(canary, query, 'ClickHouse does not read the topic', { timeoutMs: 2 * timeoutMs, pollMs: 50 })
@@ -171,10 +168,7 @@ async function throughRedis(redis: Redis, id: string): Promise<void> {
   if (read !== id) throw new Error(`read ${read ?? 'nothing'}`)
 }
 
-/**
- * Deletes the scratch data of one canary. Drops the Kafka tables first, so that nothing reads the topic while it is
- * deleted.
- */
+/** Deletes the scratch data of one canary. Drops the Kafka tables first, so that nothing reads the topic while it is deleted. */
 async function remove({ settings, client, kafka, timeoutMs, tablePrefix, topic }: Canary): Promise<void> {
   await dropTables(client, `startsWith(name, '${tablePrefix}')`)
   const admin = await kafka.admin()
@@ -186,10 +180,8 @@ async function remove({ settings, client, kafka, timeoutMs, tablePrefix, topic }
 
 /** Deletes the scratch data of canaries that were killed, including groups whose topic is already deleted. */
 async function removeLeftovers({ settings, client, kafka, timeoutMs }: Canary): Promise<void> {
-  await dropTables(
-    client,
-    `match(name, '^${TABLE_PREFIX}\\\\d+_') AND metadata_modification_time < now() - ${LEFTOVER_MS / 1000}`,
-  )
+  const isOld = `metadata_modification_time < now() - ${LEFTOVER_MS / 1000}`
+  await dropTables(client, `match(name, '^${TABLE_PREFIX}\\\\d+_') AND ${isOld}`)
   const admin = await kafka.admin()
   const topics = (await admin.listTopics()).filter((topic) => isLeftover(topic, TOPIC_PREFIX))
   if (topics.length > 0) await admin.deleteTopics({ topics })
