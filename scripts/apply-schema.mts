@@ -11,7 +11,7 @@ import { refuseTogether, timeoutFlag } from './lib/command/flags.mts'
 await runCommand({
   name: './scripts/apply-schema.mts',
   summary: `Makes the database match clickhouse/init and the MARKET_…_RETENTION_DAYS of .env, and verifies the changes.
-Drops nothing, and deletes rows past a retention setting only with your consent. Reports what ClickHouse cannot change in place, and the fix.`,
+Drops no table or column, and deletes rows past a retention setting only with your consent. Reports what ClickHouse cannot change in place, and the fix.`,
   options: {
     'dry-run': { type: 'boolean', help: 'show the plan and change nothing; exit 1 when something would change' },
     // Retained for existing CI scripts: --dry-run with every difference as a finding.

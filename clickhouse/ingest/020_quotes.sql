@@ -192,7 +192,7 @@ FROM
         json.source AS source
     FROM
     (
-        -- Strings and numbers become text; missing fields and null become ''. If parsing failed, retries with invalid literals quoted. The
+        -- Strings and numbers become text; missing fields and null become ''. If parsing failed, retries with all numbers quoted. The
         -- inner if passes '' for all other rows, because the retry is evaluated for every row.
         SELECT *, if(read.symbol = '', JSONExtract(quoted(if(read.symbol = '', message, '')), fields), read) AS json
         FROM

@@ -12,7 +12,7 @@ SELECT
     -- From -1 (all size on the ask) to 1 (all size on the bid). NULL, like weighted_mid, if a side has no size.
     if(bid_size > 0 AND ask_size > 0, (bid_size - ask_size) / (bid_size + ask_size), NULL) AS imbalance,
     -- The mid weighted by the size of the opposite side: it is closer to the side with less size, which is likely to be filled first.
-    -- Truncated to nine decimals, like mid. Integer sizes, the usual case, take a sixth of the time: a price with 9 decimals times a size
+    -- Truncated to nine decimals, the scale of mid. Integer sizes, the usual case, take a sixth of the time: a price with 9 decimals times a size
     -- of 15 digits fits Decimal128. Fractional sizes are converted to decimals as in market_bars, and are ignored below the eighth decimal.
     -- A price times such a size has 16 decimals, and the division needs 16 more: Decimal256.
     if

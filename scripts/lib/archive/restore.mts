@@ -154,8 +154,10 @@ async function restoreFile(
     const common = now.rows === 0 ? 0 : await countPresent(client, table, columns, scratch, day)
     if (common === rows) return present()
     if (common > 0) {
-      const found = `only ${common} of the ${rows} archived rows`
-      const hint = `delete the rows of the day, then restore: DELETE FROM ${table.name} WHERE ${ofDay(day)}`
+      const others = now.rows > common ? `, and ${now.rows - common} other rows` : ''
+      const found = `only ${common} of the ${rows} archived rows${others}`
+      const what = `all rows of the day${others === '' ? '' : ', including those that are not in the archive'}`
+      const hint = `delete ${what}, then restore: DELETE FROM ${table.name} WHERE ${ofDay(day)}`
       return error('RESTORE_PARTLY', subject, { found, hint })
     }
     await keepLatest(client, table.name, scratch)

@@ -67,9 +67,10 @@ function withoutBitWidth({ logical_type: logical, ...element }: SchemaElement): 
 /** An offset of 0 means none. */
 const startOf = (meta: ColumnMetaData): number => Number(meta.dictionary_page_offset || meta.data_page_offset)
 
-/** Returns a column moved by `shift` bytes, without what the file stores outside of the row group, and without statistics, which no INSERT reads. */
+/** Returns a column moved by `shift` bytes, without statistics and indexes: no INSERT reads them, and the file stores some outside of the row group. */
 function moved(meta: ColumnMetaData, shift: bigint): ColumnChunk {
-  const { dictionary_page_offset: dictionary, statistics, bloom_filter_offset, bloom_filter_length, ...rest } = meta
+  const { statistics, index_page_offset, bloom_filter_offset, bloom_filter_length, ...rest } = meta
+  const dictionary = meta.dictionary_page_offset
   const data = { ...rest, data_page_offset: meta.data_page_offset + shift }
   return { file_offset: 0n, meta_data: dictionary ? { ...data, dictionary_page_offset: dictionary + shift } : data }
 }

@@ -9,7 +9,7 @@ import { tlsMistake } from '../common/tls.mts'
 import type { Settings } from '../settings/settings.mts'
 import { boundExchanges, type Exchanges } from './response-limits.mts'
 
-/** Milliseconds that a ping may take once a statement has timed out. */
+/** Milliseconds that a ping may take after an exchange was aborted. */
 const PING_MS = 500
 
 /**
@@ -100,7 +100,7 @@ export async function readRows<T>(
   return (await client.query({ query, query_params: values, format: 'JSONEachRow' })).json<T>()
 }
 
-/** Returns whether ClickHouse is up, although a statement did not finish in time. */
+/** Returns whether ClickHouse is up, although an exchange was aborted: too slow, or too large. */
 async function answersPing(settings: Settings): Promise<boolean> {
   const { client, exchanges } = await connect(settings, PING_MS)
   try {

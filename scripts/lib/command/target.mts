@@ -82,7 +82,7 @@ export async function foreignTargets(settings: Settings, production = isProducti
           expected: `${required || 'none'}, with ${PRODUCTION_FILE}`,
           hint: 'npm run secrets -- --production',
         })
-      : mistake(variable, `${value}, which the services of this stack do not support`)
+      : mistake(variable, `${value}, which the services of this stack do not use without docker-compose.prod.yml`)
   return [
     ...secure
       .filter(([, value, required]) => value !== required)

@@ -131,7 +131,7 @@ const DOCKER_MAX_MS = 10_000
 
 /**
  * Returns the result of `work`. If `work` fails because no broker answers, adds the cause from the broker's container and log to its error.
- * @param timeoutMs the timeout of `work`, of which each call of Docker gets a quarter
+ * @param timeoutMs the timeout of `work`, of which each call of Docker gets a quarter, but at least 1 s and at most 10 s
  */
 export async function withKafkaCause<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
   try {

@@ -93,7 +93,7 @@ export async function runningSince(): Promise<string[]> {
   return inspected.stdout.split('\n').filter(Boolean).sort()
 }
 
-/** Longest time to stop all containers, in ms: twice the stop_grace_period of Kafka plus that of ZooKeeper, with some reserve. */
+/** Longest time to stop all containers, in ms: twice the stop_grace_periods of Kafka and ZooKeeper together, with some reserve. */
 const STOP_TIMEOUT_MS = 180_000
 
 /**

@@ -118,7 +118,7 @@ export async function openCluster(
   return clusterOf(found, settings, timeoutMs)
 }
 
-/** Whether wrong connection settings may explain a failure: a server was reached but did not take the connection. */
+/** Whether wrong connection settings may explain a failure: anything but a refused connection or a timeout. */
 const isRejected = (failure: unknown): boolean => !['connection refused', 'timed out'].includes(networkCause(failure))
 
 /** Reports settings that keep the broker at `address` from accepting the connection, if any do. Imported late, because only failures need it. */

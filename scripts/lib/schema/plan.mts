@@ -70,7 +70,7 @@ function holdsRows(found: ObjectText): boolean {
   return found.kind === 'table' || (found.kind === 'materialized view' && !/\bTO \w/.test(found.target))
 }
 
-/** Replaces a view whole, since it stores no rows. A materialized view with TO is altered in place, so it misses no inserted rows. */
+/** Replaces a view whole, since it stores no rows. A materialized view that keeps its target is altered in place, so it misses no inserted rows. */
 function viewChange(
   text: ViewText,
   found: ObjectText | undefined,

@@ -76,7 +76,7 @@ export function impossibleSchemaFindings({ impossible, waiting, cluster }: Schem
     const views = waiting.filter((view) => view.table === name).map((view) => view.name)
     return error('SCHEMA_CANNOT_CHANGE', name, {
       found: `a different ${differences.join(', ')}, which ClickHouse cannot change in place`,
-      expected: `as clickhouse/init declares it${views.length > 0 ? `; until then, these views are not updated: ${views.join(', ')}` : ''}`,
+      expected: `as clickhouse/init declares it${views.length > 0 ? `; until then, these views are not created or replaced: ${views.join(', ')}` : ''}`,
       hint: cluster
         ? `RENAME TABLE ${name} TO another name ON CLUSTER '${cluster}', then: npm run schema, then copy its rows`
         : differences.includes('kind')

@@ -123,7 +123,7 @@ async function runStatement(
   })
 }
 
-/** Whether an error means that a server did not answer. Codes that start with a letter are network errors; ClickHouse's are numbers. */
+/** Whether an error means that a server did not answer: a network error, whose code starts with a letter, or one about another server of the cluster. */
 function isSilence(failure: unknown): boolean {
   if (failure instanceof OpsError) return failure.exitCode === 3
   const { code = '', message } = failure as { code?: string; message?: string }

@@ -6,7 +6,7 @@ import { ROOT } from './settings.mts'
 /** The compose file for machines that others can reach. */
 export const PRODUCTION_FILE = 'docker-compose.prod.yml'
 
-/** Reports whether COMPOSE_FILE includes {@link PRODUCTION_FILE}, which adds TLS and authentication to every published port. */
+/** Reports whether COMPOSE_FILE includes {@link PRODUCTION_FILE}, which adds TLS and authentication to every port that other machines can reach. */
 export const isProduction = (env: NodeJS.ProcessEnv = process.env, root = ROOT): boolean =>
   (composeLookup(env, root)('COMPOSE_FILE')?.text ?? '').includes(PRODUCTION_FILE)
 

@@ -30,7 +30,7 @@ export interface Move {
 
 /**
  * Returns the smallest set of moves that gives every partition its declared number of replicas, in as many racks as possible, and
- * distributes the replicas and leaders of each topic, then of all topics, as evenly over the brokers as possible.
+ * distributes the replicas and leaders of each topic, then of all topics, as evenly over the brokers as possible. Empty if nothing needs to move.
  * @param brokers the brokers that are up; replicas on other brokers are placed on these
  */
 export function planPlacement(brokers: readonly RackedBroker[], topics: readonly PlacedTopic[]): Move[] {

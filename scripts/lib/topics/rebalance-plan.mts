@@ -122,7 +122,7 @@ export const isThrottled = (config: ReadonlyMap<string, ConfigValue> | undefined
 export const isChosen = (name: string, declared: readonly DeclaredTopic[], only: readonly string[]): boolean =>
   declared.some((topic) => topic.name === name) && (only.length === 0 || only.includes(name))
 
-/** Returns every reassignment in progress in the cluster. @throws {NotNow} when the controller cannot answer */
+/** Returns every reassignment in progress in the cluster. @throws {ControllerNotReady} when the controller cannot answer */
 export async function readReassignments(cluster: Cluster): Promise<Reassignment[]> {
   return (await sendOrThrow(cluster, listReassignments)).moving
 }

@@ -15,7 +15,7 @@ export const STOP_TIMEOUT_MS: Record<string, number> = {
   ui: 5_000,
 }
 
-/** Returns the definitions of the embedded services. */
+/** Returns the definitions of the embedded services, in start order. Reads and writes nothing. */
 export function embeddedServices(settings: Settings, installed: Installed): EmbeddedService[] {
   const makers = { zookeeper, kafka, clickhouse, redis, ui }
   return embeddedServicesOf(settings).map((name) => makers[name](settings, installed))
