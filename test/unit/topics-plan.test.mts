@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { DeclaredTopic } from '../../scripts/lib/topics/file.mts'
+import { growthWarnings, planFindings, shorteningWarnings } from '../../scripts/lib/topics/findings.mts'
 import {
   type ActualTopic,
   changedTopics,
@@ -12,7 +13,7 @@ import {
   withoutShortening,
   withRebalance,
 } from '../../scripts/lib/topics/plan.mts'
-import { growthWarnings, planFindings, renderPlan, shorteningWarnings } from '../../scripts/lib/topics/report.mts'
+import { renderPlan } from '../../scripts/lib/topics/report.mts'
 
 const declare = (name: string, changes: Partial<DeclaredTopic> = {}): DeclaredTopic => ({
   name,

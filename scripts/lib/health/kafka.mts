@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { error, type Finding, OpsError, warning } from '../common/findings.mts'
 import { logHint } from '../engines/logs.mts'
-import { openKafkajs } from '../kafka/clients.mts'
 import { type Cluster, openCluster } from '../kafka/cluster.mts'
 import { describeQuorum, metadata } from '../kafka/cluster-requests.mts'
 import { lagsOf, readPositions } from '../kafka/lag.mts'
@@ -11,10 +10,10 @@ import { unservedFindings } from '../kafka/offsets.mts'
 import { isPermissionError } from '../kafka/permissions.mts'
 import type { Settings } from '../settings/settings.mts'
 import { readDeclaredTopics } from '../topics/file.mts'
+import { planFindings, shorteningWarnings } from '../topics/findings.mts'
 import { planTopics, withoutShortening } from '../topics/plan.mts'
 import { readTopics } from '../topics/read.mts'
-import { throttledFindings } from '../topics/rebalance-report.mts'
-import { planFindings, shorteningWarnings } from '../topics/report.mts'
+import { throttledFindings } from '../topics/throttle.mts'
 import { BROKER_DEFAULT, brokersText, isUnderReplicated, judgeLogDirs, judgeReplicas } from './brokers.mts'
 import { attempt, isLeftover, type Probe, type ProbeOptions } from './probe.mts'
 
@@ -143,6 +142,7 @@ const SCRATCH = 'health-check-'
  */
 async function writeRecord(settings: Settings, timeoutMs: number): Promise<void> {
   const topic = `${SCRATCH}${Date.now()}-${randomUUID()}`
+  const { openKafkajs } = await import('../kafka/clients.mts')
   const kafka = await openKafkajs(settings, { timeoutMs })
   try {
     const [admin, producer] = await Promise.all([kafka.admin(), kafka.producer()])

@@ -5,10 +5,10 @@ import { type Metadata, metadata } from '../kafka/cluster-requests.mts'
 import { sendOrThrow } from '../kafka/controller.mts'
 import { type LogDir, readLogDirs } from '../kafka/log-dirs.mts'
 import { listReassignments, type Reassignment, type TopicPartition } from '../kafka/reassignment-requests.mts'
-import { type ConfigValue, describeTopicConfigs } from '../kafka/topic-requests.mts'
+import { describeTopicConfigs } from '../kafka/topic-requests.mts'
 import { type DeclaredTopic, MIN_IN_SYNC } from './file.mts'
 import { type Move, type PlacedTopic, planPlacement } from './placement.mts'
-import { THROTTLED } from './throttle.mts'
+import { isThrottled } from './throttle.mts'
 
 export interface SizedMove extends Move {
   /** Bytes to copy over the network; undefined if the brokers do not report sizes. */
@@ -113,10 +113,6 @@ async function readOnce(
     unsafe,
   }
 }
-
-/** Whether a topic with this configuration has throttled replicas. */
-export const isThrottled = (config: ReadonlyMap<string, ConfigValue> | undefined): boolean =>
-  THROTTLED.some((key) => Boolean(config?.get(key)?.value))
 
 /** Whether a topic is declared, and named in `only` unless that is empty. */
 export const isChosen = (name: string, declared: readonly DeclaredTopic[], only: readonly string[]): boolean =>

@@ -4,9 +4,8 @@ import { table } from '../common/table.mts'
 import type { Outcome } from '../kafka/cluster-requests.mts'
 import { outcomeText } from '../kafka/controller.mts'
 import { nameOf } from '../kafka/reassignment-requests.mts'
-import { rebalanceCommand } from './hint.mts'
-import type { ActualTopic } from './plan.mts'
-import { isThrottled, type RebalancePlan } from './rebalance-plan.mts'
+import type { RebalancePlan } from './rebalance-plan.mts'
+import { throttledFinding } from './throttle.mts'
 
 const MIB = 1024 ** 2
 const size = (bytes: number | undefined): string =>
@@ -144,7 +143,7 @@ export function leftFindings({ plan, after, refused, stopped }: Ended, timeoutMs
     findings.push(error('TOPIC_NOT_MOVED', 'kafka partitions', { found, hint: next }))
   }
   if (under.length === 0 && after.throttled.length > 0)
-    findings.push(...after.throttled.map((name) => throttled(name, next)))
+    findings.push(...after.throttled.map((name) => throttledFinding(name, next)))
   if (!stopped && after.elections.length > 0) {
     const found = `${after.elections.length}: ${after.elections.map(nameOf).slice(0, 5).join(', ')}`
     const subject = 'kafka partitions not led by their preferred broker'
@@ -152,15 +151,3 @@ export function leftFindings({ plan, after, refused, stopped }: Ended, timeoutMs
   }
   return findings
 }
-
-/** Returns a warning for each topic with throttled replicas. */
-export const throttledFindings = (topics: readonly ActualTopic[]): Finding[] =>
-  topics
-    .filter(({ config }) => isThrottled(config))
-    .map(({ name }) => throttled(name, rebalanceCommand([name], undefined)))
-
-const throttled = (name: string, next: string): Finding =>
-  warning('TOPIC_THROTTLED', name, {
-    found: 'replication is throttled: a rebalance is in progress or was interrupted',
-    hint: `${next} (finishes it and removes the throttle)`,
-  })

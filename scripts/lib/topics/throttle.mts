@@ -1,14 +1,16 @@
 /** Throttles replication while replicas are reassigned, which leaves network and disk bandwidth to producers and consumers. */
-import { cannotTell, unknown } from '../common/findings.mts'
+import { cannotTell, type Finding, unknown, warning } from '../common/findings.mts'
 import type { Cluster } from '../kafka/cluster.mts'
 import type { Outcome } from '../kafka/cluster-requests.mts'
 import { outcomeText, sendToController } from '../kafka/controller.mts'
 import type { Reassignment } from '../kafka/reassignment-requests.mts'
-import { type ConfigEdit, editConfigs } from '../kafka/topic-requests.mts'
+import { type ConfigEdit, type ConfigValue, editConfigs } from '../kafka/topic-requests.mts'
+import { rebalanceCommand } from './hint.mts'
 import type { Move } from './placement.mts'
+import type { ActualTopic } from './plan.mts'
 
 /** Topic keys: the replicas, as `partition:broker`, that are read and written at no more than their broker's rate. */
-export const THROTTLED = ['leader.replication.throttled.replicas', 'follower.replication.throttled.replicas'] as const
+const THROTTLED = ['leader.replication.throttled.replicas', 'follower.replication.throttled.replicas'] as const
 /** Broker keys: bytes per second. */
 const RATES = ['leader.replication.throttled.rate', 'follower.replication.throttled.rate'] as const
 
@@ -86,3 +88,20 @@ function refuseFailure(what: string, outcomes: ReadonlyMap<string, Outcome>): vo
   const hint = 'run it again; it removes any remaining throttle'
   throw cannotTell(unknown('REBALANCE_THROTTLE', `kafka ${what}`, { found, hint }))
 }
+
+/** Whether a topic with this configuration has throttled replicas. */
+export const isThrottled = (config: ReadonlyMap<string, ConfigValue> | undefined): boolean =>
+  THROTTLED.some((key) => Boolean(config?.get(key)?.value))
+
+/** Returns a warning for each topic with throttled replicas. */
+export const throttledFindings = (topics: readonly ActualTopic[]): Finding[] =>
+  topics
+    .filter(({ config }) => isThrottled(config))
+    .map(({ name }) => throttledFinding(name, rebalanceCommand([name], undefined)))
+
+/** Returns the warning for a topic with throttled replicas. `next` is the command that removes the throttle. */
+export const throttledFinding = (name: string, next: string): Finding =>
+  warning('TOPIC_THROTTLED', name, {
+    found: 'replication is throttled: a rebalance is in progress or was interrupted',
+    hint: `${next} (finishes it and removes the throttle)`,
+  })

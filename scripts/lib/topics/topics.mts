@@ -7,12 +7,12 @@ import type { Settings } from '../settings/settings.mts'
 import { applyTopicPlan } from './apply.mts'
 import { clusterMistakes } from './cluster-mistakes.mts'
 import { type DeclaredTopic, readTopicsFile } from './file.mts'
+import { growthWarnings, impossibleFindings, planFindings, shorteningWarnings } from './findings.mts'
 import { fileFlag } from './hint.mts'
 import { unevenFindings } from './imbalance.mts'
 import { laterPlan, narrowPlan, withoutShortening, withRebalance } from './plan.mts'
 import { readTopicPlan } from './read.mts'
-import { rebalance } from './rebalance.mts'
-import { growthWarnings, impossibleFindings, planFindings, type Synced, shorteningWarnings } from './report.mts'
+import type { Synced } from './report.mts'
 import { byPosition } from './yaml-source.mts'
 
 export interface SyncOptions {
@@ -92,6 +92,7 @@ async function syncPlacement(
 ): Promise<Synced> {
   if (synced.findings.some(({ code }) => FAILED.includes(code))) return synced
   const moving = { declared, only, ...bounds, dryRun: mode !== 'apply', timeoutMs, log, file }
+  const { rebalance } = await import('./rebalance.mts')
   const { plan: placement, done: moved, findings } = await rebalance(settings, moving)
   // The rebalance changes the replication, and reports what it could not change.
   const others = synced.findings.filter(({ code }) => code !== 'TOPIC_REPLICATION')
