@@ -1,7 +1,7 @@
 import path from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { parseS3, placeOf } from '../../scripts/lib/s3/address.mts'
+import { locationOf, parseS3 } from '../../scripts/lib/s3/address.mts'
 
 const addresses = suite('addresses of S3')
 
@@ -30,7 +30,7 @@ addresses('are refused if a server or a path would read them differently', () =>
 })
 
 addresses('are accepted instead of a folder', () => {
-  assert.is(placeOf('s3://bucket/a/'), 's3://bucket/a')
-  assert.is(placeOf('a'), path.resolve('a'))
+  assert.is(locationOf('s3://bucket/a/'), 's3://bucket/a')
+  assert.is(locationOf('a'), path.resolve('a'))
 })
 addresses.run()

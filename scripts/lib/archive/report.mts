@@ -3,7 +3,7 @@ import { usage } from '../command/flags.mts'
 import { formatCount } from '../common/count.mts'
 import { configError, type Finding, reason } from '../common/findings.mts'
 import { table } from '../common/table.mts'
-import { isS3, parseS3, placeOf } from '../s3/address.mts'
+import { isS3, locationOf, parseS3 } from '../s3/address.mts'
 import type { Archived } from './archive.mts'
 import type { Partition } from './drop.mts'
 import type { RestoredDay } from './restore.mts'
@@ -82,14 +82,14 @@ export function checkFlags(
     if (day === undefined || !isDay(day))
       wrong.push(usage(command, flag, day === undefined ? 'no day' : `"${day}"`, 'a day such as 2026-11-25'))
   if (wrong.length > 0) throw configError(wrong)
-  return { name: name as TableName, folder: placeOf(value) }
+  return { name: name as TableName, folder: locationOf(value) }
 }
 
 /** Checks a flag that names a folder, and returns it as {@link checkFlags} does. @throws {OpsError} exit code 2 if it is missing or invalid */
 export function checkFolder(command: string, flag: string, value = ''): string {
   const wrong = folderMistakes(command, flag, value)
   if (wrong.length > 0) throw configError(wrong)
-  return placeOf(value)
+  return locationOf(value)
 }
 
 function folderMistakes(command: string, flag: string, value: string): Finding[] {

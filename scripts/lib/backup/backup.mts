@@ -26,7 +26,7 @@ import {
 } from './verification.mts'
 
 export interface BackupRequest {
-  /** As returned by `placeOf`. */
+  /** As returned by `locationOf`. */
   folder: string
   dryRun: boolean
   /** Deadline for each statement, and for each table's restored copy. */

@@ -15,7 +15,7 @@ import { fullName, type Part, restoreCopy } from './verification.mts'
 import { createDefinitions, invalidateRollups } from './views.mts'
 
 export interface RestoreRequest {
-  /** As returned by `placeOf`. */
+  /** As returned by `locationOf`. */
   folder: string
   /** The name of a backup, or `latest`. */
   backup: string

@@ -44,7 +44,7 @@ const MAX_BYTES = 256 * 1024 ** 2
 
 /**
  * Opens a folder or S3 address as a store.
- * @param address as returned by `placeOf`
+ * @param address as returned by `locationOf`
  * @param asked whether an interruption was requested, which stops transfers
  * @throws {OpsError} exit code 2 for an S3 address if settings are missing
  */

@@ -25,4 +25,4 @@ export function parseS3(text: string): S3Address {
 }
 
 /** Normalizes the value of a flag: to an absolute path, or an S3 address without a trailing slash. */
-export const placeOf = (text: string): string => (isS3(text) ? text.replace(/\/$/, '') : path.resolve(text))
+export const locationOf = (text: string): string => (isS3(text) ? text.replace(/\/$/, '') : path.resolve(text))
