@@ -21,9 +21,11 @@ import { startUi } from '../support/ui.mts'
 const SEEN_MS = 60_000
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
+// First, so that nothing is left running where there is no browser.
+const browser = await openBrowser()
 const stack = await IngestStack.start()
 const [port = 0] = await freePorts(1)
-const [ui, browser] = await Promise.all([startUi(stack.stack.env, ['--port', String(port)]), openBrowser()])
+const ui = await startUi(stack.stack.env, ['--port', String(port)])
 /** Errors in any page. */
 const trouble: string[] = []
 const note = (line: string) => process.stdout.write(`· ${line}\n`)
