@@ -11,6 +11,7 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { runCommand } from '../scripts/lib/command/command.mts'
+import { formatCount } from '../scripts/lib/common/count.mts'
 import type { Finding } from '../scripts/lib/common/findings.mts'
 import { table } from '../scripts/lib/common/table.mts'
 import { waitUntil } from '../scripts/lib/common/wait.mts'
@@ -241,7 +242,7 @@ async function measureRate(pipeline: Pipeline, rate: number, seconds: number): P
 }
 
 function render(drained: Record<Pipeline, number>, results: RateResult[], messages: number, rounds: number): string {
-  const count = new Intl.NumberFormat('en-GB', { maximumFractionDigits: 0 })
+  const whole = (value: number) => formatCount(Math.round(value))
   const head = [
     'rate',
     'pipeline',
@@ -259,10 +260,10 @@ function render(drained: Record<Pipeline, number>, results: RateResult[], messag
       cpu[name] === undefined ? '' : cpu[name].toFixed(2),
     )
     const after = behindSeconds === undefined ? 'never' : `${behindSeconds.toFixed(1)} s`
-    return [count.format(rate), way, count.format(sentPerSecond), String(p50Ms), String(p99Ms), after, ...cores]
+    return [whole(rate), way, whole(sentPerSecond), String(p50Ms), String(p99Ms), after, ...cores]
   })
   return [
-    `A backlog of ${count.format(messages)} messages, median of ${rounds}: built-in ${count.format(drained['built-in'])}/s, baseline ${count.format(drained.baseline)}/s`,
+    `A backlog of ${whole(messages)} messages, median of ${rounds}: built-in ${whole(drained['built-in'])}/s, baseline ${whole(drained.baseline)}/s`,
     '',
     table([[...head, '(CPU in cores)'], ...rows], { align: 'r'.repeat(head.length), indent: 0 }),
   ].join('\n')

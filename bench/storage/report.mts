@@ -1,10 +1,11 @@
 /** Renders the results of the storage benchmark as a text table and as a chart. */
+import { formatCount } from '../../scripts/lib/common/count.mts'
 import { table } from '../../scripts/lib/common/table.mts'
 import type { BenchResult } from './bench.mts'
 import type { SchemaName } from './measure.mts'
 
 const ratio = (value: number): string => `${value.toFixed(value >= 10 ? 0 : 2)}×`
-const thousands = (value: number): string => Math.round(value).toLocaleString('en-US')
+const thousands = (value: number): string => formatCount(Math.round(value))
 
 const HEAD = ['shipped', 'today', 'naive', '÷ today', '÷ naive', 'CPU ms: shipped', 'today', 'target']
 

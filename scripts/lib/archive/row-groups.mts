@@ -29,7 +29,8 @@ interface RowGroup {
 export async function readRowGroups(file: string): Promise<RowGroup[]> {
   const bytes = await asyncBufferFromFile(file)
   try {
-    const metadata = await parquetMetadataAsync(bytes)
+    const found = await parquetMetadataAsync(bytes)
+    const metadata = { ...found, schema: found.schema.map(withoutBitWidth) }
     return metadata.row_groups.map((group) => rowGroup(file, metadata, group))
   } catch (failure) {
     if ((failure as NodeJS.ErrnoException).code !== undefined) throw failure
@@ -43,7 +44,6 @@ function rowGroup(file: string, metadata: FileMetaData, group: Group): RowGroup 
   const end = Math.max(...chunks.map((meta) => startOf(meta) + Number(meta.total_compressed_size)))
   const only = {
     ...metadata,
-    schema: metadata.schema.map(withoutBitWidth),
     num_rows: group.num_rows,
     row_groups: [
       {
