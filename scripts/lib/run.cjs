@@ -23,10 +23,23 @@ const root = path.join(__dirname, '../..')
 if (root.includes('\\')) refuse('its path contains a backslash, so Node.js cannot load packages from it: ' + root)
 const cache = (name) => path.join(root, 'node_modules', '.cache', name)
 const load = isAtLeast(22, 18) ? native : transpiled
-load().catch((error) => {
-  console.error(error)
-  process.exit(3)
+
+// Node.js ends when nothing can happen any more, with exit code 0 even if the script still waits for something.
+let ended = false
+process.on('exit', (code) => {
+  if (ended || code !== 0) return
+  process.stderr.write('Cannot finish ' + path.basename(script) + ': it waits for something that never happens; this is a bug, please report it\n')
+  process.exitCode = 3
 })
+load().then(
+  () => {
+    ended = true
+  },
+  (error) => {
+    console.error(error)
+    process.exit(3)
+  },
+)
 
 function native() {
   require('module').enableCompileCache(cache('node'))

@@ -8,6 +8,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { sha256Of } from '../../scripts/lib/archive/store.mts'
 import { connectClickHouse, readRows } from '../../scripts/lib/clickhouse/client.mts'
+import { readText } from '../../scripts/lib/common/http.mts'
 import { openBucket } from '../../scripts/lib/s3/bucket.mts'
 import { connectS3 } from '../../scripts/lib/s3/requests.mts'
 import { type CommandOptions, killOn, runScript } from '../support/command.mts'
@@ -87,8 +88,8 @@ buckets('stores files of any size and name, and lists them all', async () => {
   const ask = await connectS3(settings, BUCKET, 60_000)
   const prefix = address.slice(`s3://${BUCKET}/`.length)
   const begun = { method: 'POST', key: `${prefix}/in parts/odd%27name.bin`, query: { uploads: '' } } as const
-  const uploads = () => ask({ method: 'GET', query: { uploads: '', prefix } }, (answer) => answer.text())
-  await ask(begun, (answer) => answer.text())
+  const uploads = () => ask({ method: 'GET', query: { uploads: '', prefix } }, readText)
+  await ask(begun, readText)
   assert.match((await uploads()) ?? '', '<Upload>')
   // The second one is sent in two parts.
   for (const [key, bytes] of [

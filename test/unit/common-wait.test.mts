@@ -1,6 +1,10 @@
+import path from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { readUntil, waitUntil } from '../../scripts/lib/common/wait.mts'
+import { ROOT } from '../../scripts/lib/settings/settings.mts'
+import { runFile } from '../support/command.mts'
+import { projectFolder } from '../support/project.mts'
 
 /** Returns a fake clock that advances only by sleeping and by `busyMs` per check, and what it recorded. */
 function clock(busyMs = 0) {
@@ -134,4 +138,16 @@ wait('sleeps on the real clock by default', async () => {
   const second = async () => ++checks === 2 && checks
   assert.is(await waitUntil(second, { timeoutMs: 10_000, pollMs: 1 }), 2)
 })
+
+wait('keeps the process alive until a deadline passes', async () => {
+  const folder = projectFolder({
+    'late.mts': `import { inTime } from '${ROOT}/scripts/lib/common/wait.mts'
+const text = await inTime(new Promise(() => {}), 50, 'late').catch(({ message }) => message)
+console.log(text, await inTime(Promise.resolve('early'), 3_600_000, 'late'))
+`,
+  })
+  const { exitCode, stdout } = await runFile(path.join(ROOT, 'scripts/lib/run'), [path.join(folder, 'late.mts')])
+  assert.equal([exitCode, stdout], [0, 'late early\n'])
+})
+
 wait.run()

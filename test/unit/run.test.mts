@@ -88,4 +88,16 @@ runner('exits 3 with the reason in a deleted folder', async () => {
   assert.match(stderr, /Cannot run health-check\.mts: the working directory no longer exists\n$/)
 })
 
+runner('exits 3 with one line if a script waits for something that never happens', async () => {
+  const folder = projectFolder({
+    'waits.mts': 'await new Promise(() => {})\n',
+    'ends.mts': 'await Promise.resolve()\n',
+  })
+  const run = (file: string) => runFile(path.join(ROOT, 'scripts/lib/run'), [path.join(folder, file)])
+  const waits = await run('waits.mts')
+  assert.equal([waits.exitCode, waits.stdout], [3, ''])
+  assert.match(waits.stderr, /^Cannot finish waits\.mts: it waits for something that never happens.*\n$/)
+  assert.equal(await run('ends.mts'), { exitCode: 0, stdout: '', stderr: '' })
+})
+
 runner.run()

@@ -37,12 +37,13 @@ export async function waitUntil<T>(
 }
 
 /**
- * Returns the result of `work`. On a timeout `work` is not cancelled. The timer does not keep the process alive.
+ * Returns the result of `work`. On a timeout `work` is not cancelled. Keeps the process alive until then: a promise that nothing settles would
+ * end it with exit code 0.
  * @throws {Error} with `message`, when `work` takes longer than `timeoutMs`
  */
 export function inTime<T>(work: Promise<T>, timeoutMs: number, message: string): Promise<T> {
-  const late = delay(timeoutMs, undefined, { ref: false }).then(() => {
-    throw new Error(message)
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(message)), timeoutMs)
+    work.then(resolve, reject).finally(() => clearTimeout(timer))
   })
-  return Promise.race([work, late])
 }

@@ -1,4 +1,5 @@
 /** Recognizes the page of `npm run ui` among other web servers. */
+import { httpText } from '../common/http.mts'
 
 /** The first fields of the page's identity. */
 export const PAGE = { status: 'UP', page: 'l2-market-data-stack' }
@@ -9,6 +10,5 @@ export const PAGE_IDENTITY = JSON.stringify(PAGE).replace('}', ',')
 /** Returns the body that a web server on this machine sends at the URL of the page's identity. @throws {Error} if none answers in time */
 export async function pageIdentity(port: number, timeoutMs: number): Promise<string> {
   const url = `http://127.0.0.1:${port}/api/health`
-  const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs), headers: { Connection: 'close' } })
-  return (await response.text()).slice(0, 10_000)
+  return (await httpText(url, { timeoutMs, headers: { Connection: 'close' } })).text
 }

@@ -1,5 +1,6 @@
 /** Probes of the web pages: Kafka UI, and the page of the embedded stack. */
 import { error } from '../common/findings.mts'
+import { httpText } from '../common/http.mts'
 import { logHint } from '../engines/logs.mts'
 import { PAGE_IDENTITY, pageIdentity } from '../engines/page.mts'
 import { localAddress } from '../ports/published.mts'
@@ -9,16 +10,15 @@ import type { Probe, ProbeOptions } from './probe.mts'
 /** Checks the health endpoint of Kafka UI. @throws if it does not answer */
 export async function probeKafkaUi(settings: Settings, { timeoutMs }: ProbeOptions): Promise<Probe> {
   const url = `http://${localAddress(settings)}:${settings.KAFKA_UI_PORT}/actuator/health`
-  const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs), headers: { Connection: 'close' } })
-  const body = await response.text()
-  const up = response.ok && /"status"\s*:\s*"UP"/.test(body)
-  const found = `${response.status} ${body.slice(0, 200)}`
+  const { status, text } = await httpText(url, { timeoutMs, headers: { Connection: 'close' } })
+  const up = status === 200 && /"status"\s*:\s*"UP"/.test(text)
+  const found = `${status} ${text.slice(0, 200)}`
   const down = error('KAFKA_UI_DOWN', 'kafka-ui', {
     found,
     expected: '200 with status UP',
     hint: logHint('kafka-ui', settings),
   })
-  return { summary: up ? 'UP' : 'not up', details: { status: response.status }, findings: up ? [] : [down] }
+  return { summary: up ? 'UP' : 'not up', details: { status }, findings: up ? [] : [down] }
 }
 
 /** Checks that the page of the embedded stack is served. @throws if nothing answers */

@@ -1,4 +1,5 @@
 /** Fetches and caches SASL/OAUTHBEARER tokens (client-credentials grant). */
+import { httpText } from '../common/http.mts'
 import { keepSecret } from '../common/secrets.mts'
 
 /** Milliseconds that the token endpoint gets to answer. */
@@ -19,23 +20,34 @@ export function tokenProvider(endpoint: string, id: string, secret: string): () 
   return async () => {
     if (cached && performance.now() < cached.untilMs) return cached
     const credentials = [id, secret].map(encodeURIComponent).join(':')
-    const response = await fetch(endpoint, {
+    const { status, text } = await httpText(endpoint, {
       method: 'POST',
-      headers: { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` },
-      body: new URLSearchParams({ grant_type: 'client_credentials' }),
-      signal: AbortSignal.timeout(TOKEN_MS),
+      headers: {
+        authorization: `Basic ${Buffer.from(credentials).toString('base64')}`,
+        'content-type': 'application/x-www-form-urlencoded',
+      },
+      body: 'grant_type=client_credentials',
+      timeoutMs: TOKEN_MS,
     }).catch((failure: Error) => {
-      throw new TokenRefused(`no answer from ${endpoint}`, { cause: failure.cause ?? failure })
+      throw new TokenRefused(`no answer from ${endpoint}`, { cause: failure.cause })
     })
-    const body = (await response.json().catch(() => ({}))) as Record<string, unknown>
-    const { access_token: value, expires_in: seconds, error } = body
+    const { access_token: value, expires_in: seconds, error } = parsed(text)
     if (typeof value !== 'string') {
-      const answer = `HTTP ${response.status}${typeof error === 'string' ? ` ${error}` : ''}`
+      const answer = `HTTP ${status}${typeof error === 'string' ? ` ${error}` : ''}`
       throw new TokenRefused(`${endpoint} returned no token: ${answer}`)
     }
     keepSecret(value)
     const lifeS = typeof seconds === 'number' ? seconds - SPARE_S : 0
     cached = { value, untilMs: performance.now() + lifeS * 1000 }
     return cached
+  }
+}
+
+/** Returns the fields of a JSON object; none if it is not one. */
+function parsed(text: string): Record<string, unknown> {
+  try {
+    return Object(JSON.parse(text))
+  } catch {
+    return {}
   }
 }

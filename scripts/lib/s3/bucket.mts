@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { cannotTell, error, OpsError, unknown } from '../common/findings.mts'
+import { type HttpAnswer, readText } from '../common/http.mts'
 import type { Settings } from '../settings/settings.mts'
 import { parseS3 } from './address.mts'
 import { connectS3, type S3Client } from './requests.mts'
@@ -43,9 +44,9 @@ export async function openBucket(settings: Settings, address: string, timeoutMs:
       // Runs again, from the start, after a broken connection.
       await begin()
       const hash = createHash('sha256')
-      for await (const chunk of answer.body ?? []) {
-        hash.update(chunk as Buffer)
-        await take(chunk as Buffer)
+      for await (const chunk of answer.body) {
+        hash.update(chunk)
+        await take(chunk)
       }
       return hash.digest('hex')
     })
@@ -107,7 +108,7 @@ export async function openBucket(settings: Settings, address: string, timeoutMs:
 }
 
 /** Reads the body to its end, which frees the connection for the next request. */
-const drained = (answer: Response): Promise<string> => answer.text()
+const drained = (answer: HttpAnswer): Promise<string> => readText(answer)
 
 async function readAt(handle: Awaited<ReturnType<typeof open>>, start: number, bytes: number): Promise<Buffer> {
   const buffer = Buffer.alloc(bytes)
@@ -160,8 +161,8 @@ async function sendParts(
       const query = { partNumber: String(number), uploadId }
       const body = await read(start, Math.min(step, size - start))
       const etag = await request({ method: 'PUT', key, query, body }, async (answer) => {
-        await answer.text()
-        return answer.headers.get('etag') ?? ''
+        await drained(answer)
+        return answer.header('etag') ?? ''
       })
       parts += `<Part><PartNumber>${number}</PartNumber><ETag>${etag}</ETag></Part>`
     }

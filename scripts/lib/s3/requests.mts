@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { cannotTell, configError, error, type Finding, OpsError, unknown } from '../common/findings.mts'
+import { type HttpAnswer, HttpFailure, readText, sendHttp } from '../common/http.mts'
 import { networkCause } from '../common/tcp.mts'
 import type { Settings } from '../settings/settings.mts'
 
@@ -17,7 +18,7 @@ export interface S3Request {
  * Sends a request and returns the result of `use`, which may be called again after a broken connection; undefined if the object does not exist.
  * @throws {OpsError} exit code 2 if the server rejects the keys, region or bucket; 3 if it does not answer; 1 for any other error
  */
-export type S3Client = <T>(request: S3Request, use: (answer: Response) => Promise<T>) => Promise<T | undefined>
+export type S3Client = <T>(request: S3Request, use: (answer: HttpAnswer) => Promise<T>) => Promise<T | undefined>
 
 /** Milliseconds before each retry. Every request is safe to repeat. */
 const PAUSES_MS = [500, 1_000, 2_000]
@@ -46,28 +47,25 @@ export function requireS3(settings: S3Settings): void {
  */
 export async function connectS3(settings: S3Settings, bucket: string, timeoutMs: number): Promise<S3Client> {
   requireS3(settings)
-  const { AwsClient } = await import('aws4fetch')
+  const { AwsV4Signer } = await import('aws4fetch')
   const region = settings.S3_REGION || 'us-east-1'
   const endpoint = settings.S3_ENDPOINT.replace(/\/$/, '') || `https://s3.${region}.amazonaws.com`
-  const signer = new AwsClient({
+  const credentials = {
     ...{ accessKeyId: settings.S3_ACCESS_KEY_ID, secretAccessKey: settings.S3_SECRET_ACCESS_KEY },
-    ...{ service: 's3', region },
-  })
+    ...{ service: 's3', region, cache: new Map() },
+  }
   const send = async ({ method, key, query, body }: S3Request) => {
     const url = new URL(`${endpoint}/${bucket}${key === undefined ? '' : `/${encoded(key)}`}`)
     for (const [name, value] of Object.entries(query ?? {})) url.searchParams.set(name, value)
     const sha256 = createHash('sha256')
       .update(body ?? '')
       .digest('hex')
-    const signed = await signer.sign(url, {
-      method,
-      headers: { 'X-Amz-Content-Sha256': sha256 },
-      // A signed request must not be forwarded to another server.
-      redirect: 'manual',
-      signal: AbortSignal.timeout(timeoutMs),
-      ...(body ? { body: body as Uint8Array<ArrayBuffer> } : {}),
+    const headers = { 'X-Amz-Content-Sha256': sha256 }
+    const signed = await new AwsV4Signer({ ...credentials, method, url: url.href, headers }).sign()
+    return sendHttp(signed.url, {
+      ...{ method, headers: Object.fromEntries(signed.headers), timeoutMs },
+      ...(body ? { body } : {}),
     })
-    return fetch(signed)
   }
   const noAnswer = (failure: unknown) => {
     const hint = 'check S3_ENDPOINT and S3_REGION in .env, then run it again'
@@ -77,16 +75,16 @@ export async function connectS3(settings: S3Settings, bucket: string, timeoutMs:
     for (const pause of [...PAUSES_MS, undefined]) {
       try {
         const answer = await send(request)
-        if (answer.ok) return await use(answer)
-        const code = /<Code>(\w+)<\/Code>/.exec(await answer.text())?.[1] ?? ''
+        if (answer.status >= 200 && answer.status < 300) return await use(answer)
+        const code = /<Code>(\w+)<\/Code>/.exec(await readText(answer))?.[1] ?? ''
         if (code === 'NoSuchKey') return undefined
         const busy = answer.status >= 500 || answer.status === 429
         if (!busy) throw refused(`s3://${bucket}`, answer.status, code)
-        throw new TypeError(`HTTP ${answer.status} ${code}`.trim())
+        throw new HttpFailure(new Error(`HTTP ${answer.status} ${code}`.trim()))
       } catch (failure) {
-        // Network failures are TypeErrors from fetch; anything else comes from `use`.
-        if (!(failure instanceof TypeError) && (failure as Error).name !== 'TimeoutError') throw failure
-        if (pause === undefined || (failure as Error).name === 'TimeoutError') throw noAnswer(failure)
+        // Anything else comes from `use`.
+        if (!(failure instanceof HttpFailure)) throw failure
+        if (pause === undefined || failure.timedOut) throw noAnswer(failure)
         await delay(pause)
       }
     }

@@ -1,4 +1,5 @@
 /** Checks whether an embedded service is ready. */
+import { httpText } from '../../common/http.mts'
 import { exchange, zookeeperWord } from '../../common/tcp.mts'
 import { isUp } from '../../kafka/cluster.mts'
 import { PAGE_IDENTITY, pageIdentity } from '../page.mts'
@@ -29,8 +30,7 @@ async function answersAt({ name, host, authorization }: EmbeddedService, port: n
           Connection: 'close',
         }
         const url = `http://${host}:${port}/?query=SELECT%201`
-        const response = await fetch(url, { headers, signal: AbortSignal.timeout(timeoutMs) })
-        return (await response.text()).trim() === '1'
+        return (await httpText(url, { headers, timeoutMs })).text.trim() === '1'
       }
       case 'ui':
         return (await pageIdentity(port, timeoutMs)).startsWith(PAGE_IDENTITY)

@@ -1,0 +1,91 @@
+/**
+ * HTTP requests. They do not use `fetch`: in Node.js 20, the first `fetch` of a process never settles if the server closes the connection
+ * immediately, as the port of a container that is just starting does.
+ */
+import type { IncomingMessage, RequestOptions } from 'node:http'
+
+export interface HttpRequest {
+  method?: string
+  headers?: Record<string, string>
+  body?: string | Buffer
+  /** Deadline in ms, up to the end of the answer's body. */
+  timeoutMs: number
+}
+
+/** No complete answer arrived. The cause is the socket's error, or says that the request timed out. */
+export class HttpFailure extends Error {
+  readonly timedOut: boolean
+  constructor(cause: Error) {
+    super(cause.message, { cause })
+    this.timedOut = cause instanceof Timeout
+  }
+}
+
+class Timeout extends Error {}
+
+export interface HttpAnswer {
+  status: number
+  /** Undefined if the answer does not have it. */
+  header: (name: string) => string | undefined
+  /** Must be read to its end. @throws {HttpFailure} if the connection breaks */
+  body: AsyncIterable<Buffer>
+}
+
+/**
+ * Sends a request. Follows no redirect: its signature or credentials are meant for one server.
+ * @throws {HttpFailure} if no answer begins
+ */
+export async function sendHttp(url: string | URL, request: HttpRequest): Promise<HttpAnswer> {
+  const { method = 'GET', headers = {}, body, timeoutMs } = request
+  const { request: open } = new URL(url).protocol === 'https:' ? await import('node:https') : await import('node:http')
+  const message = await new Promise<IncomingMessage>((resolve, reject) => {
+    const options: RequestOptions = { method, headers }
+    let received: IncomingMessage | undefined
+    const sent = open(url, options, (answer) => {
+      received = answer
+      resolve(answer)
+    })
+    const timer = setTimeout(() => {
+      const late = new Timeout(`timed out after ${timeoutMs / 1000} s`)
+      received?.destroy(late)
+      sent.destroy(late)
+    }, timeoutMs)
+    sent.on('close', () => clearTimeout(timer))
+    sent.on('error', (failure) => reject(new HttpFailure(failure)))
+    sent.end(body)
+  })
+  return {
+    status: message.statusCode ?? 0,
+    header: (name) => message.headersDistinct[name]?.[0],
+    body: chunksOf(message),
+  }
+}
+
+async function* chunksOf(message: IncomingMessage): AsyncGenerator<Buffer> {
+  try {
+    yield* message
+  } catch (failure) {
+    throw new HttpFailure(failure as Error)
+  }
+}
+
+/** Returns the body's text; of a body longer than `maxBytes`, only its beginning. @throws {HttpFailure} if the connection breaks */
+export async function readText({ body }: HttpAnswer, maxBytes = Number.POSITIVE_INFINITY): Promise<string> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of body) {
+    chunks.push(chunk)
+    bytes += chunk.length
+    if (bytes >= maxBytes) break
+  }
+  return Buffer.concat(chunks).subarray(0, maxBytes).toString()
+}
+
+/** Bytes of an answer that {@link httpText} reads. */
+const MAX_BYTES = 64 * 1024
+
+/** Sends a request and returns the status and the first 64 KiB of the text. @throws {HttpFailure} if no complete answer arrives */
+export async function httpText(url: string | URL, request: HttpRequest): Promise<{ status: number; text: string }> {
+  const answer = await sendHttp(url, request)
+  return { status: answer.status, text: await readText(answer, MAX_BYTES) }
+}
