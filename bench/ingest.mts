@@ -259,7 +259,7 @@ function render(drained: Record<Pipeline, number>, results: RateResult[], messag
     const cores = ['clickhouse', 'kafka', 'consumer', 'producer'].map((name) =>
       cpu[name] === undefined ? '' : cpu[name].toFixed(2),
     )
-    const after = behindSeconds === undefined ? 'never' : `${behindSeconds.toFixed(1)} s`
+    const after = behindSeconds === undefined ? '> 60 s' : `${behindSeconds.toFixed(1)} s`
     return [whole(rate), way, whole(sentPerSecond), String(p50Ms), String(p99Ms), after, ...cores]
   })
   return [

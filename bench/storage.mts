@@ -30,7 +30,7 @@ three schemas return the same results. Loads a generated market, or Parquet file
       min: 1000,
       max: 1e9,
       default: 5_000_000,
-      help: 'rows per table, made up with copies of the rows for other symbols at later times',
+      help: 'rows per table, reached by copying rows to other symbols and later times',
     },
     rounds: { type: 'number', value: 'N', min: 1, max: 100, default: 9, help: 'rounds of the insert measurement' },
     svg: { type: 'string', value: 'FILE', help: 'write a chart to this file' },

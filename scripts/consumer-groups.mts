@@ -17,7 +17,7 @@ confirmation, refuses while the group has members, and verifies the new offsets.
   options: OPTIONS,
   example: `${NAME} reset --group market_data_consumer --to -1h --dry-run`,
   exitCodes: {
-    0: 'no critical lag; with reset: moved and verified, or with --dry-run it could be',
+    0: 'no critical lag; with reset: moved and verified; with --dry-run: can be moved',
     1: 'critical lag, or offsets beyond the end of a topic; with reset: declined, refused, or not verified',
     2: 'invalid usage or settings, or no such group or topic',
     3: 'could not be determined: the broker or a partition leader did not answer in time',

@@ -27,7 +27,7 @@ await runCommand({
     const { findContainers, hasProcesses } = await import('./lib/engines/inspect.mts')
     const { logFile } = await import('./lib/engines/logs.mts')
     const { readSettings } = await import('./lib/settings/settings.mts')
-    // Only one of the two stacks runs: once the embedded one was stopped, an engine that does not answer is no failure.
+    // Only one of the two stacks runs: once the embedded one is stopped, an engine that does not answer is no failure.
     const containers = (embeddedStopped: boolean): Promise<Container[]> =>
       findContainers().catch((failure: unknown) => {
         if (embeddedStopped && failure instanceof OpsError) return []

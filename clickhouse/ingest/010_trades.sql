@@ -213,4 +213,4 @@ WHERE throwIf((
         SELECT count() < 1
         FROM system.columns
         WHERE database = '${CLICKHOUSE_DATABASE}' AND table IN ('market_ticks') AND name IN ('size') AND position(type, 'Float64') > 0
-    ), 'sizes in market_ticks take no fraction, run: ./scripts/apply-schema.mts --rebuild market_ticks') = 0;
+    ), 'sizes in market_ticks are integers only, run: ./scripts/apply-schema.mts --rebuild market_ticks') = 0;

@@ -220,4 +220,4 @@ WHERE throwIf((
         SELECT count() < 2
         FROM system.columns
         WHERE database = '${CLICKHOUSE_DATABASE}' AND table IN ('market_l1', 'market_l2') AND name IN ('bid_size', 'size') AND position(type, 'Float64') > 0
-    ), 'sizes in market_l1 or market_l2 take no fraction, run: ./scripts/apply-schema.mts --rebuild market_l1 market_l2') = 0;
+    ), 'sizes in market_l1 or market_l2 are integers only, run: ./scripts/apply-schema.mts --rebuild market_l1 market_l2') = 0;

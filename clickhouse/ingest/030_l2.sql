@@ -120,7 +120,7 @@ ${FUNCTIONS}
     time_of(time_text, epoch) AS time,
     is_no_symbol(symbol, message) AS no_symbol,
     is_no_time(time, time_text) AS no_time,
-    -- The code 3 means delete together with l2_operation "update", whose codes start at 1; without it, 3 is invalid.
+    -- With l2_operation "update", whose codes start at 1, code 3 means delete; without it, 3 is invalid.
     transform(
         operation_text,
         [
@@ -233,4 +233,4 @@ WHERE throwIf((
         SELECT count() < 1
         FROM system.columns
         WHERE database = '${CLICKHOUSE_DATABASE}' AND table IN ('market_l2') AND name IN ('size') AND position(type, 'Float64') > 0
-    ), 'sizes in market_l2 take no fraction, run: ./scripts/apply-schema.mts --rebuild market_l2') = 0;
+    ), 'sizes in market_l2 are integers only, run: ./scripts/apply-schema.mts --rebuild market_l2') = 0;

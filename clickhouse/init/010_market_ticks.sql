@@ -2,8 +2,8 @@
 --
 -- Conventions of all files in this folder:
 -- - Statements do not name a database; they run in the session's database.
--- - Columns have no explicit defaults: a column that an INSERT omits gets its type's default (0, '', the first Enum value).
---   Explicit defaults slow inserts down, DEFAULT '' by a third.
+-- - Columns except ingestion_time have no explicit defaults: a column that an INSERT omits gets its type's default (0, '', the
+--   first Enum value). Explicit defaults slow inserts down, DEFAULT '' by a third.
 -- - Codecs transform a column before general compression (Default), which is LZ4 for new parts and the TTL's codec later. They
 --   were chosen by measurements on real data. Brackets give bytes per value after recompression; docs/storage.md has the method.
 CREATE TABLE IF NOT EXISTS market_ticks

@@ -142,7 +142,7 @@ rebalance('moves a share to a new broker only when asked', async () => {
   assert.equal([dies.exitCode, under?.code], [1, 'REBALANCE_UNDER_WAY'])
   assert.match(
     under?.found ?? '',
-    /without progress for 10 s; down: 3; the brokers continue, throttled, when it is back$/,
+    /without progress for 10 s; down: 3; the brokers continue, throttled, once all are up$/,
   )
   assert.is(under?.hint, 'start the brokers that are down, then: ./scripts/create-topics.mts --rebalance')
   const down = (await health()).report.findings.find(({ code }: Finding) => code === 'KAFKA_BROKERS_DOWN')

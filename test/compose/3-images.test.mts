@@ -30,7 +30,7 @@ async function inside(service: Service, line: string, ...options: string[]): Pro
 const onPath = (service: Service, ...commands: string[]) =>
   inside(service, `for tool in ${commands.join(' ')}; do command -v $tool > /dev/null && echo $tool; done; true`)
 
-/** Returns the numeric user id of the server process: the container's first process, or its child if the first is a shell. */
+/** Returns the numeric user id of the container's first process. */
 const userOf = async (container: string) =>
   (
     await output([

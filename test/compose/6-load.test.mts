@@ -10,7 +10,7 @@ import { DEFAULT_ACCESS } from './writer.mts'
 
 const { test, run } = reportedSuite('limits under load')
 const MIB = 1024 ** 2
-/** The default is 2 GB and 2880 MB scaled down to a quarter; LOAD=full uses the full sizes. */
+/** A quarter of the default 2 GB and 2880 MB; LOAD=full uses the full sizes. */
 const FULL = process.env.LOAD === 'full'
 const REDIS: Record<string, string> = FULL ? {} : { REDIS_MAX_MEMORY: '512mb', REDIS_MEMORY_LIMIT: '720m' }
 const KEYS = FULL ? 2_800_000 : 700_000

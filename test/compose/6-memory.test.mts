@@ -45,7 +45,7 @@ test('every service stays well below its limit under a light load', async (note)
     note(line)
   }
   assert.is(lines.length, SERVICES.length)
-  assert.ok(total < 4 * GIB * 0.75, `${mib(total)} in all: 4 GB leave the machine the rest`)
+  assert.ok(total < 4 * GIB * 0.75, `${mib(total)} in all, more than 75 % of 4 GB`)
   note(`${mib(total)} in total, after ${written} records and as many inserts and keys in 15 s`)
 })
 

@@ -61,7 +61,7 @@ async function published(): Promise<string[]> {
     .sort()
 }
 
-test('nothing listens on other addresses than 127.0.0.1 by default', async (note) => {
+test('nothing listens on addresses other than 127.0.0.1 by default', async (note) => {
   writeEnv()
   await up()
   const expected = DEFAULT_PORTS.map((port) => `127.0.0.1:${port}`).sort()

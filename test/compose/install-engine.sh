@@ -8,7 +8,7 @@
 #   test/compose/install-engine.sh stop              stops the engine that `start` started and deletes its images and data
 #
 # The engine listens on a dedicated socket, so only shells that evaluated the line above use it. Progress goes to stderr.
-# Exit codes: 0 done, 2 wrong use, 3 the engine cannot be installed or started here.
+# Exit codes: 0 done, 2 invalid usage, 3 the engine cannot be installed or started here.
 set -euo pipefail
 folder=${L2_ENGINE_FOLDER:-/var/lib/l2-test-engine}
 socket=unix://$folder/docker.sock
@@ -94,7 +94,7 @@ case ${1:-} in
     [ "$(id -u)" = 0 ] || fail 'not root'
     started=
     if ! answers; then
-      ! pid=$(engine_pid) || fail "the one of an earlier start (process $pid) does not answer; stop it with: $0 stop"
+      ! pid=$(engine_pid) || fail "the one from an earlier start (process $pid) does not answer; stop it with: $0 stop"
       # `stop` deletes the folder with everything in it.
       [ -e "$folder/dockerd.log" ] || [ -z "$(ls -A "$folder" 2> /dev/null)" ] || fail "$folder contains other files"
       mkdir -p "$folder"

@@ -1,13 +1,13 @@
 #!/bin/sh
 //: 2>/dev/null; f=$(readlink -f -- "$0"); exec "${f%/*}/../../scripts/lib/run" "$f" "$@"
 /**
- * `npm run test:compose [-- --stand-ins] [-- --clean] [-- NAME…]` tests the shipped docker-compose.yml on a real Docker Engine, in a copy
+ * `npm run test:compose -- [--stand-ins] [--clean] [NAME…]` tests the shipped docker-compose.yml on a real Docker Engine, in a copy
  * of the shipped files, from the first start to removal. Reports which images were used and what was verified.
  *
  * NAME runs only the test files whose name contains it. --stand-ins never pulls an image. --clean first deletes the containers and volumes
  * of the compose project l2, which an interrupted run leaves behind; without it, such leftovers are refused.
  *
- * Exit codes: 0 all tests passed, 1 a test failed, 2 wrong use, 3 no engine, the project already exists, or its ports are taken.
+ * Exit codes: 0 all tests passed, 1 a test failed, 2 invalid usage, 3 no engine, the project already exists, or its ports are taken.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -68,7 +68,7 @@ async function main(args: string[]): Promise<void> {
   for (const port of DEFAULT_PORTS) if ((await probe('tcp', '127.0.0.1', port)) === 'taken') taken.push(port)
   if (taken.length > 0) {
     // Also a safety check: if a stack of the user is listening there, a test would reset its topics.
-    return refuse(3, `ports ${taken.join(', ')} are taken`, 'npm run ports (reports by which program); npm stop')
+    return refuse(3, `ports ${taken.join(', ')} are taken`, 'npm run ports (names the programs); npm stop')
   }
   await runAll(await chooseImages(flags.includes('--stand-ins'), print), files)
 }

@@ -81,7 +81,7 @@ const KINDS: Record<string, () => Promise<string>> = {
     signal(name, 'SIGSTOP')
     await delay(HALT_MS)
     signal(name, 'SIGCONT')
-    return `${name} halted for ${HALT_MS / 1000} s`
+    return `${name} paused for ${HALT_MS / 1000} s`
   },
   cut: async () => {
     const [name, ports] = pick(Object.entries(PORTS))
@@ -173,10 +173,10 @@ load(`${FAULTS} faults neither lose nor duplicate any of ${MESSAGES} messages`, 
     acknowledged: sum('acknowledged'),
     stored: await ingest.stored(),
     rejected: await ingest.count('market_rejects'),
-    doubled: await ingest.duplicates(),
+    duplicated: await ingest.duplicates(),
   }
   print(Object.entries(counts).map(([name, value]) => [name, String(value)]))
-  const expected = { sent: MESSAGES, acknowledged: MESSAGES, stored: MESSAGES, rejected: POISON, doubled: 0 }
+  const expected = { sent: MESSAGES, acknowledged: MESSAGES, stored: MESSAGES, rejected: POISON, duplicated: 0 }
   assert.equal(counts, expected)
 })
 

@@ -120,7 +120,7 @@ failing('leaves services running that ran before', async () => {
   assert.equal(pids(settings), before)
 })
 
-failing('keeps no class-data archive of a JVM that failed early', async () => {
+failing('keeps no CDS archive of a JVM that failed early', async () => {
   const settings = await newStack({ [FIRST.port]: taken })
   const without = { ...installed, archives: { folder: mkdtempSync(path.join(tmpdir(), 'l2-archives-')), existing: [] } }
   await failureOf(start(settings, [FIRST.name], without))

@@ -268,7 +268,7 @@ mounts('stops on a full disk, and a start there says so and leaves nothing runni
   }
 })
 
-life('shares the class-data archives of its JVMs, across file systems too', async () => {
+life('shares the CDS archives of its JVMs, across file systems too', async () => {
   const cache = mkdtempSync(path.join(tmpdir(), 'l2-archives-'))
   const archives = () => ({ ...installed, archives: { folder: cache, existing: [] as string[] } })
   // In memory if possible: a file system other than that of the temporary folder.
@@ -287,7 +287,7 @@ life('shares the class-data archives of its JVMs, across file systems too', asyn
   rmSync(cache, { recursive: true })
 })
 
-life('rejects a class-data archive of another Java', async () => {
+life('rejects a CDS archive of another Java', async () => {
   const [before, after] = [1, 2].map(() => mkdtempSync(path.join(tmpdir(), 'l2-archives-'))) as [string, string]
   const settings = await newStack()
   await start(settings, BROKER, { ...installed, archives: { folder: before, existing: [] } })

@@ -181,7 +181,7 @@ shortening('is a warning and in the plan, before and after, with the hours', () 
       'warning',
       'TOPIC_RETENTION_SHORTER',
       'a retention.ms',
-      '604800000; with 86400000 the broker deletes records older than 24 h (retention so far: 168 h)',
+      '604800000; with 86400000 the broker deletes records older than 24 h (was 168 h)',
     ],
   )
   assert.match(before?.hint ?? '', './scripts/create-topics.mts --only a (deletes them)')
@@ -190,10 +190,7 @@ shortening('is a warning and in the plan, before and after, with the hours', () 
     'shortened from 604800000 to 86400000: the broker deletes records older than 24 h',
   )
   assert.match(renderPlan(plan, plain), /604800000 → 86400000; the broker deletes records older than 24 h/)
-  assert.match(
-    shorteningWarnings(retention('-1', '5400000'))[0]?.found ?? '',
-    /older than 1\.5 h \(retention so far: unlimited\)/,
-  )
+  assert.match(shorteningWarnings(retention('-1', '5400000'))[0]?.found ?? '', /older than 1\.5 h \(was unlimited\)/)
   assert.equal(shorteningWarnings(retention(`${24 * HOUR}`, `${168 * HOUR}`)), [])
 })
 
@@ -219,7 +216,7 @@ shortening('leaves out a cleanup.policy change that makes the broker delete reco
 shortening('names the records that a changed cleanup.policy loses, before and after', () => {
   const [before] = shorteningWarnings(policy('compact', 'delete'))
   const loss =
-    'the broker deletes records beyond retention.ms and retention.bytes, including the latest of each key (policy so far: compact)'
+    'the broker deletes records beyond retention.ms and retention.bytes, including the latest of each key (cleanup.policy was compact)'
   assert.equal(
     [before?.severity, before?.code, before?.subject, before?.found],
     ['warning', 'TOPIC_CLEANUP_POLICY', 'a cleanup.policy', `compact; with delete ${loss}`],
@@ -237,7 +234,7 @@ shortening('names the records that a changed cleanup.policy loses, before and af
   const [compacted] = shorteningWarnings(byDefault)
   assert.match(
     compacted?.found ?? '',
-    'deletes records superseded by a newer one with the same key, and records without a key (policy so far: delete)',
+    'deletes records superseded by a newer one with the same key, and records without a key (cleanup.policy was delete)',
   )
   assert.match(compacted?.hint ?? '', 'declare cleanup.policy: delete (')
 })

@@ -9,7 +9,7 @@ import { sqlText } from '../clickhouse/sql.mts'
 import { readRowGroups } from './row-groups.mts'
 import { ofDay, sum, type Table } from './table.mts'
 
-/** Rows per row group, which ClickHouse holds in memory when it writes and reads: 230 to 350 MB for a day of 20 million rows, see docs/archive.md. */
+/** Rows per row group, which ClickHouse holds in memory when it writes and reads: at most 225 MB for a day of 20 million rows, see docs/archive.md. */
 const GROUP_ROWS = 250_000
 /** Seconds of inactivity after which the server closes a session; the server's maximum. */
 const SESSION_TIMEOUT_S = 3_600

@@ -1,5 +1,5 @@
 /**
- * Splits a Parquet file into one file per row group. ClickHouse loads a Parquet file received over HTTP into memory and needs twice its size,
+ * Splits a Parquet file into one file per row group. ClickHouse loads a Parquet file received over HTTP into memory and needs more than its size,
  * which is too much for a day of a large table.
  */
 import { createReadStream } from 'node:fs'

@@ -17,11 +17,11 @@ export interface KnownCause {
 const OLDER_ZOOKEEPER = {
   pattern: /does not match the topic ID for partition|InconsistentTopicIdException/,
   code: 'KAFKA_OLDER_ZOOKEEPER',
-  cause: 'ZooKeeper data from a different time than Kafka’s, as after restoring a backup',
+  cause: "ZooKeeper data from a different time than Kafka's, as after restoring a backup",
   // Keeps records and offsets: the broker assigns ZooKeeper's ids to its existing logs.
-  hint: 'restore the ZooKeeper data of the same time; if it is lost: npm stop; (cd "DATA_DIR/kafka" && rm */partition.metadata); npm start',
+  hint: 'restore the ZooKeeper data from the same time; if it is lost: npm stop; (cd "DATA_DIR/kafka" && rm */partition.metadata); npm start',
   dockerHint:
-    "restore the ZooKeeper volumes of the same time; if they are lost: docker-compose stop kafka; docker-compose run --rm --no-deps kafka sh -c 'rm /var/lib/kafka/data/*/partition.metadata'; docker-compose up -d --wait",
+    "restore the ZooKeeper volumes from the same time; if they are lost: docker-compose stop kafka; docker-compose run --rm --no-deps kafka sh -c 'rm /var/lib/kafka/data/*/partition.metadata'; docker-compose up -d --wait",
 }
 
 const CAUSES: (KnownCause & { pattern: RegExp })[] = [

@@ -23,7 +23,7 @@ export async function redisClient(settings: Settings, timeoutMs: number): Promis
     commandTimeout: timeoutMs,
     // The ready check has no deadline: it waits for a server that is loading or hangs.
     enableReadyCheck: false,
-    // Nor does a server that hangs close the connection.
+    // A server that hangs does not close the connection.
     disconnectTimeout: 1,
     retryStrategy: () => null,
     maxRetriesPerRequest: 0,

@@ -5,7 +5,7 @@ import { localAddress } from '../ports/published.mts'
 import type { Settings } from '../settings/settings.mts'
 import type { Probe, ProbeOptions } from './probe.mts'
 
-/** Average latency in ms above which ZooKeeper counts as slow: Kafka's session is 6 s, in ticks of 2 s. */
+/** Average latency in ms above which ZooKeeper counts as slow: Kafka's session timeout is 6 s, a tick 2 s. */
 const SLOW_MS = 100
 
 /** Checks ZooKeeper: ruok, mode and latency. @throws if it does not answer */

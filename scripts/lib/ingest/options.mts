@@ -30,7 +30,7 @@ export function ingestWord(options: ValuesOf<typeof OPTIONS>, args: readonly str
   const accepted: readonly string[] = ACCEPTED[word]
   for (const flag of ['skip-backlog', 'replay', 'clear', 'yes'] as const)
     if (options[flag] && !accepted.includes(flag)) {
-      const expected = `with ${flag === 'skip-backlog' ? 'on' : 'rejects'}`
+      const expected = `with ${WORDS.filter((each) => (ACCEPTED[each] as readonly string[]).includes(flag)).join(', ')}`
       throw configError([usage(NAME, `--${flag}`, `with ${word}`, expected)])
     }
   refuseTogether({ '--replay': options.replay, '--clear': options.clear }, `${NAME} rejects`)

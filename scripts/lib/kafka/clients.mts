@@ -6,7 +6,7 @@ import { unreachable } from './cluster.mts'
 import { kafkaOptions, type Servers, trackedSockets, withCode } from './options.mts'
 import { missingPermission } from './permissions.mts'
 
-/** Creates connected clients; each method throws exit code 3 if it cannot connect in time. `close` disconnects all of them. */
+/** Creates connected clients; each throws exit code 3 if it cannot connect in time, 2 without permission. `close` disconnects all of them. */
 export interface KafkajsClients {
   admin: () => Promise<Admin>
   producer: (config?: ProducerConfig) => Promise<Producer>

@@ -1,4 +1,4 @@
-/** Reads the first and last offset of each partition, and reports partitions that do not answer. */
+/** Reads the first and last offset of each partition, and reports partitions that no leader serves. */
 import { error, type Finding } from '../common/findings.mts'
 import { readUntil } from '../common/wait.mts'
 import { type Cluster, HEALTH_CHECK } from './cluster.mts'

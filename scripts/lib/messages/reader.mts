@@ -54,7 +54,7 @@ export class Reader {
     let offset = from
     while (offset < to) {
       const [answer] = await this.fetch([{ partition, offset }], 0)
-      if (!answer) throw topicGone(this.#topic.name, 'deleted and recreated while it was read')
+      if (!answer) throw topicGone(this.#topic.name, 'deleted and recreated while being read')
       let read = 0
       for await (const { messages, nextOffset } of this.decode(answer, offset)) {
         read++
@@ -105,7 +105,7 @@ export class Reader {
     const { name } = this.#topic
     const found = (await cluster.send(metadata)).topics.find((topic) => topic.name === name)
     if (found?.partitions.length) this.#topic = found
-    else throw topicGone(name, 'deleted while it was read')
+    else throw topicGone(name, 'deleted while being read')
   }
 
   async #askLeaders(positions: readonly Position[], limits: FetchLimits): Promise<Fetched[]> {

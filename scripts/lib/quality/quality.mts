@@ -86,7 +86,7 @@ function selection({ symbol, day }: QualityScope): string {
 const PARTITION_1_SEQUENCE = '100000000000000'
 
 /**
- * Reports whether a symbol's sequence numbers its rows, so that gaps mean missing rows: it mostly grows by 1. An exchange's ids and the
+ * Reports whether a symbol's sequence counts its rows, so that gaps mean missing rows: it mostly grows by 1. An exchange's ids and the
  * Kafka offsets that the ingest stores do not qualify, because symbols share them.
  */
 const isCounter = ({ steps, jumps, fromKafka }: SymbolRow) => steps > jumps && !fromKafka

@@ -87,7 +87,7 @@ const levelUpdate = (row: Row) => `,"operation":1,"order_id":${Number(row.level 
 export function messageOfLine(line: string, forced: Kind | undefined, context: Context = {}): Message {
   const { parsed, json } = parseObject(line)
   const kind = forced ?? kindOf(Object.keys(parsed))
-  if (!kind) throw new RangeError('no kind of message: expected trade_price, or bid_price or ask_price, or side')
+  if (!kind) throw new RangeError('unknown message kind: expected trade_price, or bid_price or ask_price, or side')
   const { symbol } = parsed
   if (symbol !== undefined && symbol !== null && typeof symbol !== 'string')
     throw new RangeError(`symbol: ${JSON.stringify(symbol)}`)

@@ -25,8 +25,8 @@ const MIN_BYTES = 12
 const SERVER_LIMITS = ['241', '243']
 
 /**
- * Opens a Parquet file. Its rows pass through a temporary table, which exists until the server session ends. Skips and logs columns without
- * a single value per row, such as lists.
+ * Opens a Parquet file. Its rows pass through a temporary table, which exists until the server session ends. Skips and logs columns with
+ * several values per row, such as lists.
  */
 export function readParquet(
   file: string,

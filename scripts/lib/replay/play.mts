@@ -41,7 +41,7 @@ const BATCH_MESSAGES = 5_000
 /** Milliseconds of the shortest sleep: messages due within this time are sent together. */
 const QUANTUM_MS = 5
 const SAMPLES = 10
-/** Longer gaps are announced: nights and weekends, but not pauses of the market. */
+/** Longer gaps are announced: nights and weekends, but not trading halts. */
 const LONG_GAP_US = 3_600e6
 
 /**

@@ -26,7 +26,7 @@ export interface ReplayOptions {
   pace: Pace
   /** Stop at the first unusable line. */
   strict: boolean
-  /** Milliseconds for which Kafka may not answer. */
+  /** Milliseconds that Kafka may be unavailable. */
   timeoutMs: number
   log: (line: string) => void
 }

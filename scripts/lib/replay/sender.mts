@@ -79,7 +79,7 @@ export async function openSender(
       throw failure
     })
 
-  /** Sends a request. Retries cause no duplicates, because kafkajs resets its sequence numbers after a failure. */
+  /** Sends a request. With one broker, retries cause no duplicates: kafkajs resets its sequence numbers after a failure. */
   const request = async (batch: readonly Outgoing[]): Promise<'acknowledged' | 'too large'> => {
     let left = batch
     const deadline = performance.now() + timeoutMs

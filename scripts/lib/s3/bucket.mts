@@ -17,7 +17,7 @@ export interface Bucket {
   read: (key: string, maxBytes: number) => Promise<string | undefined>
   /** Returns the SHA-256 of an object; undefined if it does not exist. */
   sha256: (key: string) => Promise<string | undefined>
-  /** Downloads an object to a file, which is then on disk, and returns its SHA-256; undefined if it does not exist. */
+  /** Downloads an object to a file, syncs it to disk, and returns its SHA-256; undefined if it does not exist. */
   fetch: (key: string, file: string) => Promise<string | undefined>
   /** Writes a text, replacing the object atomically. */
   write: (key: string, text: string) => Promise<void>

@@ -80,7 +80,7 @@ export const readLong = <T,>(settings: Settings, query: string, options: LongQue
 
 /**
  * Backfills a materialized view: inserts the existing rows of its source through its query, then removes the comment that marks the view
- * as unfilled. Rows that arrive meanwhile are inserted twice, and all rows are after an interruption, so every view of clickhouse/init must
+ * as unfilled. Rows that arrive meanwhile are inserted twice, and after an interruption all rows are, so every view of clickhouse/init must
  * be idempotent.
  * @returns a finding if the source has rows on a cluster, where each shard must be backfilled manually
  */

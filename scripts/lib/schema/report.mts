@@ -21,7 +21,7 @@ export function renderSynced(
   const outcome =
     changes.length === 0
       ? impossible.length > 0
-        ? 'Nothing that can be changed'
+        ? 'Nothing can be changed'
         : 'Nothing to do'
       : dryRun
         ? `Changes that would be made: ${changes.length}`

@@ -111,7 +111,7 @@ type Mark = [style: Parameters<Paint>[0], text: string]
 const KEPT: Mark = ['dim', '· keep']
 const LINES: Record<Line['action'], Mark> = { set: ['green', '+ set'], keep: KEPT, leave: ['yellow', '! leave'] }
 const FILES: Record<CertificateFile['action'], Mark> = {
-  make: ['green', '+ make'],
+  make: ['green', '+ create'],
   renew: ['yellow', '~ renew'],
   keep: KEPT,
 }

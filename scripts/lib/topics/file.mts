@@ -46,7 +46,7 @@ export const HOURS = [
 ] as const
 /** All fields that set Kafka keys. */
 const KEY_FIELDS = [...HOURS, ['minInsyncReplicas', MIN_IN_SYNC]] as const
-/** More partitions than a broker supports; Kafka recommends at most 4,000. */
+/** The maximum is above what a broker supports; Kafka recommends 4,000. */
 const PARTITIONS = { min: 1, max: 10_000, whole: true }
 const REPLICATION = { min: 1, max: 32_767, whole: true }
 /** Hours; up to 100 years, like KAFKA_LOG_RETENTION_HOURS. */
@@ -109,7 +109,7 @@ function readTopic(source: YamlSource, node: unknown): DeclaredTopic {
     topic.at.name = at('name')
     if (name !== undefined && (!LEGAL_NAME.test(name) || INTERNAL_NAMES.includes(name))) {
       const found = LEGAL_NAME.test(name) ? `"${name}", which is reserved by Kafka` : `"${name}"`
-      source.report('TOPIC_NAME', at('name'), found, 'up to 249 of letters, digits, ".", "_", "-"; not "." or ".."')
+      source.report('TOPIC_NAME', at('name'), found, '1 to 249 letters, digits, ".", "_", "-"; not "." or ".."')
     }
   }
   const number = (field: 'partitions' | 'replication', bounds: typeof PARTITIONS) => {

@@ -28,7 +28,7 @@ export interface TopicPlan {
   create: DeclaredTopic[]
   grow: { topic: DeclaredTopic; from: number }[]
   configure: { topic: DeclaredTopic; changes: ConfigChange[] }[]
-  /** Differences that Kafka cannot change while the topic has records, or only with a rebalance; `later` changes have to wait for that. */
+  /** Differences that Kafka cannot change in place, or only with a rebalance; `later` changes wait for the rebalance. */
   impossible: {
     topic: DeclaredTopic
     what: 'partitions' | 'replication'
@@ -122,9 +122,8 @@ export function deletes(change: ConfigChange): string | undefined {
     return number < 0 ? Number.POSITIVE_INFINITY : number
   })
   if (!(after < before)) return undefined
-  if (key === 'retention.ms') return `records older than ${hours(after)} (retention so far: ${hours(before)})`
-  if (key === 'retention.bytes')
-    return `the oldest records beyond ${after} B per partition (retention so far: ${bytes(before)})`
+  if (key === 'retention.ms') return `records older than ${hours(after)} (was ${hours(before)})`
+  if (key === 'retention.bytes') return `the oldest records beyond ${after} B per partition (was ${bytes(before)})`
   return undefined
 }
 
@@ -139,7 +138,7 @@ function deletesByPolicy(from: string, to: string): string | undefined {
     ...(added('delete') ? ['records beyond retention.ms and retention.bytes, including the latest of each key'] : []),
     ...(added('compact') ? ['records superseded by a newer one with the same key, and records without a key'] : []),
   ]
-  return losses.length > 0 ? `${losses.join(', and ')} (policy so far: ${from})` : undefined
+  return losses.length > 0 ? `${losses.join(', and ')} (cleanup.policy was ${from})` : undefined
 }
 
 /** With two significant digits below an hour, so that short times do not become 0. */

@@ -133,7 +133,7 @@ export function leftFindings({ plan, after, refused, stopped }: Ended, timeoutMs
     const throttle = after.throttled.length > 0 ? ', throttled' : ''
     const isDown = after.down.length > 0
     const down = isDown ? `; down: ${after.down.join(', ')}` : ''
-    const back = isDown ? `${throttle && ','} when it is back` : ''
+    const back = isDown ? `${throttle && ','} once all are up` : ''
     const still = `${under.length} of ${all} are still moving, without progress for ${timeoutMs / 1000} s`
     const found = `${still}${down}; the brokers continue${throttle}${back}`
     const hint = isDown ? `start the brokers that are down, then: ${next}` : next

@@ -64,8 +64,8 @@ export function renderSynced(
   else if (changes > 0) text.push(`Topics that ${mode === 'check' ? 'differ' : 'would change'}: ${changes}`)
   else if (moves === 0) {
     const stuck = plan.impossible.some(({ what }) => what === 'partitions')
-    const rest = plan.impossible.length > 0 ? 'Nothing that can be changed without --rebalance' : 'Nothing to do'
-    text.push(stuck ? 'Nothing that can be changed' : rest)
+    const rest = plan.impossible.length > 0 ? 'Nothing can be changed without --rebalance' : 'Nothing to do'
+    text.push(stuck ? 'Nothing can be changed' : rest)
   }
   if (placement && moves > 0) text.push(...rebalanceText(placement, mode, moved))
   return text.filter(Boolean).join('\n')

@@ -1,4 +1,4 @@
-/** Implements create-topics, from reading the file to verifying the result; `npm start` calls it in its own process. */
+/** Implements create-topics, from reading the file to verifying the result; `npm start` calls it in-process. */
 import { configError, error } from '../common/findings.mts'
 import { openCluster } from '../kafka/cluster.mts'
 import { metadata } from '../kafka/cluster-requests.mts'

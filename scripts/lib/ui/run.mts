@@ -1,4 +1,4 @@
-/** `npm run ui`: chooses the port, serves the page or finds it served, opens it, and waits for Ctrl-C. */
+/** `npm run ui`: chooses the port, serves the page unless it already is, opens it, and waits for Ctrl-C. */
 import { onInterrupt } from '../command/interrupt.mts'
 import { cannotTell, error, OpsError, reason, unknown } from '../common/findings.mts'
 import { findCommand, run } from '../common/run.mts'

@@ -1,4 +1,4 @@
-/** Class-data archives, which make the JVMs start faster. */
+/** CDS archives (class data sharing), which make the JVMs start faster. */
 import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { isFileError } from './data-dir.mts'
@@ -6,7 +6,7 @@ import type { Installed } from './definition.mts'
 import { archiveFile } from './java-services.mts'
 import { runningEmbedded } from './processes.mts'
 
-/** Copies the class-data archives that JVMs of this data folder wrote at their exit to the cache, for all stacks. */
+/** Copies the CDS archives that JVMs of this data folder wrote at their exit to the cache, for all stacks. */
 export function adoptArchives(dataDir: string, installed: Installed): void {
   const { archives } = installed
   const running = runningEmbedded(dataDir).map(({ name }) => name)

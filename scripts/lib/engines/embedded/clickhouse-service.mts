@@ -114,7 +114,7 @@ function usersXml({ CLICKHOUSE_USER, CLICKHOUSE_READONLY_USER }: Settings): stri
 `
 }
 
-/** Returns the Authorization header. The X-ClickHouse-Key header supports neither letters beyond Latin-1 nor outer spaces. */
+/** Returns the Authorization header. The X-ClickHouse-Key header supports neither letters beyond Latin-1 nor spaces around it. */
 function basicAuthorization(user: string, password: string): string {
   return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
 }

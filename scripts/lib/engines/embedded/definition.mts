@@ -11,7 +11,7 @@ export interface Installed {
   /** Folder whose node_modules contains ClickHouse. */
   libraries: string
   redisServer: string
-  /** Folder of the class-data archives in the cache, and the names of those that exist. */
+  /** Folder of the CDS archives in the cache, and the names of those that exist. */
   archives: { folder: string; existing: string[] }
 }
 

@@ -1,4 +1,4 @@
-/** Finds the reason why a service did not start or does not answer in its log. */
+/** Finds in a service's log why it did not start or does not answer. */
 import path from 'node:path'
 import { error, type Finding, OpsError } from '../../common/findings.mts'
 import { isSilent, knownCause } from '../known-causes.mts'

@@ -4,7 +4,7 @@ import { reachable, type Settings } from '../../settings/settings.mts'
 import type { EmbeddedName } from '../service.mts'
 import { type EmbeddedService, type Installed, shared } from './definition.mts'
 
-/** Returns the class-data archive that a JVM writes at a clean exit. The name identifies the JVM and jars for which it is valid. */
+/** Returns the CDS archive that a JVM writes at a clean exit. The name identifies the JVM and jars for which it is valid. */
 export function archiveFile(dataDir: string, name: string, { archives }: Installed): string {
   return path.join(dataDir, 'run', `${name}.${path.basename(archives.folder)}.jsa`)
 }
@@ -22,7 +22,7 @@ export const JAVA_ENV = { LC_ALL: 'C.UTF-8' }
 const temporaryFolder = (settings: Settings, name: EmbeddedName) =>
   path.join(settings.EMBEDDED_DATA_DIR, 'run', `${name}-tmp`)
 
-/** Returns JVM options, mainly for a fast start: see "class-data archives" in the README's section on the embedded stack. */
+/** Returns JVM options, mainly for a fast start: see "CDS archives" in the README's section on the embedded stack. */
 function java(settings: Settings, installed: Installed, name: EmbeddedName, heap: string, mainClass: string): string[] {
   const archive = `${name}.jsa`
   const sharing = installed.archives.existing.includes(archive)

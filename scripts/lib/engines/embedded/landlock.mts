@@ -11,7 +11,7 @@ const PR_SET_NO_NEW_PRIVS = 38
 const RULE_PATH_BENEATH = 1
 /** Bits of LANDLOCK_ACCESS_FS: execute 1, read a file 4, read a folder 8. */
 const READ = 1 | 4 | 8
-/** Everything except creating devices (bits 6, 10 and 11), including renames between folders (13) and truncation (14, since version 3). */
+/** Everything except creating devices and FIFOs (bits 6, 10 and 11), including renames between folders (13) and truncation (14, since version 3). */
 const WRITE = 0x7fff & ~0xc40
 /** The access bits that apply to files. */
 const FILE_ACCESS = 1 | 2 | 4 | (1 << 14)
