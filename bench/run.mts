@@ -7,17 +7,17 @@
 import { runCommand } from '../scripts/lib/command/command.mts'
 import { usage } from '../scripts/lib/command/flags.mts'
 import { configError, type Finding } from '../scripts/lib/common/findings.mts'
-import { benchFlows } from './flows.mts'
 import { benchHealth } from './health.mts'
 import { benchHelp } from './help.mts'
 import type { PartResult, Ratio } from './measure.mts'
+import { benchMessages } from './messages.mts'
 import { benchStart } from './start.mts'
 import { benchTopics } from './topics.mts'
 
 const PARTS: Record<string, (log: (line: string) => void) => Promise<PartResult>> = {
   help: benchHelp,
   topics: benchTopics,
-  flows: benchFlows,
+  messages: benchMessages,
   health: benchHealth,
   start: benchStart,
 }

@@ -4,7 +4,7 @@ import { keepLatest } from '../archive/rollups.mts'
 import { readRows } from '../clickhouse/client.mts'
 import { error, type Finding, reason } from '../common/findings.mts'
 import type { Manifest } from './manifest.mts'
-import { LAST } from './plan.mts'
+import { LAST } from './restore-plan.mts'
 
 /** Creates missing views and tables without rows. Some depend on others, so failed ones are retried as long as any succeeds. */
 export async function createDefinitions(

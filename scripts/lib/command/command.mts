@@ -11,7 +11,7 @@ import {
   renderFindings,
   unknown,
 } from '../common/findings.mts'
-import { redact } from '../common/secrets.mts'
+import { redact } from '../common/redact.mts'
 import { type HelpSpec, helpText, type OptionSpec, parseFlags, type ValuesOf } from './flags.mts'
 
 export interface Context<O extends Record<string, OptionSpec>> {

@@ -1,6 +1,6 @@
 /** Findings: what commands report, as text and as JSON, and the exit codes that they imply. */
 
-import { redact } from './secrets.mts'
+import { redact } from './redact.mts'
 
 /** `error`: a known problem. `unknown`: could not be determined. `warning`: worth checking, does not fail the command. */
 export type Severity = 'error' | 'unknown' | 'warning'

@@ -1,6 +1,6 @@
 /** Fetches and caches SASL/OAUTHBEARER tokens (client-credentials grant). */
 import { httpText } from '../common/http.mts'
-import { keepSecret } from '../common/secrets.mts'
+import { keepSecret } from '../common/redact.mts'
 
 /** Milliseconds that the token endpoint gets to answer. */
 const TOKEN_MS = 5_000

@@ -4,7 +4,7 @@ import { readRows } from '../clickhouse/client.mts'
 import { type Column, names } from '../clickhouse/fingerprint.mts'
 import { sqlText } from '../clickhouse/sql.mts'
 import type { Settings } from '../settings/settings.mts'
-import { type LongQueryOptions, readLong } from './copy.mts'
+import { type LongQueryOptions, readLong } from './long-query.mts'
 import { shortHash } from './rebuild-state.mts'
 
 /** The table to copy. */

@@ -21,9 +21,9 @@ import {
   readSource,
   rowsIn,
 } from './rebuild-chunks.mts'
-import { createCopy, type Origin, readOrigin } from './rebuild-copy.mts'
-import { copyChunks, estimate, type Work } from './rebuild-fill.mts'
+import { copyChunks, estimate, type Work } from './rebuild-copy.mts'
 import { dropStaging, moveFilled, readState, rebuildError, type State, saveState, takeOver } from './rebuild-state.mts'
+import { createCopy, type Origin, readOrigin } from './rebuild-target.mts'
 
 type RebuildOptions = Pick<Work, 'timeoutMs' | 'log'>
 

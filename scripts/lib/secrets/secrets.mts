@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto'
 import path from 'node:path'
 import type { Finding, Paint } from '../common/findings.mts'
-import { keepSecret } from '../common/secrets.mts'
+import { keepSecret } from '../common/redact.mts'
 import { table } from '../common/table.mts'
 import { otherMachines, withoutBrackets } from '../common/tcp.mts'
 import { othersMode } from '../common/text-file.mts'

@@ -2,7 +2,7 @@
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { configError, error, type Finding, reason } from '../common/findings.mts'
-import { keepSecret } from '../common/secrets.mts'
+import { keepSecret } from '../common/redact.mts'
 import { connectionMistakes, file, s3Endpoint, tokenEndpoint } from './connections.mts'
 import { envFileName } from './env-file.mts'
 import { isSecret, lookupFor, shownValue } from './environment.mts'

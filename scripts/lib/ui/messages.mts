@@ -1,5 +1,5 @@
 /** The latest messages of a topic, for the page. */
-import { redact } from '../common/secrets.mts'
+import { redact } from '../common/redact.mts'
 import { formatTime } from '../kafka/offsets.mts'
 import { cut, printable } from '../messages/render.mts'
 import { tailTopic } from '../messages/tail.mts'

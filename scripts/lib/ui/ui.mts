@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { OpsError } from '../common/findings.mts'
-import { redact } from '../common/secrets.mts'
+import { redact } from '../common/redact.mts'
 import { PAGE } from '../engines/page.mts'
 import type { Settings } from '../settings/settings.mts'
 import { ingestPart, readBook, tablesPart } from './clickhouse.mts'

@@ -7,14 +7,14 @@ import { openKafkaTools } from './kafka-tools.mts'
 import { measure, type PartResult, runGood } from './measure.mts'
 
 const ROUNDS = 5
-const TOPIC = 'bench.flows'
-const GROUP = 'bench_flows'
+const TOPIC = 'bench.messages'
+const GROUP = 'bench_messages'
 const PARTITIONS = 10
 /** Messages per partition. */
 const MESSAGES = 1_000
 
 /** Times reading ten messages of a topic, and the lag of all groups, with our commands and with Kafka's. */
-export async function benchFlows(log: (line: string) => void): Promise<PartResult> {
+export async function benchMessages(log: (line: string) => void): Promise<PartResult> {
   const runTool = await openKafkaTools(log)
   const stack = await startStack(['zookeeper', 'kafka'])
   try {

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { error } from '../../scripts/lib/common/findings.mts'
-import { keepSecret, redact } from '../../scripts/lib/common/secrets.mts'
+import { keepSecret, redact } from '../../scripts/lib/common/redact.mts'
 
 const SECRET = 'p"ä/ss wörd+1'
 keepSecret(SECRET)
