@@ -1,12 +1,12 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { error } from '../../scripts/lib/common/findings.mts'
-import { keepSecret, redact } from '../../scripts/lib/common/redact.mts'
+import { redact, registerSecret } from '../../scripts/lib/common/redact.mts'
 
 const SECRET = 'p"ä/ss wörd+1'
-keepSecret(SECRET)
-keepSecret('')
-keepSecret('abc')
+registerSecret(SECRET)
+registerSecret('')
+registerSecret('abc')
 
 const base64 = (text: string) => Buffer.from(text).toString('base64')
 

@@ -152,7 +152,7 @@ reading('from a line of JSON pass unchanged, or as mapped from its columns', () 
   )
   assert.throws(() => messageOfLine('{"symbol":', undefined), /^not JSON$/)
   assert.throws(() => messageOfLine('[]', undefined), /^not a JSON object$/)
-  assert.throws(() => messageOfLine('{"symbol":"A"}', undefined), /^no kind of message/)
+  assert.throws(() => messageOfLine('{"symbol":"A"}', undefined), /^unknown message kind/)
 })
 reading('may have fractional sizes, market centers by name and numbers as text', () => {
   for (const fields of [

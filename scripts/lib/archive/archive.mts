@@ -184,7 +184,7 @@ async function dropAll({ client, table, store, request }: Work, complete: readon
     // Read from the archive itself: a partition is dropped only if its entries are stored.
     const entries = await readManifest(store, table.name)
     for (const [index, partition] of complete.entries()) {
-      if (end.asked()) break
+      if (end.isInterrupted()) break
       request.log(`${table.name}: dropping ${partition.partition}`)
       const options = { store, entries, hint: archiveCommand(request) }
       const finding = await explainFileErrors(request.folder, () => dropVerified(client, table, partition, options))

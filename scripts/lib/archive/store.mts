@@ -58,7 +58,7 @@ function inFolder(folder: string): Store {
   return {
     nameOf,
     tempFileOf: (table, day) => `${nameOf(table, day)}.tmp`,
-    publish: (table, day) => nameFile(`${nameOf(table, day)}.tmp`, nameOf(table, day)),
+    publish: (table, day) => publishFile(`${nameOf(table, day)}.tmp`, nameOf(table, day)),
     sha256,
     withFile: async (table, day, use) => {
       const found = await sha256(table, day)
@@ -131,7 +131,7 @@ function inBucket(address: string, bucket: Bucket, folder: string): Store {
 }
 
 /** Renames a finished file and syncs the folder to disk. */
-export async function nameFile(from: string, to: string): Promise<void> {
+export async function publishFile(from: string, to: string): Promise<void> {
   await rename(from, to)
   const folder = await open(path.dirname(to))
   try {

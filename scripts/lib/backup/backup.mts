@@ -56,8 +56,8 @@ export async function backUp(settings: Settings, request: BackupRequest): Promis
   await refuseRemote(settings)
   const { folder, timeoutMs, dryRun, log } = request
   const database = settings.CLICKHOUSE_DATABASE
-  let asked = () => false
-  const store = await openStore(settings, folder, { timeoutMs, asked: () => asked() })
+  let isInterrupted = () => false
+  const store = await openStore(settings, folder, { timeoutMs, isInterrupted: () => isInterrupted() })
   return withClickHouse(settings, timeoutMs, async (client) => {
     const serverDir = await findServerDir(client, settings, timeoutMs)
     await requireBackupPrivilege(client, database)
@@ -82,9 +82,9 @@ export async function backUp(settings: Settings, request: BackupRequest): Promis
     }
     const unlock = lockBackups(settings)
     const end = deferEnd()
-    asked = end.asked
+    isInterrupted = end.isInterrupted
     try {
-      const work: Work = { client, timeoutMs, log, asked: end.asked }
+      const work: Work = { client, timeoutMs, log, isInterrupted: end.isInterrupted }
       await cleanUp(work, serverDir, database, store)
       await withFolder(store.folder, () => requireSpace(serverDir, tables, store, request))
       const taken = await store.names()

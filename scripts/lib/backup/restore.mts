@@ -49,8 +49,8 @@ export async function restoreDatabase(settings: Settings, request: RestoreReques
   refuseCluster(settings, 'restore')
   await refuseRemote(settings)
   const { folder, timeoutMs, dryRun, log } = request
-  let asked = () => false
-  const store = await openStore(settings, folder, { timeoutMs, asked: () => asked() })
+  let isInterrupted = () => false
+  const store = await openStore(settings, folder, { timeoutMs, isInterrupted: () => isInterrupted() })
   const manifest = await readManifest(store, request.backup, settings.CLICKHOUSE_DATABASE)
   const { name, sha256 } = manifest
   const requireSame = (subject: string, found: string) => {
@@ -65,11 +65,11 @@ export async function restoreDatabase(settings: Settings, request: RestoreReques
     const subject = `${store.address}/${name}/data`
     if (dryRun) {
       requireSame(subject, await store.digest(name))
-      return restoreInto({ client, timeoutMs, log, asked }, settings, serverDir, manifest, { data: '', dryRun })
+      return restoreInto({ client, timeoutMs, log, isInterrupted }, settings, serverDir, manifest, { data: '', dryRun })
     }
     const unlock = lockBackups(settings)
     const end = deferEnd()
-    asked = end.asked
+    isInterrupted = end.isInterrupted
     try {
       if (store.folder !== store.address) {
         const missing = spaceFindings([
@@ -79,7 +79,7 @@ export async function restoreDatabase(settings: Settings, request: RestoreReques
       }
       return await store.withData(name, async (data) => {
         requireSame(subject, await withFolder(data, () => digestOf(data)))
-        return restoreInto({ client, timeoutMs, log, asked }, settings, serverDir, manifest, { data, dryRun })
+        return restoreInto({ client, timeoutMs, log, isInterrupted }, settings, serverDir, manifest, { data, dryRun })
       })
     } finally {
       unlock()

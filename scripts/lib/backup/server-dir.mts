@@ -9,7 +9,7 @@ import { readRows } from '../clickhouse/client.mts'
 import { cannotTell, configError, error, OpsError, reason, unknown } from '../common/findings.mts'
 import { type Outcome, run } from '../common/run.mts'
 import { otherMachines } from '../common/tcp.mts'
-import { ask } from '../engines/docker.mts'
+import { askDocker } from '../engines/docker.mts'
 import { runningEmbedded } from '../engines/embedded/processes.mts'
 import { findContainers } from '../engines/inspect.mts'
 import type { Settings } from '../settings/settings.mts'
@@ -99,9 +99,10 @@ function inContainer(container: string, timeoutMs: number): Omit<ServerDir, 'fre
   const inside = (name: string) => `${folder}/${name}`
   const exec = async (script: string, name = '') => {
     const command = ['docker', 'exec', '-u', '0', container, 'sh', '-c', script, 'sh', name && inside(name)]
-    return done(`docker exec ${container}`, await ask(command, timeoutMs)).stdout
+    return done(`docker exec ${container}`, await askDocker(command, timeoutMs)).stdout
   }
-  const copy = async (from: string, to: string) => done('docker cp', await ask(['docker', 'cp', from, to], timeoutMs))
+  const copy = async (from: string, to: string) =>
+    done('docker cp', await askDocker(['docker', 'cp', from, to], timeoutMs))
   return {
     list: async () => (await exec(`ls ${folder} 2>/dev/null || true`)).split('\n').filter(Boolean),
     digest: async (name) => (await exec(DIGEST, name)).split(' ')[0] ?? '',

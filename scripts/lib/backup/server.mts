@@ -16,7 +16,7 @@ export interface Work {
   timeoutMs: number
   log: (line: string) => void
   /** Whether an interruption was requested: start nothing new. */
-  asked: () => boolean
+  isInterrupted: () => boolean
 }
 
 const POLL_MS = 100
@@ -26,8 +26,8 @@ const POLL_MS = 100
  * @throws {OpsError} exit code 1 if it fails, with the server's message, or is interrupted; 3 if it takes too long
  */
 export async function runOnServer(work: Work, statement: string, what: string, settings = ''): Promise<void> {
-  const { client, timeoutMs, log, asked } = work
-  if (asked()) throw interrupted()
+  const { client, timeoutMs, log, isInterrupted } = work
+  if (isInterrupted()) throw interrupted()
   const id = randomUUID()
   await client.command({ query: `${statement} SETTINGS id = '${id}'${settings} ASYNC` })
   const progress = showProgress(log)
@@ -44,9 +44,9 @@ export async function runOnServer(work: Work, statement: string, what: string, s
       if (now === undefined) throw failed(what, 'the server no longer knows it; was it restarted?')
       if (now.status === 'BACKUP_CREATED' || now.status === 'RESTORED') return
       if (/FAILED|CANCELLED/.test(now.status)) throw failed(what, now.error.split(', Stack trace')[0] || now.status)
-      if (performance.now() > deadline || asked()) {
+      if (performance.now() > deadline || isInterrupted()) {
         await cancel(work, 'id = {text:String}', id)
-        if (asked()) throw interrupted()
+        if (isInterrupted()) throw interrupted()
         const found = `not finished after ${timeoutMs / 1000} s`
         throw cannotTell(unknown('BACKUP_TIMEOUT', what, { found, hint: 'allow more time: --timeout SECONDS' }))
       }

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, open, readdir, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import path from 'node:path'
-import { nameFile } from '../archive/store.mts'
+import { publishFile } from '../archive/store.mts'
 import { configError, error, OpsError, reason } from '../common/findings.mts'
 import { quoted } from '../common/shell-quote.mts'
 import { readTextFile } from '../common/text-file.mts'
@@ -45,17 +45,22 @@ const MAX_BYTES = 256 * 1024 ** 2
 /**
  * Opens a folder or S3 address as a store.
  * @param address as returned by `locationOf`
- * @param asked whether an interruption was requested, which stops transfers
+ * @param isInterrupted whether an interruption was requested, which stops transfers
  * @throws {OpsError} exit code 2 for an S3 address if settings are missing
  */
 export async function openStore(
   settings: Settings,
   address: string,
-  { timeoutMs, asked = () => false }: { timeoutMs: number; asked?: () => boolean },
+  { timeoutMs, isInterrupted = () => false }: { timeoutMs: number; isInterrupted?: () => boolean },
 ): Promise<BackupStore> {
   if (!isS3(address)) return inFolder(address)
   const dataDir = settings.EMBEDDED_DATA_DIR
-  return inBucket(address, await openBucket(settings, address, timeoutMs), path.join(dataDir, 'backup', 's3'), asked)
+  return inBucket(
+    address,
+    await openBucket(settings, address, timeoutMs),
+    path.join(dataDir, 'backup', 's3'),
+    isInterrupted,
+  )
 }
 
 const differs = (subject: string, from: string): OpsError => {
@@ -103,7 +108,7 @@ function inFolder(folder: string): BackupStore {
           } finally {
             await handle.close()
           }
-          await nameFile(partial, inside(name))
+          await publishFile(partial, inside(name))
         })
       } finally {
         await rm(partial, { recursive: true, force: true })
@@ -112,7 +117,7 @@ function inFolder(folder: string): BackupStore {
   }
 }
 
-function inBucket(address: string, bucket: Bucket, folder: string, asked: () => boolean): BackupStore {
+function inBucket(address: string, bucket: Bucket, folder: string, isInterrupted: () => boolean): BackupStore {
   const manifestOf = (name: string) => `${name}/manifest.json`
   const dataOf = (name: string) => `${name}/data/`
   /** Exists while a backup is being uploaded; names the uploader, so that no other machine removes the files. */
@@ -153,7 +158,7 @@ function inBucket(address: string, bucket: Bucket, folder: string, asked: () => 
       withData(async (data) => {
         await mkdir(data)
         for (const key of await bucket.list(dataOf(name))) {
-          if (asked()) throw interrupted()
+          if (isInterrupted()) throw interrupted()
           const file = path.join(data, key.slice(dataOf(name).length))
           // Others may have added keys, which must not lead outside the folder.
           if (!file.startsWith(data + path.sep) || key.endsWith('/')) continue
@@ -180,7 +185,7 @@ function inBucket(address: string, bucket: Bucket, folder: string, asked: () => 
         await bucket.write(markOf(name), owner)
         try {
           for (const entry of await readdir(data, { recursive: true, withFileTypes: true })) {
-            if (asked()) throw interrupted()
+            if (isInterrupted()) throw interrupted()
             const file = path.join(entry.parentPath, entry.name)
             if (entry.isFile()) await bucket.send(file, dataOf(name) + path.relative(data, file))
           }

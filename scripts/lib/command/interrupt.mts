@@ -29,7 +29,7 @@ export function onInterrupt(react: (signal: NodeJS.Signals) => void): () => void
 
 export interface DeferredEnd {
   /** Whether a signal has arrived: start nothing new, and clean up. */
-  asked: () => boolean
+  isInterrupted: () => boolean
   /** Ends the process with the signal that arrived, or else lets the next one end it. */
   resume: () => void
 }
@@ -41,7 +41,7 @@ export function deferEnd(): DeferredEnd {
     came = signal
   })
   return {
-    asked: () => came !== undefined,
+    isInterrupted: () => came !== undefined,
     resume: () => {
       release()
       if (came) process.kill(process.pid, came)

@@ -6,7 +6,7 @@ const MIN_LENGTH = 4
 const forms = new Set<string>()
 
 /** Makes {@link redact} remove `secret` from now on: plain, and URL-, JSON- and base64-encoded, alone or within a longer text. */
-export function keepSecret(secret: string): void {
+export function registerSecret(secret: string): void {
   if (secret.length < MIN_LENGTH) return
   const encoded = [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)]
   // Base64 encodes three bytes at a time, so the characters depend on how many bytes precede the secret, as in `user:password`. The first

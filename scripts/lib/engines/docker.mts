@@ -12,8 +12,8 @@ export interface Docker {
   compose: string[]
 }
 
-/** Runs a command in the repository's folder. */
-export const ask = (command: readonly string[], timeoutMs = 10_000): Promise<Outcome> =>
+/** Runs a Docker command in the repository's folder. */
+export const askDocker = (command: readonly string[], timeoutMs = 10_000): Promise<Outcome> =>
   run(command, { cwd: ROOT, timeoutMs })
 
 /** Returns the command that runs Compose v2.17 or newer, which supports `up --wait-timeout`; undefined if there is none. */
@@ -31,7 +31,7 @@ export async function findCompose(env: NodeJS.ProcessEnv = process.env): Promise
 /** Returns the engine and its Compose, or the reason why they cannot be used. */
 export async function findDocker(): Promise<Docker | { missing: string }> {
   if (!(await findCommand('docker'))) return { missing: 'no docker on the PATH' }
-  const engine = await ask(['docker', 'version', '--format', '{{.Server.Version}}'])
+  const engine = await askDocker(['docker', 'version', '--format', '{{.Server.Version}}'])
   if (!engine.ok) return { missing: 'no Docker engine answers' }
   const compose = await findCompose()
   return compose ? { engineVersion: engine.stdout.trim(), compose } : { missing: 'no Docker Compose v2.17 or newer' }
@@ -49,7 +49,7 @@ export async function listIds(filters: readonly string[], timeoutMs?: number): P
   if (!(await findCommand('docker'))) return []
   const label = `label=com.docker.compose.project=${PROJECT}`
   const chosen = [label, ...filters].flatMap((each) => ['--filter', each])
-  const list = await ask(['docker', 'ps', '-aq', '--no-trunc', ...chosen], timeoutMs)
+  const list = await askDocker(['docker', 'ps', '-aq', '--no-trunc', ...chosen], timeoutMs)
   if (list.ok) return list.stdout.split('\n').filter(Boolean)
   if (NO_ENGINE.test(list.stderr)) return []
   throw noAnswer('docker ps', list)
@@ -88,7 +88,7 @@ export function parseAnswer<T, R>(subject: string, answer: Outcome, read: (parse
 export async function runningSince(): Promise<string[]> {
   const ids = await listIds(['status=running'])
   if (ids.length === 0) return []
-  const inspected = await ask(['docker', 'inspect', '--format', '{{.Id}} {{.State.StartedAt}}', ...ids])
+  const inspected = await askDocker(['docker', 'inspect', '--format', '{{.Id}} {{.State.StartedAt}}', ...ids])
   if (!inspected.ok && inspected.stdout.trim() === '') throw noAnswer('docker inspect', inspected)
   return inspected.stdout.split('\n').filter(Boolean).sort()
 }
@@ -102,7 +102,7 @@ const STOP_TIMEOUT_MS = 180_000
  */
 export async function stopContainers(): Promise<void> {
   const docker = await findDocker()
-  const stopped = 'missing' in docker ? undefined : await ask([...docker.compose, 'stop'], STOP_TIMEOUT_MS)
+  const stopped = 'missing' in docker ? undefined : await askDocker([...docker.compose, 'stop'], STOP_TIMEOUT_MS)
   if (stopped?.ok) return
   const found = 'missing' in docker ? docker.missing : (stopped?.stderr.trim().split('\n').at(-1) ?? '')
   throw cannotTell(unknown('COMPOSE_STOP', 'docker compose stop', { found, hint: 'docker-compose ps' }))

@@ -1,6 +1,6 @@
 /** Reads the state, logs and memory of the stack's containers from the Docker engine. */
 import { OpsError } from '../common/findings.mts'
-import { ask, listIds, noAnswer, PROJECT, parseAnswer } from './docker.mts'
+import { askDocker, listIds, noAnswer, PROJECT, parseAnswer } from './docker.mts'
 
 export interface Container {
   service: string
@@ -41,7 +41,7 @@ export async function findContainers(timeoutMs?: number): Promise<Container[]> {
   const ids = await listIds([], timeoutMs)
   if (ids.length === 0) return []
   const [inspected, killed] = await Promise.all([
-    ask(['docker', 'inspect', ...ids], timeoutMs),
+    askDocker(['docker', 'inspect', ...ids], timeoutMs),
     readOutOfMemory(timeoutMs),
   ])
   // Fails if one of the containers was removed in the meantime, but still prints the others.
@@ -78,7 +78,10 @@ async function readOutOfMemory(timeoutMs?: number): Promise<string[]> {
   const now = Math.floor(Date.now() / 1000)
   const filters = ['--filter', 'event=oom', '--filter', `label=com.docker.compose.project=${PROJECT}`]
   const window = ['--since', String(now - 600), '--until', String(now)]
-  const { stdout } = await ask(['docker', 'events', ...window, ...filters, '--format', '{{.Actor.ID}}'], timeoutMs)
+  const { stdout } = await askDocker(
+    ['docker', 'events', ...window, ...filters, '--format', '{{.Actor.ID}}'],
+    timeoutMs,
+  )
   return stdout.split('\n').filter(Boolean)
 }
 
@@ -104,7 +107,7 @@ interface Inspected {
 export async function containerLog(name: string, lines: number, since?: string, timeoutMs?: number): Promise<string[]> {
   const command = ['docker', 'logs', '--tail', String(lines), ...(since ? ['--since', since] : []), name]
   // Both streams share one pipe, because two pipes would lose the order of the lines.
-  const { stdout } = await ask(['sh', '-c', 'exec "$@" 2>&1', 'sh', ...command], timeoutMs)
+  const { stdout } = await askDocker(['sh', '-c', 'exec "$@" 2>&1', 'sh', ...command], timeoutMs)
   return stdout.trimEnd().split('\n')
 }
 
@@ -117,7 +120,7 @@ export interface Memory {
 /** Returns the memory of the running containers by name; empty if the engine does not answer. Docker measures for 2 s. */
 export async function readMemory(timeoutMs: number): Promise<Map<string, Memory>> {
   const format = '{{.Name}}\t{{.MemPerc}}\t{{.MemUsage}}'
-  const { ok, stdout } = await ask(['docker', 'stats', '--no-stream', '--format', format], timeoutMs)
+  const { ok, stdout } = await askDocker(['docker', 'stats', '--no-stream', '--format', format], timeoutMs)
   const lines = ok ? stdout.matchAll(/^(\S+)\t(\S+)\t(.+)$/gm) : []
   return new Map(
     Array.from(lines, ([, name = '', percent = '', usage = '']) => {
@@ -133,6 +136,6 @@ export function hasProcesses({ state }: Container): boolean {
 
 /** Returns the memory of the machine or virtual machine that the engine runs on, in bytes; undefined if it does not answer. */
 export async function readMachineMemory(timeoutMs: number): Promise<number | undefined> {
-  const { stdout } = await ask(['docker', 'info', '--format', '{{.MemTotal}}'], timeoutMs)
+  const { stdout } = await askDocker(['docker', 'info', '--format', '{{.MemTotal}}'], timeoutMs)
   return Number(stdout) || undefined
 }

@@ -31,7 +31,7 @@ export async function probeCanary(settings: Settings, { timeoutMs, deep }: Probe
   const end = deferEnd()
   /** Runs one hop and records its duration, or a finding. */
   const hop = async (name: string, lost: string, work: () => Promise<unknown>): Promise<boolean> => {
-    if (end.asked() && name !== CLEAN_UP) return false
+    if (end.isInterrupted() && name !== CLEAN_UP) return false
     const startMs = performance.now()
     try {
       await work()
@@ -148,7 +148,7 @@ async function waitForRow(
   missing: string,
   wait: WaitOptions,
 ): Promise<void> {
-  if (await waitUntil(async () => end.asked() || (await readRows(client, query)).length > 0, wait)) return
+  if (await waitUntil(async () => end.isInterrupted() || (await readRows(client, query)).length > 0, wait)) return
   throw new Error(`${missing} after ${wait.timeoutMs / 1000} s${await lastException(client, tablePrefix)}`)
 }
 

@@ -1,6 +1,6 @@
 /** Fetches and caches SASL/OAUTHBEARER tokens (client-credentials grant). */
 import { httpText } from '../common/http.mts'
-import { keepSecret } from '../common/redact.mts'
+import { registerSecret } from '../common/redact.mts'
 
 /** Milliseconds that the token endpoint gets to answer. */
 const TOKEN_MS = 5_000
@@ -36,7 +36,7 @@ export function tokenProvider(endpoint: string, id: string, secret: string): () 
       const answer = `HTTP ${status}${typeof error === 'string' ? ` ${error}` : ''}`
       throw new TokenRefused(`${endpoint} returned no token: ${answer}`)
     }
-    keepSecret(value)
+    registerSecret(value)
     const lifeS = typeof seconds === 'number' ? seconds - SPARE_S : 0
     cached = { value, untilMs: performance.now() + lifeS * 1000 }
     return cached

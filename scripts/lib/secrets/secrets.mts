@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto'
 import path from 'node:path'
 import type { Finding, Paint } from '../common/findings.mts'
-import { keepSecret } from '../common/redact.mts'
+import { registerSecret } from '../common/redact.mts'
 import { table } from '../common/table.mts'
 import { otherMachines, withoutBrackets } from '../common/tcp.mts'
 import { othersMode } from '../common/text-file.mts'
@@ -103,7 +103,7 @@ const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
 /** Generates 32 letters and digits (190 bits), which need no escaping in a shell, URL, JAAS or properties file. */
 function newPassword(): string {
   const password = Array.from({ length: 32 }, () => LETTERS[randomInt(LETTERS.length)]).join('')
-  keepSecret(password)
+  registerSecret(password)
   return password
 }
 

@@ -2,7 +2,7 @@
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { configError, error, type Finding, reason } from '../common/findings.mts'
-import { keepSecret } from '../common/redact.mts'
+import { registerSecret } from '../common/redact.mts'
 import { connectionMistakes, file, s3Endpoint, tokenEndpoint } from './connections.mts'
 import { envFileName } from './env-file.mts'
 import { isSecret, lookupFor, shownValue } from './environment.mts'
@@ -155,7 +155,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env, root: string 
   for (const [variable, reader] of Object.entries(VARIABLES)) {
     const { text, origin, ambiguity } = lookup(variable) ?? { text: '', origin: '.env.template' }
     origins[variable] = origin
-    if (isSecret(variable)) keepSecret(text)
+    if (isSecret(variable)) registerSecret(text)
     if (ambiguity) {
       report(variable, `${ambiguity}, which programs parse differently`, 'a value in single quotes', 'ENV_AMBIGUOUS')
       continue
