@@ -8,11 +8,11 @@ export interface HttpRequest {
   method?: string
   headers?: Record<string, string>
   body?: string | Buffer
-  /** Deadline in ms, up to the end of the answer's body. */
+  /** Deadline in ms, up to the end of the response body. */
   timeoutMs: number
 }
 
-/** No complete answer arrived. The cause is the socket's error, or says that the request timed out. */
+/** No complete response arrived. The cause is the socket's error, or says that the request timed out. */
 export class HttpFailure extends Error {
   readonly timedOut: boolean
   constructor(cause: Error) {
@@ -23,27 +23,27 @@ export class HttpFailure extends Error {
 
 class Timeout extends Error {}
 
-export interface HttpAnswer {
+export interface HttpResponse {
   status: number
-  /** Undefined if the answer does not have it. */
+  /** Undefined if the response does not have it. */
   header: (name: string) => string | undefined
   /** Must be read to its end. @throws {HttpFailure} if the connection breaks */
   body: AsyncIterable<Buffer>
 }
 
 /**
- * Sends a request. Follows no redirect: its signature or credentials are meant for one server.
- * @throws {HttpFailure} if no answer begins
+ * Sends a request. Follows no redirect: the signature or credentials are for one server.
+ * @throws {HttpFailure} if no response begins
  */
-export async function sendHttp(url: string | URL, request: HttpRequest): Promise<HttpAnswer> {
+export async function sendHttp(url: string | URL, request: HttpRequest): Promise<HttpResponse> {
   const { method = 'GET', headers = {}, body, timeoutMs } = request
   const { request: open } = new URL(url).protocol === 'https:' ? await import('node:https') : await import('node:http')
   const message = await new Promise<IncomingMessage>((resolve, reject) => {
     const options: RequestOptions = { method, headers }
     let received: IncomingMessage | undefined
-    const sent = open(url, options, (answer) => {
-      received = answer
-      resolve(answer)
+    const sent = open(url, options, (response) => {
+      received = response
+      resolve(response)
     })
     const timer = setTimeout(() => {
       const late = new Timeout(`timed out after ${timeoutMs / 1000} s`)
@@ -70,7 +70,7 @@ async function* chunksOf(message: IncomingMessage): AsyncGenerator<Buffer> {
 }
 
 /** Returns the body's text; of a body longer than `maxBytes`, only its beginning. @throws {HttpFailure} if the connection breaks */
-export async function readText({ body }: HttpAnswer, maxBytes = Number.POSITIVE_INFINITY): Promise<string> {
+export async function readText({ body }: HttpResponse, maxBytes = Number.POSITIVE_INFINITY): Promise<string> {
   const chunks: Buffer[] = []
   let bytes = 0
   for await (const chunk of body) {
@@ -81,11 +81,11 @@ export async function readText({ body }: HttpAnswer, maxBytes = Number.POSITIVE_
   return Buffer.concat(chunks).subarray(0, maxBytes).toString()
 }
 
-/** Bytes of an answer that {@link httpText} reads. */
+/** Bytes of a response that {@link httpText} reads. */
 const MAX_BYTES = 64 * 1024
 
-/** Sends a request and returns the status and the first 64 KiB of the text. @throws {HttpFailure} if no complete answer arrives */
+/** Sends a request and returns the status and the first 64 KiB of the text. @throws {HttpFailure} if no complete response arrives */
 export async function httpText(url: string | URL, request: HttpRequest): Promise<{ status: number; text: string }> {
-  const answer = await sendHttp(url, request)
-  return { status: answer.status, text: await readText(answer, MAX_BYTES) }
+  const response = await sendHttp(url, request)
+  return { status: response.status, text: await readText(response, MAX_BYTES) }
 }

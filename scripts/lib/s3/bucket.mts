@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { cannotTell, error, OpsError, unknown } from '../common/findings.mts'
-import { type HttpAnswer, readText } from '../common/http.mts'
+import { type HttpResponse, readText } from '../common/http.mts'
 import type { Settings } from '../settings/settings.mts'
 import { parseS3 } from './address.mts'
 import { connectS3, type S3Client } from './requests.mts'
@@ -108,7 +108,7 @@ export async function openBucket(settings: Settings, address: string, timeoutMs:
 }
 
 /** Reads the body to its end, which frees the connection for the next request. */
-const drained = (answer: HttpAnswer): Promise<string> => readText(answer)
+const drained = (answer: HttpResponse): Promise<string> => readText(answer)
 
 async function readAt(handle: Awaited<ReturnType<typeof open>>, start: number, bytes: number): Promise<Buffer> {
   const buffer = Buffer.alloc(bytes)

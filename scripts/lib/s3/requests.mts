@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { cannotTell, configError, error, type Finding, OpsError, unknown } from '../common/findings.mts'
-import { type HttpAnswer, HttpFailure, readText, sendHttp } from '../common/http.mts'
+import { HttpFailure, type HttpResponse, readText, sendHttp } from '../common/http.mts'
 import { networkCause } from '../common/tcp.mts'
 import type { Settings } from '../settings/settings.mts'
 
@@ -18,7 +18,7 @@ export interface S3Request {
  * Sends a request and returns the result of `use`, which may be called again after a broken connection; undefined if the object does not exist.
  * @throws {OpsError} exit code 2 if the server rejects the keys, region or bucket; 3 if it does not answer; 1 for any other error
  */
-export type S3Client = <T>(request: S3Request, use: (answer: HttpAnswer) => Promise<T>) => Promise<T | undefined>
+export type S3Client = <T>(request: S3Request, use: (answer: HttpResponse) => Promise<T>) => Promise<T | undefined>
 
 /** Milliseconds before each retry. Every request is safe to repeat. */
 const PAUSES_MS = [500, 1_000, 2_000]
