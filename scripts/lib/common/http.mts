@@ -3,6 +3,7 @@
  * immediately, as the port of a container that is just starting does.
  */
 import type { IncomingMessage, RequestOptions } from 'node:http'
+import { http, https } from './node-http.mts'
 
 export interface HttpRequest {
   method?: string
@@ -37,7 +38,7 @@ export interface HttpResponse {
  */
 export async function sendHttp(url: string | URL, request: HttpRequest): Promise<HttpResponse> {
   const { method = 'GET', headers = {}, body, timeoutMs } = request
-  const { request: open } = new URL(url).protocol === 'https:' ? await import('node:https') : await import('node:http')
+  const { request: open } = new URL(url).protocol === 'https:' ? https() : http
   const message = await new Promise<IncomingMessage>((resolve, reject) => {
     const options: RequestOptions = { method, headers }
     let received: IncomingMessage | undefined
