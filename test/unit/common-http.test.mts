@@ -1,13 +1,14 @@
 /** HTTP answers that break off, end late or are not HTTP, from a server on a real socket. */
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
+import path from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { HttpFailure, httpText, sendHttp } from '../../scripts/lib/common/http.mts'
 import { networkCause } from '../../scripts/lib/common/tcp.mts'
 import { ROOT } from '../../scripts/lib/settings/settings.mts'
 import { runScript } from '../support/command.mts'
-import { cleanEnv } from '../support/project.mts'
+import { cleanEnv, projectFolder } from '../support/project.mts'
 
 /** Calls `use` with the port of a server that treats each connection with `accept`. */
 async function withServer<T>(accept: (socket: Socket) => void, use: (port: number) => Promise<T>): Promise<T> {
@@ -108,7 +109,12 @@ for (const [what, accept] of Object.entries(CLOSED).slice(0, 2)) {
   command(`reports a server that ${what}`, async () => {
     const { exitCode, stdout } = await withServer(accept, (port) =>
       runScript('health-check.mts', ['--only', 'kafka-ui', '--json'], {
-        env: cleanEnv({ KAFKA_UI_PORT: String(port), L2_ENV_FILE: `${ROOT}/.env.template` }),
+        env: cleanEnv({
+          KAFKA_UI_PORT: String(port),
+          // Where an embedded stack has data, Kafka UI is not checked.
+          EMBEDDED_DATA_DIR: projectFolder(),
+          L2_ENV_FILE: path.join(ROOT, '.env.template'),
+        }),
       }),
     )
     const { findings } = JSON.parse(stdout)
