@@ -1,4 +1,4 @@
-/** Faulty servers for test/faults, because real services rarely fail in exactly the way a test needs. */
+/** Faulty servers, because real services rarely fail in exactly the way a test needs. */
 
 import type { AddressInfo } from 'node:net'
 import { createConnection, createServer, type Server, type Socket } from 'node:net'

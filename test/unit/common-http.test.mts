@@ -1,6 +1,5 @@
 /** HTTP answers that break off, end late or are not HTTP, from a server on a real socket. */
-import { once } from 'node:events'
-import { type AddressInfo, createServer, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import path from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -8,24 +7,13 @@ import { HttpFailure, httpText, sendHttp } from '../../scripts/lib/common/http.m
 import { networkCause } from '../../scripts/lib/common/tcp.mts'
 import { ROOT } from '../../scripts/lib/settings/settings.mts'
 import { runScript } from '../support/command.mts'
+import { serve } from '../support/faults.mts'
 import { cleanEnv, projectFolder } from '../support/project.mts'
 
 /** Calls `use` with the port of a server that treats each connection with `accept`. */
 async function withServer<T>(accept: (socket: Socket) => void, use: (port: number) => Promise<T>): Promise<T> {
-  const open = new Set<Socket>()
-  const server = createServer((socket) => {
-    open.add(socket)
-    // The client may reset the connection.
-    socket.on('error', () => {})
-    accept(socket)
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  try {
-    return await use((server.address() as AddressInfo).port)
-  } finally {
-    for (const socket of open) socket.destroy()
-    server.close()
-  }
+  const { port, close } = await serve(accept)
+  return use(port).finally(close)
 }
 
 /** Answers the first request with `text`, then calls `next`. */

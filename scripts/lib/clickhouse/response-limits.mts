@@ -2,7 +2,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Agent, ClientRequest, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import { http, https } from '../common/node-http.mts'
+import { http, https } from '../common/builtins.mts'
 
 /** Far above the size of any query result here; protects memory from a server that never stops sending. */
 const MAX_RESPONSE_BYTES = 256 * 1024 ** 2
@@ -30,7 +30,7 @@ export function boundExchanges(
   tls?: { ca?: Buffer },
   maxResponseBytes = MAX_RESPONSE_BYTES,
 ): Exchanges {
-  const agent = tls ? new (https().Agent)({ keepAlive: true, ...tls }) : new http.Agent({ keepAlive: true })
+  const agent = tls ? new (https().Agent)({ keepAlive: true, ...tls }) : new (http().Agent)({ keepAlive: true })
   const open = new Map<Socket, { sinceMs: number; bytesBefore: number }>()
   let ended: { found: string; foreign: boolean } | undefined
   const end = (socket: Socket, found: string, foreign = false) => {

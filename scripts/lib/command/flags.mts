@@ -1,8 +1,9 @@
 /** Declares and parses the flags of commands, and renders their help. */
+
+import { parseArgs } from '../common/builtins.mts'
 import { configError, type ExitCode, error, type Finding } from '../common/findings.mts'
 import { nearest } from '../common/nearest.mts'
 import { table } from '../common/table.mts'
-import { parseArgs } from '../common/util.mts'
 
 /**
  * `list` takes every value up to the next flag: `--only redis kafka`. `number` must be within its bounds, and an integer if `whole`.

@@ -2,8 +2,8 @@
  * HTTP requests. They do not use `fetch`: in Node.js 20, the first `fetch` of a process never settles if the server closes the connection
  * immediately, as the port of a container that is just starting does.
  */
-import type { IncomingMessage, RequestOptions } from 'node:http'
-import { http, https } from './node-http.mts'
+import type { IncomingMessage } from 'node:http'
+import { http, https } from './builtins.mts'
 
 export interface HttpRequest {
   method?: string
@@ -38,11 +38,10 @@ export interface HttpResponse {
  */
 export async function sendHttp(url: string | URL, request: HttpRequest): Promise<HttpResponse> {
   const { method = 'GET', headers = {}, body, timeoutMs } = request
-  const { request: open } = new URL(url).protocol === 'https:' ? https() : http
+  const { request: open } = new URL(url).protocol === 'https:' ? https() : http()
   const message = await new Promise<IncomingMessage>((resolve, reject) => {
-    const options: RequestOptions = { method, headers }
     let received: IncomingMessage | undefined
-    const sent = open(url, options, (response) => {
+    const sent = open(url, { method, headers }, (response) => {
       received = response
       resolve(response)
     })
@@ -85,8 +84,12 @@ export async function readText({ body }: HttpResponse, maxBytes = Number.POSITIV
 /** Bytes of a response that {@link httpText} reads. */
 const MAX_BYTES = 64 * 1024
 
-/** Sends a request and returns the status and the first 64 KiB of the text. @throws {HttpFailure} if no complete response arrives */
+/**
+ * Sends a request on a connection of its own and returns the status and the first 64 KiB of the text. A server that stops would wait for a
+ * connection that stays open.
+ * @throws {HttpFailure} if no complete response arrives
+ */
 export async function httpText(url: string | URL, request: HttpRequest): Promise<{ status: number; text: string }> {
-  const response = await sendHttp(url, request)
+  const response = await sendHttp(url, { ...request, headers: { ...request.headers, Connection: 'close' } })
   return { status: response.status, text: await readText(response, MAX_BYTES) }
 }

@@ -1,4 +1,4 @@
-import { stripVTControlCharacters } from './util.mts'
+import { stripVTControlCharacters } from './builtins.mts'
 
 /**
  * Renders rows as aligned columns, two spaces apart, each line indented by `indent` spaces. `align` has one letter per column, `l` or `r`;

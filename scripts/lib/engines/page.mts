@@ -10,5 +10,5 @@ export const PAGE_IDENTITY = JSON.stringify(PAGE).replace('}', ',')
 /** Returns the body that a web server on this machine sends at the URL of the page's identity. @throws {Error} if none answers in time */
 export async function pageIdentity(port: number, timeoutMs: number): Promise<string> {
   const url = `http://127.0.0.1:${port}/api/health`
-  return (await httpText(url, { timeoutMs, headers: { Connection: 'close' } })).text
+  return (await httpText(url, { timeoutMs })).text
 }

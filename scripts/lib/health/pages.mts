@@ -10,7 +10,7 @@ import type { Probe, ProbeOptions } from './probe.mts'
 /** Checks the health endpoint of Kafka UI. @throws if it does not answer */
 export async function probeKafkaUi(settings: Settings, { timeoutMs }: ProbeOptions): Promise<Probe> {
   const url = `http://${localAddress(settings)}:${settings.KAFKA_UI_PORT}/actuator/health`
-  const { status, text } = await httpText(url, { timeoutMs, headers: { Connection: 'close' } })
+  const { status, text } = await httpText(url, { timeoutMs })
   const up = status === 200 && /"status"\s*:\s*"UP"/.test(text)
   const found = `${status} ${text.slice(0, 200)}`
   const down = error('KAFKA_UI_DOWN', 'kafka-ui', {

@@ -24,11 +24,7 @@ async function answersAt({ name, host, authorization }: EmbeddedService, port: n
       case 'kafka':
         return await isUp({ KAFKA_BOOTSTRAP_SERVERS: [`${host}:${port}`] }, timeoutMs)
       case 'clickhouse': {
-        const headers = {
-          Authorization: authorization ?? '',
-          // With a keep-alive connection the server would wait for it when it stops.
-          Connection: 'close',
-        }
+        const headers = { Authorization: authorization ?? '' }
         const url = `http://${host}:${port}/?query=SELECT%201`
         return (await httpText(url, { headers, timeoutMs })).text.trim() === '1'
       }
